@@ -1,0 +1,196 @@
+//! The CPU frame: one guest CPU's registers and the few words through which the interpreter,
+//! compiled code and the runtime speak to each other. All three address it by offset, so it is
+//! `repr(C)` and the same for every guest; which slot is which register is said in `arch`.
+
+use std::mem::offset_of;
+use std::sync::atomic::AtomicU32;
+
+/// Register slots of a frame. A guest names as many as it has; RISC-V with its vector registers,
+/// and x86-64 with 32 registers of 512 bits, both fit.
+pub const SLOT_COUNT: usize = 512;
+
+/// Temporaries of a frame, for tier 0 only. A translation block never needs more.
+pub const TEMP_COUNT: usize = 512;
+
+/// A 64-bit guest register slot, by index. A 128-bit register takes two consecutive slots, the
+/// first one even.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
+pub struct RegSlot(pub u16);
+
+impl RegSlot {
+    /// Bytes from the start of a [`CpuFrame`].
+    #[inline]
+    #[must_use]
+    pub const fn offset(self) -> usize {
+        self.0 as usize * 8
+    }
+
+    /// As an index into [`CpuFrame::slots`].
+    #[inline]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Names a helper: an index into the guest's table of [`Helper`]s.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
+pub struct HelperId(pub u16);
+
+/// A function that IR calls where no IR operation says the same. It gets the frame and up to four
+/// 64-bit arguments (unused ones are zero) and returns 64 bits. It never unwinds.
+pub type HelperFn = unsafe extern "C" fn(*mut CpuFrame, u64, u64, u64, u64) -> u64;
+
+/// What a helper may do besides computing its result. The optimiser and the register mapper
+/// believe it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effects {
+    /// The result depends on the arguments only, and there are no effects: may be merged, moved or
+    /// dropped.
+    Pure,
+    /// Also reads and writes the guest's floating-point flags slot, and nothing else.
+    FpFlags,
+    /// May read and write any slot of the frame, but no guest memory, and never faults.
+    Frame,
+    /// May also access guest memory, and fault: returns after filling [`CpuFrame::fault`].
+    Memory,
+}
+
+/// A helper's declaration, one row in the guest's table.
+#[derive(Clone, Copy, Debug)]
+pub struct Helper {
+    /// As it stands in the IR's text form.
+    pub name: &'static str,
+    /// How many arguments it takes, 0 to 4.
+    pub args: u8,
+    /// What else it does.
+    pub effects: Effects,
+    /// Its address.
+    pub func: HelperFn,
+}
+
+/// An entry of the per-CPU jump cache that compiled code probes inline at indirect branches.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct JumpCacheEntry {
+    /// Block key (guest pc with the translation flags in its upper bits); [`JumpCacheEntry::EMPTY_KEY`] if empty.
+    pub key: u64,
+    /// Where the region's entry for it lies.
+    pub code: *const u8,
+}
+
+impl JumpCacheEntry {
+    /// A key that no block has: guest pcs of that form are never translated.
+    pub const EMPTY_KEY: u64 = u64::MAX;
+    /// Entries of a jump cache (a power of two).
+    pub const COUNT: usize = 4096;
+}
+
+/// One guest CPU's state as the engines see it. `slots` comes first: a slot's offset is eight
+/// times its index, and the lowest 16 slots are reached with short displacements.
+#[repr(C, align(64))]
+pub struct CpuFrame {
+    /// Guest registers.
+    pub slots: [u64; SLOT_COUNT],
+    /// Temporaries of tier 0.
+    pub temps: [u64; TEMP_COUNT],
+    /// Guest pc: exact whenever the engines are not running.
+    pub pc: u64,
+    /// Translation flags that are part of a block's key (a guest's rounding mode, privilege, …),
+    /// already shifted into the key's upper bits.
+    pub key_flags: u64,
+    /// Nonzero asks the CPU to leave translated code at its next poll. Set by any thread or signal
+    /// handler.
+    pub interrupt: AtomicU32,
+    /// The sync point that compiled code last passed, by its index in the running region.
+    pub sync_point: u32,
+    /// The region that compiled code last entered, by its index in the code cache.
+    pub region: u32,
+    /// The exit through which compiled code left, by its index in the region.
+    pub exit: u32,
+    /// The jump cache of this CPU.
+    pub jump_cache: *mut JumpCacheEntry,
+    /// Floating-point flags, as a scratch word between compiled code and its soft-float helpers.
+    pub fp_scratch: u64,
+    /// Set by a helper with [`Effects::Memory`] that could not finish: nonzero if it faulted.
+    pub fault: u64,
+    /// The guest address at which it faulted.
+    pub fault_addr: u64,
+    /// Instructions that compiled code retired, when counting is on.
+    pub retired: u64,
+    /// Whatever the guest's system layer hangs on the CPU (a pointer for its helpers).
+    pub context: *mut u8,
+}
+
+macro_rules! frame_offsets {
+    ($($(#[$doc:meta])* $name:ident = $field:ident;)*) => {
+        impl CpuFrame {
+            $($(#[$doc])* pub const $name: i32 = {
+                let offset = offset_of!(CpuFrame, $field);
+                assert!(offset < 1 << 20);
+                offset as i32
+            };)*
+        }
+    };
+}
+
+frame_offsets! {
+    /// Offset of `pc` in bytes.
+    PC = pc;
+    /// Offset of `key_flags` in bytes.
+    KEY_FLAGS = key_flags;
+    /// Offset of `interrupt` in bytes.
+    INTERRUPT = interrupt;
+    /// Offset of `sync_point` in bytes.
+    SYNC_POINT = sync_point;
+    /// Offset of `region` in bytes.
+    REGION = region;
+    /// Offset of `exit` in bytes.
+    EXIT = exit;
+    /// Offset of `jump_cache` in bytes.
+    JUMP_CACHE = jump_cache;
+    /// Offset of `fp_scratch` in bytes.
+    FP_SCRATCH = fp_scratch;
+    /// Offset of `fault` in bytes.
+    FAULT = fault;
+    /// Offset of `retired` in bytes.
+    RETIRED = retired;
+}
+
+impl CpuFrame {
+    /// A frame of zeros, on the heap (it is over 8 KiB).
+    #[must_use]
+    pub fn new() -> Box<Self> {
+        Box::new(Self {
+            slots: [0; SLOT_COUNT],
+            temps: [0; TEMP_COUNT],
+            pc: 0,
+            key_flags: 0,
+            interrupt: AtomicU32::new(0),
+            sync_point: 0,
+            region: 0,
+            exit: 0,
+            jump_cache: std::ptr::null_mut(),
+            fp_scratch: 0,
+            fault: 0,
+            fault_addr: 0,
+            retired: 0,
+            context: std::ptr::null_mut(),
+        })
+    }
+
+    /// The value of a register slot.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, slot: RegSlot) -> u64 {
+        self.slots[slot.index()]
+    }
+
+    /// Writes a register slot.
+    #[inline]
+    pub fn set(&mut self, slot: RegSlot, value: u64) {
+        self.slots[slot.index()] = value;
+    }
+}

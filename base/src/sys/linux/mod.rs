@@ -1,0 +1,4 @@
+//! Linux hosts.
+
+pub mod access;
+pub mod fault;
