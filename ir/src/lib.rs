@@ -1,1 +1,22 @@
-//! 
+//! Ferry's intermediate representation: what decoded guest instructions mean, in a form that the
+//! interpreter runs at once and the back end lowers to host code.
+//!
+//! * [`ops`] is the one table of operations, from which names, documentation, printer, parser and
+//!   verifier come.
+//! * [`Block`] is a translation block: straight-line operations with side exits, in SSA for
+//!   temporaries, over the guest's register slots.
+//! * [`Builder`] makes blocks; translators use it through [`Val`], a `Copy` handle with operators.
+//!
+//! It knows no guest and no host: a guest describes itself by a [`Guest`] value.
+
+pub mod block;
+pub mod builder;
+pub mod guest;
+pub mod ops;
+pub mod types;
+
+pub use block::{Block, BlockKey, Hint, Inst, Operand, OperandKind, Terminator, Trap};
+pub use builder::{Builder, Val};
+pub use guest::{FpRules, Guest, SlotClass};
+pub use ops::Opcode;
+pub use types::{FpRound, MemOrder, Type};

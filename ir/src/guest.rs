@@ -1,0 +1,48 @@
+//! How a guest describes itself to the layers that know no guest.
+
+use base::{Helper, HelperId, RegSlot};
+
+/// A guest architecture, as IR and what is below it see one.
+#[derive(Debug)]
+pub struct Guest {
+    /// `riscv64`, `aarch64`, `x86_64`.
+    pub name: &'static str,
+    /// Name of a register slot in the text form; `None` if the guest has no such slot.
+    pub slot_name: fn(RegSlot) -> Option<&'static str>,
+    /// In which class of host register a slot's value is best kept.
+    pub slot_class: fn(RegSlot) -> SlotClass,
+    /// The functions that [`crate::Opcode::Call`] may name.
+    pub helpers: &'static [Helper],
+    /// The slot that holds the sticky floating-point exception flags, in the bit order of
+    /// `base::float::Flags` (NX 1, UF 2, OF 4, DZ 8, NV 16).
+    pub fp_flags: RegSlot,
+    /// The guest's floating-point rules.
+    pub fp: FpRules,
+    /// The slot that is the stack pointer by convention: accesses relative to it are private to
+    /// the thread in practice.
+    pub stack_pointer: RegSlot,
+}
+
+/// The class of host register that suits a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SlotClass {
+    /// General purpose.
+    Integer,
+    /// Scalar floating point.
+    Float,
+}
+
+/// Where guests differ in IEEE 754's freedoms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FpRules {
+    /// NaN results are canonical; tininess after rounding; conversions of NaN give the maximum.
+    RiscV,
+}
+
+impl Guest {
+    /// The helper of that id; `None` if there is none.
+    #[must_use]
+    pub fn helper(&self, id: HelperId) -> Option<&'static Helper> {
+        self.helpers.get(usize::from(id.0))
+    }
+}
