@@ -1,1 +1,10 @@
-//! 
+//! Bytes to instructions, for every guest whose decoder is built from a table.
+//!
+//! A guest is a module with an `Op` for each instruction, argument structures, visitor traits
+//! without default methods, a disassembler, and the list of what is covered. All of it is
+//! generated from the tables in the folder of the guest's name.
+//!
+//! May know: encodings, assembly syntax. Must not know: what an instruction does, how a guest's
+//! state is kept, or anything above this layer.
+
+pub mod riscv64;
