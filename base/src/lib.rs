@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod cpu;
+pub mod float;
 pub mod sys;
 
 pub use addr::{GuestPhys, GuestVirt, HostPtr};

@@ -1,0 +1,31 @@
+//! Tests of the floating point against the host's SSE unit, and of the fast layer against
+//! the integer one.
+
+mod fast;
+mod host;
+mod operands;
+
+use operands::Operands;
+
+/// Operations tried per operation and rounding mode.
+const ROUNDS: u32 = 100_000;
+
+/// Operands from a fresh seed, or from `FERRY_FLOAT_SEED` to repeat a failure.
+fn operands(test: &str) -> Operands {
+    let seed = match std::env::var("FERRY_FLOAT_SEED") {
+        Ok(text) => text.parse().expect("FERRY_FLOAT_SEED is a decimal number"),
+        Err(_) => fresh_seed(),
+    };
+    announce(test, seed);
+    Operands::new(seed)
+}
+
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_nanos() as u64)
+}
+
+#[expect(clippy::print_stdout, reason = "shown by the test harness when the test fails")]
+fn announce(test: &str, seed: u64) {
+    println!("{test}: FERRY_FLOAT_SEED={seed}");
+}
