@@ -1,0 +1,117 @@
+//! What the data-driven suites have in common: Ferry's own binary, known failures, and a report in
+//! the form of every other Rust test.
+#![expect(clippy::print_stderr, reason = "skipped suites say so")]
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::{env, fmt};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::cache;
+use crate::emulator::Emulator;
+use crate::known::Known;
+
+/// One case: its name and what it does.
+pub struct Case {
+    /// Unique within the suite.
+    pub name: String,
+    /// Returns a message when it fails.
+    pub run: Box<dyn FnOnce() -> Result<(), String> + Send>,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The emulator under test, and whether its failures are those that the repository knows of.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// How it is started.
+    pub emulator: Emulator,
+    /// False for a stranger.
+    pub is_ferry: bool,
+}
+
+impl Subject {
+    /// The template in the environment variable `variable`; without it, `ferry` followed by
+    /// `arguments`, built as this test was built.
+    ///
+    /// # Errors
+    /// A message, when Ferry does not build.
+    pub fn choose(variable: &str, arguments: &str) -> Result<Self, String> {
+        if let Ok(template) = env::var(variable) {
+            return Ok(Self { emulator: Emulator::new(&template), is_ferry: false });
+        }
+        let binary = ferry_binary()?;
+        let emulator = Emulator::new(&format!("{} {arguments}", binary.display()));
+        Ok(Self { emulator, is_ferry: true })
+    }
+}
+
+/// `$FERRY_TEST_BINARY`, or the binary of this workspace, built in the profile of the running test.
+///
+/// # Errors
+/// A message, when it does not build.
+pub fn ferry_binary() -> Result<PathBuf, String> {
+    if let Some(binary) = env::var_os("FERRY_TEST_BINARY") {
+        return Ok(binary.into());
+    }
+    let test = env::current_exe().map_err(|error| error.to_string())?;
+    let directory = test.ancestors().nth(2).ok_or("the test is in no target directory")?;
+    let profile = match directory.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(cache::source_tree())
+        .args(["build", "--quiet", "--package", "ferry", "--bin", "ferry", "--profile", profile])
+        .output()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("ferry does not build:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(directory.join("ferry"))
+}
+
+/// Says that `suite` does not run, and why. A skipped suite succeeds.
+#[must_use]
+pub fn skip(suite: &str, reason: impl fmt::Display) -> ExitCode {
+    eprintln!("skipped: suite {suite}: {reason}");
+    ExitCode::SUCCESS
+}
+
+/// Says that `suite` could not start. That is a failure.
+#[must_use]
+pub fn fail(suite: &str, reason: impl fmt::Display) -> ExitCode {
+    eprintln!("suite {suite}: {reason}");
+    ExitCode::FAILURE
+}
+
+/// Runs the cases that the command line selects, as Rust's own test runner would.
+#[must_use]
+pub fn run(suite: &str, subject: &Subject, cases: Vec<Case>) -> ExitCode {
+    let known = match Known::read(suite) {
+        Ok(known) if subject.is_ferry => known,
+        Ok(_) => Known::default(),
+        Err(message) => return fail(suite, message),
+    };
+    let stale = known.stale(|name| cases.iter().any(|case| case.name == name));
+    if !stale.is_empty() {
+        return fail(
+            suite,
+            format!("known-failures.toml names cases that do not exist: {}", stale.join(", ")),
+        );
+    }
+    let known = Arc::new(known);
+    let trial = |case: Case| {
+        let known = Arc::clone(&known);
+        let name = case.name.clone();
+        Trial::test(case.name, move || known.judge(&name, (case.run)()).map_err(Failed::from))
+    };
+    libtest_mimic::run(&Arguments::from_args(), cases.into_iter().map(trial).collect()).exit_code()
+}

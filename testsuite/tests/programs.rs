@@ -1,0 +1,2 @@
+//! The suite is filled in next.
+fn main() {}
