@@ -1,0 +1,100 @@
+//! Ferry's own file descriptors: at the top of the descriptor space, and not there for the guest.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use syscalls::{Errno, Sysno};
+
+use crate::host::{self, Arg, args};
+
+/// How many descriptors Ferry keeps for itself at most.
+const CAPACITY: usize = 16;
+
+/// The descriptors that Ferry keeps open beside the guest's.
+#[derive(Debug)]
+pub(crate) struct OwnFds {
+    /// -1 where free. Atomics, because every system call with a descriptor looks here.
+    slots: [AtomicI32; CAPACITY],
+}
+
+impl OwnFds {
+    pub(crate) const fn new() -> Self {
+        Self { slots: [const { AtomicI32::new(-1) }; CAPACITY] }
+    }
+
+    /// Moves a descriptor of Ferry's to the top of the space, hidden from the guest.
+    ///
+    /// # Errors
+    /// `EMFILE` if there is no room.
+    pub(crate) fn adopt(&self, fd: OwnedFd) -> Result<OwnedFd, Errno> {
+        let top = highest_possible();
+        let moved = (0..64_i32)
+            .map(|n| top - 64 + n)
+            .find_map(|floor| duplicate_at_least(fd.as_fd(), floor).ok())
+            .ok_or(Errno::EMFILE)?;
+        let raw = moved.as_raw_fd();
+        let free = |slot: &&AtomicI32| {
+            slot.compare_exchange(-1, raw, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        self.slots.iter().find(free).ok_or(Errno::EMFILE)?;
+        Ok(moved)
+    }
+
+    /// Closes a descriptor that [`OwnFds::adopt`] returned.
+    pub(crate) fn release(&self, fd: OwnedFd) {
+        let raw = fd.as_raw_fd();
+        drop(fd);
+        for slot in &self.slots {
+            let _ = slot.compare_exchange(raw, -1, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a descriptor is Ferry's, and so not there for the guest.
+    pub(crate) fn is_own(&self, fd: i32) -> bool {
+        fd >= 0 && self.slots.iter().any(|slot| slot.load(Ordering::Relaxed) == fd)
+    }
+
+    /// Ferry's descriptors in ascending order.
+    pub(crate) fn list(&self) -> Vec<i32> {
+        let mut fds: Vec<i32> =
+            self.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).collect();
+        fds.retain(|&fd| fd >= 0);
+        fds.sort_unstable();
+        fds
+    }
+}
+
+/// One past the highest descriptor that this process may open; bounded, because some containers
+/// allow a thousand million and the kernel's table grows with the highest one used.
+fn highest_possible() -> i32 {
+    let mut limit = [0_u64; 2];
+    let got = host::call(
+        Sysno::prlimit64,
+        [Arg::from(0), Arg::from(libc::RLIMIT_NOFILE), Arg::from(0), Arg::writes(&mut limit)],
+    );
+    got.map_or(1024, |_| limit[0].clamp(64, 1 << 16) as i32)
+}
+
+#[expect(unsafe_code, reason = "takes ownership of a new descriptor")]
+fn duplicate_at_least(fd: BorrowedFd<'_>, floor: i32) -> Result<OwnedFd, Errno> {
+    let raw = host::call(Sysno::fcntl, args![fd, libc::F_DUPFD_CLOEXEC, floor])?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw as i32) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adopted_descriptors_are_high_and_known_until_released() {
+        let fds = OwnFds::new();
+        let fd = fds.adopt(std::fs::File::open("/dev/null").unwrap().into()).unwrap();
+        let raw = fd.as_raw_fd();
+        assert!(raw >= highest_possible() - 64, "{raw}");
+        assert!(fds.is_own(raw) && !fds.is_own(0) && !fds.is_own(-1));
+        assert_eq!(fds.list(), [raw]);
+        fds.release(fd);
+        assert!(!fds.is_own(raw));
+    }
+}

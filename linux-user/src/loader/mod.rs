@@ -1,0 +1,1 @@
+//! Programs: ELF files, interpreters, scripts, the initial stack.

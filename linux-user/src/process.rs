@@ -1,0 +1,87 @@
+//! What all tasks of a guest process share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::abi::Abi;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::fds::OwnFds;
+use crate::fs::FsContext;
+use crate::locks::{Lock, Rank};
+use crate::memory::AddressSpace;
+use crate::signal::ProcessSignals;
+use crate::strace::Strace;
+use crate::task::TaskHandle;
+
+/// A guest process.
+pub(crate) struct Process {
+    /// Its architecture.
+    pub(crate) abi: &'static dyn Abi,
+    /// What the user chose.
+    pub(crate) config: Arc<Config>,
+    /// Its memory map.
+    pub(crate) memory: Arc<AddressSpace>,
+    /// What runs its code.
+    pub(crate) engine: Arc<Engine>,
+    /// Ferry's own file descriptors in it.
+    pub(crate) fds: OwnFds,
+    /// How it sees the file system.
+    pub(crate) fs: FsContext,
+    /// Signal dispositions.
+    pub(crate) signals: ProcessSignals,
+    /// Its living tasks.
+    pub(crate) tasks: Lock<Vec<TaskHandle>>,
+    /// What it is running.
+    pub(crate) program: Program,
+    strace: Option<Strace>,
+    exit_status: AtomicI32,
+}
+
+/// The program that a process runs, as /proc shows it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Program {
+    /// The guest's path of the executable file, absolute: `/proc/self/exe`.
+    pub(crate) path: PathBuf,
+    /// Its arguments, each without the final zero.
+    pub(crate) argv: Vec<Vec<u8>>,
+    /// The auxiliary vector as it lies on the stack.
+    pub(crate) auxv: Vec<u8>,
+}
+
+impl Process {
+    pub(crate) fn new(
+        abi: &'static dyn Abi,
+        config: Arc<Config>,
+        memory: Arc<AddressSpace>,
+        engine: Arc<Engine>,
+        program: Program,
+    ) -> Self {
+        let strace = config.strace.then(Strace::new);
+        Self {
+            abi,
+            fs: FsContext::new(&config),
+            config,
+            memory,
+            engine,
+            fds: OwnFds::new(),
+            signals: ProcessSignals::new(),
+            tasks: Lock::new(Rank::Tasks, Vec::new()),
+            program,
+            strace,
+            exit_status: AtomicI32::new(0),
+        }
+    }
+
+    /// Where system calls are printed, if they are.
+    pub(crate) fn strace(&self) -> Option<&Strace> {
+        self.strace.as_ref()
+    }
+
+    /// Ends the process with this status, with all its threads.
+    pub(crate) fn end(&self, status: i32) -> ! {
+        self.exit_status.store(status, Ordering::Relaxed);
+        std::process::exit(status)
+    }
+}

@@ -1,0 +1,135 @@
+//! `--strace`: the guest's system calls on standard error, in the manner of strace. What is printed
+//! of an argument follows from its kind in the call's row.
+
+mod args;
+mod flags;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use syscalls::{Errno, Sysno};
+
+use crate::host;
+use crate::syscalls::{ArgKind, Args, Entry, NotDone, SyscallResult};
+
+/// Where calls are printed.
+pub(crate) struct Strace {
+    /// The task whose line is unfinished on the terminal, or zero.
+    open_line: AtomicI32,
+}
+
+/// A call that has begun.
+pub(crate) struct Trace {
+    tid: i32,
+    /// What came before the arguments that are known only afterwards.
+    name: String,
+    late_from: usize,
+}
+
+impl Strace {
+    pub(crate) fn new() -> Self {
+        Self { open_line: AtomicI32::new(0) }
+    }
+
+    /// Prints one line about something that is not a system call (a signal, an exit).
+    pub(crate) fn note(&self, text: &str) {
+        let tid = current_tid();
+        self.break_line(tid);
+        write_err(&format!("{tid} {text}\n"));
+    }
+
+    /// Ends another task's unfinished line.
+    fn break_line(&self, tid: i32) {
+        let open = self.open_line.swap(0, Ordering::AcqRel);
+        if open != 0 && open != tid {
+            write_err(" <unfinished ...>\n");
+        }
+    }
+}
+
+fn current_tid() -> i32 {
+    host::call(Sysno::gettid, []).unwrap_or(0) as i32
+}
+
+/// One `write`, so that lines of several threads and processes do not mix. Whoever closed standard
+/// error does not want to see it.
+fn write_err(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Prints what is known before the call: its name, and its arguments up to the first one that the
+/// call writes.
+pub(crate) fn enter(out: &Strace, number: u64, entry: Option<&Entry>, values: &Args) -> Trace {
+    let tid = current_tid();
+    let name = entry.map_or_else(|| format!("syscall_{number}"), |e| e.row.name.to_owned());
+    let kinds = entry.map_or(&[ArgKind::Hex; 6][..], |entry| entry.row.args);
+    let late_from = kinds.iter().position(|kind| args::is_late(*kind)).unwrap_or(kinds.len());
+    let mut line = format!("{tid} {name}(");
+    print_args(&mut line, kinds, values, 0..late_from, None);
+    out.break_line(tid);
+    write_err(&line);
+    out.open_line.store(tid, Ordering::Release);
+    Trace { tid, name, late_from }
+}
+
+impl Trace {
+    /// Prints the rest.
+    pub(crate) fn leave(
+        self,
+        out: &Strace,
+        entry: Option<&Entry>,
+        values: &Args,
+        result: SyscallResult,
+    ) {
+        let kinds = entry.map_or(&[ArgKind::Hex; 6][..], |entry| entry.row.args);
+        let mut line = String::new();
+        if out.open_line.swap(0, Ordering::AcqRel) != self.tid {
+            let _ = write!(line, "{} <... {} resumed>", self.tid, self.name);
+        }
+        print_args(&mut line, kinds, values, self.late_from..kinds.len(), Some(result));
+        let _ = writeln!(line, ") = {}", result_text(result));
+        write_err(&line);
+    }
+}
+
+fn print_args(
+    line: &mut String,
+    kinds: &[ArgKind],
+    values: &Args,
+    which: std::ops::Range<usize>,
+    result: Option<SyscallResult>,
+) {
+    for n in which {
+        if n > 0 {
+            line.push_str(", ");
+        }
+        line.push_str(&args::format(kinds[n], values, n, result));
+    }
+}
+
+fn result_text(result: SyscallResult) -> String {
+    match result {
+        Ok(value) if value > 1 << 32 => format!("{value:#x}"),
+        Ok(value) => format!("{value}"),
+        Err(NotDone::Failed(errno)) => errno_text(errno),
+        Err(NotDone::Restart(_)) => "? (interrupted by a signal)".to_owned(),
+        Err(NotDone::NoReturn) => "?".to_owned(),
+    }
+}
+
+fn errno_text(errno: Errno) -> String {
+    let name = errno.name().unwrap_or("E?");
+    format!("-1 {name} ({})", errno.description().unwrap_or("unknown error"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_read_as_strace_writes_them() {
+        assert_eq!(result_text(Ok(3)), "3");
+        assert_eq!(result_text(Err(Errno::ENOENT.into())), "-1 ENOENT (No such file or directory)");
+    }
+}

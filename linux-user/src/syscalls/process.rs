@@ -1,0 +1,26 @@
+//! Processes: creation, replacement, end, identity.
+
+use super::row::rows;
+
+rows! {
+    execve(Path, StrArray, StrArray) => enosys, "not implemented yet";
+    execveat(DirFd, Path, StrArray, StrArray, AtFlags) => enosys, "not implemented yet";
+    wait4(Int, Ptr, WaitOptions, Ptr) => pass_blocking;
+    waitid(Int, Int, Ptr, WaitOptions, Ptr) => pass_blocking;
+    getpid() => pass;
+    getppid() => pass;
+    getpgid(Int) => pass;
+    setpgid(Int, Int) => pass;
+    getsid(Int) => pass;
+    setsid() => pass;
+    getpriority(Int, Int) => pass;
+    setpriority(Int, Int, Int) => pass;
+    ioprio_get(Int, Int) => pass;
+    ioprio_set(Int, Int, Int) => pass;
+    pidfd_open(Int, Hex) => pass;
+    pidfd_getfd(Fd, Int, Hex) => pass;
+    kcmp(Int, Int, Int, Hex, Hex) => pass;
+    ptrace(Int, Int, Addr, Addr) => enosys, "not implemented yet";
+    unshare(CloneFlags) => enosys, "not implemented yet";
+    setns(Fd, Hex) => enosys, "not implemented yet";
+}

@@ -1,0 +1,67 @@
+//! The system and what a process may ask of it: identity, limits, scheduling, randomness.
+
+use super::row::rows;
+
+rows! {
+    uname(Ptr) => enosys, "not implemented yet";
+    sysinfo(Ptr) => pass;
+    getrandom(OutBuf, Size, RandomFlags) => pass_blocking;
+    getcpu(Ptr, Ptr, Ptr) => pass;
+    getuid() => pass;
+    geteuid() => pass;
+    getgid() => pass;
+    getegid() => pass;
+    setuid(Int) => pass;
+    setgid(Int) => pass;
+    setreuid(Int, Int) => pass;
+    setregid(Int, Int) => pass;
+    setresuid(Int, Int, Int) => pass;
+    setresgid(Int, Int, Int) => pass;
+    getresuid(Ptr, Ptr, Ptr) => pass;
+    getresgid(Ptr, Ptr, Ptr) => pass;
+    setfsuid(Int) => pass;
+    setfsgid(Int) => pass;
+    getgroups(Int, Ptr) => pass;
+    setgroups(Int, Ptr) => pass;
+    capget(Ptr, Ptr) => pass;
+    capset(Ptr, Ptr) => pass;
+    prctl(PrctlOption, Hex, Hex, Hex, Hex) => enosys, "not implemented yet";
+    personality(Hex) => pass;
+    getrlimit(Resource, Ptr) => pass;
+    setrlimit(Resource, Ptr) => enosys, "not implemented yet";
+    prlimit64(Int, Resource, Ptr, Ptr) => enosys, "not implemented yet";
+    getrusage(Int, Ptr) => pass;
+    sched_yield() => pass;
+    sched_getaffinity(Int, Size, Ptr) => pass;
+    sched_setaffinity(Int, Size, Ptr) => pass;
+    sched_getparam(Int, Ptr) => pass;
+    sched_setparam(Int, Ptr) => pass;
+    sched_getscheduler(Int) => pass;
+    sched_setscheduler(Int, Int, Ptr) => pass;
+    sched_getattr(Int, Ptr, Size, Hex) => pass;
+    sched_setattr(Int, Ptr, Hex) => pass;
+    sched_get_priority_max(Int) => pass;
+    sched_get_priority_min(Int) => pass;
+    sched_rr_get_interval(Int, Ptr) => pass;
+    sethostname(Str, Size) => pass;
+    setdomainname(Str, Size) => pass;
+    syslog(Int, Ptr, Int) => pass;
+    membarrier(Int, Hex, Int) => enosys, "not implemented yet";
+    riscv_hwprobe(Ptr, Size, Size, Ptr, Hex) => enosys, "not implemented yet";
+    riscv_flush_icache(Addr, Addr, Hex) => enosys, "not implemented yet";
+    seccomp(Int, Hex, Ptr) => enosys, "its filters would see the host's calls, not the guest's";
+    bpf(Int, Ptr, Size) => enosys, "kernel programs are left to the host";
+    perf_event_open(Ptr, Int, Int, Int, Hex) => enosys, "it would count the host's events";
+    reboot(Hex, Hex, Hex, Ptr) => enosys, "left to the host";
+    kexec_load(Hex, Size, Ptr, Hex) => enosys, "left to the host";
+    kexec_file_load(Fd, Fd, Size, Str, Hex) => enosys, "left to the host";
+    init_module(Ptr, Size, Str) => enosys, "modules are for the host's architecture";
+    finit_module(Fd, Str, Hex) => enosys, "modules are for the host's architecture";
+    delete_module(Str, Hex) => enosys, "modules are for the host's architecture";
+    landlock_create_ruleset(Ptr, Size, Hex) => enosys, "it would restrict Ferry itself";
+    landlock_add_rule(Fd, Int, Ptr, Hex) => enosys, "it would restrict Ferry itself";
+    landlock_restrict_self(Fd, Hex) => enosys, "it would restrict Ferry itself";
+    lsm_get_self_attr(Int, Ptr, Ptr, Hex) => enosys, "not implemented yet";
+    lsm_set_self_attr(Int, Ptr, Size, Hex) => enosys, "not implemented yet";
+    lsm_list_modules(Ptr, Ptr, Hex) => enosys, "not implemented yet";
+}
