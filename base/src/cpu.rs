@@ -120,6 +120,10 @@ pub struct CpuFrame {
     pub fault_addr: u64,
     /// Instructions that compiled code retired, when counting is on.
     pub retired: u64,
+    /// The host's stack pointer at the entry to compiled code: where a fault comes back to.
+    pub host_sp: u64,
+    /// The guest's helpers, by id: compiled code calls through it and so holds no host address.
+    pub helpers: *const HelperFn,
     /// Whatever the guest's system layer hangs on the CPU (a pointer for its helpers).
     pub context: *mut u8,
 }
@@ -157,6 +161,10 @@ frame_offsets! {
     FAULT = fault;
     /// Offset of `retired` in bytes.
     RETIRED = retired;
+    /// Offset of `host_sp` in bytes.
+    HOST_SP = host_sp;
+    /// Offset of `helpers` in bytes.
+    HELPERS = helpers;
 }
 
 impl CpuFrame {
@@ -177,6 +185,8 @@ impl CpuFrame {
             fault: 0,
             fault_addr: 0,
             retired: 0,
+            host_sp: 0,
+            helpers: std::ptr::null(),
             context: std::ptr::null_mut(),
         })
     }

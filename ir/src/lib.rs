@@ -11,12 +11,14 @@
 
 pub mod block;
 pub mod builder;
+pub mod fp;
 pub mod guest;
 pub mod ops;
 pub mod types;
 
 pub use block::{Block, BlockKey, Hint, Inst, Operand, OperandKind, Terminator, Trap};
 pub use builder::{Builder, Val};
+pub use fp::FpOp;
 pub use guest::{FpRules, Guest, SlotClass};
 pub use ops::Opcode;
 pub use types::{FpRound, MemOrder, Type};
