@@ -2,7 +2,7 @@
 //! the form of every other Rust test.
 #![expect(clippy::print_stderr, reason = "skipped suites say so")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::{env, fmt};
@@ -60,8 +60,11 @@ pub fn ferry_binary() -> Result<PathBuf, String> {
     if let Some(binary) = env::var_os("FERRY_TEST_BINARY") {
         return Ok(binary.into());
     }
-    let test = env::current_exe().map_err(|error| error.to_string())?;
-    let directory = test.ancestors().nth(2).ok_or("the test is in no target directory")?;
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    // Cargo puts tests in `deps`, beside the binaries.
+    let beside = |path: &&Path| path.file_name().is_some_and(|name| name != "deps");
+    let directory =
+        own.ancestors().skip(1).find(beside).ok_or("this test is in no target directory")?;
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,
