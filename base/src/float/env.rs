@@ -213,4 +213,13 @@ impl Env {
     pub fn raise(&mut self, flags: Flags) {
         self.flags |= flags;
     }
+
+    /// Runs `op` with another rounding direction: for instructions that name their own.
+    #[inline]
+    pub fn rounding<R>(&mut self, round: Round, op: impl FnOnce(&mut Self) -> R) -> R {
+        let outer = std::mem::replace(&mut self.round, round);
+        let result = op(self);
+        self.round = outer;
+        result
+    }
 }

@@ -23,3 +23,4 @@ pub use format::{
     BF16, F16, F32, F64, Format, RawBits, is_nan, is_negative, is_signaling, is_subnormal, negate,
     negate_number,
 };
+pub use soft::{Inexact, Int};

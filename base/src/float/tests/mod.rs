@@ -1,6 +1,10 @@
-//! Tests of the floating point against the host's SSE unit, and of the fast layer against
-//! the integer one.
+//! Tests of the floating point: the integer layer against the host's SSE unit, against an
+//! independent software implementation and against itself in a wider format; the fast layer against
+//! the integer one; and single cases worth a name.
 
+mod apfloat;
+mod by_odd;
+mod cases;
 mod fast;
 mod host;
 mod operands;
