@@ -39,6 +39,6 @@ fn compile(guest: &str, tables: &[&str]) -> Result<(), Box<dyn Error>> {
     let files = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
     let table = decodetree::Table::parse(files)?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    fs::write(out.join(guest).with_extension("rs"), table.generate())?;
+    fs::write(out.join(guest).with_extension("rs"), table.generate(guest))?;
     Ok(())
 }

@@ -107,6 +107,15 @@ pub(crate) fn table(table: &Table) -> Result<(), Error> {
             }));
         }
     }
+    for deferred in &table.deferred {
+        if let Some(pattern) = table.patterns.iter().find(|p| p.mnemonic == deferred.name) {
+            return Err(deferred.place.error(ErrorKind::Duplicate {
+                what: "instruction",
+                name: deferred.name.clone(),
+                first: pattern.place.clone(),
+            }));
+        }
+    }
     for (index, pattern) in table.patterns.iter().enumerate() {
         for earlier in &table.patterns[..index] {
             pair(earlier, pattern)?;

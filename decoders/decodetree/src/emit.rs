@@ -13,11 +13,11 @@ use crate::model::{Field, Source, Type};
 const BITS: &str = include_str!("emit/bits.rs.in");
 
 /// Everything, in the order in which a reader wants it.
-pub(crate) fn source(table: &Table) -> String {
+pub(crate) fn source(table: &Table, guest: &str) -> String {
     let mut out = String::from(BITS);
     extensions::emit(table, &mut out);
     operations::emit(table, &mut out);
-    visitor::emit(table, &mut out);
+    visitor::emit(table, guest, &mut out);
     selection::emit(table, &mut out);
     assembly::emit(table, &mut out);
     out

@@ -79,9 +79,10 @@ impl Table {
         parser.finish()
     }
 
-    /// The Rust source of the decoder.
+    /// The Rust source of the decoder of `guest`, whose name becomes part of the name of the one
+    /// macro in it.
     #[must_use]
-    pub fn generate(&self) -> String {
-        emit::source(self)
+    pub fn generate(&self, guest: &str) -> String {
+        emit::source(self, guest)
     }
 }

@@ -226,6 +226,7 @@ pub(crate) struct Chapter {
 /// An instruction that is known but not decoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Deferred {
+    pub(crate) place: Place,
     pub(crate) name: String,
     pub(crate) extension: usize,
 }

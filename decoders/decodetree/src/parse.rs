@@ -9,6 +9,9 @@ use crate::model::{
 };
 use crate::{Table, check};
 
+/// An extension is a bit of a `u128` in the generated code.
+const MAX_EXTENSIONS: usize = 128;
+
 /// A definition that must be used by something.
 pub(crate) struct Named<T> {
     pub(crate) value: T,
@@ -92,6 +95,7 @@ impl Parser {
     /// Reads one file. Definitions stay known to the files after it; the section does not.
     pub(crate) fn file(&mut self, file: &str, text: &str) -> Result<(), Error> {
         self.extension = None;
+        self.doc.clear();
         let mut lines = text.lines().enumerate();
         while let Some((index, first)) = lines.next() {
             let place = Place { file: file.into(), line: index + 1 };
@@ -174,6 +178,9 @@ impl Parser {
         if let Some(first) = self.table.extensions.iter().find(|e| &e.name == name) {
             return Err(duplicate(place, "extension", name, &first.place));
         }
+        if self.table.extensions.len() == MAX_EXTENSIONS {
+            return Err(syntax(place, format!("more than {MAX_EXTENSIONS} extensions")));
+        }
         let implies =
             implied.iter().map(|name| self.extension(place, name)).collect::<Result<_, _>>()?;
         self.table.extensions.push(Extension {
@@ -212,7 +219,8 @@ impl Parser {
         let extension =
             self.extension.ok_or_else(|| place.error(ErrorKind::Homeless("section")))?;
         for name in rest {
-            self.table.deferred.push(Deferred { name: name.clone(), extension });
+            let (place, name) = (place.clone(), name.clone());
+            self.table.deferred.push(Deferred { place, name, extension });
         }
         Ok(())
     }

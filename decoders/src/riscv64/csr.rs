@@ -6,24 +6,23 @@ pub(super) fn name(number: u16) -> Option<&'static str> {
     Some(NAMES[index].1)
 }
 
-/// The name of a register that belongs to a numbered row: stem, index and suffix.
-pub(super) fn numbered(number: u16) -> Option<(&'static str, u16, &'static str)> {
+/// The name of a register that belongs to a numbered row: stem and index.
+pub(super) fn numbered(number: u16) -> Option<(&'static str, u16)> {
     ROWS.iter()
         .find(|row| (row.0..=row.1).contains(&number))
-        .map(|&(first, _, start, stem, suffix)| (stem, number - first + start, suffix))
+        .map(|&(first, _, start, stem)| (stem, number - first + start))
 }
 
-/// First and last number, index of the first, stem, suffix.
-const ROWS: &[(u16, u16, u16, &str, &str)] = &[
-    (0x323, 0x33f, 3, "mhpmevent", ""),
-    (0x3a0, 0x3af, 0, "pmpcfg", ""),
-    (0x3b0, 0x3ef, 0, "pmpaddr", ""),
-    (0x723, 0x73f, 3, "mhpmevent", "h"),
-    (0xb03, 0xb1f, 3, "mhpmcounter", ""),
-    (0xc03, 0xc1f, 3, "hpmcounter", ""),
+/// First and last number, index of the first, stem.
+const ROWS: &[(u16, u16, u16, &str)] = &[
+    (0x323, 0x33f, 3, "mhpmevent"),
+    (0x3a0, 0x3af, 0, "pmpcfg"),
+    (0x3b0, 0x3ef, 0, "pmpaddr"),
+    (0xb03, 0xb1f, 3, "mhpmcounter"),
+    (0xc03, 0xc1f, 3, "hpmcounter"),
 ];
 
-/// In order of their numbers.
+/// In order of their numbers. Those of RV32 alone are not here.
 const NAMES: &[(u16, &str)] = &[
     (0x001, "fflags"),
     (0x002, "frm"),
@@ -51,6 +50,9 @@ const NAMES: &[(u16, &str)] = &[
     (0x143, "stval"),
     (0x144, "sip"),
     (0x14d, "stimecmp"),
+    (0x150, "siselect"),
+    (0x151, "sireg"),
+    (0x15c, "stopei"),
     (0x180, "satp"),
     (0x200, "vsstatus"),
     (0x204, "vsie"),
@@ -61,6 +63,9 @@ const NAMES: &[(u16, &str)] = &[
     (0x243, "vstval"),
     (0x244, "vsip"),
     (0x24d, "vstimecmp"),
+    (0x250, "vsiselect"),
+    (0x251, "vsireg"),
+    (0x25c, "vstopei"),
     (0x280, "vsatp"),
     (0x300, "mstatus"),
     (0x301, "misa"),
@@ -69,6 +74,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x304, "mie"),
     (0x305, "mtvec"),
     (0x306, "mcounteren"),
+    (0x308, "mvien"),
+    (0x309, "mvip"),
     (0x30a, "menvcfg"),
     (0x30c, "mstateen0"),
     (0x30d, "mstateen1"),
@@ -82,6 +89,9 @@ const NAMES: &[(u16, &str)] = &[
     (0x344, "mip"),
     (0x34a, "mtinst"),
     (0x34b, "mtval2"),
+    (0x350, "miselect"),
+    (0x351, "mireg"),
+    (0x35c, "mtopei"),
     (0x5a8, "scontext"),
     (0x600, "hstatus"),
     (0x602, "hedeleg"),
@@ -90,6 +100,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x605, "htimedelta"),
     (0x606, "hcounteren"),
     (0x607, "hgeie"),
+    (0x608, "hvien"),
+    (0x609, "hvictl"),
     (0x60a, "henvcfg"),
     (0x60c, "hstateen0"),
     (0x60d, "hstateen1"),
@@ -98,6 +110,8 @@ const NAMES: &[(u16, &str)] = &[
     (0x643, "htval"),
     (0x644, "hip"),
     (0x645, "hvip"),
+    (0x646, "hviprio1"),
+    (0x647, "hviprio2"),
     (0x64a, "htinst"),
     (0x680, "hgatp"),
     (0x6a8, "hcontext"),
@@ -107,7 +121,9 @@ const NAMES: &[(u16, &str)] = &[
     (0x7a2, "tdata2"),
     (0x7a3, "tdata3"),
     (0x7a4, "tinfo"),
+    (0x7a5, "tcontrol"),
     (0x7a8, "mcontext"),
+    (0x7aa, "mscontext"),
     (0x7b0, "dcsr"),
     (0x7b1, "dpc"),
     (0x7b2, "dscratch0"),
@@ -121,10 +137,13 @@ const NAMES: &[(u16, &str)] = &[
     (0xc21, "vtype"),
     (0xc22, "vlenb"),
     (0xda0, "scountovf"),
+    (0xdb0, "stopi"),
     (0xe12, "hgeip"),
+    (0xeb0, "vstopi"),
     (0xf11, "mvendorid"),
     (0xf12, "marchid"),
     (0xf13, "mimpid"),
     (0xf14, "mhartid"),
     (0xf15, "mconfigptr"),
+    (0xfb0, "mtopi"),
 ];

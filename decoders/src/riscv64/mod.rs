@@ -108,8 +108,8 @@ impl fmt::Display for Disassembly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.op {
             Some(op) => write_assembly(op, self.word, self.pc, f),
-            None if self.word & 3 == 3 => write!(f, ".4byte {:#010x}", self.word),
-            None => write!(f, ".2byte {:#06x}", self.word & 0xffff),
+            None if self.word & 3 == 3 => write!(f, ".4byte {:#x}", self.word),
+            None => write!(f, ".2byte {:#x}", self.word & 0xffff),
         }
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn csr(f: &mut Formatter<'_>, number: u16) -> Result {
     match super::csr::name(number) {
         Some(name) => f.write_str(name),
         None => match super::csr::numbered(number) {
-            Some((name, index, suffix)) => write!(f, "{name}{index}{suffix}"),
+            Some((stem, index)) => write!(f, "{stem}{index}"),
             None => write!(f, "{number:#x}"),
         },
     }

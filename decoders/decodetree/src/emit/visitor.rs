@@ -8,7 +8,7 @@ use super::{doc, value};
 use crate::Table;
 use crate::model::{Pattern, camel_case};
 
-pub(super) fn emit(table: &Table, out: &mut String) {
+pub(super) fn emit(table: &Table, guest: &str, out: &mut String) {
     argument_structures(table, out);
     let first_uses = first_uses(table);
     out.push_str(
@@ -31,6 +31,33 @@ pub(super) fn emit(table: &Table, out: &mut String) {
          impl<T: {bounds}> Visitor for T {{}}\n\n"
     );
     visit(table, out);
+    method_list(table, guest, &first_uses, out);
+}
+
+/// A macro that hands all methods to another one, for visitors that treat them alike.
+fn method_list(table: &Table, guest: &str, methods: &[&Pattern], out: &mut String) {
+    let mut text = String::new();
+    for (index, chapter) in table.chapters.iter().enumerate() {
+        let here: String = methods
+            .iter()
+            .filter(|pattern| pattern.chapter == index)
+            .map(|pattern| {
+                let set = pattern.arguments.map(|set| camel_case(&table.sets[set].name));
+                format!("            {}({})\n", pattern.method, set.unwrap_or_default())
+            })
+            .collect();
+        if !here.is_empty() {
+            let _ = write!(text, "        {} {{\n{here}        }}\n", chapter.name);
+        }
+    }
+    let _ = write!(
+        out,
+        "/// Calls the macro `$callback` with all methods of the visitor, for visitors that treat\n\
+         /// them alike: `Chapter {{ method(Arguments) … }} …`.\n\
+         #[macro_export]\n\
+         macro_rules! for_each_{guest}_method {{\n    ($callback:ident) => {{\n        \
+         $callback! {{\n{text}        }}\n    }};\n}}\n\n"
+    );
 }
 
 fn argument_structures(table: &Table, out: &mut String) {
