@@ -1,6 +1,12 @@
 //! Fused multiply-add on the host: the one operation that not every host CPU has.
 
-#![expect(unsafe_code, reason = "calls functions compiled for a CPU feature that is checked first")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "calls functions compiled for a CPU feature that is checked first"
+    )
+)]
 
 /// `a * b + c` rounded once, or `None` where the CPU cannot do that in one instruction.
 #[inline]

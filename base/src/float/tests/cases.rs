@@ -141,10 +141,10 @@ fn overflow_by_mode() {
     assert_eq!(sum(Round::NearestEven, MINUS), (INF | MINUS, raised));
     assert_eq!(sum(Round::NearestAway, 0), (INF, raised));
     assert_eq!(sum(Round::TowardZero, 0), (INF - 1, raised));
-    assert_eq!(sum(Round::Odd, MINUS), (INF - 1 | MINUS, raised));
+    assert_eq!(sum(Round::Odd, MINUS), ((INF - 1) | MINUS, raised));
     assert_eq!(sum(Round::Down, 0), (INF - 1, raised));
     assert_eq!(sum(Round::Down, MINUS), (INF | MINUS, raised));
-    assert_eq!(sum(Round::Up, MINUS), (INF - 1 | MINUS, raised));
+    assert_eq!(sum(Round::Up, MINUS), ((INF - 1) | MINUS, raised));
 }
 
 #[test]
