@@ -68,16 +68,7 @@ fn take_sum<F: HostFormat>(a: F::Bits, b: F::Bits, r: F::Bits, env: &mut Env) ->
     if !(host_agrees::<F, 2>([a, b], env) && exact_when_tiny_stands::<F>(r) && kept) {
         return None;
     }
-    if !env.flags.contains(Flags::NX) {
-        let error = F::sum_error(a, b, r);
-        if error.is_nan() {
-            return None;
-        }
-        if error != 0.0 {
-            env.raise(Flags::NX);
-        }
-    }
-    Some(r)
+    Some(take(r, || F::sum_is_exact(a, b, r), env))
 }
 
 #[inline(never)]

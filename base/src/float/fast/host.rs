@@ -16,8 +16,8 @@ pub trait HostFormat: Format {
     fn host_sqrt(a: Self::Bits) -> Self::Bits;
     /// `a * b + c`, if the host has an instruction for it.
     fn host_fma(a: Self::Bits, b: Self::Bits, c: Self::Bits) -> Option<Self::Bits>;
-    /// What rounding `a + b` to `sum` lost: zero exactly if nothing; a NaN if that overflows.
-    fn sum_error(a: Self::Bits, b: Self::Bits, sum: Self::Bits) -> f64;
+    /// Whether `a + b`, rounded to the finite `sum`, is exact.
+    fn sum_is_exact(a: Self::Bits, b: Self::Bits, sum: Self::Bits) -> bool;
     /// The value as `f64`.
     fn to_f64(a: Self::Bits) -> f64;
     /// The nearest to `value`, ties to even.
@@ -57,12 +57,13 @@ macro_rules! host {
                     .map(<$native>::to_bits)
             }
             #[inline]
-            fn sum_error(a: Self::Bits, b: Self::Bits, sum: Self::Bits) -> f64 {
-                // Knuth's TwoSum: exact for every pair unless an intermediate result overflows.
+            fn sum_is_exact(a: Self::Bits, b: Self::Bits, sum: Self::Bits) -> bool {
+                // Knuth's TwoSum. Of an exact sum each step is exact, so none overflows there;
+                // where one does, the error is not zero (it may be a NaN).
                 let [a, b, sum] = [a, b, sum].map(<$native>::from_bits);
                 let b_part = sum - a;
                 let a_part = sum - b_part;
-                f64::from((a - a_part) + (b - b_part))
+                (a - a_part) + (b - b_part) == 0.0
             }
             #[inline]
             fn to_f64(a: Self::Bits) -> f64 {

@@ -50,12 +50,10 @@ pub fn sqrt<F: Format>(a: F::Bits, env: &mut Env) -> F::Bits {
     }
 }
 
-/// The square root of a positive finite operand to 64 bits, the remainder as half and sticky bits.
+/// The square root of a positive finite operand to 64 bits, the remainder as sticky bit.
 fn root(x: Unpacked) -> Exact {
     let radicand = u128::from(x.sig) << if x.exp & 1 == 0 { 63 } else { 64 };
     let root = radicand.isqrt();
-    let rest = radicand - root * root;
-    // (root + 1/2)^2 is root^2 + root + 1/4: the rest tells on which side of it the radicand lies.
-    let sig = root << 64 | u128::from(rest > root) << 63 | u128::from(rest != 0);
-    Exact { negative: false, exp: x.exp >> 1, sig }
+    let inexact = root * root != radicand;
+    Exact { negative: false, exp: x.exp >> 1, sig: root << 64 | u128::from(inexact) }
 }

@@ -13,8 +13,8 @@ use crate::float::{
 const ROUNDINGS: [Round; 6] =
     [Round::NearestEven, Round::TowardZero, Round::Down, Round::Up, Round::NearestAway, Round::Odd];
 
-/// Every guest's rules, with and without flushing.
-const RULES: [Rules; 6] = [
+/// Every guest's rules, with and without flushing of operands and results.
+const RULES: [Rules; 8] = [
     Rules::RISCV,
     Rules::ARM,
     Rules { nan: NanRule::Default, ..Rules::ARM },
@@ -23,7 +23,9 @@ const RULES: [Rules; 6] = [
         denormals_out: DenormalsOut::Flush,
         ..Rules::ARM
     },
+    Rules { denormals_out: DenormalsOut::Flush, ..Rules::RISCV },
     Rules::X86,
+    Rules { denormals_out: DenormalsOut::FlushInexact, ..Rules::X86 },
     Rules {
         denormals_in: DenormalsIn::Flush,
         denormals_out: DenormalsOut::FlushInexact,
