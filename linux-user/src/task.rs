@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use runtime::Exit;
+use syscalls::Errno;
 
 use crate::engine::{Interrupter, Vcpu};
 use crate::process::Process;
 use crate::signal::{self, TaskSignals};
-use crate::syscalls;
+use crate::syscalls as calls;
 use crate::user::UserPtr;
 
 /// A guest thread. Only its own host thread touches it; others reach it through its
@@ -46,11 +47,21 @@ impl Task {
         }
     }
 
+    /// The host's number of the system call that the CPU has just executed, by its name.
+    ///
+    /// # Errors
+    /// `ENOSYS`: the host has no such call.
+    pub(crate) fn current_host_number(&self) -> Result<u64, Errno> {
+        let abi = self.process.abi;
+        let (number, _) = abi.syscall_arguments(self.cpu.frame());
+        abi.syscalls().entry(number).ok_or(Errno::ENOSYS)?.host_number()
+    }
+
     /// Runs the guest thread until its process ends.
     pub(crate) fn run(&mut self) -> ! {
         loop {
             let restart = match self.cpu.run() {
-                Exit::Syscall => syscalls::dispatch(self),
+                Exit::Syscall => calls::dispatch(self),
                 Exit::Interrupted => None,
                 fault => {
                     signal::raise_fault(self, &fault);

@@ -130,6 +130,11 @@ pub(crate) fn block<const N: usize>(
     block_raw(task, number as u64, host::widen(args))
 }
 
+/// The host's call of the same name with the same arguments, which the handler has checked.
+pub(crate) fn pass(task: &mut Task, args: &Args) -> SyscallResult {
+    Ok(host::call_raw(task.current_host_number()?, args.0)?)
+}
+
 fn block_raw(task: &Task, number: u64, args: [u64; 6]) -> SyscallResult {
     match safe_syscall::call_raw(task.signals.pending(), number, args) {
         // A host signal that the guest does not see interrupts no guest call either.
