@@ -177,7 +177,7 @@ fn is_bits(token: &str) -> bool {
 
 fn bits_length(token: &str) -> usize {
     match token.split_once(':') {
-        Some((_, length)) => length.trim_start_matches('s').parse().unwrap_or(0),
+        Some((_, length)) => length.trim_start_matches('s').parse::<u8>().map_or(0, usize::from),
         None => token.len(),
     }
 }
@@ -190,9 +190,9 @@ pub(crate) fn parse_field(place: &Place, tokens: &[String]) -> Result<Field, Err
         if let Some(shift) = token.strip_prefix("<<") {
             field.shift = shift.parse().map_err(|_| bad())?;
         } else if let Some(add) = token.strip_prefix('+') {
-            field.add = add.parse().map_err(|_| bad())?;
+            field.add = add.parse::<u16>().map_err(|_| bad())?.into();
         } else if let Some(function) = token.strip_prefix('!') {
-            field.function = Some(function.into());
+            field.function = Some(name(place, function)?);
         } else {
             let (position, length) = token.split_once(':').ok_or_else(bad)?;
             let signed = length.starts_with('s');
@@ -238,15 +238,23 @@ pub(crate) fn parse_template(place: &Place, text: &str) -> Result<Vec<Piece>, Er
     Ok(pieces)
 }
 
+/// `text`, if it can be a name in the generated code.
+pub(crate) fn name(place: &Place, text: &str) -> Result<String, Error> {
+    let well_formed = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if well_formed { Ok(text.into()) } else { Err(syntax(place, format!("`{text}` is no name"))) }
+}
+
+/// A number that fits 32 bits, signed or not, in decimal or hexadecimal.
 fn integer(place: &Place, text: &str) -> Result<i64, Error> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
     };
     let value = match digits.strip_prefix("0x") {
-        Some(hex) => i64::from_str_radix(hex, 16),
-        None => digits.parse(),
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => digits.parse::<u32>(),
     };
     let value = value.map_err(|_| syntax(place, format!("`{text}` is no number")))?;
-    Ok(if negative { -value } else { value })
+    Ok(sign * i64::from(value))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::body::{Body, parse_field, parse_template, tokens};
+use crate::body::{Body, name, parse_field, parse_template, tokens};
 use crate::error::{Error, ErrorKind, Place};
 use crate::model::{
     ArgumentSet, Chapter, Condition, Deferred, Extension, Field, Group, Pattern, Source, Type,
@@ -155,19 +155,20 @@ impl Parser {
     }
 
     fn chapter(&mut self, place: &Place, rest: &[String]) -> Result<(), Error> {
-        let [name, title] = rest else {
+        let [trait_name, title] = rest else {
             return Err(syntax(place, "a chapter is `chapter TraitName \"Title\"`"));
         };
-        self.table.chapters.push(Chapter { name: name.clone(), title: unquote(title).into() });
+        let name = name(place, trait_name)?;
+        self.table.chapters.push(Chapter { name, title: unquote(title).into() });
         self.extension = None;
         Ok(())
     }
 
     /// `extension Name "Title" [implies Other…]`
     fn declare_extension(&mut self, place: &Place, rest: &[String]) -> Result<(), Error> {
-        let (name, title, implied) = match rest {
-            [name, title] => (name, title, &[][..]),
-            [name, title, word, implied @ ..] if word == "implies" => (name, title, implied),
+        let (own, title, implied) = match rest {
+            [own, title] => (own, title, &[][..]),
+            [own, title, word, implied @ ..] if word == "implies" => (own, title, implied),
             _ => {
                 return Err(syntax(
                     place,
@@ -175,8 +176,8 @@ impl Parser {
                 ));
             }
         };
-        if let Some(first) = self.table.extensions.iter().find(|e| &e.name == name) {
-            return Err(duplicate(place, "extension", name, &first.place));
+        if let Some(first) = self.table.extensions.iter().find(|e| &e.name == own) {
+            return Err(duplicate(place, "extension", own, &first.place));
         }
         if self.table.extensions.len() == MAX_EXTENSIONS {
             return Err(syntax(place, format!("more than {MAX_EXTENSIONS} extensions")));
@@ -185,7 +186,7 @@ impl Parser {
             implied.iter().map(|name| self.extension(place, name)).collect::<Result<_, _>>()?;
         self.table.extensions.push(Extension {
             place: place.clone(),
-            name: name.clone(),
+            name: name(place, own)?,
             title: unquote(title).into(),
             implies,
         });
@@ -238,7 +239,7 @@ impl Parser {
     }
 
     /// `&name argument[:type]…`
-    fn argument_set(&mut self, place: &Place, name: &str, rest: &[String]) -> Result<(), Error> {
+    fn argument_set(&mut self, place: &Place, own: &str, rest: &[String]) -> Result<(), Error> {
         let mut arguments: Vec<(String, Type)> = Vec::new();
         for token in rest {
             let (argument, ty) = token.split_once(':').unwrap_or((token, "u8"));
@@ -247,21 +248,22 @@ impl Parser {
             if arguments.iter().any(|(other, _)| other == argument) {
                 return Err(duplicate(place, "argument", argument, place));
             }
-            arguments.push((argument.into(), ty));
+            arguments.push((name(place, argument)?, ty));
         }
         if arguments.is_empty() {
             return Err(syntax(place, "an argument set needs arguments"));
         }
-        self.sets.define(place, name, self.table.sets.len())?;
-        self.table.sets.push(ArgumentSet { name: name.into(), arguments });
+        self.sets.define(place, own, self.table.sets.len())?;
+        self.table.sets.push(ArgumentSet { name: name(place, own)?, arguments });
         Ok(())
     }
 
     /// `mnemonic [=> method] bits… [@format] [&set] [argument=…] [where …] ["template"]`
-    fn pattern(&mut self, place: &Place, name: &str, rest: &[String]) -> Result<(), Error> {
+    fn pattern(&mut self, place: &Place, mnemonic: &str, rest: &[String]) -> Result<(), Error> {
+        let default = name(place, &mnemonic.replace('.', "_"))?;
         let (method, rest) = match rest {
-            [arrow, method, rest @ ..] if arrow == "=>" => (method.clone(), rest),
-            _ => (name.replace('.', "_"), rest),
+            [arrow, method, rest @ ..] if arrow == "=>" => (name(place, method)?, rest),
+            _ => (default, rest),
         };
         let own = Body::parse(place, rest, self)?;
         let body = match own.format.clone() {
@@ -279,7 +281,7 @@ impl Parser {
         };
         self.table.patterns.push(Pattern {
             place: place.clone(),
-            mnemonic: name.into(),
+            mnemonic: mnemonic.into(),
             method,
             doc: std::mem::take(&mut self.doc).join("\n"),
             width: body.width,
