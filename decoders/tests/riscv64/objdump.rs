@@ -154,13 +154,35 @@ fn excused(ours: &str, theirs: &str) -> bool {
     }
 }
 
-/// It knows the names of RV32's upper halves everywhere, and some new names nowhere.
+/// It knows the names of RV32's upper halves everywhere, and names newer than itself nowhere.
 fn excused_csr(ours: &str, theirs: &str) -> bool {
     let csr = |text: &str| text.split(',').nth(1).map(String::from).unwrap_or_default();
     let (ours, theirs) = (csr(ours), csr(theirs));
-    let new = ["ssp", "jvt", "scountinhibit"].contains(&ours.as_str());
+    let new = NEW_CSRS.contains(&ours.trim_end_matches(|c: char| c.is_ascii_digit()));
     (ours.starts_with("0x") && theirs.ends_with('h')) || (new && theirs.starts_with("0x"))
 }
+
+/// Without the number at the end.
+const NEW_CSRS: &[&str] = &[
+    "ssp",
+    "jvt",
+    "scountinhibit",
+    "mnscratch",
+    "mnepc",
+    "mncause",
+    "mnstatus",
+    "sctrctl",
+    "sctrstatus",
+    "sctrdepth",
+    "srmcfg",
+    "mctrctl",
+    "vsctrctl",
+    "mcyclecfg",
+    "minstretcfg",
+    "sireg",
+    "vsireg",
+    "mireg",
+];
 
 /// objdump's text with the manual's names where it has its own, or older, ones.
 fn plain(theirs: &str) -> String {
