@@ -101,8 +101,8 @@ pub struct CpuFrame {
     /// Translation flags that are part of a block's key (a guest's rounding mode, privilege, …),
     /// already shifted into the key's upper bits.
     pub key_flags: u64,
-    /// Nonzero asks the CPU to leave translated code at its next poll. Set by any thread or signal
-    /// handler.
+    /// Nonzero asks the CPU to leave translated code at its next poll: a sum of
+    /// [`CpuFrame::INTERRUPT_REQUEST`] and its like. Set by any thread or signal handler.
     pub interrupt: AtomicU32,
     /// The sync point that compiled code last passed, by its index in the running region.
     pub sync_point: u32,
@@ -168,6 +168,13 @@ frame_offsets! {
 }
 
 impl CpuFrame {
+    /// In `interrupt`: somebody wants the CPU's attention.
+    pub const INTERRUPT_REQUEST: u32 = 1;
+    /// In `interrupt`: the guest synchronises its instruction stream (RISC-V FENCE.I). Whatever
+    /// was translated from memory whose writers go unnoticed must be compared with it before the
+    /// next block is looked up. Set by the CPU itself, just before it ends its block with a look-up.
+    pub const INTERRUPT_SYNC_CODE: u32 = 2;
+
     /// A frame of zeros, on the heap (it is over 8 KiB).
     #[must_use]
     pub fn new() -> Box<Self> {

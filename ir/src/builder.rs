@@ -230,9 +230,11 @@ impl Builder {
         self.effect(Opcode::AlignCheck, ty, 0, 0, &[base]);
     }
 
-    /// Orders all earlier accesses before all later ones.
-    pub fn fence(&self) {
-        self.effect(Opcode::Fence, Type::I64, MemOrder::SeqCst as u16, 0, &[]);
+    /// Orders accesses: earlier loads before all later accesses (`Acquire`), all earlier accesses
+    /// before later stores (`Release`), or everything (`SeqCst`). A fence that the host needs no
+    /// instruction for still keeps accesses from being merged or moved across it.
+    pub fn fence(&self, order: MemOrder) {
+        self.effect(Opcode::Fence, Type::I64, order as u16, 0, &[]);
     }
 
     /// Calls a helper for its 64-bit result.

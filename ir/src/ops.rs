@@ -219,7 +219,8 @@ ops! {
     AtomicCas "atomic_cas" AtomicCas ATOMIC;
     /// Leaves with a misalignment trap unless the address is a multiple of the type's size.
     AlignCheck "align_check" AlignCheck FAULTS;
-    /// Orders all earlier accesses before all later ones, stores before loads included.
+    /// Orders earlier accesses before later ones, as far as its order says: `acq` earlier loads before
+    /// all, `rel` all before later stores, `sc` everything, stores before loads included.
     Fence "fence" Fence WRITES;
     /// IEEE addition.
     FAdd "fadd" FpBinary FP_FLAGS;

@@ -1,4 +1,5 @@
 //! Linux hosts.
 
 pub mod access;
+pub mod clock;
 pub mod fault;

@@ -1,0 +1,181 @@
+//! RISC-V, 64-bit: the meaning of each instruction as IR, one file a chapter of the manual
+//! (volume I), a method an instruction. Compressed instructions share the methods of what they
+//! expand to.
+//!
+//! Left to the decoder: which instructions the CPU has. Left to the runtime: what a trap does.
+//! Everything runs at user level, where privileged instructions and registers are illegal.
+
+mod privileged;
+mod register;
+mod rv_a;
+mod rv_b;
+mod rv_d;
+mod rv_f;
+mod rv_i;
+mod rv_k;
+mod rv_m;
+mod rv_zfa;
+mod rv_zfh;
+mod rv_zicbo;
+mod rv_zicsr;
+#[cfg(test)]
+mod tests;
+
+use arch::riscv64::{csr, helpers::HELPERS, slot};
+use base::{GuestVirt, RegSlot};
+use decoders::riscv64::{self as decoder, ExtensionSet, Visit};
+use ir::{BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Trap};
+
+use crate::{Disassembled, Limits, Translation};
+
+/// RISC-V 64 to the layers that know no guest.
+pub static GUEST: Guest = Guest {
+    name: "riscv64",
+    slot_name: slot::name,
+    slot_class,
+    helpers: HELPERS,
+    fp_flags: slot::FFLAGS,
+    fp: FpRules::RiscV,
+    stack_pointer: slot::x(2),
+};
+
+fn slot_class(slot: RegSlot) -> SlotClass {
+    match slot.0 {
+        32..=63 => SlotClass::Float,
+        _ => SlotClass::Integer,
+    }
+}
+
+/// What comes after an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Flow {
+    /// The next instruction.
+    Next,
+    /// Nothing: the block ends as the instruction said.
+    EndBlock,
+    /// A trap: it is illegal, and has no effect.
+    Undefined,
+}
+
+/// The instruction being translated. Its fields say where it stands; the methods in [`register`]
+/// how it reaches the registers.
+#[derive(Clone, Copy)]
+struct Insn<'b> {
+    b: &'b Builder,
+    pc: GuestVirt,
+    /// The pc after it.
+    next: GuestVirt,
+    /// The dynamic rounding mode, as `frm` numbers it.
+    frm: u8,
+    extensions: ExtensionSet,
+}
+
+impl Visit for Insn<'_> {
+    type Output = Flow;
+
+    fn extensions(&self) -> ExtensionSet {
+        self.extensions
+    }
+}
+
+/// The translator of RISC-V 64.
+#[derive(Clone, Copy, Debug)]
+pub struct Frontend {
+    extensions: ExtensionSet,
+}
+
+impl Frontend {
+    /// A translator for a CPU with these extensions.
+    #[must_use]
+    pub fn new(extensions: ExtensionSet) -> Self {
+        Self { extensions }
+    }
+}
+
+impl crate::Frontend for Frontend {
+    fn guest(&self) -> &'static Guest {
+        &GUEST
+    }
+
+    fn max_insn_bytes(&self) -> usize {
+        4
+    }
+
+    fn translate(
+        &self,
+        builder: &Builder,
+        key: BlockKey,
+        code: &[u8],
+        limits: Limits,
+    ) -> Translation {
+        builder.begin(key);
+        let frm = (key.flags() >> csr::KEY_FRM_SHIFT & csr::FRM_MASK) as u8;
+        let (mut pc, mut rest) = (key.pc(), code);
+        loop {
+            let Some((word, bytes)) = fetch(rest) else {
+                return match builder.guest_insns() {
+                    0 => Translation::Unfetchable(pc.wrapping_add(rest.len() as u64)),
+                    _ => Translation::Done { next: pc },
+                };
+            };
+            let next = pc.wrapping_add(bytes as u64);
+            let insn = Insn { b: builder, pc, next, frm, extensions: self.extensions };
+            let flow = insn.translate(word, bytes as u16);
+            (pc, rest) = (next, &rest[bytes..]);
+            let full = builder.is_full() || builder.guest_insns() >= limits.max_insns;
+            if flow != Flow::Next || full || pc.page() != key.pc().page() {
+                return Translation::Done { next: pc };
+            }
+        }
+    }
+
+    fn disassemble(&self, pc: GuestVirt, code: &[u8]) -> Disassembled {
+        let Some((word, bytes)) = fetch(code) else {
+            let digits: String = code.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+            return Disassembled { text: format!(".byte 0x{digits}"), bytes: code.len().max(1) };
+        };
+        let text = decoder::Disassembly::new(word, pc, self.extensions).to_string();
+        Disassembled { text, bytes }
+    }
+}
+
+/// The first instruction of `code` and its length in bytes; `None` if it is incomplete. The upper
+/// half of the word means nothing if the length is 2.
+#[inline]
+fn fetch(code: &[u8]) -> Option<(u32, usize)> {
+    match *code {
+        [a, b, c, d, ..] => {
+            let bytes = decoder::length(u16::from_le_bytes([a, b]));
+            Some((u32::from_le_bytes([a, b, c, d]), bytes as usize))
+        }
+        [a, b, ..] if decoder::length(u16::from_le_bytes([a, b])) == 2 => {
+            Some((u32::from(u16::from_le_bytes([a, b])), 2))
+        }
+        _ => None,
+    }
+}
+
+impl Insn<'_> {
+    #[inline]
+    fn translate(&self, word: u32, bytes: u16) -> Flow {
+        self.b.begin_insn(self.pc, bytes);
+        let flow = decoder::decode(word, self).unwrap_or(Flow::Undefined);
+        if flow == Flow::Undefined {
+            self.b.abandon_insn();
+            self.trap(Trap::Illegal, self.pc);
+        }
+        self.b.end_insn();
+        flow
+    }
+
+    fn trap(&self, trap: Trap, pc: GuestVirt) -> Flow {
+        self.b.terminate(Terminator::Trap { trap, pc });
+        Flow::EndBlock
+    }
+
+    /// Goes on at the next instruction, but by a fresh look-up of its translation.
+    fn look_up_next(&self) -> Flow {
+        self.b.terminate(Terminator::Lookup { target: self.next });
+        Flow::EndBlock
+    }
+}

@@ -1,0 +1,43 @@
+//! Zicbom, Zicboz: cache-block operations, version 1.0, on blocks of 64 bytes.
+
+use decoders::riscv64::{Cbo, RvZicbo};
+use ir::{MemOrder, Type};
+
+use super::{Flow, Insn};
+
+/// Bytes of a cache block; what riscv_hwprobe reports as its size.
+const BLOCK: i64 = 64;
+
+impl Insn<'_> {
+    /// Caches are coherent, so that only the fault of a block that may not be accessed remains.
+    fn manage(&self, rs1: u8) -> Flow {
+        let _ = self.b.load_u(Type::I8, self.x(rs1), 0, MemOrder::Plain);
+        Flow::Next
+    }
+}
+
+impl RvZicbo for Insn<'_> {
+    /// CBO.INVAL (Zicbom): done as a flush, as menvcfg.CBIE allows and Linux demands.
+    fn cbo_inval(&self, Cbo { rs1 }: Cbo) -> Flow {
+        self.manage(rs1)
+    }
+
+    /// CBO.CLEAN (Zicbom)
+    fn cbo_clean(&self, Cbo { rs1 }: Cbo) -> Flow {
+        self.manage(rs1)
+    }
+
+    /// CBO.FLUSH (Zicbom)
+    fn cbo_flush(&self, Cbo { rs1 }: Cbo) -> Flow {
+        self.manage(rs1)
+    }
+
+    /// CBO.ZERO (Zicboz): the block that holds address x[rs1] = 0
+    fn cbo_zero(&self, Cbo { rs1 }: Cbo) -> Flow {
+        let block = self.x(rs1) & self.imm(-BLOCK);
+        for offset in (0..BLOCK as i32).step_by(8) {
+            self.b.store(Type::I64, block, offset, self.konst(0), MemOrder::Plain);
+        }
+        Flow::Next
+    }
+}
