@@ -133,6 +133,17 @@ impl Operand {
         if self.0 >> TAG_SHIFT == TAG_SLOT { Some(RegSlot(self.0 as u16)) } else { None }
     }
 
+    /// Its index in the block's pool, if it is a constant that stands there.
+    #[inline]
+    #[must_use]
+    pub const fn pool_index(self) -> Option<usize> {
+        if self.0 >> TAG_SHIFT == TAG_POOL && !self.is_none() {
+            Some((self.0 & PAYLOAD) as usize)
+        } else {
+            None
+        }
+    }
+
     /// Whether it is a constant.
     #[inline]
     #[must_use]
@@ -297,7 +308,48 @@ pub enum Terminator {
     },
 }
 
-/// A translation block.
+impl Terminator {
+    /// The operand that it reads, if it reads one.
+    #[must_use]
+    pub const fn operand(&self) -> Option<Operand> {
+        match *self {
+            Self::Branch { cond: operand, .. } | Self::Indirect { target: operand, .. } => {
+                Some(operand)
+            }
+            Self::Jump { .. } | Self::Trap { .. } | Self::Lookup { .. } => None,
+        }
+    }
+
+    /// The same with another operand, if it reads one.
+    #[must_use]
+    pub const fn with_operand(self, operand: Operand) -> Self {
+        match self {
+            Self::Branch { taken, fallthrough, .. } => {
+                Self::Branch { cond: operand, taken, fallthrough }
+            }
+            Self::Indirect { hint, .. } => Self::Indirect { target: operand, hint },
+            _ => self,
+        }
+    }
+}
+
+impl Trap {
+    /// All traps.
+    pub const ALL: [Self; 4] = [Self::Illegal, Self::Breakpoint, Self::Syscall, Self::Misaligned];
+
+    /// As it stands in the text form.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Illegal => "illegal",
+            Self::Breakpoint => "breakpoint",
+            Self::Syscall => "syscall",
+            Self::Misaligned => "misaligned",
+        }
+    }
+}
+
+/// A translation block. Two are equal if they are the same but for the order of their pools.
 #[derive(Clone, Debug)]
 pub struct Block {
     /// Which translation this is.
@@ -368,6 +420,32 @@ impl Block {
         a.into_iter().chain(b)
     }
 }
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |a, b| self.operand(a) == other.operand(b);
+        let same_inst = |(a, b): (&Inst, &Inst)| {
+            (a.op, a.ty, a.aux, a.imm) == (b.op, b.ty, b.aux, b.imm)
+                && same(a.dst, b.dst)
+                && a.args.iter().zip(b.args).all(|(&a, b)| same(a, b))
+        };
+        let same_terminator = match (self.terminator.operand(), other.terminator.operand()) {
+            (Some(a), Some(b)) => {
+                same(a, b)
+                    && self.terminator.with_operand(Operand::NONE)
+                        == other.terminator.with_operand(Operand::NONE)
+            }
+            _ => self.terminator == other.terminator,
+        };
+        (self.key, self.temps, self.guest_bytes, self.guest_insns)
+            == (other.key, other.temps, other.guest_bytes, other.guest_insns)
+            && self.insts.len() == other.insts.len()
+            && self.insts.iter().zip(&other.insts).all(same_inst)
+            && same_terminator
+    }
+}
+
+impl Eq for Block {}
 
 #[cfg(test)]
 mod tests {

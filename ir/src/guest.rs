@@ -1,5 +1,6 @@
 //! How a guest describes itself to the layers that know no guest.
 
+use base::cpu::SLOT_COUNT;
 use base::{Helper, HelperId, RegSlot};
 
 /// A guest architecture, as IR and what is below it see one.
@@ -44,5 +45,11 @@ impl Guest {
     #[must_use]
     pub fn helper(&self, id: HelperId) -> Option<&'static Helper> {
         self.helpers.get(usize::from(id.0))
+    }
+
+    /// The slot of that name; `None` if there is none. Slow: it asks for every slot's name.
+    #[must_use]
+    pub fn slot_by_name(&self, name: &str) -> Option<RegSlot> {
+        (0..SLOT_COUNT as u16).map(RegSlot).find(|&slot| (self.slot_name)(slot) == Some(name))
     }
 }

@@ -6,6 +6,9 @@
 //! * [`Block`] is a translation block: straight-line operations with side exits, in SSA for
 //!   temporaries, over the guest's register slots.
 //! * [`Builder`] makes blocks; translators use it through [`Val`], a `Copy` handle with operators.
+//! * [`text`] is their written form, and [`verify`] says which of them are valid.
+//!
+//! [`testing`] serves the tests of every layer that runs IR.
 //!
 //! It knows no guest and no host: a guest describes itself by a [`Guest`] value.
 
@@ -14,7 +17,10 @@ pub mod builder;
 pub mod fp;
 pub mod guest;
 pub mod ops;
+pub mod testing;
+pub mod text;
 pub mod types;
+pub mod verify;
 
 pub use block::{Block, BlockKey, Hint, Inst, Operand, OperandKind, Terminator, Trap};
 pub use builder::{Builder, Val};
@@ -22,3 +28,4 @@ pub use fp::FpOp;
 pub use guest::{FpRules, Guest, SlotClass};
 pub use ops::Opcode;
 pub use types::{FpRound, MemOrder, Type};
+pub use verify::{VerifyError, verify, verify_debug};

@@ -1,6 +1,8 @@
 //! The table of operations. Everything that lists operations (names, documentation, the verifier's
 //! rules, printer, parser) is generated from or checked against it.
 
+use crate::types::Type;
+
 /// How an operation uses its type, operands and result. `ty` is the instruction's type, `bool` an
 /// I64 that is 0 or 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,13 +106,16 @@ pub mod flag {
     pub const COMMUTES: u8 = 16;
     /// Effects are those of the helper it names, or of a mark.
     pub const SPECIAL: u8 = 32;
+    /// Rounds by the mode in `aux`.
+    pub const ROUNDS: u8 = 64;
 }
 
-use flag::{COMMUTES, FAULTS, FP_FLAGS, PURE, READS, SPECIAL, WRITES};
+use flag::{COMMUTES, FAULTS, FP_FLAGS, PURE, READS, ROUNDS, SPECIAL, WRITES};
 
 const LOADS: u8 = FAULTS | READS;
 const STORES: u8 = FAULTS | WRITES;
 const ATOMIC: u8 = FAULTS | READS | WRITES;
+const ROUNDED: u8 = FP_FLAGS | ROUNDS;
 
 ops! {
     /// The operand itself.
@@ -223,17 +228,17 @@ ops! {
     /// all, `rel` all before later stores, `sc` everything, stores before loads included.
     Fence "fence" Fence WRITES;
     /// IEEE addition.
-    FAdd "fadd" FpBinary FP_FLAGS;
+    FAdd "fadd" FpBinary ROUNDED;
     /// IEEE subtraction.
-    FSub "fsub" FpBinary FP_FLAGS;
+    FSub "fsub" FpBinary ROUNDED;
     /// IEEE multiplication.
-    FMul "fmul" FpBinary FP_FLAGS;
+    FMul "fmul" FpBinary ROUNDED;
     /// IEEE division.
-    FDiv "fdiv" FpBinary FP_FLAGS;
+    FDiv "fdiv" FpBinary ROUNDED;
     /// IEEE square root.
-    FSqrt "fsqrt" FpUnary FP_FLAGS;
+    FSqrt "fsqrt" FpUnary ROUNDED;
     /// IEEE fused `a * b + c`.
-    FMulAdd "fmul_add" FpTernary FP_FLAGS;
+    FMulAdd "fmul_add" FpTernary ROUNDED;
     /// Minimum by the guest's rules (RISC-V: minimumNumber).
     FMin "fmin" FpBinary FP_FLAGS;
     /// Maximum by the guest's rules (RISC-V: maximumNumber).
@@ -255,15 +260,15 @@ ops! {
     /// Less or equal; quiet.
     FLeQ "fle_q" FpCompare FP_FLAGS;
     /// To a signed integer, saturating by the guest's rules, sign-extended to 64 bits.
-    FToS "fto_s" FpToInt FP_FLAGS;
+    FToS "fto_s" FpToInt ROUNDED;
     /// To an unsigned integer, saturating by the guest's rules, zero-extended to 64 bits.
-    FToU "fto_u" FpToInt FP_FLAGS;
+    FToU "fto_u" FpToInt ROUNDED;
     /// From a signed integer.
-    SToF "sto_f" IntToFp FP_FLAGS;
+    SToF "sto_f" IntToFp ROUNDED;
     /// From an unsigned integer.
-    UToF "uto_f" IntToFp FP_FLAGS;
+    UToF "uto_f" IntToFp ROUNDED;
     /// Between formats.
-    FCvt "fcvt" FpToFp FP_FLAGS;
+    FCvt "fcvt" FpToFp ROUNDED;
     /// A binary32 in a 64-bit register, NaN-boxed: upper bits all ones (RISC-V, "NaN Boxing of
     /// Narrower Values"). Works at f32; the result has 64 bits.
     NanBox "nan_box" Unary PURE;
@@ -316,9 +321,77 @@ impl Shape {
         }
     }
 
+    /// Whether its first operand is the base of an address, to which `imm` is added.
+    #[must_use]
+    pub const fn has_address(self) -> bool {
+        self.has_order() && !matches!(self, Self::Fence) || matches!(self, Self::AlignCheck)
+    }
+
+    /// Whether `aux` holds a [`crate::MemOrder`].
+    #[must_use]
+    pub const fn has_order(self) -> bool {
+        matches!(self, Self::Load | Self::Store | Self::AtomicRmw | Self::AtomicCas | Self::Fence)
+    }
+
     /// Whether it always has a result (a call may have one).
     #[must_use]
     pub const fn has_result(self) -> bool {
         !matches!(self, Self::Store | Self::AlignCheck | Self::Fence | Self::Mark | Self::Call)
+    }
+}
+
+const INTEGERS: &[Type] = &[Type::I8, Type::I16, Type::I32, Type::I64];
+const FLOATS: &[Type] = &[Type::F32, Type::F64];
+
+impl Opcode {
+    /// The operation of that name in the text form.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|op| op.info().name == name)
+    }
+
+    /// The types at which it works. Where there is only one, the text form leaves it out.
+    #[must_use]
+    pub const fn types(self) -> &'static [Type] {
+        match (self, self.info().shape) {
+            (Self::Mov | Self::Select | Self::LoadU | Self::Store, _) => &Type::ALL,
+            (Self::NanBox | Self::NanUnbox, _) => &[Type::F32],
+            (_, Shape::Unary | Shape::Binary | Shape::Compare | Shape::Extend)
+            | (_, Shape::Load | Shape::AtomicRmw | Shape::AtomicCas | Shape::AlignCheck) => {
+                INTEGERS
+            }
+            (_, Shape::Call | Shape::Fence | Shape::Mark) => &[Type::I64],
+            _ => FLOATS,
+        }
+    }
+
+    /// The second types that a conversion takes; empty for everything else.
+    #[must_use]
+    pub const fn other_types(self) -> &'static [Type] {
+        match self.info().shape {
+            Shape::FpToInt | Shape::IntToFp => &[Type::I32, Type::I64],
+            Shape::FpToFp => FLOATS,
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_lead_back() {
+        for &op in Opcode::ALL {
+            assert_eq!(Opcode::by_name(op.info().name), Some(op));
+            assert!(!op.types().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_rounds_sets_flags() {
+        for op in Opcode::ALL.iter().filter(|op| op.info().has(flag::ROUNDS)) {
+            assert!(op.info().has(flag::FP_FLAGS), "{op:?}");
+        }
     }
 }
