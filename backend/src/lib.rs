@@ -1,1 +1,28 @@
-//! 
+//! From regions of IR to host code, through Cranelift.
+//!
+//! * [`Region`] is what is compiled at once: blocks that run hot together.
+//! * [`register_mapper`] decides which guest registers live in SSA values, and where they are
+//!   written back: it is what keeps guest state exact (see ARCHITECTURE.md, "Precise state").
+//! * `lower` turns IR operations into Cranelift's.
+//! * [`Compiler`] makes [`CompiledRegion`]s; one a thread.
+//! * [`CodeMemory`] holds finished code, never writable and executable through one mapping.
+//! * [`entry`] is the way into compiled code and back.
+//!
+//! It sees IR and the CPU frame only: never a guest, a decoder, the runtime or an operating system's
+//! system calls (but for its own memory).
+
+pub mod code_memory;
+mod compiler;
+pub mod entry;
+pub mod fp_slow;
+mod lower;
+pub mod region;
+pub mod register_mapper;
+
+pub use code_memory::{CodeMemory, CodeMemoryError, PlacedRegion};
+pub use compiler::{
+    CompileError, CompileOptions, CompiledRegion, Compiler, ExitSite, Listing, PcRange,
+};
+pub use entry::ExitCode;
+pub use region::Region;
+pub use register_mapper::Precision;

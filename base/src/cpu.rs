@@ -86,6 +86,13 @@ impl JumpCacheEntry {
     pub const EMPTY_KEY: u64 = u64::MAX;
     /// Entries of a jump cache (a power of two).
     pub const COUNT: usize = 4096;
+
+    /// Which entry a pc uses. Compiled code computes the same.
+    #[inline]
+    #[must_use]
+    pub const fn index(pc: u64) -> usize {
+        (pc >> 1) as usize & (Self::COUNT - 1)
+    }
 }
 
 /// One guest CPU's state as the engines see it. `slots` comes first: a slot's offset is eight
@@ -122,6 +129,8 @@ pub struct CpuFrame {
     pub retired: u64,
     /// The host's stack pointer at the entry to compiled code: where a fault comes back to.
     pub host_sp: u64,
+    /// The slow path of floating point in compiled code.
+    pub fp_slow: Option<HelperFn>,
     /// The guest's helpers, by id: compiled code calls through it and so holds no host address.
     pub helpers: *const HelperFn,
     /// Whatever the guest's system layer hangs on the CPU (a pointer for its helpers).
@@ -163,6 +172,8 @@ frame_offsets! {
     RETIRED = retired;
     /// Offset of `host_sp` in bytes.
     HOST_SP = host_sp;
+    /// Offset of `fp_slow` in bytes.
+    FP_SLOW = fp_slow;
     /// Offset of `helpers` in bytes.
     HELPERS = helpers;
 }
@@ -193,6 +204,7 @@ impl CpuFrame {
             fault_addr: 0,
             retired: 0,
             host_sp: 0,
+            fp_slow: None,
             helpers: std::ptr::null(),
             context: std::ptr::null_mut(),
         })

@@ -1,0 +1,403 @@
+//! Memory for finished code: one memfd mapped twice, once to write and once to execute, so that no
+//! mapping is ever both. The slots through which regions leave lie beside the executable view,
+//! within reach of 32-bit offsets.
+//!
+//! It is divided into segments that fill one after the other. When the last one is full, the owner
+//! frees the oldest: it unlinks the segment's regions, waits until no CPU is inside, and calls
+//! [`CodeMemory::free_segment`].
+
+#![expect(unsafe_code, reason = "owns the mappings that hold generated code")]
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use base::{CpuFrame, GuestVirt, HostPtr};
+
+use crate::compiler::CompiledRegion;
+
+/// Segments of a code memory.
+pub const SEGMENTS: usize = 16;
+
+/// Code bytes for each byte of slots. An exit has 8 bytes of slot and 24 of thunk alone.
+const CODE_PER_SLOT_BYTE: usize = 4;
+const ALIGN: usize = 32;
+const EXIT_THUNK: usize = 24;
+const ENTRY_THUNK: usize = 16;
+
+/// Why code could not be placed, or the memory not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeMemoryError {
+    /// The host refused the memory.
+    #[error("cannot get {bytes} bytes of memory for translated code")]
+    Host {
+        /// How much was asked for.
+        bytes: usize,
+        /// The host's words.
+        #[source]
+        source: io::Error,
+    },
+    /// The current segment is full, and the next one is not free: free it and try again.
+    #[error("segment {0} of the code memory must be freed first")]
+    Full(usize),
+    /// The region is larger than a segment.
+    #[error("the region at {pc} needs {bytes} bytes, more than a segment of the code memory")]
+    TooLarge {
+        /// The region's first entry.
+        pc: GuestVirt,
+        /// How much it needs.
+        bytes: usize,
+    },
+}
+
+/// The mappings and how full they are. Not synchronised: its owner has a lock around it.
+#[derive(Debug)]
+pub struct CodeMemory {
+    /// Slots, then code: one reservation.
+    slots: NonNull<u8>,
+    code: NonNull<u8>,
+    /// The writable view of the code.
+    writable: NonNull<u8>,
+    code_size: usize,
+    current: usize,
+    used: [Usage; SEGMENTS],
+}
+
+// SAFETY: the mappings belong to this value alone, and all methods that change them take `&mut`.
+unsafe impl Send for CodeMemory {}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Usage {
+    code: usize,
+    slots: usize,
+}
+
+/// A region in its place.
+#[derive(Debug)]
+pub struct PlacedRegion {
+    /// The segment that holds it.
+    pub segment: usize,
+    /// Where its body lies: [`CompiledRegion::guest_pc`] counts from its start.
+    pub body: std::ops::Range<HostPtr>,
+    /// Where to enter, by entry number.
+    pub entries: Vec<HostPtr>,
+    slots: HostPtr,
+    thunks: HostPtr,
+    exits: usize,
+}
+
+impl PlacedRegion {
+    fn slot(&self, exit: usize) -> Option<&AtomicUsize> {
+        let address = (exit < self.exits).then(|| self.slots.0 + exit * 8)?;
+        // SAFETY: the slot lies in the slots' mapping, which is never unmapped, and is only ever
+        // accessed atomically.
+        Some(unsafe { &*(address as *const AtomicUsize) })
+    }
+
+    /// Links an exit to an entry of another region, or of the same. No effect beyond the last exit.
+    pub fn link(&self, exit: usize, entry: HostPtr) {
+        if let Some(slot) = self.slot(exit) {
+            slot.store(entry.0, Ordering::Release);
+        }
+    }
+
+    /// Makes an exit come back to the runtime again.
+    pub fn unlink(&self, exit: usize) {
+        self.link(exit, HostPtr(self.thunks.0 + exit * EXIT_THUNK));
+    }
+}
+
+impl CodeMemory {
+    /// A code memory for about `bytes` of code.
+    ///
+    /// # Errors
+    /// The host refuses it.
+    pub fn new(bytes: usize) -> Result<Self, CodeMemoryError> {
+        let page = base::addr::PAGE_SIZE as usize;
+        let unit = SEGMENTS * page * CODE_PER_SLOT_BYTE;
+        let code_size = bytes.div_ceil(unit).max(1) * unit;
+        let slot_size = code_size / CODE_PER_SLOT_BYTE;
+        let map = || -> io::Result<Self> {
+            let file = Memfd::new(code_size)?;
+            let slots = map_anonymous(slot_size + code_size)?;
+            // SAFETY: within the reservation just made.
+            let code = unsafe { slots.add(slot_size) };
+            map_file(&file, code_size, libc::PROT_READ | libc::PROT_EXEC, Some(code))?;
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let writable = map_file(&file, code_size, access, None)?;
+            let used = [Usage::default(); SEGMENTS];
+            Ok(Self { slots, code, writable, code_size, current: 0, used })
+        };
+        map().map_err(|source| CodeMemoryError::Host { bytes: code_size, source })
+    }
+
+    /// The executable view.
+    #[must_use]
+    pub fn range(&self) -> std::ops::Range<HostPtr> {
+        let start = self.code.as_ptr() as usize;
+        HostPtr(start)..HostPtr(start + self.code_size)
+    }
+
+    /// Bytes of code in use.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.used.iter().map(|u| u.code).sum()
+    }
+
+    fn segment_size(&self) -> usize {
+        self.code_size / SEGMENTS
+    }
+
+    /// Places a region; its exits come back to the runtime, naming `number` in
+    /// [`CpuFrame::region`].
+    ///
+    /// # Errors
+    /// [`CodeMemoryError::Full`] asks to free a segment first.
+    pub fn place(
+        &mut self,
+        region: &CompiledRegion,
+        number: u32,
+    ) -> Result<PlacedRegion, CodeMemoryError> {
+        let layout = Layout::of(region);
+        let at =
+            self.allocate(&layout).ok_or(()).or_else(|()| self.next_segment(region, &layout))?;
+        let code_start = self.code.as_ptr() as usize + at.code;
+        let slots = self.slots.as_ptr() as usize + at.slots;
+        let body = code_start + layout.body;
+        let placed = PlacedRegion {
+            segment: self.current,
+            body: HostPtr(body)..HostPtr(body + region.code.len()),
+            entries: layout.entry_addresses(code_start, region.entries.len()),
+            slots: HostPtr(slots),
+            thunks: HostPtr(code_start),
+            exits: region.exits.len(),
+        };
+        let image = layout.image(region, number, code_start, slots);
+        // SAFETY: `allocate` gave this range of the writable view to this region alone.
+        unsafe {
+            let to = self.writable.as_ptr().add(at.code);
+            std::ptr::copy_nonoverlapping(image.as_ptr(), to, image.len());
+        }
+        (0..placed.exits).for_each(|exit| placed.unlink(exit));
+        Ok(placed)
+    }
+
+    fn allocate(&mut self, layout: &Layout) -> Option<Usage> {
+        let size = self.segment_size();
+        let used = &mut self.used[self.current];
+        let code = used.code.next_multiple_of(ALIGN);
+        let slots = used.slots;
+        if code + layout.code > size || slots + layout.slots > size / CODE_PER_SLOT_BYTE {
+            return None;
+        }
+        *used = Usage { code: code + layout.code, slots: slots + layout.slots };
+        let first = self.current * size;
+        Some(Usage { code: first + code, slots: first / CODE_PER_SLOT_BYTE + slots })
+    }
+
+    fn next_segment(
+        &mut self,
+        region: &CompiledRegion,
+        layout: &Layout,
+    ) -> Result<Usage, CodeMemoryError> {
+        let size = self.segment_size();
+        if layout.code > size || layout.slots > size / CODE_PER_SLOT_BYTE {
+            let pc = region.entries.first().copied().unwrap_or_default();
+            return Err(CodeMemoryError::TooLarge { pc, bytes: layout.code });
+        }
+        let next = (self.current + 1) % SEGMENTS;
+        if self.used[next].code != 0 {
+            return Err(CodeMemoryError::Full(next));
+        }
+        self.current = next;
+        self.allocate(layout).ok_or(CodeMemoryError::Full(next))
+    }
+
+    /// Declares a segment free.
+    ///
+    /// # Safety
+    /// No region in it is linked to, findable or running, on any CPU.
+    pub unsafe fn free_segment(&mut self, segment: usize) {
+        if let Some(used) = self.used.get_mut(segment) {
+            *used = Usage::default();
+        }
+    }
+
+    /// Gives a forked child code memory of its own: the parent's is shared with it, and the parent
+    /// goes on writing there. The code stays valid, at the same addresses.
+    ///
+    /// # Errors
+    /// The host refuses the memory; the child must not run translated code then.
+    ///
+    /// # Safety
+    /// Called in the child before any other thread exists and outside translated code.
+    pub unsafe fn after_fork(&mut self) -> Result<(), CodeMemoryError> {
+        let copy = || -> io::Result<()> {
+            let file = Memfd::new(self.code_size)?;
+            for (segment, used) in self.used.iter().enumerate() {
+                let start = segment * self.segment_size();
+                // SAFETY: the range is within the mapping; the parent may only append to it.
+                let bytes = unsafe {
+                    std::slice::from_raw_parts(self.writable.as_ptr().add(start), used.code)
+                };
+                file.write_at(bytes, start)?;
+            }
+            let execute = libc::PROT_READ | libc::PROT_EXEC;
+            map_file(&file, self.code_size, execute, Some(self.code))?;
+            let write = libc::PROT_READ | libc::PROT_WRITE;
+            map_file(&file, self.code_size, write, Some(self.writable))?;
+            Ok(())
+        };
+        copy().map_err(|source| CodeMemoryError::Host { bytes: self.code_size, source })
+    }
+}
+
+impl Drop for CodeMemory {
+    fn drop(&mut self) {
+        // SAFETY: both mappings were made by `new` with these sizes and belong to this value.
+        unsafe {
+            let slots = self.code_size / CODE_PER_SLOT_BYTE;
+            libc::munmap(self.slots.as_ptr().cast(), slots + self.code_size);
+            libc::munmap(self.writable.as_ptr().cast(), self.code_size);
+        }
+    }
+}
+
+/// How a region lies in its memory: exit thunks, entry thunks, body.
+struct Layout {
+    entries: usize,
+    body: usize,
+    code: usize,
+    slots: usize,
+}
+
+impl Layout {
+    fn of(region: &CompiledRegion) -> Self {
+        let entries = region.exits.len() * EXIT_THUNK;
+        let thunks = if region.entries.len() > 1 { region.entries.len() } else { 0 };
+        let body = (entries + thunks * ENTRY_THUNK).next_multiple_of(ALIGN);
+        Self { entries, body, code: body + region.code.len(), slots: region.exits.len() * 8 }
+    }
+
+    /// The body serves as its only entry; several entries have a thunk each.
+    fn entry_addresses(&self, start: usize, count: usize) -> Vec<HostPtr> {
+        match count {
+            1 => vec![HostPtr(start + self.body)],
+            _ => (0..count).map(|n| HostPtr(start + self.entries + n * ENTRY_THUNK)).collect(),
+        }
+    }
+
+    /// The bytes of the whole region for its address.
+    fn image(&self, region: &CompiledRegion, number: u32, start: usize, slots: usize) -> Vec<u8> {
+        let mut image = vec![0xcc; self.code];
+        for (exit, thunk) in image[..self.entries].chunks_exact_mut(EXIT_THUNK).enumerate() {
+            write_exit_thunk(thunk, number, exit as u32);
+        }
+        if region.entries.len() > 1 {
+            for n in 0..region.entries.len() {
+                let at = self.entries + n * ENTRY_THUNK;
+                write_entry_thunk(&mut image[at..at + ENTRY_THUNK], n as u32, self.body - at);
+            }
+        }
+        image[self.body..].copy_from_slice(&region.code);
+        for relocation in &region.relocations {
+            let at = self.body + relocation.offset as usize;
+            let place = (start + at) as i64;
+            let value = slots as i64 + relocation.addend - place;
+            image[at..at + 4].copy_from_slice(&(value as i32).to_le_bytes());
+        }
+        image
+    }
+}
+
+/// `mov [frame.exit], exit; mov [frame.region], number; xor eax, eax; ret`, the frame being in rdi:
+/// returns [`crate::ExitCode::Unlinked`].
+fn write_exit_thunk(thunk: &mut [u8], number: u32, exit: u32) {
+    write_store(&mut thunk[..10], CpuFrame::EXIT, exit);
+    write_store(&mut thunk[10..20], CpuFrame::REGION, number);
+    thunk[20..23].copy_from_slice(&[0x31, 0xc0, 0xc3]);
+}
+
+/// `mov dword ptr [rdi + offset], value`
+fn write_store(bytes: &mut [u8], offset: i32, value: u32) {
+    bytes[..2].copy_from_slice(&[0xc7, 0x87]);
+    bytes[2..6].copy_from_slice(&offset.to_le_bytes());
+    bytes[6..10].copy_from_slice(&value.to_le_bytes());
+}
+
+/// `mov esi, number; jmp body`, the body being `distance` bytes from the thunk's start.
+fn write_entry_thunk(thunk: &mut [u8], number: u32, distance: usize) {
+    thunk[0] = 0xbe;
+    thunk[1..5].copy_from_slice(&number.to_le_bytes());
+    thunk[5] = 0xe9;
+    thunk[6..10].copy_from_slice(&(distance as i32 - 10).to_le_bytes());
+}
+
+/// A sealed-in-this-process anonymous file; closed on drop, its mappings stay.
+struct Memfd(libc::c_int);
+
+impl Memfd {
+    fn new(size: usize) -> io::Result<Self> {
+        // SAFETY: the name is a C string.
+        let fd = unsafe { libc::memfd_create(c"ferry-code".as_ptr(), libc::MFD_CLOEXEC) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let file = Self(fd);
+        // SAFETY: a descriptor of ours.
+        match unsafe { libc::ftruncate(fd, size as libc::off_t) } {
+            0 => Ok(file),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn write_at(&self, mut bytes: &[u8], mut offset: usize) -> io::Result<()> {
+        while !bytes.is_empty() {
+            // SAFETY: `bytes` is valid for its length.
+            let written = unsafe {
+                libc::pwrite(self.0, bytes.as_ptr().cast(), bytes.len(), offset as libc::off_t)
+            };
+            let written = usize::try_from(written).map_err(|_| io::Error::last_os_error())?;
+            bytes = &bytes[written..];
+            offset += written;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Memfd {
+    fn drop(&mut self) {
+        // SAFETY: a descriptor of ours, closed once.
+        unsafe {
+            libc::close(self.0);
+        }
+    }
+}
+
+fn map_anonymous(size: usize) -> io::Result<NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping where the host likes.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), size, access, flags, -1, 0) };
+    mapped(at)
+}
+
+/// Maps a whole file, over what is at `at` or anywhere.
+fn map_file(
+    file: &Memfd,
+    size: usize,
+    access: libc::c_int,
+    at: Option<NonNull<u8>>,
+) -> io::Result<NonNull<u8>> {
+    let fixed = if at.is_some() { libc::MAP_FIXED } else { 0 };
+    let hint = at.map_or(std::ptr::null_mut(), |p| p.as_ptr().cast());
+    // SAFETY: callers name only mappings of their own to map over.
+    mapped(unsafe { libc::mmap(hint, size, access, libc::MAP_SHARED | fixed, file.0, 0) })
+}
+
+fn mapped(at: *mut libc::c_void) -> io::Result<NonNull<u8>> {
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(at.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))
+}

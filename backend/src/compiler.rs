@@ -1,0 +1,270 @@
+//! One thread's compiler.
+
+use base::GuestVirt;
+use std::arch::is_x86_feature_detected;
+
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::ExternalName;
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{Context, FinalizedMachReloc, FinalizedRelocTarget};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use ir::Guest;
+
+use crate::lower::{self, region_signature};
+use crate::region::Region;
+use crate::register_mapper::{Precision, RegisterMap};
+
+/// Index of the one symbol that compiled code refers to: its region's exit slots.
+pub(crate) const EXIT_SLOTS: u32 = 0;
+
+/// What applies to all compilations of an engine.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// How faults are exact.
+    pub precision: Precision,
+    /// Add executed instructions to [`base::CpuFrame::retired`].
+    pub count_instructions: bool,
+    /// Keep the texts of [`CompiledRegion::listing`].
+    pub listing: bool,
+    /// Whether the host multiplies and adds with one rounding.
+    pub host_has_fma: bool,
+}
+
+impl CompileOptions {
+    /// The defaults on this host.
+    #[must_use]
+    pub fn for_host() -> Self {
+        Self {
+            precision: Precision::default(),
+            count_instructions: false,
+            listing: false,
+            host_has_fma: is_x86_feature_detected!("fma"),
+        }
+    }
+}
+
+/// Why a region could not be compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// Cranelift has no back end for this host.
+    #[error("no code generator for this host: {0}")]
+    Host(String),
+    /// Cranelift refused the function: too large, or a defect.
+    #[error("cannot compile the region at {pc}: {message}")]
+    Codegen {
+        /// The region's first entry.
+        pc: GuestVirt,
+        /// Cranelift's words.
+        message: String,
+    },
+    /// The code refers to something that the code memory cannot provide.
+    #[error("cannot place the region at {pc}: unknown relocation {kind}")]
+    Relocation {
+        /// The region's first entry.
+        pc: GuestVirt,
+        /// Cranelift's name of it.
+        kind: String,
+    },
+}
+
+/// An exit to a known pc.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExitSite {
+    /// Where it goes.
+    pub target: GuestVirt,
+}
+
+/// Host code from `start` up to the next range's start belongs to a guest instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PcRange {
+    /// Bytes from the start of the region's code.
+    pub start: u32,
+    /// Bytes from the start of the region's code, exclusive.
+    pub end: u32,
+    /// The guest instruction.
+    pub pc: GuestVirt,
+}
+
+/// A place in the code that needs the address of the region's exit slots: 32 bits, relative to the
+/// place's own end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct SlotRelocation {
+    /// Bytes from the start of the code.
+    pub(crate) offset: u32,
+    /// Added to the slots' address, minus the place's address.
+    pub(crate) addend: i64,
+}
+
+/// Compiled code, not yet placed.
+#[derive(Clone, Debug)]
+pub struct CompiledRegion {
+    /// Machine code.
+    pub code: Vec<u8>,
+    /// Pcs at which it may be entered, by entry number.
+    pub entries: Vec<GuestVirt>,
+    /// Exits, by number.
+    pub exits: Vec<ExitSite>,
+    /// Pcs of its sync points, by number; the entries come first.
+    pub sync_points: Vec<GuestVirt>,
+    /// Which guest instruction each piece of code belongs to, ascending and without overlap.
+    pub pcs: Vec<PcRange>,
+    /// Guest instructions in it.
+    pub guest_insns: u32,
+    /// Cranelift's IR and the disassembled code, if asked for.
+    pub listing: Option<Listing>,
+    pub(crate) relocations: Vec<SlotRelocation>,
+}
+
+/// Texts for logs.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Cranelift's IR before optimisation.
+    pub clif: String,
+    /// Host assembly.
+    pub assembly: String,
+}
+
+impl CompiledRegion {
+    /// The guest instruction that the code at `offset` belongs to.
+    #[must_use]
+    pub fn guest_pc(&self, offset: u32) -> Option<GuestVirt> {
+        let after = self.pcs.partition_point(|range| range.start <= offset);
+        let range = self.pcs.get(after.checked_sub(1)?)?;
+        (offset < range.end).then_some(range.pc)
+    }
+}
+
+/// Compiles regions, one after the other.
+pub struct Compiler {
+    isa: OwnedTargetIsa,
+    context: Context,
+    builder: FunctionBuilderContext,
+    guest: &'static Guest,
+    options: CompileOptions,
+}
+
+impl std::fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiler").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Compiler {
+    /// A compiler for this host.
+    ///
+    /// # Errors
+    /// The host is none that Cranelift generates code for.
+    pub fn new(guest: &'static Guest, options: CompileOptions) -> Result<Self, CompileError> {
+        Ok(Self {
+            isa: host_isa()?,
+            context: Context::new(),
+            builder: FunctionBuilderContext::new(),
+            guest,
+            options,
+        })
+    }
+
+    /// Compiles a region.
+    ///
+    /// # Errors
+    /// The region is too large for one function.
+    pub fn compile(&mut self, region: &Region) -> Result<CompiledRegion, CompileError> {
+        let map = RegisterMap::new(region, self.guest, self.options.precision);
+        self.context.clear();
+        self.context.func.signature = region_signature();
+        self.context.set_disasm(self.options.listing);
+        let mut fb = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
+        let lowered = lower::lower(&mut fb, region, &map, self.guest, &self.options);
+        fb.finalize(self.isa.frontend_config());
+        let clif = self.options.listing.then(|| self.context.func.display().to_string());
+        let pc = region.key().pc();
+        let isa: &dyn TargetIsa = &*self.isa;
+        let compiled = self
+            .context
+            .compile(isa, &mut ControlPlane::default())
+            .map_err(|e| CompileError::Codegen { pc, message: format!("{:?}", e.inner) })?;
+        let relocations = compiled.buffer.relocs().iter();
+        let relocations = relocations.map(|r| slot_relocation(r, pc)).collect::<Result<_, _>>()?;
+        let listing =
+            clif.map(|clif| Listing { clif, assembly: compiled.vcode.clone().unwrap_or_default() });
+        let pcs = compiled.buffer.get_srclocs_sorted().iter().filter(|s| !s.loc.is_default());
+        Ok(CompiledRegion {
+            pcs: pcs
+                .map(|s| PcRange {
+                    start: s.start,
+                    end: s.end,
+                    pc: pc.wrapping_offset(i64::from(s.loc.bits() as i32)),
+                })
+                .collect(),
+            code: compiled.code_buffer().to_vec(),
+            entries: region.entries.iter().map(|&e| region.blocks[e].key.pc()).collect(),
+            exits: lowered.exits,
+            sync_points: lowered.sync_points,
+            guest_insns: region.guest_insns(),
+            listing,
+            relocations,
+        })
+    }
+}
+
+fn slot_relocation(
+    reloc: &FinalizedMachReloc,
+    pc: GuestVirt,
+) -> Result<SlotRelocation, CompileError> {
+    match (reloc.kind, &reloc.target) {
+        (
+            Reloc::X86PCRel4 | Reloc::X86CallPCRel4,
+            FinalizedRelocTarget::ExternalName(ExternalName::User(_)),
+        ) => Ok(SlotRelocation { offset: reloc.offset, addend: reloc.addend }),
+        (kind, target) => {
+            Err(CompileError::Relocation { pc, kind: format!("{kind:?} to {target:?}") })
+        }
+    }
+}
+
+fn host_isa() -> Result<OwnedTargetIsa, CompileError> {
+    let mut flags = settings::builder();
+    for (name, value) in [
+        ("opt_level", "speed"),
+        // It drops a store of a value that was just loaded from there: the guest may have no
+        // permission to write, or another thread may have written meanwhile.
+        ("enable_alias_analysis", "false"),
+        ("regalloc_algorithm", "backtracking"),
+        ("enable_probestack", "false"),
+        ("unwind_info", "false"),
+        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+        // Tail calls rely on them.
+        ("preserve_frame_pointers", "true"),
+    ] {
+        flags.set(name, value).map_err(|e| CompileError::Host(e.to_string()))?;
+    }
+    let lookup = isa::lookup_by_name("x86_64-unknown-linux-gnu");
+    let mut builder = lookup.map_err(|e| CompileError::Host(e.to_string()))?;
+    for (name, present) in host_features() {
+        builder
+            .set(name, if present { "true" } else { "false" })
+            .map_err(|e| CompileError::Host(e.to_string()))?;
+    }
+    builder.finish(settings::Flags::new(flags)).map_err(|e| CompileError::Host(e.to_string()))
+}
+
+/// What this host has, by Cranelift's names.
+fn host_features() -> impl Iterator<Item = (&'static str, bool)> {
+    [
+        ("has_sse3", is_x86_feature_detected!("sse3")),
+        ("has_ssse3", is_x86_feature_detected!("ssse3")),
+        ("has_sse41", is_x86_feature_detected!("sse4.1")),
+        ("has_sse42", is_x86_feature_detected!("sse4.2")),
+        ("has_cmpxchg16b", is_x86_feature_detected!("cmpxchg16b")),
+        ("has_popcnt", is_x86_feature_detected!("popcnt")),
+        ("has_lzcnt", is_x86_feature_detected!("lzcnt")),
+        ("has_bmi1", is_x86_feature_detected!("bmi1")),
+        ("has_bmi2", is_x86_feature_detected!("bmi2")),
+        ("has_avx", is_x86_feature_detected!("avx")),
+        ("has_avx2", is_x86_feature_detected!("avx2")),
+        ("has_fma", is_x86_feature_detected!("fma")),
+    ]
+    .into_iter()
+}

@@ -1,0 +1,294 @@
+//! Entries, exits, sync points and polls.
+
+use std::mem::offset_of;
+
+use base::cpu::JumpCacheEntry;
+use base::{CpuFrame, GuestVirt};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    BlockCall, ExternalName, GlobalValueData, InstBuilder, JumpTableData, UserExternalName, Value,
+    types,
+};
+use ir::{Block, BlockKey, Terminator, Trap, Type};
+
+use super::Lowering;
+use crate::compiler::{EXIT_SLOTS, ExitSite};
+use crate::entry::ExitCode;
+use crate::region::Edge;
+use crate::register_mapper::SlotSet;
+
+/// Backward jumps between polls. It bounds how far a fault is replayed and the latency of
+/// interrupts; below a few hundred the polls themselves would show.
+const FUEL: i64 = 256;
+
+impl Lowering<'_, '_> {
+    pub(super) fn declare_variables(&mut self) {
+        for slot in self.map.used.iter() {
+            let ty = self.slot_type(slot);
+            self.variables[slot.index()] = Some(self.fb.declare_var(ty));
+        }
+    }
+
+    /// The function's start: dispatches to the entries.
+    pub(super) fn enter(&mut self, number: Value) {
+        let region = self.region;
+        let fuel = self.fb.ins().iconst(types::I32, FUEL);
+        self.fb.def_var(self.fuel, fuel);
+        if let [only] = region.entries[..] {
+            self.entry(only);
+            return;
+        }
+        let pads: Vec<_> = region.entries.iter().map(|_| self.fb.create_block()).collect();
+        let pool = &mut self.fb.func.dfg.value_lists;
+        let calls: Vec<_> = pads.iter().map(|&pad| BlockCall::new(pad, [], pool)).collect();
+        let table = self.fb.create_jump_table(JumpTableData::new(calls[0], &calls));
+        let number = self.fb.ins().ireduce(types::I32, number);
+        self.fb.ins().br_table(number, table);
+        for (&pad, &block) in pads.iter().zip(&region.entries) {
+            self.fb.switch_to_block(pad);
+            self.entry(block);
+        }
+    }
+
+    /// One entry: everything is in the frame. The entries are the first sync points, in order.
+    fn entry(&mut self, block: usize) {
+        let pc = self.region.blocks[block].key.pc();
+        let interrupt = self.load_frame(types::I32, CpuFrame::INTERRUPT);
+        self.leave_if(interrupt, pc, ExitCode::Interrupted);
+        self.note_sync_point(pc);
+        for slot in self.map.blocks[block].live_in.iter() {
+            self.load_slot(slot);
+        }
+        let target = self.clif_blocks[block];
+        self.fb.ins().jump(target, &[]);
+    }
+
+    fn load_slot(&mut self, slot: base::RegSlot) {
+        let value = self.load_frame(self.slot_type(slot), slot.offset() as i32);
+        self.assign(slot, value);
+    }
+
+    /// A sync point: the frame becomes complete, as of the start of the instruction at `pc`.
+    pub(super) fn sync(&mut self, pc: GuestVirt) {
+        self.write_back();
+        self.note_sync_point(pc);
+    }
+
+    fn note_sync_point(&mut self, pc: GuestVirt) {
+        let number = self.output.sync_points.len();
+        self.output.sync_points.push(pc);
+        let number = self.fb.ins().iconst(types::I32, number as i64);
+        self.store_frame(number, CpuFrame::SYNC_POINT);
+    }
+
+    /// Stores all dirty slots to the frame.
+    pub(super) fn write_back(&mut self) {
+        self.store_dirty();
+        self.dirty = SlotSet::EMPTY;
+    }
+
+    fn store_dirty(&mut self) {
+        for slot in self.dirty.iter() {
+            let variable = self.variable(slot);
+            let value = self.fb.use_var(variable);
+            self.store_frame(value, slot.offset() as i32);
+        }
+    }
+
+    /// Takes all slots from the frame again: a helper may have changed them.
+    pub(super) fn reload(&mut self) {
+        for slot in self.map.used.iter() {
+            self.load_slot(slot);
+        }
+    }
+
+    /// Leaves the region if `condition` is not zero, with a complete frame as of `pc`.
+    pub(super) fn leave_if(&mut self, condition: Value, pc: GuestVirt, code: ExitCode) {
+        let (out, stay) = (self.fb.create_block(), self.fb.create_block());
+        self.fb.set_cold_block(out);
+        self.fb.ins().brif(condition, out, &[], stay, &[]);
+        self.fb.switch_to_block(out);
+        self.leave(pc, code);
+        self.fb.switch_to_block(stay);
+    }
+
+    /// Leaves the region with a complete frame as of `pc`.
+    fn leave(&mut self, pc: GuestVirt, code: ExitCode) {
+        let pc = self.konst(pc.0);
+        self.leave_at(pc, code);
+    }
+
+    fn leave_at(&mut self, pc: Value, code: ExitCode) {
+        self.store_dirty();
+        self.store_frame(pc, CpuFrame::PC);
+        let code = self.konst(code as u64);
+        self.fb.ins().return_(&[code]);
+    }
+
+    pub(super) fn terminator(&mut self, index: usize, block: &Block) {
+        match block.terminator {
+            Terminator::Jump { target, .. } => self.go(index, target),
+            Terminator::Branch { cond, taken, fallthrough } => {
+                let cond = self.condition(block, cond);
+                self.branch(index, cond, taken, fallthrough);
+            }
+            Terminator::Indirect { target, hint } => {
+                let target = self.read(block, target, Type::I64);
+                self.indirect(index, block.key, target, &self.region.predicted(hint));
+            }
+            Terminator::Trap { trap, pc } => self.leave(pc, trap_code(trap)),
+            Terminator::Lookup { target } => self.leave(target, ExitCode::Lookup),
+        }
+    }
+
+    fn branch(&mut self, index: usize, cond: Value, taken: GuestVirt, fallthrough: GuestVirt) {
+        let (yes, no) = (self.edge_block(index, taken), self.edge_block(index, fallthrough));
+        self.fb.ins().brif(cond, yes.block, &[], no.block, &[]);
+        for edge in [yes, no] {
+            if edge.is_new {
+                self.fb.switch_to_block(edge.block);
+                self.go(index, edge.pc);
+            }
+        }
+    }
+
+    /// The block to branch to for an edge: the target itself if nothing comes between.
+    fn edge_block(&mut self, from: usize, pc: GuestVirt) -> EdgeBlock {
+        match self.region.edge(pc) {
+            Edge::Inside(to) if self.rank[from] < self.rank[to] => {
+                EdgeBlock { block: self.clif_blocks[to], is_new: false, pc }
+            }
+            edge => {
+                let block = self.fb.create_block();
+                if matches!(edge, Edge::Out(_)) {
+                    self.fb.set_cold_block(block);
+                }
+                EdgeBlock { block, is_new: true, pc }
+            }
+        }
+    }
+
+    /// Goes on at a known pc, inside or outside.
+    fn go(&mut self, from: usize, pc: GuestVirt) {
+        match self.region.edge(pc) {
+            Edge::Inside(to) => self.go_inside(from, to),
+            Edge::Out(pc) => self.exit(pc),
+        }
+    }
+
+    fn go_inside(&mut self, from: usize, to: usize) {
+        if self.rank[from] >= self.rank[to] {
+            self.poll(to);
+        }
+        let target = self.clif_blocks[to];
+        self.fb.ins().jump(target, &[]);
+    }
+
+    /// Before a jump backwards: now and then a sync point and a look at the interrupt word.
+    fn poll(&mut self, to: usize) {
+        let fuel = self.fb.use_var(self.fuel);
+        let left = self.fb.ins().iadd_imm_s(fuel, -1);
+        self.fb.def_var(self.fuel, left);
+        let (due, go_on) = (self.fb.create_block(), self.fb.create_block());
+        self.fb.set_cold_block(due);
+        self.fb.ins().brif(left, go_on, &[], due, &[]);
+        self.fb.switch_to_block(due);
+        let (pc, dirty) = (self.region.blocks[to].key.pc(), self.dirty);
+        self.sync(pc);
+        let fuel = self.fb.ins().iconst(types::I32, FUEL);
+        self.fb.def_var(self.fuel, fuel);
+        let interrupt = self.load_frame(types::I32, CpuFrame::INTERRUPT);
+        self.leave_if(interrupt, pc, ExitCode::Interrupted);
+        self.fb.ins().jump(go_on, &[]);
+        self.fb.switch_to_block(go_on);
+        // On the other way here nothing was written back.
+        self.dirty = dirty;
+    }
+
+    /// Leaves for a known pc through a slot that the runtime links to the region there.
+    fn exit(&mut self, target: GuestVirt) {
+        self.store_dirty();
+        let number = self.output.exits.len();
+        self.output.exits.push(ExitSite { target });
+        let slot = self.exit_slot(number);
+        let code = self.fb.ins().load(types::I64, Self::frame_flags(), slot, 0);
+        self.jump_to_region(code);
+    }
+
+    fn exit_slot(&mut self, number: usize) -> Value {
+        let name = UserExternalName { namespace: 0, index: EXIT_SLOTS };
+        let name = self.fb.func.declare_imported_user_function(name);
+        let slot = self.fb.create_global_value(GlobalValueData::Symbol {
+            name: ExternalName::user(name),
+            offset: (number as i64 * 8).into(),
+            colocated: true,
+            tls: false,
+        });
+        self.fb.ins().symbol_value(types::I64, slot)
+    }
+
+    fn jump_to_region(&mut self, code: Value) {
+        let (sig, frame) = (self.sigs.region, self.frame);
+        let number = self.konst(0);
+        self.fb.ins().return_call_indirect(sig, code, &[frame, number]);
+    }
+
+    /// Goes on at a computed pc: predicted blocks of this region first, then the jump cache.
+    fn indirect(&mut self, index: usize, key: BlockKey, target: Value, predicted: &[usize]) {
+        for &to in predicted {
+            let pc = self.konst(self.region.blocks[to].key.pc().0);
+            let hit = self.fb.ins().icmp(IntCC::Equal, target, pc);
+            let (inside, next) = (self.fb.create_block(), self.fb.create_block());
+            self.fb.ins().brif(hit, inside, &[], next, &[]);
+            self.fb.switch_to_block(inside);
+            self.go_inside(index, to);
+            self.fb.switch_to_block(next);
+        }
+        self.probe_jump_cache(key, target);
+    }
+
+    fn probe_jump_cache(&mut self, key: BlockKey, target: Value) {
+        let flags = self.konst(key.flags());
+        let wanted = self.fb.ins().bor(target, flags);
+        let cache = self.load_frame(types::I64, CpuFrame::JUMP_CACHE);
+        let entry = self.jump_cache_entry(cache, target);
+        let found = self.fb.ins().load(types::I64, Self::frame_flags(), entry, 0);
+        let hit = self.fb.ins().icmp(IntCC::Equal, found, wanted);
+        let (yes, no) = (self.fb.create_block(), self.fb.create_block());
+        self.fb.set_cold_block(no);
+        self.fb.ins().brif(hit, yes, &[], no, &[]);
+        self.fb.switch_to_block(no);
+        self.leave_at(target, ExitCode::Indirect);
+        self.fb.switch_to_block(yes);
+        self.store_dirty();
+        let offset = offset_of!(JumpCacheEntry, code) as i32;
+        let code = self.fb.ins().load(types::I64, Self::frame_flags(), entry, offset);
+        self.jump_to_region(code);
+    }
+
+    /// The entry that [`JumpCacheEntry::index`] selects.
+    fn jump_cache_entry(&mut self, cache: Value, target: Value) -> Value {
+        // (pc >> 1 & mask) times the 16 bytes of an entry.
+        let scaled = self.fb.ins().ishl_imm_u(target, 3);
+        let mask = (JumpCacheEntry::COUNT as i64 - 1) << 4;
+        let offset = self.fb.ins().band_imm_u(scaled, mask);
+        self.fb.ins().iadd(cache, offset)
+    }
+}
+
+/// Where a branch goes.
+struct EdgeBlock {
+    block: cranelift_codegen::ir::Block,
+    /// Made for this edge, and still to be filled.
+    is_new: bool,
+    pc: GuestVirt,
+}
+
+fn trap_code(trap: Trap) -> ExitCode {
+    match trap {
+        Trap::Illegal => ExitCode::Illegal,
+        Trap::Breakpoint => ExitCode::Breakpoint,
+        Trap::Syscall => ExitCode::Syscall,
+        Trap::Misaligned => ExitCode::Misaligned,
+    }
+}

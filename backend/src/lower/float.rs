@@ -1,0 +1,311 @@
+//! Floating point: the host's instruction where its result provably stands, the exact slow path
+//! where not.
+//!
+//! The host's own sticky flags are never looked at (Cranelift's operations are pure: they are
+//! merged, moved and dropped). Instead, with rounding to nearest and the guest's "inexact" flag
+//! already set, a result that is a normal number can raise nothing new, and it is the same bits on
+//! every IEEE machine. All else goes to [`crate::fp_slow`].
+
+use base::CpuFrame;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use ir::types::FpRound;
+use ir::{Block, FpOp, Inst, Opcode, Type};
+
+use super::Lowering;
+use super::values::clif_type;
+use crate::fp_slow;
+
+/// The inexact flag in the guest's flags slot (`base::float::Flags`).
+const INEXACT: i64 = 1;
+
+/// The host's result, and a condition: whether it stands.
+type Fast = (Value, Value);
+
+/// Which results stand once "inexact" is set: those whose magnitude, doubled so that the sign is
+/// out of the way, less `least` is below `below`.
+#[derive(Clone, Copy)]
+pub(super) enum Limit {
+    /// binary64, any finite number.
+    Finite64,
+    /// binary64 above the least normal number.
+    Normal64,
+    /// binary32, any finite number.
+    Finite32,
+    /// binary32 above the least normal number.
+    Normal32,
+}
+
+impl Limit {
+    pub(super) const ALL: [Self; 4] =
+        [Self::Finite64, Self::Normal64, Self::Finite32, Self::Normal32];
+
+    /// Sums, differences and roots have no inexact tiny results.
+    fn of(op: Opcode, single: bool) -> Self {
+        let finite = matches!(op, Opcode::FAdd | Opcode::FSub | Opcode::FSqrt);
+        match (finite, single) {
+            (true, false) => Self::Finite64,
+            (false, false) => Self::Normal64,
+            (true, true) => Self::Finite32,
+            (false, true) => Self::Normal32,
+        }
+    }
+
+    /// Twice the bits after the least normal number's, or nothing.
+    const fn least(self) -> u64 {
+        match self {
+            Self::Finite64 | Self::Finite32 => 0,
+            Self::Normal64 => (f64::MIN_POSITIVE.to_bits() + 1) << 1,
+            Self::Normal32 => ((f32::MIN_POSITIVE.to_bits() + 1) << 1) as u64,
+        }
+    }
+
+    /// Twice infinity's bits, less `least`.
+    const fn below(self) -> u64 {
+        let infinity = match self {
+            Self::Finite64 | Self::Normal64 => f64::INFINITY.to_bits() << 1,
+            Self::Finite32 | Self::Normal32 => (f32::INFINITY.to_bits() << 1) as u64,
+        };
+        infinity - self.least()
+    }
+}
+
+impl Lowering<'_, '_> {
+    pub(super) fn float(&mut self, block: &Block, inst: &Inst) {
+        let operands = inst.op.info().shape.operands();
+        let args: Vec<Value> = (0..operands).map(|n| self.arg(block, inst, n)).collect();
+        let value = match inst.op {
+            Opcode::FNeg => self.fb.ins().fneg(args[0]),
+            Opcode::FAbs => self.fb.ins().fabs(args[0]),
+            Opcode::FCopySign => self.fb.ins().fcopysign(args[0], args[1]),
+            _ => match self.fast(inst, &args) {
+                Some(fast) => self.guarded(inst, &args, fast),
+                None => self.slow(inst, &args),
+            },
+        };
+        self.define(inst, value);
+    }
+
+    /// The host's operation, if it has one for this rounding.
+    fn fast(&mut self, inst: &Inst, args: &[Value]) -> Option<Fast> {
+        let nearest = inst.round() == FpRound::NearestEven;
+        match inst.op {
+            Opcode::FAdd | Opcode::FSub | Opcode::FMul | Opcode::FDiv | Opcode::FSqrt
+                if nearest =>
+            {
+                Some(self.arithmetic(inst, args))
+            }
+            Opcode::FMulAdd if nearest && self.options.host_has_fma => {
+                Some(self.arithmetic(inst, args))
+            }
+            Opcode::FMin | Opcode::FMax => Some(self.min_max(inst.op, args)),
+            Opcode::FEq | Opcode::FLt | Opcode::FLe | Opcode::FLtQ | Opcode::FLeQ => {
+                Some(self.float_compare(inst.op, args))
+            }
+            Opcode::FToS | Opcode::FToU => self.float_to_int(inst, args[0]),
+            Opcode::SToF | Opcode::UToF => self.int_to_float(inst, args[0], nearest),
+            Opcode::FCvt => self.convert_format(inst, args[0], nearest),
+            _ => None,
+        }
+    }
+
+    fn arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Fast {
+        let result = match inst.op {
+            Opcode::FAdd => self.fb.ins().fadd(args[0], args[1]),
+            Opcode::FSub => self.fb.ins().fsub(args[0], args[1]),
+            Opcode::FMul => self.fb.ins().fmul(args[0], args[1]),
+            Opcode::FDiv => self.fb.ins().fdiv(args[0], args[1]),
+            Opcode::FSqrt => self.fb.ins().sqrt(args[0]),
+            _ => self.fb.ins().fma(args[0], args[1], args[2]),
+        };
+        (result, self.result_stands(inst.op, result))
+    }
+
+    /// Whether the host's result stands, by [`base::float::fast::result_stands`] or, for operations
+    /// whose tiny results are exact, [`base::float::fast::exact_when_tiny_stands`]: the bits but for
+    /// the sign are below a limit that is zero as long as "inexact" is not set.
+    fn result_stands(&mut self, op: Opcode, result: Value) -> Value {
+        let bits = self.as_integer(result);
+        let ty = self.fb.func.dfg.value_type(bits);
+        let rule = Limit::of(op, ty == types::I32);
+        let magnitude = self.fb.ins().ishl_imm_u(bits, 1);
+        let above_least = match rule.least() {
+            0 => magnitude,
+            least => {
+                let least = self.fb.ins().iconst(ty, least as i64);
+                self.fb.ins().isub(magnitude, least)
+            }
+        };
+        let limit = self.fb.use_var(self.limits[rule as usize]);
+        let limit = if ty == types::I32 { self.fb.ins().ireduce(ty, limit) } else { limit };
+        self.fb.ins().icmp(IntCC::UnsignedLessThan, above_least, limit)
+    }
+
+    /// Brings the limits up to date with the flags slot.
+    pub(super) fn flags_changed(&mut self, flags: Value) {
+        let bit = self.fb.ins().band_imm_u(flags, INEXACT);
+        let gate = self.fb.ins().ineg(bit);
+        for rule in Limit::ALL {
+            let below = self.konst(rule.below());
+            let limit = self.fb.ins().band(gate, below);
+            self.fb.def_var(self.limits[rule as usize], limit);
+        }
+    }
+
+    fn is_inexact_set(&mut self) -> Value {
+        let flags = self.flags();
+        let bit = self.fb.ins().band_imm_u(flags, INEXACT);
+        let zero = self.konst(0);
+        self.fb.ins().icmp(IntCC::NotEqual, bit, zero)
+    }
+
+    fn flags(&mut self) -> Value {
+        let variable = self.variable(self.guest.fp_flags);
+        self.fb.use_var(variable)
+    }
+
+    /// Ordered and unequal operands need no rule about NaNs or zeros.
+    fn min_max(&mut self, op: Opcode, args: &[Value]) -> Fast {
+        let less = self.fb.ins().fcmp(FloatCC::LessThan, args[0], args[1]);
+        let decided = self.fb.ins().fcmp(FloatCC::OrderedNotEqual, args[0], args[1]);
+        let result = match op {
+            Opcode::FMin => self.fb.ins().select(less, args[0], args[1]),
+            _ => self.fb.ins().select(less, args[1], args[0]),
+        };
+        (result, decided)
+    }
+
+    /// A comparison of ordered operands raises nothing.
+    fn float_compare(&mut self, op: Opcode, args: &[Value]) -> Fast {
+        let condition = match op {
+            Opcode::FEq => FloatCC::Equal,
+            Opcode::FLt | Opcode::FLtQ => FloatCC::LessThan,
+            _ => FloatCC::LessThanOrEqual,
+        };
+        let result = self.fb.ins().fcmp(condition, args[0], args[1]);
+        let result = self.fb.ins().uextend(types::I64, result);
+        let ordered = self.fb.ins().fcmp(FloatCC::Ordered, args[0], args[1]);
+        (result, ordered)
+    }
+
+    /// Rounds in the source format, then converts what is within range.
+    fn float_to_int(&mut self, inst: &Inst, a: Value) -> Option<Fast> {
+        let whole = match inst.round() {
+            FpRound::TowardZero => self.fb.ins().trunc(a),
+            FpRound::NearestEven => self.fb.ins().nearest(a),
+            FpRound::Down => self.fb.ins().floor(a),
+            FpRound::Up => self.fb.ins().ceil(a),
+            FpRound::NearestAway => return None,
+        };
+        let signed = inst.op == Opcode::FToS;
+        let bits = inst.other_type().bits();
+        let in_range = self.is_in_range(inst.ty, whole, signed, bits);
+        let inexact = self.is_inexact_set();
+        let stands = self.fb.ins().band(in_range, inexact);
+        // The host's conversion must not see what is out of range: it would trap.
+        let zero = self.float_constant(inst.ty, 0.0);
+        let safe = self.fb.ins().select(stands, whole, zero);
+        let result = match (signed, bits) {
+            (true, 32) => {
+                let word = self.fb.ins().fcvt_to_sint(types::I32, safe);
+                self.fb.ins().sextend(types::I64, word)
+            }
+            (false, 64) => self.fb.ins().fcvt_to_uint(types::I64, safe),
+            // 32 unsigned bits are within 64 signed ones.
+            _ => self.fb.ins().fcvt_to_sint(types::I64, safe),
+        };
+        Some((result, stands))
+    }
+
+    fn is_in_range(&mut self, ty: Type, whole: Value, signed: bool, bits: u32) -> Value {
+        // Powers of two are exact in both formats.
+        let limit = 2.0_f64.powi(if signed { bits - 1 } else { bits } as i32);
+        let above_all = self.float_constant(ty, limit);
+        let below = self.fb.ins().fcmp(FloatCC::LessThan, whole, above_all);
+        let least = self.float_constant(ty, if signed { -limit } else { 0.0 });
+        let above = self.fb.ins().fcmp(FloatCC::GreaterThanOrEqual, whole, least);
+        self.fb.ins().band(below, above)
+    }
+
+    fn float_constant(&mut self, ty: Type, value: f64) -> Value {
+        match ty {
+            Type::F32 => self.fb.ins().f32const(value as f32),
+            _ => self.fb.ins().f64const(value),
+        }
+    }
+
+    fn int_to_float(&mut self, inst: &Inst, a: Value, nearest: bool) -> Option<Fast> {
+        // A binary64 holds every 32-bit integer.
+        let exact = inst.ty == Type::F64 && inst.other_type().bits() <= 32;
+        if !exact && !nearest {
+            return None;
+        }
+        let to = clif_type(inst.ty);
+        let result = match inst.op {
+            Opcode::SToF => self.fb.ins().fcvt_from_sint(to, a),
+            _ => self.fb.ins().fcvt_from_uint(to, a),
+        };
+        let stands = match exact {
+            true => self.fb.ins().iconst(types::I8, 1),
+            false => self.is_inexact_set(),
+        };
+        Some((result, stands))
+    }
+
+    fn convert_format(&mut self, inst: &Inst, a: Value, nearest: bool) -> Option<Fast> {
+        match (inst.other_type(), inst.ty) {
+            (Type::F32, Type::F64) => {
+                let result = self.fb.ins().fpromote(types::F64, a);
+                Some((result, self.fb.ins().fcmp(FloatCC::Ordered, a, a)))
+            }
+            (Type::F64, Type::F32) if nearest => {
+                let result = self.fb.ins().fdemote(types::F32, a);
+                Some((result, self.result_stands(inst.op, result)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The fast result where it stands, else that of the slow path, which may set flags.
+    fn guarded(&mut self, inst: &Inst, args: &[Value], (fast, stands): Fast) -> Value {
+        let (cold, done) = (self.fb.create_block(), self.fb.create_block());
+        self.fb.set_cold_block(cold);
+        let result_type = self.fb.func.dfg.value_type(fast);
+        let result = self.fb.append_block_param(done, result_type);
+        self.fb.ins().brif(stands, done, &[fast.into()], cold, &[]);
+        self.fb.switch_to_block(cold);
+        let slow = self.slow(inst, args);
+        self.fb.ins().jump(done, &[slow.into()]);
+        self.fb.switch_to_block(done);
+        result
+    }
+
+    fn slow(&mut self, inst: &Inst, args: &[Value]) -> Value {
+        let (op, ty) = (inst.op, inst.ty);
+        let op = FpOp { op, ty, round: inst.round(), other: inst.other_type() };
+        let mut operands = vec![self.frame, self.konst(fp_slow::pack(op, self.guest.fp))];
+        for &arg in args {
+            let bits = self.as_integer(arg);
+            operands.push(self.convert(bits, Type::I64));
+        }
+        let zero = self.konst(0);
+        operands.resize(5, zero);
+        self.pass_fp_flags();
+        let function = self.load_frame(types::I64, CpuFrame::FP_SLOW);
+        let result = self.call_function(function, &operands);
+        self.take_fp_flags();
+        self.convert(result, inst.result_type())
+    }
+
+    /// Hands the flags accumulated so far to a helper.
+    pub(super) fn pass_fp_flags(&mut self) {
+        let flags = self.flags();
+        self.store_frame(flags, CpuFrame::FP_SCRATCH);
+    }
+
+    /// Takes them back.
+    pub(super) fn take_fp_flags(&mut self) {
+        let flags = self.load_frame(types::I64, CpuFrame::FP_SCRATCH);
+        self.define_slot(self.guest.fp_flags, flags);
+    }
+}

@@ -1,0 +1,144 @@
+//! Guest memory and helper calls. A guest address is a host address, so an access is one host
+//! instruction; a fault in it is taken by rolling back to the last sync point.
+
+use base::CpuFrame;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value, types};
+use ir::ops::Shape;
+use ir::types::MemOrder;
+use ir::{Block, Inst, Opcode, Type};
+
+use super::Lowering;
+use super::values::clif_type;
+use crate::entry::ExitCode;
+use crate::register_mapper::{accumulates_flags, uses_frame};
+
+/// Flags of a guest access: it may fault, so it is never dropped or moved over another.
+fn guest_flags() -> MemFlagsData {
+    MemFlagsData::new()
+}
+
+impl Lowering<'_, '_> {
+    pub(super) fn memory(&mut self, block: &Block, inst: &Inst) {
+        match inst.op.info().shape {
+            Shape::Load => self.guest_load(block, inst),
+            Shape::Store => self.guest_store(block, inst),
+            Shape::AtomicRmw => self.atomic_rmw(block, inst),
+            Shape::AtomicCas => self.atomic_cas(block, inst),
+            Shape::AlignCheck => self.align_check(block, inst),
+            _ => {
+                self.fb.ins().fence();
+            }
+        }
+    }
+
+    fn guest_load(&mut self, block: &Block, inst: &Inst) {
+        let base = self.arg(block, inst, 0);
+        let (flags, offset) = (guest_flags(), inst.imm);
+        let ins = self.fb.ins();
+        let value = match (inst.op, inst.ty) {
+            (_, ty @ (Type::F32 | Type::F64 | Type::I64)) => {
+                ins.load(clif_type(ty), flags, base, offset)
+            }
+            (Opcode::LoadS, Type::I8) => ins.sload8(types::I64, flags, base, offset),
+            (Opcode::LoadS, Type::I16) => ins.sload16(types::I64, flags, base, offset),
+            (Opcode::LoadS, _) => ins.sload32(flags, base, offset),
+            (_, Type::I8) => ins.uload8(types::I64, flags, base, offset),
+            (_, Type::I16) => ins.uload16(types::I64, flags, base, offset),
+            _ => ins.uload32(flags, base, offset),
+        };
+        self.define(inst, value);
+    }
+
+    fn guest_store(&mut self, block: &Block, inst: &Inst) {
+        let (base, value) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
+        self.fb.ins().store(guest_flags(), value, base, inst.imm);
+        if inst.order() == MemOrder::SeqCst {
+            self.fb.ins().fence();
+        }
+    }
+
+    fn address(&mut self, block: &Block, inst: &Inst) -> Value {
+        let base = self.arg(block, inst, 0);
+        if inst.imm == 0 {
+            return base;
+        }
+        let offset = self.konst(i64::from(inst.imm) as u64);
+        self.fb.ins().iadd(base, offset)
+    }
+
+    fn atomic_rmw(&mut self, block: &Block, inst: &Inst) {
+        let (address, operand) = (self.address(block, inst), self.arg(block, inst, 1));
+        let op = match inst.op {
+            Opcode::AtomicSwap => AtomicRmwOp::Xchg,
+            Opcode::AtomicAdd => AtomicRmwOp::Add,
+            Opcode::AtomicAnd => AtomicRmwOp::And,
+            Opcode::AtomicOr => AtomicRmwOp::Or,
+            Opcode::AtomicXor => AtomicRmwOp::Xor,
+            Opcode::AtomicMinS => AtomicRmwOp::Smin,
+            Opcode::AtomicMaxS => AtomicRmwOp::Smax,
+            Opcode::AtomicMinU => AtomicRmwOp::Umin,
+            _ => AtomicRmwOp::Umax,
+        };
+        let old = self.fb.ins().atomic_rmw(clif_type(inst.ty), guest_flags(), op, address, operand);
+        self.define(inst, old);
+    }
+
+    fn atomic_cas(&mut self, block: &Block, inst: &Inst) {
+        let address = self.address(block, inst);
+        let (expected, new) = (self.arg(block, inst, 1), self.arg(block, inst, 2));
+        let old = self.fb.ins().atomic_cas(guest_flags(), address, expected, new);
+        self.define(inst, old);
+    }
+
+    fn align_check(&mut self, block: &Block, inst: &Inst) {
+        let address = self.address(block, inst);
+        let mask = self.konst(u64::from(inst.ty.bytes()) - 1);
+        let low = self.fb.ins().band(address, mask);
+        let zero = self.konst(0);
+        let misaligned = self.fb.ins().icmp(IntCC::NotEqual, low, zero);
+        // The interpreter repeats the instruction and says what is wrong with it.
+        self.leave_if(misaligned, self.pc, ExitCode::Interpret);
+    }
+
+    pub(super) fn call(&mut self, block: &Block, inst: &Inst) {
+        let uses_frame = uses_frame(inst, self.guest);
+        let flags = accumulates_flags(inst, self.guest);
+        if uses_frame {
+            self.write_back();
+        }
+        if flags {
+            self.pass_fp_flags();
+        }
+        let result = self.call_helper(block, inst);
+        if uses_frame {
+            self.reload();
+            self.check_helper_fault();
+        }
+        if flags {
+            self.take_fp_flags();
+        }
+        self.define(inst, result);
+    }
+
+    fn call_helper(&mut self, block: &Block, inst: &Inst) -> Value {
+        let mut args = vec![self.frame];
+        args.extend((0..4).map(|n| self.arg(block, inst, n)));
+        let table = self.load_frame(types::I64, CpuFrame::HELPERS);
+        let entry = i32::from(inst.helper().0) * 8;
+        let function = self.fb.ins().load(types::I64, Self::frame_flags(), table, entry);
+        self.call_function(function, &args)
+    }
+
+    pub(super) fn call_function(&mut self, function: Value, args: &[Value]) -> Value {
+        let sig = self.sigs.helper;
+        let call = self.fb.ins().call_indirect(sig, function, args);
+        self.fb.inst_results(call)[0]
+    }
+
+    /// A helper that faulted did nothing: the interpreter repeats the instruction.
+    fn check_helper_fault(&mut self) {
+        let fault = self.load_frame(types::I64, CpuFrame::FAULT);
+        self.leave_if(fault, self.pc, ExitCode::Interpret);
+    }
+}

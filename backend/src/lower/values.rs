@@ -1,0 +1,137 @@
+//! Operands and results: IR's values are containers of 64 bits that each operation reads at its own
+//! type; Cranelift's are typed.
+
+use std::cmp::Ordering;
+
+use base::RegSlot;
+use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use ir::guest::SlotClass;
+use ir::{Block, Inst, Operand, OperandKind, Type};
+
+use super::Lowering;
+
+/// Cranelift's name of a type.
+pub(super) fn clif_type(ty: Type) -> cranelift_codegen::ir::Type {
+    match ty {
+        Type::I8 => types::I8,
+        Type::I16 => types::I16,
+        Type::I32 => types::I32,
+        Type::I64 => types::I64,
+        Type::F32 => types::F32,
+        Type::F64 => types::F64,
+    }
+}
+
+impl Lowering<'_, '_> {
+    /// The type in which a slot is kept in host registers.
+    pub(super) fn slot_type(&self, slot: RegSlot) -> cranelift_codegen::ir::Type {
+        match (self.guest.slot_class)(slot) {
+            SlotClass::Integer => types::I64,
+            SlotClass::Float => types::F64,
+        }
+    }
+
+    /// Operand `index` of an instruction, at the type at which the operation reads it.
+    pub(super) fn arg(&mut self, block: &Block, inst: &Inst, index: usize) -> Value {
+        self.read(block, inst.args[index], inst.operand_type(index))
+    }
+
+    /// An operand at a type of at most its width.
+    pub(super) fn read(&mut self, block: &Block, operand: Operand, ty: Type) -> Value {
+        match block.operand(operand) {
+            OperandKind::None => self.constant(0, ty),
+            OperandKind::Const(value) => self.constant(value, ty),
+            OperandKind::Temp(index) => {
+                let value = self.temp(index);
+                self.convert(value, ty)
+            }
+            OperandKind::Slot(slot) => {
+                let variable = self.variable(slot);
+                let value = self.fb.use_var(variable);
+                self.convert(value, ty)
+            }
+        }
+    }
+
+    /// The operand as a condition: an integer of any width, true if not zero.
+    pub(super) fn condition(&mut self, block: &Block, operand: Operand) -> Value {
+        let value = match block.operand(operand) {
+            OperandKind::Temp(index) => self.temp(index),
+            _ => self.read(block, operand, Type::I64),
+        };
+        self.as_integer(value)
+    }
+
+    fn temp(&self, index: u16) -> Value {
+        self.temps[usize::from(index)].expect("verified: defined before use")
+    }
+
+    fn constant(&mut self, value: u64, ty: Type) -> Value {
+        match ty {
+            Type::F32 => self.fb.ins().f32const(Ieee32::with_bits(value as u32)),
+            Type::F64 => self.fb.ins().f64const(Ieee64::with_bits(value)),
+            _ => {
+                let mask = u64::MAX >> (64 - ty.bits());
+                self.fb.ins().iconst(clif_type(ty), (value & mask) as i64)
+            }
+        }
+    }
+
+    /// The low bits of a value, reinterpreted. Only conditions are narrower than what is asked for,
+    /// and they are zero-extended.
+    pub(super) fn convert(&mut self, value: Value, ty: Type) -> Value {
+        let to = clif_type(ty);
+        if self.fb.func.dfg.value_type(value) == to {
+            return value;
+        }
+        let integer = self.as_integer(value);
+        let bits = to.as_int();
+        let sized = match self.fb.func.dfg.value_type(integer).bits().cmp(&bits.bits()) {
+            Ordering::Greater => self.fb.ins().ireduce(bits, integer),
+            Ordering::Less => self.fb.ins().uextend(bits, integer),
+            Ordering::Equal => integer,
+        };
+        if ty.is_float() { self.bitcast(sized, to) } else { sized }
+    }
+
+    /// A value's bits as an integer of its width.
+    pub(super) fn as_integer(&mut self, value: Value) -> Value {
+        match self.fb.func.dfg.value_type(value) {
+            types::F32 => self.bitcast(value, types::I32),
+            types::F64 => self.bitcast(value, types::I64),
+            _ => value,
+        }
+    }
+
+    pub(super) fn bitcast(&mut self, value: Value, to: cranelift_codegen::ir::Type) -> Value {
+        self.fb.ins().bitcast(to, MemFlagsData::new(), value)
+    }
+
+    /// Gives an instruction its result: a temporary keeps its type, a slot takes 64 bits in the
+    /// slot's own type.
+    pub(super) fn define(&mut self, inst: &Inst, value: Value) {
+        if let Some(index) = inst.dst.as_temp() {
+            self.temps[usize::from(index)] = Some(value);
+        } else if let Some(slot) = inst.dst.as_slot() {
+            self.define_slot(slot, value);
+        }
+    }
+
+    /// Writes a slot's variable, which thereby is dirty.
+    pub(super) fn define_slot(&mut self, slot: RegSlot, value: Value) {
+        let ty = if self.slot_type(slot) == types::F64 { Type::F64 } else { Type::I64 };
+        let value = self.convert(value, ty);
+        self.assign(slot, value);
+        self.dirty.insert(slot);
+    }
+
+    /// Gives a slot's variable a value of the slot's type.
+    pub(super) fn assign(&mut self, slot: RegSlot, value: Value) {
+        let variable = self.variable(slot);
+        self.fb.def_var(variable, value);
+        if slot == self.guest.fp_flags {
+            self.flags_changed(value);
+        }
+    }
+}

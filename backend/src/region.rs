@@ -1,0 +1,127 @@
+//! Regions: the unit of compilation.
+
+use std::collections::HashMap;
+
+use base::GuestVirt;
+use ir::{Block, BlockKey, Hint, Terminator};
+
+/// Blocks that are compiled as one function: the hot part of a loop, a function, or several.
+///
+/// A jump between two of its blocks stays inside; any other leaves. It may be entered at any of its
+/// entries.
+#[derive(Debug)]
+pub struct Region {
+    /// The blocks; all of one translation environment (key flags).
+    pub blocks: Vec<Block>,
+    /// Indices of the blocks at which it may be entered. The first is the reason it exists.
+    pub entries: Vec<usize>,
+    by_pc: HashMap<GuestVirt, usize>,
+}
+
+/// Where control goes from a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Edge {
+    /// To another block of the region.
+    Inside(usize),
+    /// Out of it, to a known pc.
+    Out(GuestVirt),
+}
+
+/// Return points that an indirect return is compared with before it leaves the region.
+const MAX_RETURN_POINTS: usize = 4;
+
+impl Region {
+    /// A region of these blocks. Entries out of range are dropped.
+    ///
+    /// Blocks of one pc must not repeat; if they do, the first counts.
+    #[must_use]
+    pub fn new(blocks: Vec<Block>, mut entries: Vec<usize>) -> Self {
+        let mut by_pc = HashMap::with_capacity(blocks.len());
+        for (index, block) in blocks.iter().enumerate() {
+            by_pc.entry(block.key.pc()).or_insert(index);
+        }
+        entries.retain(|&e| e < blocks.len());
+        Self { blocks, entries, by_pc }
+    }
+
+    /// The key of the region's first entry.
+    #[must_use]
+    pub fn key(&self) -> BlockKey {
+        self.entries.first().map_or(BlockKey(0), |&e| self.blocks[e].key)
+    }
+
+    /// Guest instructions in it.
+    #[must_use]
+    pub fn guest_insns(&self) -> u32 {
+        self.blocks.iter().map(|b| b.guest_insns).sum()
+    }
+
+    /// Where a jump to `pc` goes.
+    #[must_use]
+    pub fn edge(&self, pc: GuestVirt) -> Edge {
+        self.by_pc.get(&pc).map_or(Edge::Out(pc), |&index| Edge::Inside(index))
+    }
+
+    /// Blocks inside the region at which an indirect jump of this hint may well go on: the return
+    /// points of the region's own calls.
+    #[must_use]
+    pub fn predicted(&self, hint: Hint) -> Vec<usize> {
+        if hint != Hint::Return {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for block in &self.blocks {
+            if let Terminator::Jump { target, hint: Hint::Call(to) } = block.terminator
+                && let (Edge::Inside(_), Edge::Inside(index)) = (self.edge(target), self.edge(to))
+                && !found.contains(&index)
+            {
+                found.push(index);
+            }
+        }
+        found.truncate(MAX_RETURN_POINTS);
+        found
+    }
+
+    /// Blocks of the region to which block `index` may go.
+    #[must_use]
+    pub fn successors(&self, index: usize) -> Vec<usize> {
+        let block = &self.blocks[index];
+        let inside = |pc| match self.edge(pc) {
+            Edge::Inside(i) => Some(i),
+            Edge::Out(_) => None,
+        };
+        match block.terminator {
+            Terminator::Indirect { hint, .. } => self.predicted(hint),
+            _ => block.successors().filter_map(inside).collect(),
+        }
+    }
+
+    /// The blocks in reverse post-order from the entries; blocks that no entry reaches are left
+    /// out.
+    #[must_use]
+    pub fn order(&self) -> Vec<usize> {
+        let mut seen = vec![false; self.blocks.len()];
+        let mut order = Vec::with_capacity(self.blocks.len());
+        // (block, its successors, how many of them are done)
+        let mut stack: Vec<(usize, Vec<usize>, usize)> = Vec::new();
+        for &entry in self.entries.iter().rev() {
+            if std::mem::replace(&mut seen[entry], true) {
+                continue;
+            }
+            stack.push((entry, self.successors(entry), 0));
+            while let Some((block, successors, done)) = stack.last_mut() {
+                if let Some(&next) = successors.get(*done) {
+                    *done += 1;
+                    if !std::mem::replace(&mut seen[next], true) {
+                        stack.push((next, self.successors(next), 0));
+                    }
+                } else {
+                    order.push(*block);
+                    stack.pop();
+                }
+            }
+        }
+        order.reverse();
+        order
+    }
+}

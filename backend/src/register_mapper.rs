@@ -1,0 +1,374 @@
+//! The register mapper: which guest registers a region keeps in SSA values, where they enter, and
+//! where they are written back to the frame (*sync points*).
+//!
+//! Compiled code is exact at faults by rolling back: a fault discards what the region holds in host
+//! registers, and the interpreter runs again from the last sync point passed, where the frame was
+//! complete. That is sound because between a sync point and a fault the code performs stores first
+//! and loads afterwards, never a store after a load:
+//!
+//! * the path through the stores depends on no load, so it is the same again, and the stores, which
+//!   other threads may have seen and answered, are *not performed again* (the interpreter
+//!   suppresses them until the first load);
+//! * the loads are performed again and may see newer values, as if the thread had been slower.
+//!
+//! So a sync point comes before the first store after any load; before and after atomics and
+//! helpers that touch memory, which can be neither repeated nor skipped; and, so that replaying
+//! takes bounded time, now and then in loops (at their polls).
+//!
+//! Sync points lie at the boundaries of guest instructions only. An instruction that itself loads
+//! and then stores has one at its start, and another must follow before the next access.
+
+use base::RegSlot;
+use base::cpu::{Effects, SLOT_COUNT};
+use ir::ops::flag;
+use ir::{Block, Guest, Inst, Opcode, Operand};
+
+use crate::region::Region;
+
+/// How guest state is kept exact at faults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Precision {
+    /// Not at all: for measuring what exactness costs.
+    None,
+    /// Dirty registers are stored before each access that may fault: for measuring.
+    EveryAccess,
+    /// Roll back to the last sync point and replay.
+    #[default]
+    Replay,
+}
+
+/// A set of register slots.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotSet([u64; SLOT_COUNT / 64]);
+
+impl SlotSet {
+    /// No slots.
+    pub const EMPTY: Self = Self([0; SLOT_COUNT / 64]);
+
+    /// Adds a slot.
+    pub fn insert(&mut self, slot: RegSlot) {
+        self.0[slot.index() / 64] |= 1 << (slot.index() % 64);
+    }
+
+    /// Removes a slot.
+    pub fn remove(&mut self, slot: RegSlot) {
+        self.0[slot.index() / 64] &= !(1 << (slot.index() % 64));
+    }
+
+    /// Whether it has a slot.
+    #[must_use]
+    pub fn contains(&self, slot: RegSlot) -> bool {
+        self.0[slot.index() / 64] >> (slot.index() % 64) & 1 != 0
+    }
+
+    /// Adds all of another set; whether that changed anything.
+    pub fn union_with(&mut self, other: &Self) -> bool {
+        let before = *self;
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word |= more;
+        }
+        *self != before
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::EMPTY
+    }
+
+    /// Its slots, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = RegSlot> + use<> {
+        let words = self.0;
+        (0..SLOT_COUNT as u16)
+            .filter(move |&n| words[usize::from(n) / 64] >> (n % 64) & 1 != 0)
+            .map(RegSlot)
+    }
+}
+
+impl std::fmt::Debug for SlotSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter().map(|s| s.0)).finish()
+    }
+}
+
+/// What was accessed since the last sync point, as far as it matters for the next access.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Since {
+    /// Nothing, or stores only.
+    Stores,
+    /// A load: a store needs a sync point.
+    Loads,
+    /// Something that must not be repeated: any access needs a sync point.
+    Unrepeatable,
+}
+
+/// What an operation does to memory, for the placement of sync points.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Access {
+    Load,
+    Store,
+    /// An atomic, or a helper that touches memory or the whole frame.
+    Unrepeatable,
+}
+
+fn access_of(inst: &Inst, guest: &Guest) -> Option<Access> {
+    if inst.op == Opcode::Call {
+        return match guest.helper(inst.helper()).map(|h| h.effects) {
+            Some(Effects::Pure | Effects::FpFlags) => None,
+            _ => Some(Access::Unrepeatable),
+        };
+    }
+    let info = inst.op.info();
+    if info.has(flag::FAULTS | flag::READS | flag::WRITES) {
+        Some(Access::Unrepeatable)
+    } else if info.has(flag::FAULTS | flag::WRITES) {
+        Some(Access::Store)
+    } else if info.has(flag::FAULTS) {
+        Some(Access::Load)
+    } else {
+        None
+    }
+}
+
+/// Whether a call needs every register in the frame, and may change any of them there.
+#[must_use]
+pub fn uses_frame(inst: &Inst, guest: &Guest) -> bool {
+    inst.op == Opcode::Call
+        && !matches!(
+            guest.helper(inst.helper()).map(|h| h.effects),
+            Some(Effects::Pure | Effects::FpFlags)
+        )
+}
+
+/// One block's part of the plan.
+#[derive(Clone, Debug, Default)]
+pub struct BlockPlan {
+    /// Slots that may be dirty (newer in SSA values than in the frame) at its start.
+    pub dirty_in: SlotSet,
+    /// Slots whose value is needed from its start on, be it to read them or to write them back.
+    pub live_in: SlotSet,
+    /// Before which of its marks (indices of [`Opcode::Mark`] operations) a sync point lies.
+    pub syncs: Vec<usize>,
+}
+
+/// The plan for a region.
+#[derive(Clone, Debug)]
+pub struct RegisterMap {
+    /// A plan for each block, in the region's order.
+    pub blocks: Vec<BlockPlan>,
+    /// All slots that the region reads or writes.
+    pub used: SlotSet,
+}
+
+impl RegisterMap {
+    /// Plans a region.
+    #[must_use]
+    pub fn new(region: &Region, guest: &Guest, precision: Precision) -> Self {
+        let mut blocks = vec![BlockPlan::default(); region.blocks.len()];
+        let order = region.order();
+        place_syncs(region, guest, precision, &order, &mut blocks);
+        let used = propagate_dirty(region, guest, &order, &mut blocks);
+        propagate_live(region, guest, &order, &mut blocks);
+        Self { blocks, used }
+    }
+}
+
+/// Forward: what was accessed since the last sync point, and so where the sync points are.
+fn place_syncs(
+    region: &Region,
+    guest: &Guest,
+    precision: Precision,
+    order: &[usize],
+    plans: &mut [BlockPlan],
+) {
+    let mut since_in = vec![None; region.blocks.len()];
+    for &entry in &region.entries {
+        since_in[entry] = Some(Since::Stores);
+    }
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &index in order {
+            let Some(since) = since_in[index] else { continue };
+            let (syncs, out) = sync_block(&region.blocks[index], guest, precision, since);
+            plans[index].syncs = syncs;
+            for next in region.successors(index) {
+                if since_in[next] < Some(out) {
+                    since_in[next] = Some(out);
+                    changed = true;
+                }
+            }
+        }
+    }
+}
+
+fn sync_block(
+    block: &Block,
+    guest: &Guest,
+    precision: Precision,
+    mut since: Since,
+) -> (Vec<usize>, Since) {
+    let mut syncs = Vec::new();
+    for (mark, insn) in guest_insns(block) {
+        let (needs_sync, after) = classify(insn, guest, since);
+        let sync = match precision {
+            Precision::Replay => needs_sync,
+            Precision::EveryAccess => insn.iter().any(|i| access_of(i, guest).is_some()),
+            Precision::None => insn.iter().any(|i| uses_frame(i, guest)),
+        };
+        if sync {
+            syncs.push(mark);
+        }
+        since = after;
+    }
+    (syncs, since)
+}
+
+/// Whether a guest instruction needs a sync point before it, and what holds after it.
+fn classify(insn: &[Inst], guest: &Guest, before: Since) -> (bool, Since) {
+    let accesses: Vec<Access> = insn.iter().filter_map(|i| access_of(i, guest)).collect();
+    let Some(&first) = accesses.first() else { return (false, before) };
+    let store_after_load = {
+        let load = accesses.iter().position(|&a| a == Access::Load);
+        let store = accesses.iter().rposition(|&a| a == Access::Store);
+        load.zip(store).is_some_and(|(l, s)| l < s)
+    };
+    let unrepeatable = store_after_load || accesses.contains(&Access::Unrepeatable);
+    let needs_sync = unrepeatable
+        || before == Since::Unrepeatable
+        || (before == Since::Loads && accesses.contains(&Access::Store));
+    let after = if unrepeatable {
+        Since::Unrepeatable
+    } else if accesses.contains(&Access::Load) {
+        Since::Loads
+    } else if needs_sync || first == Access::Store {
+        Since::Stores
+    } else {
+        before
+    };
+    (needs_sync, after)
+}
+
+/// The operations of each guest instruction, with the index of its mark.
+fn guest_insns(block: &Block) -> impl Iterator<Item = (usize, &[Inst])> {
+    let insts = &block.insts;
+    let marks = insts.iter().enumerate().filter(|(_, i)| i.op == Opcode::Mark).map(|(n, _)| n);
+    marks.map(move |mark| {
+        let rest = &insts[mark + 1..];
+        let len = rest.iter().position(|i| i.op == Opcode::Mark).unwrap_or(rest.len());
+        (mark, &rest[..len])
+    })
+}
+
+/// The slot that an operation writes, the floating-point flags included.
+pub fn written_slots(inst: &Inst, guest: &Guest) -> impl Iterator<Item = RegSlot> + use<> {
+    let flags = accumulates_flags(inst, guest).then_some(guest.fp_flags);
+    inst.dst.as_slot().into_iter().chain(flags)
+}
+
+/// Whether it may set floating-point flags.
+#[must_use]
+pub fn accumulates_flags(inst: &Inst, guest: &Guest) -> bool {
+    match inst.op {
+        Opcode::Call => guest.helper(inst.helper()).is_some_and(|h| h.effects == Effects::FpFlags),
+        op => op.info().has(flag::FP_FLAGS),
+    }
+}
+
+fn read_slots(inst: &Inst, guest: &Guest) -> impl Iterator<Item = RegSlot> + use<> {
+    let flags = accumulates_flags(inst, guest).then_some(guest.fp_flags);
+    inst.args.into_iter().filter_map(Operand::as_slot).chain(flags)
+}
+
+fn terminator_slot(block: &Block) -> Option<RegSlot> {
+    match block.terminator {
+        ir::Terminator::Branch { cond: operand, .. }
+        | ir::Terminator::Indirect { target: operand, .. } => operand.as_slot(),
+        _ => None,
+    }
+}
+
+/// Forward: which slots may be dirty. Returns all slots in use.
+fn propagate_dirty(
+    region: &Region,
+    guest: &Guest,
+    order: &[usize],
+    plans: &mut [BlockPlan],
+) -> SlotSet {
+    let mut used = SlotSet::EMPTY;
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &index in order {
+            let block = &region.blocks[index];
+            let mut dirty = plans[index].dirty_in;
+            for (n, inst) in block.insts.iter().enumerate() {
+                if plans[index].syncs.contains(&n) || uses_frame(inst, guest) {
+                    dirty = SlotSet::EMPTY;
+                }
+                read_slots(inst, guest).for_each(|s| used.insert(s));
+                for slot in written_slots(inst, guest) {
+                    used.insert(slot);
+                    dirty.insert(slot);
+                }
+            }
+            terminator_slot(block).into_iter().for_each(|s| used.insert(s));
+            for next in region.successors(index) {
+                changed |= plans[next].dirty_in.union_with(&dirty);
+            }
+        }
+    }
+    used
+}
+
+/// Backward: which slots are needed.
+fn propagate_live(region: &Region, guest: &Guest, order: &[usize], plans: &mut [BlockPlan]) {
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for &index in order.iter().rev() {
+            let mut live = SlotSet::EMPTY;
+            for next in region.successors(index) {
+                live.union_with(&plans[next].live_in);
+            }
+            let live = live_before(&region.blocks[index], guest, &plans[index], live);
+            changed |= plans[index].live_in.union_with(&live);
+        }
+    }
+}
+
+fn live_before(block: &Block, guest: &Guest, plan: &BlockPlan, mut live: SlotSet) -> SlotSet {
+    let dirty = dirty_before_each(block, guest, plan);
+    // Every block may leave by its terminator or a poll, writing back what is dirty then.
+    live.union_with(&dirty[block.insts.len()]);
+    terminator_slot(block).into_iter().for_each(|s| live.insert(s));
+    for (n, inst) in block.insts.iter().enumerate().rev() {
+        if uses_frame(inst, guest) {
+            live = SlotSet::EMPTY;
+        }
+        for slot in written_slots(inst, guest) {
+            live.remove(slot);
+        }
+        read_slots(inst, guest).for_each(|s| live.insert(s));
+        let leaves = inst.op == Opcode::AlignCheck || uses_frame(inst, guest);
+        if leaves || plan.syncs.contains(&n) {
+            live.union_with(&dirty[n]);
+        }
+    }
+    live
+}
+
+/// What is dirty before each operation of a block, and at last after all of them.
+fn dirty_before_each(block: &Block, guest: &Guest, plan: &BlockPlan) -> Vec<SlotSet> {
+    let mut dirty = plan.dirty_in;
+    let mut all = Vec::with_capacity(block.insts.len() + 1);
+    for (n, inst) in block.insts.iter().enumerate() {
+        all.push(dirty);
+        if plan.syncs.contains(&n) || uses_frame(inst, guest) {
+            dirty = SlotSet::EMPTY;
+        }
+        written_slots(inst, guest).for_each(|s| dirty.insert(s));
+    }
+    all.push(dirty);
+    all
+}

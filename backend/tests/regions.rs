@@ -1,0 +1,151 @@
+//! Regions compiled, placed and run.
+
+#![expect(unsafe_code, reason = "runs generated code")]
+
+use backend::{CodeMemory, CompileOptions, Compiler, ExitCode, Region, entry};
+use base::cpu::JumpCacheEntry;
+use base::{CpuFrame, GuestVirt, RegSlot};
+use ferry_backend as backend;
+use ir::types::{FpRound, MemOrder};
+use ir::{Block, BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Type};
+
+const A: RegSlot = RegSlot(1);
+const B: RegSlot = RegSlot(2);
+const C: RegSlot = RegSlot(3);
+const F: RegSlot = RegSlot(32);
+const FLAGS: RegSlot = RegSlot(64);
+
+static GUEST: Guest = Guest {
+    name: "test",
+    slot_name: |_| None,
+    slot_class: |slot| if slot.0 == F.0 { SlotClass::Float } else { SlotClass::Integer },
+    helpers: &[],
+    fp_flags: FLAGS,
+    fp: FpRules::RiscV,
+    stack_pointer: A,
+};
+
+fn block(pc: u64, emit: impl FnOnce(&Builder)) -> Block {
+    let b = Builder::new();
+    b.begin(BlockKey::new(GuestVirt(pc), 0));
+    b.begin_insn(GuestVirt(pc), 4);
+    emit(&b);
+    b.end_insn();
+    b.finish(GuestVirt(pc + 4))
+}
+
+/// Adds B to A, C times.
+fn adding_loop() -> Region {
+    let add = block(0x1000, |b| b.set_slot(A, b.slot(A) + b.slot(B)));
+    let count = block(0x1004, |b| {
+        let left = b.slot(C) - b.konst(1);
+        b.set_slot(C, left);
+        b.terminate(Terminator::Branch {
+            cond: left.operand(),
+            taken: GuestVirt(0x1000),
+            fallthrough: GuestVirt(0x1008),
+        });
+    });
+    Region::new(vec![add, count], vec![0, 1])
+}
+
+struct Machine {
+    frame: Box<CpuFrame>,
+    memory: CodeMemory,
+    _jump_cache: Vec<JumpCacheEntry>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
+        let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
+        let mut frame = CpuFrame::new();
+        frame.jump_cache = jump_cache.as_mut_ptr();
+        frame.fp_slow = Some(backend::fp_slow::evaluate);
+        let memory = CodeMemory::new(1 << 20).expect("code memory");
+        Self { frame, memory, _jump_cache: jump_cache }
+    }
+
+    fn run(&mut self, region: &Region, entry_number: usize) -> ExitCode {
+        let mut compiler = Compiler::new(&GUEST, CompileOptions::for_host()).expect("a compiler");
+        let compiled = compiler.compile(region).expect("a region");
+        let placed = self.memory.place(&compiled, 7).expect("a place");
+        let code = placed.entries[entry_number].0 as *const u8;
+        // SAFETY: the region was just placed and the frame is this machine's own.
+        ExitCode::from_raw(unsafe { entry::enter(&mut *self.frame, code) })
+    }
+}
+
+#[test]
+fn a_loop_runs_to_its_exit() {
+    let mut machine = Machine::new();
+    machine.frame.set(B, 5);
+    machine.frame.set(C, 1000);
+    assert_eq!(machine.run(&adding_loop(), 0), ExitCode::Unlinked);
+    assert_eq!((machine.frame.get(A), machine.frame.get(C)), (5000, 0));
+    assert_eq!((machine.frame.region, machine.frame.exit), (7, 0));
+}
+
+#[test]
+fn a_region_may_be_entered_at_each_entry() {
+    let mut machine = Machine::new();
+    machine.frame.set(B, 5);
+    machine.frame.set(C, 3);
+    assert_eq!(machine.run(&adding_loop(), 1), ExitCode::Unlinked);
+    assert_eq!(machine.frame.get(A), 10);
+}
+
+#[test]
+fn an_interrupt_leaves_an_endless_loop_with_exact_state() {
+    let spin = block(0x1000, |b| {
+        b.set_slot(A, b.slot(A) + b.konst(1));
+        b.terminate(Terminator::Jump { target: GuestVirt(0x1000), hint: ir::Hint::Plain });
+    });
+    let mut machine = Machine::new();
+    let interrupt = &raw const machine.frame.interrupt as usize;
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        // SAFETY: the frame outlives this thread, which is joined below.
+        let interrupt = unsafe { &*(interrupt as *const std::sync::atomic::AtomicU32) };
+        interrupt.store(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    let exit = machine.run(&Region::new(vec![spin], vec![0]), 0);
+    thread.join().expect("the interrupting thread");
+    assert_eq!((exit, machine.frame.pc), (ExitCode::Interrupted, 0x1000));
+    assert!(machine.frame.get(A) > 0);
+}
+
+#[test]
+fn memory_and_indirect_jumps() {
+    let mut cell = Box::new(0x1_0000_0007_u64);
+    let region = block(0x1000, |b| {
+        let value = b.load_s(Type::I32, b.slot(A), 0, MemOrder::Plain);
+        b.set_slot(B, value);
+        b.terminate(Terminator::Indirect { target: value.operand(), hint: ir::Hint::Plain });
+    });
+    let mut machine = Machine::new();
+    machine.frame.set(A, &raw mut *cell as u64);
+    assert_eq!(machine.run(&Region::new(vec![region], vec![0]), 0), ExitCode::Indirect);
+    assert_eq!((machine.frame.get(B), machine.frame.pc), (7, 7));
+}
+
+#[test]
+fn floating_point_takes_the_slow_path_until_inexact_is_set() {
+    let region = block(0x1000, |b| {
+        let value = b.slot(F).at(Type::F64);
+        let third = value.fdiv(b.konst_of(Type::F64, 3.0_f64.to_bits()), FpRound::NearestEven);
+        b.set_slot(F, third.fadd(value, FpRound::NearestEven));
+    });
+    let region = Region::new(vec![region], vec![0]);
+    let mut machine = Machine::new();
+    for flags in [0, 1] {
+        machine.frame.set(F, 1.0_f64.to_bits());
+        machine.frame.set(FLAGS, flags);
+        machine.run(&region, 0);
+        assert_eq!(f64::from_bits(machine.frame.get(F)), 1.0 / 3.0 + 1.0);
+        assert_eq!(machine.frame.get(FLAGS), 1);
+    }
+    machine.frame.set(F, f64::INFINITY.to_bits() | 1);
+    machine.run(&region, 0);
+    assert_eq!((machine.frame.get(F), machine.frame.get(FLAGS)), (f64::NAN.to_bits(), 0x11));
+}
