@@ -16,6 +16,7 @@ pub mod block;
 pub mod builder;
 pub mod fp;
 pub mod guest;
+pub mod interp;
 pub mod ops;
 pub mod testing;
 pub mod text;

@@ -1,0 +1,500 @@
+//! The interpreter's loop.
+
+#![expect(unsafe_code, reason = "registers, code and links are reached by unchecked pointers")]
+
+use std::sync::atomic::{AtomicPtr, Ordering, fence};
+
+use base::float::{F32, F64, Round, Rules, fast};
+use base::sys::access::Faulted;
+use base::{CpuFrame, GuestVirt, HelperFn};
+
+use super::code::{Entry, HEAD_WORDS, Head, Side};
+use super::eval::Pure;
+use super::float::{Float, unpack_round, unpack_rules, with_flags};
+use super::memory::{Memory, Site};
+use super::micro::{Micro, MicroOp, Raw, Reg};
+use crate::block::{BlockKey, Trap};
+
+/// Why the interpreter returned. The frame's registers are exact; its pc is the one named here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// A direct exit that is not linked.
+    Unlinked {
+        /// The block that ended.
+        from: Entry,
+        /// Its exit.
+        side: Side,
+        /// Where the guest goes on.
+        target: GuestVirt,
+    },
+    /// An indirect exit whose target [`Jumps::probe`] did not know.
+    Indirect(GuestVirt),
+    /// An exit that demands a fresh look-up of the key.
+    Lookup(GuestVirt),
+    /// A trap.
+    Trap(Trap, GuestVirt),
+    /// The instruction at this pc made an access that faulted.
+    Fault(GuestVirt),
+    /// The helper called by the instruction at `pc` made an access that faulted at `addr`.
+    HelperFault {
+        /// The instruction.
+        pc: GuestVirt,
+        /// The access.
+        addr: GuestVirt,
+    },
+    /// The instruction at `pc` made an access to `addr`, which is not aligned as it demands.
+    Misaligned {
+        /// The instruction.
+        pc: GuestVirt,
+        /// The access.
+        addr: GuestVirt,
+    },
+    /// The block to go on at has no budget left ([`Head::budget`]); it has not begun.
+    Attention(Entry),
+    /// [`CpuFrame::interrupt`] was set as the block to go on at was about to begin.
+    Interrupted(Entry),
+}
+
+/// How blocks find each other.
+pub trait Jumps {
+    /// Whether to follow links and probes at all; otherwise each block's end is a [`Stop`].
+    const FOLLOW: bool;
+
+    /// The code of a key, if it is known at once.
+    ///
+    /// # Safety
+    /// Whoever implements it promises that what it returns exists for as long as the interpreter
+    /// may run it.
+    fn probe(&self, key: BlockKey) -> Option<Entry>;
+}
+
+/// Runs one block, then stops.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+impl Jumps for Alone {
+    const FOLLOW: bool = false;
+
+    fn probe(&self, _: BlockKey) -> Option<Entry> {
+        None
+    }
+}
+
+/// What the interpreter works on.
+#[derive(Debug)]
+pub struct Context<'a, M, J> {
+    /// The CPU's registers.
+    pub frame: *mut CpuFrame,
+    /// Its memory.
+    pub memory: &'a mut M,
+    /// Its way from block to block.
+    pub jumps: &'a J,
+    /// Guest instructions that were completed, counted up.
+    pub retired: u64,
+}
+
+/// Runs a block, and those that it leads to, until a [`Stop`]. The first block runs whatever its
+/// budget, and whether or not an interrupt is wanted.
+///
+/// # Safety
+/// The frame must be valid and nobody else's, except that its atomics may be shared. `start` and all
+/// that is linked to it must exist until this returns, and have been lowered for the frame's guest,
+/// whose helpers must be sound to call on it.
+pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry) -> Stop {
+    let regs = cx.frame.cast::<u64>();
+    // SAFETY: the frame is valid.
+    let frame = cx.frame;
+    let mut head: *const Head = start.0.as_ptr();
+    let mut retired = cx.retired;
+    // SAFETY: `regs` are the frame's slots and temporaries, which are contiguous, and the lowerer
+    // has checked that every register index lies within. Code is valid and immutable but for
+    // atomics; each block ends in a terminator, so `ip` stays within a block. Function addresses in
+    // code were put there by the lowerer from functions of the type that they are called at.
+    unsafe {
+        (&raw mut (*frame).temps[ZERO_TEMP]).write(0);
+        retired += u64::from((*head).insns());
+        let mut ip = head.cast::<Raw>().add(HEAD_WORDS);
+
+        macro_rules! reg {
+            ($index:expr) => {
+                *regs.add(usize::from($index))
+            };
+        }
+        macro_rules! stop {
+            ($stop:expr) => {{
+                cx.retired = retired;
+                return $stop;
+            }};
+        }
+        macro_rules! leave_at {
+            (|$pc:ident| $stop:expr) => {{
+                let ($pc, left) = here(head).locate(ip);
+                cx.retired = retired - u64::from(left) - 1;
+                return $stop;
+            }};
+        }
+        // Begins the block at `next`, which is what all but one of a hundred block ends do.
+        macro_rules! follow {
+            ($next:expr) => {{
+                let next: *const Head = $next;
+                if (*frame).interrupt.load(Ordering::Relaxed) != 0 {
+                    stop!(Stop::Interrupted(here(next)));
+                }
+                let budget = (*next).budget.load(Ordering::Relaxed);
+                if budget <= 0 {
+                    stop!(Stop::Attention(here(next)));
+                }
+                (*next).budget.store(budget - 1, Ordering::Relaxed);
+                head = next;
+                retired += u64::from((*next).insns());
+                ip = next.cast::<Raw>().add(HEAD_WORDS);
+                continue;
+            }};
+        }
+        macro_rules! direct {
+            ($side:expr, $target:expr) => {{
+                let links = ip.add(1).cast::<AtomicPtr<Head>>();
+                let next = (*links.add($side as usize)).load(Ordering::Acquire);
+                if J::FOLLOW && !next.is_null() {
+                    follow!(next);
+                }
+                let target = GuestVirt($target);
+                stop!(Stop::Unlinked { from: here(head), side: $side, target });
+            }};
+        }
+        macro_rules! branch {
+            ($cond:expr) => {{
+                if $cond {
+                    direct!(Side::Taken, (*ip.add(2))[0]);
+                } else {
+                    direct!(Side::Fallthrough, (*ip.add(2))[1]);
+                }
+            }};
+        }
+        macro_rules! indirect {
+            ($target:expr) => {{
+                let target = GuestVirt($target);
+                if J::FOLLOW {
+                    let key = BlockKey::new(target, (*frame).key_flags);
+                    if let Some(next) = cx.jumps.probe(key) {
+                        follow!(next.0.as_ptr());
+                    }
+                }
+                stop!(Stop::Indirect(target));
+            }};
+        }
+        macro_rules! access {
+            ($result:expr) => {
+                match $result {
+                    Ok(value) => value,
+                    Err(Faulted) => leave_at!(|pc| Stop::Fault(pc)),
+                }
+            };
+        }
+
+        loop {
+            let op = &*ip.cast::<MicroOp>();
+            let &MicroOp { kind, dst, a, b, imm } = op;
+            macro_rules! set {
+                ($value:expr) => {
+                    reg!(dst) = $value
+                };
+            }
+            macro_rules! address {
+                () => {
+                    GuestVirt(reg!(a).wrapping_add(imm))
+                };
+            }
+            macro_rules! load {
+                ($load:ident, |$value:ident| $extended:expr) => {{
+                    let $value = access!(cx.memory.$load(Site(ip), address!()));
+                    set!($extended);
+                }};
+            }
+            macro_rules! store {
+                ($store:ident, $ty:ty) => {
+                    access!(cx.memory.$store(Site(ip), address!(), reg!(b) as $ty))
+                };
+            }
+            macro_rules! rmw {
+                ($load:ident, $cas:ident, $u:ty, $s:ty) => {{
+                    let new = std::mem::transmute::<usize, Pure>(imm as usize);
+                    let addr = GuestVirt(reg!(a));
+                    let mut old = access!(cx.memory.$load(Site(ip), addr));
+                    loop {
+                        let wanted = new(u64::from(old), reg!(b)) as $u;
+                        let found = access!(cx.memory.$cas(Site(ip), addr, old, wanted));
+                        if found == old {
+                            break;
+                        }
+                        old = found;
+                    }
+                    set!(old as $s as i64 as u64);
+                }};
+            }
+            macro_rules! cas {
+                ($cas:ident, $u:ty, $s:ty) => {{
+                    let (expected, new) = (reg!(b) as $u, reg!(imm as Reg) as $u);
+                    let old = cx.memory.$cas(Site(ip), GuestVirt(reg!(a)), expected, new);
+                    set!(access!(old) as $s as i64 as u64);
+                }};
+            }
+            macro_rules! word {
+                ($value:expr) => {
+                    set!($value as i32 as i64 as u64)
+                };
+            }
+            macro_rules! float {
+                ($function:ident, $format:ty, $bits:ty, $round:expr, [$($arg:expr),*]) => {{
+                    let flags = &mut reg!(imm as Reg);
+                    let result = with_flags(flags, $round, Rules::RISCV, |env| {
+                        fast::$function::<$format>($($arg as $bits,)* env).into()
+                    });
+                    set!(result);
+                }};
+                ($function:ident, $format:ty, $bits:ty) => {
+                    float!($function, $format, $bits, Round::NearestEven, [reg!(a), reg!(b)])
+                };
+            }
+            match kind {
+                Micro::Mov => set!(reg!(a)),
+                Micro::Const => set!(imm),
+                Micro::AddR => set!(reg!(a).wrapping_add(reg!(b))),
+                Micro::AddI => set!(reg!(a).wrapping_add(imm)),
+                Micro::SubR => set!(reg!(a).wrapping_sub(reg!(b))),
+                Micro::AndR => set!(reg!(a) & reg!(b)),
+                Micro::AndI => set!(reg!(a) & imm),
+                Micro::OrR => set!(reg!(a) | reg!(b)),
+                Micro::OrI => set!(reg!(a) | imm),
+                Micro::XorR => set!(reg!(a) ^ reg!(b)),
+                Micro::XorI => set!(reg!(a) ^ imm),
+                Micro::AndNotR => set!(reg!(a) & !reg!(b)),
+                Micro::ShlR => set!(reg!(a).wrapping_shl(reg!(b) as u32)),
+                Micro::ShlI => set!(reg!(a).wrapping_shl(imm as u32)),
+                Micro::ShrUR => set!(reg!(a).wrapping_shr(reg!(b) as u32)),
+                Micro::ShrUI => set!(reg!(a).wrapping_shr(imm as u32)),
+                Micro::ShrSR => set!((reg!(a) as i64).wrapping_shr(reg!(b) as u32) as u64),
+                Micro::ShrSI => set!((reg!(a) as i64).wrapping_shr(imm as u32) as u64),
+                Micro::RotrR => set!(reg!(a).rotate_right(reg!(b) as u32 & 63)),
+                Micro::RotrI => set!(reg!(a).rotate_right(imm as u32 & 63)),
+                Micro::MulR => set!(reg!(a).wrapping_mul(reg!(b))),
+                Micro::MulHiUR => {
+                    set!(((u128::from(reg!(a)) * u128::from(reg!(b))) >> 64) as u64)
+                }
+                Micro::MulHiSR => {
+                    let (x, y) = (reg!(a) as i64, reg!(b) as i64);
+                    set!(((i128::from(x) * i128::from(y)) >> 64) as u64)
+                }
+                Micro::MulHiSUR => {
+                    let (x, y) = (i128::from(reg!(a) as i64), i128::from(reg!(b)));
+                    set!((x.wrapping_mul(y) >> 64) as u64)
+                }
+                Micro::DivUR => set!(reg!(a).checked_div(reg!(b)).unwrap_or(u64::MAX)),
+                Micro::DivSR => set!(div_s64(reg!(a) as i64, reg!(b) as i64)),
+                Micro::RemUR => set!(reg!(a).checked_rem(reg!(b)).unwrap_or(reg!(a))),
+                Micro::RemSR => set!(rem_s64(reg!(a) as i64, reg!(b) as i64)),
+                Micro::MinUR => set!(reg!(a).min(reg!(b))),
+                Micro::MinSR => set!((reg!(a) as i64).min(reg!(b) as i64) as u64),
+                Micro::MaxUR => set!(reg!(a).max(reg!(b))),
+                Micro::MaxSR => set!((reg!(a) as i64).max(reg!(b) as i64) as u64),
+                Micro::EqR => set!(u64::from(reg!(a) == reg!(b))),
+                Micro::EqI => set!(u64::from(reg!(a) == imm)),
+                Micro::NeR => set!(u64::from(reg!(a) != reg!(b))),
+                Micro::NeI => set!(u64::from(reg!(a) != imm)),
+                Micro::LtUR => set!(u64::from(reg!(a) < reg!(b))),
+                Micro::LtUI => set!(u64::from(reg!(a) < imm)),
+                Micro::LtSR => set!(u64::from((reg!(a) as i64) < reg!(b) as i64)),
+                Micro::LtSI => set!(u64::from((reg!(a) as i64) < imm as i64)),
+                Micro::AddWR => word!(reg!(a).wrapping_add(reg!(b))),
+                Micro::AddWI => word!(reg!(a).wrapping_add(imm)),
+                Micro::SubWR => word!(reg!(a).wrapping_sub(reg!(b))),
+                Micro::MulWR => word!(reg!(a).wrapping_mul(reg!(b))),
+                Micro::ShlWR => word!((reg!(a) as u32).wrapping_shl(reg!(b) as u32)),
+                Micro::ShlWI => word!((reg!(a) as u32).wrapping_shl(imm as u32)),
+                Micro::ShrUWR => word!((reg!(a) as u32).wrapping_shr(reg!(b) as u32)),
+                Micro::ShrUWI => word!((reg!(a) as u32).wrapping_shr(imm as u32)),
+                Micro::ShrSWR => word!((reg!(a) as i32).wrapping_shr(reg!(b) as u32)),
+                Micro::ShrSWI => word!((reg!(a) as i32).wrapping_shr(imm as u32)),
+                Micro::RotrWR => word!((reg!(a) as u32).rotate_right(reg!(b) as u32 & 31)),
+                Micro::RotrWI => word!((reg!(a) as u32).rotate_right(imm as u32 & 31)),
+                Micro::DivUWR => {
+                    word!((reg!(a) as u32).checked_div(reg!(b) as u32).unwrap_or(u32::MAX))
+                }
+                Micro::DivSWR => {
+                    let (x, y) = (reg!(a) as i32, reg!(b) as i32);
+                    word!(if y == 0 { -1 } else { x.wrapping_div(y) })
+                }
+                Micro::RemUWR => {
+                    let x = reg!(a) as u32;
+                    word!(x.checked_rem(reg!(b) as u32).unwrap_or(x))
+                }
+                Micro::RemSWR => {
+                    let (x, y) = (reg!(a) as i32, reg!(b) as i32);
+                    word!(if y == 0 { x } else { x.wrapping_rem(y) })
+                }
+                Micro::SextB => set!(reg!(a) as i8 as i64 as u64),
+                Micro::SextH => set!(reg!(a) as i16 as i64 as u64),
+                Micro::SextW => word!(reg!(a)),
+                Micro::ZextW => set!(u64::from(reg!(a) as u32)),
+                Micro::Clz => set!(u64::from(reg!(a).leading_zeros())),
+                Micro::ClzW => set!(u64::from((reg!(a) as u32).leading_zeros())),
+                Micro::Ctz => set!(u64::from(reg!(a).trailing_zeros())),
+                Micro::CtzW => set!(u64::from((reg!(a) as u32).trailing_zeros())),
+                Micro::Popcnt => set!(u64::from(reg!(a).count_ones())),
+                Micro::PopcntW => set!(u64::from((reg!(a) as u32).count_ones())),
+                Micro::Bswap => set!(reg!(a).swap_bytes()),
+                Micro::Select => set!(if reg!(a) != 0 { reg!(b) } else { reg!(imm as Reg) }),
+                Micro::Pure => {
+                    let function = std::mem::transmute::<usize, Pure>(imm as usize);
+                    set!(function(reg!(a), reg!(b)));
+                }
+                Micro::LoadU8 => load!(load8, |value| u64::from(value)),
+                Micro::LoadU16 => load!(load16, |value| u64::from(value)),
+                Micro::LoadU32 => load!(load32, |value| u64::from(value)),
+                Micro::LoadS8 => load!(load8, |value| value as i8 as i64 as u64),
+                Micro::LoadS16 => load!(load16, |value| value as i16 as i64 as u64),
+                Micro::LoadS32 => load!(load32, |value| value as i32 as i64 as u64),
+                Micro::Load64 => load!(load64, |value| value),
+                Micro::Store8 => store!(store8, u8),
+                Micro::Store16 => store!(store16, u16),
+                Micro::Store32 => store!(store32, u32),
+                Micro::Store64 => store!(store64, u64),
+                Micro::Rmw8 => rmw!(load8, compare_exchange8, u8, i8),
+                Micro::Rmw16 => rmw!(load16, compare_exchange16, u16, i16),
+                Micro::Rmw32 => rmw!(load32, compare_exchange32, u32, i32),
+                Micro::Rmw64 => rmw!(load64, compare_exchange64, u64, i64),
+                Micro::Cas8 => cas!(compare_exchange8, u8, i8),
+                Micro::Cas16 => cas!(compare_exchange16, u16, i16),
+                Micro::Cas32 => cas!(compare_exchange32, u32, i32),
+                Micro::Cas64 => cas!(compare_exchange64, u64, i64),
+                Micro::AlignCheck => {
+                    let addr = address!();
+                    if addr.0 & u64::from(b) != 0 {
+                        leave_at!(|pc| Stop::Misaligned { pc, addr });
+                    }
+                }
+                Micro::Fence => {
+                    cx.memory.barrier();
+                    fence(Ordering::SeqCst);
+                }
+                Micro::LightFence => fence(Ordering::AcqRel),
+                Micro::FAddD => float!(add, F64, u64),
+                Micro::FSubD => float!(sub, F64, u64),
+                Micro::FMulD => float!(mul, F64, u64),
+                Micro::FDivD => float!(div, F64, u64),
+                Micro::FAddS => float!(add, F32, u32),
+                Micro::FSubS => float!(sub, F32, u32),
+                Micro::FMulS => float!(mul, F32, u32),
+                Micro::FDivS => float!(div, F32, u32),
+                Micro::FMulAddD => {
+                    let c = reg!((imm >> 16) as Reg);
+                    float!(fma, F64, u64, Round::NearestEven, [reg!(a), reg!(b), c]);
+                }
+                Micro::FMulAddS => {
+                    let c = reg!((imm >> 16) as Reg);
+                    float!(fma, F32, u32, Round::NearestEven, [reg!(a), reg!(b), c]);
+                }
+                Micro::FEqD => float!(eq, F64, u64),
+                Micro::FLtD => float!(lt, F64, u64),
+                Micro::FLeD => float!(le, F64, u64),
+                Micro::Float => {
+                    let [function, rest] = *ip.add(1);
+                    let function = std::mem::transmute::<usize, Float>(function as usize);
+                    let (x, y, z) = (reg!(a), reg!(b), reg!(rest as Reg));
+                    let flags = &mut reg!((rest >> 16) as Reg);
+                    let result = with_flags(flags, unpack_round(rest), unpack_rules(rest), |env| {
+                        function(env, x, y, z)
+                    });
+                    set!(result);
+                    ip = ip.add(1);
+                }
+                Micro::NanBox => set!(reg!(a) | 0xffff_ffff << 32),
+                Micro::NanUnbox => {
+                    let x = reg!(a);
+                    set!(if x >> 32 == 0xffff_ffff { x } else { F32_CANONICAL_NAN })
+                }
+                Micro::Call => {
+                    set!(call(frame, ip, [reg!(a), reg!(b)]));
+                    ip = ip.add(1);
+                }
+                Micro::CallMemory => {
+                    cx.memory.barrier();
+                    let result = call(frame, ip, [reg!(a), reg!(b)]);
+                    if (*frame).fault != 0 {
+                        (*frame).fault = 0;
+                        let addr = GuestVirt((*frame).fault_addr);
+                        leave_at!(|pc| Stop::HelperFault { pc, addr });
+                    }
+                    set!(result);
+                    ip = ip.add(1);
+                }
+                Micro::Jump => direct!(Side::Taken, imm),
+                Micro::BrEqR => branch!(reg!(a) == reg!(b)),
+                Micro::BrEqI => branch!(reg!(a) == imm),
+                Micro::BrNeR => branch!(reg!(a) != reg!(b)),
+                Micro::BrNeI => branch!(reg!(a) != imm),
+                Micro::BrLtUR => branch!(reg!(a) < reg!(b)),
+                Micro::BrLtUI => branch!(reg!(a) < imm),
+                Micro::BrGeUR => branch!(reg!(a) >= reg!(b)),
+                Micro::BrGeUI => branch!(reg!(a) >= imm),
+                Micro::BrLtSR => branch!((reg!(a) as i64) < reg!(b) as i64),
+                Micro::BrLtSI => branch!((reg!(a) as i64) < imm as i64),
+                Micro::BrGeSR => branch!(reg!(a) as i64 >= reg!(b) as i64),
+                Micro::BrGeSI => branch!(reg!(a) as i64 >= imm as i64),
+                Micro::Indirect => indirect!(reg!(a)),
+                Micro::IndirectEven => indirect!(reg!(a).wrapping_add(imm) & !1),
+                Micro::Lookup => stop!(Stop::Lookup(GuestVirt(imm))),
+                Micro::Trap => {
+                    // A trap other than a system call stops before its instruction is done.
+                    let trap = unpack_trap(a);
+                    cx.retired = retired - u64::from(trap != Trap::Syscall);
+                    return Stop::Trap(trap, GuestVirt(imm));
+                }
+            }
+            ip = ip.add(1);
+        }
+    }
+}
+
+/// Index among the temporaries of the one that is always zero.
+pub(super) const ZERO_TEMP: usize = base::cpu::TEMP_COUNT - 1;
+
+const F32_CANONICAL_NAN: u64 = <F32 as base::float::Format>::QUIET_NAN;
+
+fn unpack_trap(index: Reg) -> Trap {
+    Trap::ALL[usize::from(index) % Trap::ALL.len()]
+}
+
+/// # Safety
+/// `head` must point at a block's head.
+unsafe fn here(head: *const Head) -> Entry {
+    // SAFETY: by the caller's promise it is not null.
+    Entry(unsafe { std::ptr::NonNull::new_unchecked(head.cast_mut()) })
+}
+
+#[inline(always)]
+fn div_s64(a: i64, b: i64) -> u64 {
+    if b == 0 { u64::MAX } else { a.wrapping_div(b) as u64 }
+}
+
+#[inline(always)]
+fn rem_s64(a: i64, b: i64) -> u64 {
+    if b == 0 { a as u64 } else { a.wrapping_rem(b) as u64 }
+}
+
+/// Calls the helper of the two-word operation at `ip`.
+///
+/// # Safety
+/// As for [`run`], whose frame and code these are.
+#[inline(always)]
+unsafe fn call(frame: *mut CpuFrame, ip: *const Raw, [a, b]: [u64; 2]) -> u64 {
+    let regs = frame.cast::<u64>();
+    // SAFETY: the lowerer put two words there, with register indexes and a helper's address.
+    unsafe {
+        let [_, others] = *ip;
+        let [address, _] = *ip.add(1);
+        let c = *regs.add(usize::from(others as Reg));
+        let d = *regs.add(usize::from((others >> 16) as Reg));
+        std::mem::transmute::<usize, HelperFn>(address as usize)(frame, a, b, c, d)
+    }
+}

@@ -1,0 +1,125 @@
+//! How blocks end.
+
+use super::{Lowerer, SINK, Source};
+use crate::block::{Block, Inst, Operand, Terminator};
+use crate::interp::micro::{Micro, Reg};
+use crate::ops::{Opcode, Shape};
+use crate::types::Type;
+
+/// `cond(a, b)` as a branch: of two registers, and of a register and an immediate.
+struct Branch {
+    a: Source,
+    b: Source,
+    registers: Micro,
+    immediate: Micro,
+}
+
+impl Lowerer {
+    /// How many of the last operations become part of the terminator.
+    pub(super) fn fused_tail(&self, block: &Block) -> usize {
+        let Some(operand) = block.terminator.operand() else { return 0 };
+        let Some(last) = block.insts.last() else { return 0 };
+        if last.dst != operand || !self.read_once(operand) {
+            return 0;
+        }
+        match block.terminator {
+            Terminator::Branch { .. } if last.op.info().shape == Shape::Compare => {
+                usize::from(last.ty == Type::I64)
+            }
+            Terminator::Indirect { .. } if clears_low_bit(block, last) => {
+                let before = block.insts.len().checked_sub(2).map(|index| &block.insts[index]);
+                1 + usize::from(before.is_some_and(|add| {
+                    let is_add = add.op == Opcode::Add && add.ty == Type::I64;
+                    let of_constant = add.args[1].is_const() && !add.args[0].is_const();
+                    is_add && of_constant && add.dst == last.args[0] && self.read_once(add.dst)
+                }))
+            }
+            _ => 0,
+        }
+    }
+
+    fn read_once(&self, operand: Operand) -> bool {
+        let temp = operand.as_temp().map(usize::from);
+        temp.and_then(|temp| self.uses.get(temp)).is_some_and(|&uses| uses == 1)
+    }
+
+    pub(super) fn lower_terminator(&mut self, block: &Block, fused: usize) {
+        self.scratch = 0;
+        let tail = &block.insts[block.insts.len() - fused..];
+        match block.terminator {
+            Terminator::Jump { target, .. } => self.jump(target.0),
+            Terminator::Branch { cond, taken, fallthrough } => {
+                let targets = [taken.0, fallthrough.0];
+                match tail {
+                    [compare] => self.compare_and_branch(block, compare, targets),
+                    _ => self.branch_if_not_zero(block, cond, targets),
+                }
+            }
+            Terminator::Indirect { target, .. } => self.indirect(block, target, tail),
+            Terminator::Trap { trap, pc } => self.push(Micro::Trap, SINK, trap as Reg, 0, pc.0),
+            Terminator::Lookup { target } => self.push(Micro::Lookup, SINK, 0, 0, target.0),
+        }
+    }
+
+    fn jump(&mut self, target: u64) {
+        self.push(Micro::Jump, SINK, 0, 0, target);
+        self.links();
+    }
+
+    fn links(&mut self) {
+        self.links_at = Some(self.words.len());
+        self.words.push([0, 0]);
+    }
+
+    fn branch_if_not_zero(&mut self, block: &Block, cond: Operand, targets: [u64; 2]) {
+        let a = self.source(block, cond);
+        let (registers, immediate) = (Micro::BrNeR, Micro::BrNeI);
+        self.branch(Branch { a, b: Source::Const(0), registers, immediate }, targets);
+    }
+
+    fn compare_and_branch(&mut self, block: &Block, compare: &Inst, targets: [u64; 2]) {
+        let a = self.source(block, compare.args[0]);
+        let b = self.source(block, compare.args[1]);
+        let (a, b, registers, immediate) = match compare.op {
+            Opcode::Eq => (a, b, Micro::BrEqR, Micro::BrEqI),
+            Opcode::LtU => (a, b, Micro::BrLtUR, Micro::BrLtUI),
+            Opcode::LtS => (a, b, Micro::BrLtSR, Micro::BrLtSI),
+            // a <= b is b >= a.
+            Opcode::LeU => (b, a, Micro::BrGeUR, Micro::BrGeUI),
+            Opcode::LeS => (b, a, Micro::BrGeSR, Micro::BrGeSI),
+            _ => (a, b, Micro::BrNeR, Micro::BrNeI),
+        };
+        self.branch(Branch { a, b, registers, immediate }, targets);
+    }
+
+    fn branch(&mut self, branch: Branch, targets: [u64; 2]) {
+        let a = self.materialise(branch.a);
+        match branch.b {
+            Source::Const(imm) => self.push(branch.immediate, SINK, a, 0, imm),
+            Source::Reg(b) => self.push(branch.registers, SINK, a, b, 0),
+        }
+        self.links();
+        self.words.push(targets);
+    }
+
+    fn indirect(&mut self, block: &Block, target: Operand, tail: &[Inst]) {
+        let (operand, offset) = match tail {
+            [add, _] => (add.args[0], self.source(block, add.args[1])),
+            [and] => (and.args[0], Source::Const(0)),
+            _ => {
+                let a = self.reg(block, target);
+                return self.push(Micro::Indirect, SINK, a, 0, 0);
+            }
+        };
+        let a = self.reg(block, operand);
+        if let Source::Const(offset) = offset {
+            self.push(Micro::IndirectEven, SINK, a, 0, offset);
+        }
+    }
+}
+
+fn clears_low_bit(block: &Block, inst: &Inst) -> bool {
+    use crate::block::OperandKind::Const;
+    let mask = block.operand(inst.args[1]);
+    inst.op == Opcode::And && inst.ty == Type::I64 && mask == Const(!1) && !inst.args[0].is_const()
+}

@@ -1,0 +1,93 @@
+//! Where loads and stores of interpreted code go.
+
+use base::GuestVirt;
+use base::sys::access::{self, Faulted};
+
+/// The micro-operation that makes an access, for memories that must know which it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Site(pub(super) *const [u64; 2]);
+
+macro_rules! accesses {
+    ($($bytes:literal $type:ty, $load:ident, $store:ident, $cas:ident;)*) => {
+        /// Guest memory as interpreted code sees it. An implementation keeps the details of its
+        /// faults.
+        ///
+        /// Accesses are little-endian, work at any alignment, and are single-copy atomic where
+        /// aligned. Each method fails if the access faults, without any effect.
+        pub trait Memory {
+            $(
+                #[doc = concat!("Reads ", $bytes, " byte(s).")]
+                fn $load(&mut self, site: Site, addr: GuestVirt) -> Result<$type, Faulted>;
+                #[doc = concat!("Writes ", $bytes, " byte(s).")]
+                fn $store(&mut self, site: Site, addr: GuestVirt, value: $type)
+                -> Result<(), Faulted>;
+                #[doc = concat!("Sequentially consistent compare-and-swap of ", $bytes, " byte(s); ")]
+                #[doc = "returns what was there."]
+                fn $cas(&mut self, site: Site, addr: GuestVirt, expected: $type, new: $type)
+                -> Result<$type, Faulted>;
+            )*
+            /// Called before anything other than a load or store that is not plain computing: a
+            /// fence, or a helper that may access memory.
+            fn barrier(&mut self) {}
+        }
+
+        impl Memory for Direct {
+            $(
+                #[inline(always)]
+                fn $load(&mut self, _: Site, addr: GuestVirt) -> Result<$type, Faulted> {
+                    access::$load(addr)
+                }
+                #[inline(always)]
+                fn $store(&mut self, _: Site, addr: GuestVirt, value: $type)
+                -> Result<(), Faulted> {
+                    access::$store(addr, value)
+                }
+                #[inline(always)]
+                fn $cas(&mut self, _: Site, addr: GuestVirt, expected: $type, new: $type)
+                -> Result<$type, Faulted> {
+                    access::$cas(addr, expected, new)
+                }
+            )*
+        }
+
+        impl<M: Memory> Memory for super::Replay<'_, M> {
+            $(
+                #[inline]
+                fn $load(&mut self, site: Site, addr: GuestVirt) -> Result<$type, Faulted> {
+                    self.barrier();
+                    self.inner().$load(site, addr)
+                }
+                #[inline]
+                fn $store(&mut self, site: Site, addr: GuestVirt, value: $type)
+                -> Result<(), Faulted> {
+                    if self.suppresses(site, addr, $bytes) {
+                        return Ok(());
+                    }
+                    self.inner().$store(site, addr, value)
+                }
+                #[inline]
+                fn $cas(&mut self, site: Site, addr: GuestVirt, expected: $type, new: $type)
+                -> Result<$type, Faulted> {
+                    self.barrier();
+                    self.inner().$cas(site, addr, expected, new)
+                }
+            )*
+            fn barrier(&mut self) {
+                self.lift();
+                self.inner().barrier();
+            }
+        }
+    };
+}
+
+/// The guest's memory lies in the host's address space, each byte at its own address: faults are
+/// the host's ([`base::sys::fault::last_fault`]).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Direct;
+
+accesses! {
+    1 u8, load8, store8, compare_exchange8;
+    2 u16, load16, store16, compare_exchange16;
+    4 u32, load32, store32, compare_exchange32;
+    8 u64, load64, store64, compare_exchange64;
+}
