@@ -21,9 +21,9 @@ mod rv_zicsr;
 #[cfg(test)]
 mod tests;
 
-use arch::riscv64::{csr, helpers::HELPERS, slot};
+use arch::riscv64::{CpuModel, csr, helpers::HELPERS, slot};
 use base::{GuestVirt, RegSlot};
-use decoders::riscv64::{self as decoder, ExtensionSet, Visit};
+use decoders::riscv64::{self as decoder, Extension, ExtensionSet, Visit};
 use ir::{BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Trap};
 
 use crate::{Disassembled, Limits, Translation};
@@ -85,11 +85,16 @@ pub struct Frontend {
 }
 
 impl Frontend {
-    /// A translator for a CPU with these extensions.
+    /// A translator for this CPU.
     #[must_use]
-    pub fn new(extensions: ExtensionSet) -> Self {
-        Self { extensions }
+    pub fn new(cpu: CpuModel) -> Self {
+        Self { extensions: extensions(cpu) }
     }
+}
+
+/// What the decoder is to let through. The two tables name an extension alike.
+fn extensions(cpu: CpuModel) -> ExtensionSet {
+    cpu.features().filter_map(|feature| Extension::from_name(feature.row().name)).collect()
 }
 
 impl crate::Frontend for Frontend {

@@ -1,12 +1,10 @@
 //! Zicbom, Zicboz: cache-block operations, version 1.0, on blocks of 64 bytes.
 
+use arch::riscv64::cpu::CACHE_BLOCK;
 use decoders::riscv64::{Cbo, RvZicbo};
 use ir::{MemOrder, Type};
 
 use super::{Flow, Insn};
-
-/// Bytes of a cache block; what riscv_hwprobe reports as its size.
-const BLOCK: i64 = 64;
 
 impl Insn<'_> {
     /// Caches are coherent, so that only the fault of a block that may not be accessed remains.
@@ -17,9 +15,9 @@ impl Insn<'_> {
 }
 
 impl RvZicbo for Insn<'_> {
-    /// CBO.INVAL (Zicbom): done as a flush, as menvcfg.CBIE allows and Linux demands.
-    fn cbo_inval(&self, Cbo { rs1 }: Cbo) -> Flow {
-        self.manage(rs1)
+    /// CBO.INVAL (Zicbom): Linux keeps it from user mode (senvcfg.CBIE = 0), unlike the others.
+    fn cbo_inval(&self, _: Cbo) -> Flow {
+        Flow::Undefined
     }
 
     /// CBO.CLEAN (Zicbom)
@@ -34,8 +32,8 @@ impl RvZicbo for Insn<'_> {
 
     /// CBO.ZERO (Zicboz): the block that holds address x[rs1] = 0
     fn cbo_zero(&self, Cbo { rs1 }: Cbo) -> Flow {
-        let block = self.x(rs1) & self.imm(-BLOCK);
-        for offset in (0..BLOCK as i32).step_by(8) {
+        let block = self.x(rs1) & self.konst(!(CACHE_BLOCK - 1));
+        for offset in (0..CACHE_BLOCK as i32).step_by(8) {
             self.b.store(Type::I64, block, offset, self.konst(0), MemOrder::Plain);
         }
         Flow::Next

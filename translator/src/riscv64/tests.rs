@@ -2,13 +2,17 @@
 
 use std::fmt::Write;
 
+use arch::riscv64::feature::{Feature, FeatureSet};
 use base::GuestVirt;
 use base::addr::PAGE_SIZE;
-use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, Op};
+use decoders::riscv64::{Extension, ExtensionSet, INSTRUCTIONS, Op};
 use ir::{Block, BlockKey, Builder, Hint, Opcode, Terminator, Trap};
 
 use super::Frontend;
 use crate::{Frontend as _, Limits, Translation};
+
+/// Privileged extensions and Zkr included, so that their instructions reach us.
+const ALL: Frontend = Frontend { extensions: ExtensionSet::ALL };
 
 const START: GuestVirt = GuestVirt(0x1_0000);
 
@@ -17,7 +21,7 @@ const C_NOP: u16 = 0x0001;
 const ECALL: u32 = 0x0000_0073;
 
 fn translate_at(pc: GuestVirt, code: &[u8], limits: Limits) -> Result<Block, GuestVirt> {
-    let (frontend, builder) = (Frontend::new(ExtensionSet::ALL), Builder::new());
+    let (frontend, builder) = (ALL, Builder::new());
     match frontend.translate(&builder, BlockKey::new(pc, 0), code, limits) {
         Translation::Done { next } => Ok(builder.finish(next)),
         Translation::Unfetchable(addr) => Err(addr),
@@ -65,7 +69,7 @@ fn only_the_last_instruction_reaches_into_the_next_page() {
     let last = START.wrapping_add(PAGE_SIZE - 6);
     let block = translate_at(last, &bytes(&[NOP; 4]), Limits::default()).unwrap();
     assert_eq!(block.guest_bytes, 8);
-    let frontend = Frontend::new(ExtensionSet::ALL);
+    let frontend = ALL;
     assert_eq!(frontend.max_code_bytes(last, Limits::default()), 9);
 }
 
@@ -81,7 +85,7 @@ fn an_undefined_instruction_leaves_nothing_behind() {
 #[test]
 fn the_dynamic_rounding_mode_comes_from_the_key() {
     let dynamic = bytes(&[0x02c5_f553]); // fadd.d fa0,fa1,fa2
-    let frontend = Frontend::new(ExtensionSet::ALL);
+    let frontend = ALL;
     let builder = Builder::new();
     for frm in 0..8_u64 {
         let key = BlockKey::new(START, frm << BlockKey::PC_BITS);
@@ -157,4 +161,33 @@ fn operations_of_every_instruction() {
 
 fn block_helper(inst: &ir::Inst) -> &'static str {
     super::GUEST.helper(inst.helper()).map_or("?", |helper| helper.name)
+}
+
+/// `arch` says what extensions need, the decoder's tables what they imply: the same.
+#[test]
+fn the_two_tables_of_extensions_agree() {
+    for feature in Feature::ALL {
+        let name = feature.row().name;
+        let extension = Extension::from_name(name).expect(name);
+        let needed = FeatureSet::EMPTY.with(*feature);
+        let implied = ExtensionSet::EMPTY.with(extension);
+        let needed: ExtensionSet =
+            needed.iter().filter_map(|f| Extension::from_name(f.row().name)).collect();
+        assert_eq!(needed, implied, "{name}");
+    }
+}
+
+#[test]
+fn an_extension_that_is_off_is_illegal() {
+    let illegal = |cpu: &str| {
+        let builder = Builder::new();
+        let frontend = Frontend::new(cpu.parse().unwrap());
+        let code = bytes(&[0x20c5_a533]); // sh1add a0,a1,a2
+        let key = BlockKey::new(START, 0);
+        let _ = frontend.translate(&builder, key, &code, Limits::STEP);
+        let block = builder.finish(START);
+        matches!(block.terminator, Terminator::Trap { trap: Trap::Illegal, .. })
+    };
+    assert!(illegal("rv64gc") && illegal("rv64,zba=off"));
+    assert!(!illegal("rv64") && !illegal("rv64gc,+zba"));
 }

@@ -1,0 +1,223 @@
+//! The extensions that Ferry implements, once each: name, what it needs, how Linux reports it, and
+//! the profile that made it mandatory. CPU models, /proc/cpuinfo, AT_HWCAP and riscv_hwprobe are
+//! derived from this table.
+
+/// The profiles for applications ("RISC-V Profiles"): each demands what the ones before it do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Profile {
+    /// RVA20U64
+    Rva20,
+    /// RVA22U64
+    Rva22,
+    /// RVA23U64
+    Rva23,
+}
+
+/// How an extension shows in an ISA string.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// As its letter, which has a bit in AT_HWCAP.
+    Letter,
+    /// As its name, after an underscore.
+    Name,
+    /// Not: it is implied by, or stands for, others that do.
+    Not,
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Row {
+    /// The manual's name.
+    pub name: &'static str,
+    /// How it shows in an ISA string.
+    pub shown: Shown,
+    /// What it cannot be without.
+    pub needs: &'static [Feature],
+    /// Its bit of RISCV_HWPROBE_KEY_IMA_EXT_0, if it has one of its own.
+    pub hwprobe: Option<u32>,
+    /// The first profile with it.
+    pub profile: Option<Profile>,
+}
+
+macro_rules! features {
+    ($($name:ident $shown:ident [$($needs:ident)*] $hwprobe:tt $profile:tt;)*) => {
+        /// An extension, or a name for several of them.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u8)]
+        pub enum Feature { $(#[doc = concat!("The ", stringify!($name), " extension")] $name,)* }
+
+        impl Feature {
+            /// Every extension, in the canonical order of ISA strings.
+            pub const ALL: &[Feature] = &[$(Feature::$name,)*];
+        }
+
+        static TABLE: &[Row] = &[$(Row {
+            name: stringify!($name),
+            shown: Shown::$shown,
+            needs: &[$(Feature::$needs),*],
+            hwprobe: features!(@bit $hwprobe),
+            profile: features!(@profile $profile),
+        },)*];
+    };
+    (@bit -) => { None };
+    (@bit $bit:literal) => { Some($bit) };
+    (@profile -) => { None };
+    (@profile $profile:ident) => { Some(Profile::$profile) };
+}
+
+features! {
+    I           Letter []                    -  Rva20;
+    M           Letter [Zmmul]               -  Rva20;
+    A           Letter [Zaamo Zalrsc]        -  Rva20;
+    F           Letter [Zicsr]               -  Rva20;
+    D           Letter [F]                   -  Rva20;
+    C           Letter [Zca]                 1  Rva20;
+    B           Not    [Zba Zbb Zbs]         -  Rva22;
+    Zicbom      Name   []                    55 Rva22;
+    Zicbop      Name   []                    60 Rva22;
+    Zicboz      Name   []                    6  Rva22;
+    Zicntr      Name   [Zicsr]               50 Rva20;
+    Zicond      Name   []                    35 Rva23;
+    Zicsr       Name   []                    -  Rva20;
+    Zifencei    Name   []                    -  Rva20;
+    Zihintntl   Name   []                    29 Rva23;
+    Zihintpause Name   []                    36 Rva22;
+    Zihpm       Name   [Zicsr]               51 Rva22;
+    Zimop       Name   []                    42 Rva23;
+    Zmmul       Not    []                    -  -;
+    Zaamo       Name   []                    56 -;
+    Zabha       Name   [Zaamo]               58 -;
+    Zacas       Name   [Zaamo]               34 -;
+    Zalrsc      Name   []                    57 -;
+    Zawrs       Name   [Zalrsc]              48 Rva23;
+    Zfa         Name   [F]                   32 Rva23;
+    Zfh         Name   [Zfhmin]              27 -;
+    Zfhmin      Name   [F]                   28 Rva22;
+    Zca         Name   []                    43 -;
+    Zcb         Name   [Zca]                 44 Rva23;
+    Zcd         Name   [Zca D]               45 -;
+    Zcmop       Name   [Zca]                 47 Rva23;
+    Zba         Name   []                    3  -;
+    Zbb         Name   []                    4  -;
+    Zbc         Name   []                    7  -;
+    Zbkb        Name   []                    8  -;
+    Zbkc        Name   []                    9  -;
+    Zbkx        Name   []                    10 -;
+    Zbs         Name   []                    5  -;
+    Zkn         Not    [Zbkb Zbkc Zbkx Zkne Zknd Zknh] - -;
+    Zknd        Name   []                    11 -;
+    Zkne        Name   []                    12 -;
+    Zknh        Name   []                    13 -;
+    Zks         Not    [Zbkb Zbkc Zbkx Zksed Zksh] - -;
+    Zksed       Name   []                    14 -;
+    Zksh        Name   []                    15 -;
+    Zkt         Name   []                    16 Rva22;
+}
+
+impl Feature {
+    /// Its row of the table.
+    #[must_use]
+    pub fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    /// The extension of this name, in upper or lower case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|feature| feature.row().name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A set of extensions. With an extension it always holds all that this one needs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct FeatureSet(u64);
+
+impl FeatureSet {
+    /// No extension.
+    pub const EMPTY: Self = Self(0);
+
+    /// Whether it holds this one.
+    #[must_use]
+    pub fn contains(self, feature: Feature) -> bool {
+        self.0 >> feature as u8 & 1 != 0
+    }
+
+    /// The set with this extension and what it needs.
+    #[must_use]
+    pub fn with(self, feature: Feature) -> Self {
+        let set = Self(self.0 | 1 << feature as u8);
+        feature.row().needs.iter().fold(set, |set, &needed| set.with(needed)).completed()
+    }
+
+    /// The set without this extension and all that need it.
+    #[must_use]
+    pub fn without(self, feature: Feature) -> Self {
+        let set = Self(self.0 & !(1 << feature as u8));
+        let dependents = Feature::ALL.iter().filter(|f| f.row().needs.contains(&feature));
+        dependents.fold(
+            set,
+            |set, &dependent| {
+                if set.contains(dependent) { set.without(dependent) } else { set }
+            },
+        )
+    }
+
+    /// The extensions, in canonical order.
+    pub fn iter(self) -> impl Iterator<Item = Feature> {
+        Feature::ALL.iter().copied().filter(move |&feature| self.contains(feature))
+    }
+
+    /// C with D is Zcd ("Zc* Overview").
+    fn completed(self) -> Self {
+        let both = self.contains(Feature::C) && self.contains(Feature::D);
+        if both { Self(self.0 | 1 << Feature::Zcd as u8) } else { self }
+    }
+}
+
+impl FromIterator<Feature> for FeatureSet {
+    fn from_iter<I: IntoIterator<Item = Feature>>(features: I) -> Self {
+        features.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
+impl std::fmt::Debug for FeatureSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "ISA Extension Naming Conventions": letters in a set order, then names by the letter after
+    /// the Z in that same order, then alphabetically.
+    #[test]
+    fn the_table_is_in_canonical_order() {
+        let category = |letter: char| "iemafdqlcbkjtpvnh".find(letter).unwrap();
+        let key = |feature: &Feature| {
+            let name = feature.row().name.to_lowercase();
+            let second = name.chars().nth(1);
+            let letter = second.unwrap_or(name.chars().next().unwrap());
+            (second.is_some(), category(letter), name)
+        };
+        assert!(Feature::ALL.is_sorted_by_key(key));
+    }
+
+    #[test]
+    fn no_two_extensions_share_a_bit() {
+        let mut bits: Vec<u32> = Feature::ALL.iter().filter_map(|f| f.row().hwprobe).collect();
+        bits.sort_unstable();
+        assert!(bits.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn sets_keep_what_is_needed_together() {
+        let set = FeatureSet::EMPTY.with(Feature::Zfh);
+        assert!(set.contains(Feature::Zicsr) && !set.contains(Feature::D));
+        assert_eq!(set.without(Feature::Zicsr), FeatureSet::EMPTY);
+        let compressed = FeatureSet::EMPTY.with(Feature::C).with(Feature::D);
+        assert!(compressed.contains(Feature::Zcd));
+        assert!(!compressed.without(Feature::Zca).contains(Feature::C));
+    }
+}
