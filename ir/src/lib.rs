@@ -6,7 +6,8 @@
 //! * [`Block`] is a translation block: straight-line operations with side exits, in SSA for
 //!   temporaries, over the guest's register slots.
 //! * [`Builder`] makes blocks; translators use it through [`Val`], a `Copy` handle with operators.
-//! * [`text`] is their written form, and [`verify`] says which of them are valid.
+//! * [`text`] is their written form, [`mod@verify`] says which of them are valid, and [`eval`] what
+//!   they do, with [`fold`] and [`fp`] for what single operations compute.
 //!
 //! [`testing`] serves the tests of every layer that runs IR.
 //!
@@ -14,6 +15,8 @@
 
 pub mod block;
 pub mod builder;
+pub mod eval;
+pub mod fold;
 pub mod fp;
 pub mod guest;
 pub mod interp;

@@ -1,0 +1,299 @@
+//! Valid blocks of the test guest out of arbitrary numbers, so that any source of randomness that
+//! can shrink a list of numbers can shrink a block.
+
+use base::{GuestVirt, RegSlot};
+
+use super::guest::GUEST;
+use crate::block::{Block, BlockKey, Hint, Inst, Operand, Terminator, Trap};
+use crate::ops::{Opcode, Shape, flag};
+use crate::types::{FpRound, MemOrder, Type};
+
+/// A source of choices: a list of numbers, after its end zeros.
+#[derive(Clone, Debug)]
+pub struct Choices<'a> {
+    rest: &'a [u32],
+}
+
+impl<'a> Choices<'a> {
+    /// Choices that these numbers make.
+    #[must_use]
+    pub fn new(numbers: &'a [u32]) -> Self {
+        Self { rest: numbers }
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u32 {
+        let Some((&first, rest)) = self.rest.split_first() else { return 0 };
+        self.rest = rest;
+        first
+    }
+
+    /// A number below `limit`, which is not zero.
+    pub fn below(&mut self, limit: u32) -> u32 {
+        self.number() % limit
+    }
+
+    /// One of `items`, which are not none.
+    pub fn one_of<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len() as u32) as usize]
+    }
+
+    /// A 64-bit value: mostly one of those at which operations turn.
+    pub fn value(&mut self) -> u64 {
+        const TURNS: [u64; 20] = [
+            0,
+            1,
+            2,
+            7,
+            8,
+            31,
+            32,
+            48,
+            63,
+            64,
+            0x7f,
+            0x80,
+            0xff,
+            0xffff,
+            0x7fff_ffff,
+            0x8000_0000,
+            0xffff_ffff,
+            1 << 63,
+            u64::MAX,
+            -2_i64 as u64,
+        ];
+        match self.below(4) {
+            0 => u64::from(self.number()) << 32 | u64::from(self.number()),
+            1 => self.one_of(&FLOATS),
+            _ => self.one_of(&TURNS),
+        }
+    }
+}
+
+/// 1.0, 1.5, -0.0, infinity, a signalling NaN, the least subnormal and the greatest finite number,
+/// as binary64 and as boxed binary32.
+const FLOATS: [u64; 14] = [
+    0x3ff0_0000_0000_0000,
+    0x3ff8_0000_0000_0000,
+    0x8000_0000_0000_0000,
+    0x7ff0_0000_0000_0000,
+    0x7ff0_0000_0000_0001,
+    0x0000_0000_0000_0001,
+    0x7fef_ffff_ffff_ffff,
+    0xffff_ffff_3f80_0000,
+    0xffff_ffff_3fc0_0000,
+    0xffff_ffff_8000_0000,
+    0xffff_ffff_7f80_0000,
+    0xffff_ffff_7f80_0001,
+    0xffff_ffff_0000_0001,
+    0xffff_ffff_7f7f_ffff,
+];
+
+/// A valid block of [`GUEST`]. It mostly accesses the 64 bytes that [`Guest::stack_pointer`] points
+/// to the start of, and never writes that register.
+///
+/// [`Guest::stack_pointer`]: crate::Guest::stack_pointer
+#[must_use]
+pub fn block(choices: &mut Choices<'_>) -> Block {
+    let mut generator = Generator {
+        block: Block::new(BlockKey::new(GuestVirt(0x1_0000), 0)),
+        widths: Vec::new(),
+        choices,
+    };
+    generator.mark();
+    while !generator.choices.rest.is_empty() && generator.block.temps < 400 {
+        generator.next();
+    }
+    generator.terminate();
+    generator.block
+}
+
+struct Generator<'c, 'a> {
+    block: Block,
+    /// Bits of each temporary.
+    widths: Vec<u32>,
+    choices: &'c mut Choices<'a>,
+}
+
+impl Generator<'_, '_> {
+    fn next(&mut self) {
+        match self.choices.below(16) {
+            0..=2 => self.mark(),
+            3 => self.extension_by_shifts(),
+            4 => self.narrow_arithmetic(),
+            5 => self.address(),
+            6 => self.flags_write(),
+            _ => {
+                let op = self.choices.one_of(Opcode::ALL);
+                match op.info().shape {
+                    Shape::Mark => self.mark(),
+                    Shape::Call => self.call(),
+                    _ => self.operation(op),
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self) {
+        let (offset, len) = (self.block.guest_bytes, self.choices.one_of(&[4_u16, 2]));
+        self.block.guest_bytes += u32::from(len);
+        self.block.guest_insns += 1;
+        self.push(Opcode::Mark, Type::I64, len, offset as i32, Operand::NONE, &[]);
+    }
+
+    fn push(&mut self, op: Opcode, ty: Type, aux: u16, imm: i32, dst: Operand, args: &[Operand]) {
+        let mut operands = [Operand::NONE; 4];
+        operands[..args.len()].copy_from_slice(args);
+        self.block.insts.push(Inst { op, ty, aux, imm, dst, args: operands });
+    }
+
+    fn temp(&mut self, bits: u32) -> Operand {
+        let temp = Operand::temp(self.block.temps);
+        self.block.temps += 1;
+        self.widths.push(bits);
+        temp
+    }
+
+    fn destination(&mut self, ty: Type) -> Operand {
+        if ty.bits() == 64 && self.choices.below(2) == 0 {
+            Operand::slot(self.register(ty))
+        } else {
+            self.temp(ty.bits())
+        }
+    }
+
+    fn register(&mut self, ty: Type) -> RegSlot {
+        let first = if ty.is_float() { 32 } else { 1 };
+        RegSlot(first + self.choices.below(4) as u16)
+    }
+
+    fn operand(&mut self, ty: Type) -> Operand {
+        match self.choices.below(8) {
+            0 | 1 => {
+                let value = self.choices.value();
+                self.block.constant(value)
+            }
+            2..=4 => {
+                let back = self.choices.below(8) as usize;
+                let fits = |&(_, &bits): &(usize, &u32)| bits >= ty.bits();
+                let wide_enough = self.widths.iter().enumerate().rev().filter(fits).nth(back);
+                match wide_enough {
+                    Some((index, _)) => Operand::temp(index as u16),
+                    None => Operand::slot(self.register(ty)),
+                }
+            }
+            5 => Operand::slot(GUEST.fp_flags),
+            _ => Operand::slot(self.register(ty)),
+        }
+    }
+
+    fn operation(&mut self, op: Opcode) {
+        let (info, ty) = (op.info(), self.choices.one_of(op.types()));
+        let mut inst =
+            Inst { op, ty, aux: 0, imm: 0, dst: Operand::NONE, args: [Operand::NONE; 4] };
+        if info.has(flag::ROUNDS) {
+            inst.aux = self.choices.one_of(&FpRound::ALL) as u16;
+        }
+        if let [_, ..] = op.other_types() {
+            inst.aux = Inst::fp_aux(inst.round(), self.choices.one_of(op.other_types()));
+        }
+        if info.shape.has_order() {
+            inst.aux = self.choices.one_of(&MemOrder::ALL) as u16;
+        }
+        for index in 0..info.shape.operands() {
+            inst.args[index] = self.operand(inst.operand_type(index));
+        }
+        if info.shape.has_address() {
+            self.aim(&mut inst);
+        }
+        if info.shape.has_result() {
+            inst.dst = self.destination(inst.result_type());
+        }
+        self.block.insts.push(inst);
+    }
+
+    /// Points an access into the sandbox, most of the time.
+    fn aim(&mut self, inst: &mut Inst) {
+        inst.imm = match self.choices.below(64) {
+            0 => self.choices.number() as i32,
+            1 | 2 => self.choices.below(64) as i32,
+            _ => (self.choices.below(64 / inst.ty.bytes()) * inst.ty.bytes()) as i32,
+        };
+        if self.choices.below(64) != 0 {
+            inst.args[0] = Operand::slot(GUEST.stack_pointer);
+        }
+    }
+
+    fn call(&mut self) {
+        let id = self.choices.below(GUEST.helpers.len() as u32);
+        let args: Vec<_> =
+            (0..GUEST.helpers[id as usize].args).map(|_| self.operand(Type::I64)).collect();
+        let dst = match self.choices.below(3) {
+            0 => Operand::NONE,
+            _ => self.destination(Type::I64),
+        };
+        self.push(Opcode::Call, Type::I64, 0, id as i32, dst, &args);
+    }
+
+    /// As guests without extending instructions do it: left, then right by the same amount.
+    fn extension_by_shifts(&mut self) {
+        let value = self.operand(Type::I64);
+        let amount = self.choices.one_of(&[32, 48, 56, 60]);
+        let amount = self.block.constant(amount);
+        let (shifted, right) = (self.temp(64), self.choices.one_of(&[Opcode::ShrU, Opcode::ShrS]));
+        self.push(Opcode::Shl, Type::I64, 0, 0, shifted, &[value, amount]);
+        let dst = self.destination(Type::I64);
+        self.push(right, Type::I64, 0, 0, dst, &[shifted, amount]);
+    }
+
+    /// Arithmetic on words, extended.
+    fn narrow_arithmetic(&mut self) {
+        let op = self.choices.one_of(&[Opcode::Add, Opcode::Sub, Opcode::And, Opcode::ShrU]);
+        let extend = self.choices.one_of(&[Opcode::Sext, Opcode::Zext]);
+        let args = [self.operand(Type::I32), self.operand(Type::I32)];
+        let word = self.temp(32);
+        self.push(op, Type::I32, 0, 0, word, &args);
+        let dst = self.destination(Type::I64);
+        self.push(extend, Type::I32, 0, 0, dst, &[word]);
+    }
+
+    /// An access by a computed address.
+    fn address(&mut self) {
+        let offset = u64::from(self.choices.below(8)) * 8;
+        let offset = self.block.constant(offset);
+        let (addr, ty) = (self.temp(64), self.choices.one_of(&Type::ALL));
+        let sp = Operand::slot(GUEST.stack_pointer);
+        self.push(Opcode::Add, Type::I64, 0, 0, addr, &[sp, offset]);
+        if self.choices.below(2) == 0 {
+            let value = self.operand(ty);
+            self.push(Opcode::Store, ty, 0, 0, Operand::NONE, &[addr, value]);
+        } else {
+            let dst = self.temp(if ty.is_float() { ty.bits() } else { 64 });
+            self.push(Opcode::LoadU, ty, 0, 0, dst, &[addr]);
+        }
+    }
+
+    /// The flags register takes only flags.
+    fn flags_write(&mut self) {
+        let value = self.operand(Type::I64);
+        let flags = self.block.constant(31);
+        let dst = Operand::slot(GUEST.fp_flags);
+        self.push(Opcode::And, Type::I64, 0, 0, dst, &[value, flags]);
+    }
+
+    fn terminate(&mut self) {
+        let next = GuestVirt(0x1_0000 + u64::from(self.block.guest_bytes));
+        let hint = self.choices.one_of(&[Hint::Plain, Hint::Call(next), Hint::Return]);
+        self.block.terminator = match self.choices.below(5) {
+            0 => Terminator::Jump { target: GuestVirt(0x2_0000), hint },
+            1 => Terminator::Branch {
+                cond: self.operand(Type::I64),
+                taken: GuestVirt(0x2_0000),
+                fallthrough: next,
+            },
+            2 => Terminator::Indirect { target: self.operand(Type::I64), hint },
+            3 => Terminator::Trap { trap: self.choices.one_of(&Trap::ALL), pc: next },
+            _ => Terminator::Lookup { target: next },
+        };
+    }
+}

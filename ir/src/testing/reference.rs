@@ -1,0 +1,60 @@
+//! What a block of the test guest does, as the evaluator has it.
+#![expect(unsafe_code, reason = "the evaluator calls helpers")]
+
+use base::cpu::SLOT_COUNT;
+use base::{CpuFrame, GuestVirt, RegSlot};
+
+use super::{Choices, GUEST, Sandbox};
+use crate::block::Block;
+use crate::eval::{self, Exit};
+
+/// Everything that a guest could tell of a block's execution.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// How the block was left.
+    pub exit: Exit,
+    /// The register slots then, those that the guest has a name for.
+    pub slots: Vec<(&'static str, u64)>,
+    /// Its memory then.
+    pub memory: Sandbox,
+}
+
+impl Outcome {
+    /// Where the sandbox starts, and the test guest's stack pointer points to.
+    pub const SANDBOX: GuestVirt = GuestVirt(0x4000);
+    /// Bytes in the sandbox.
+    pub const SANDBOX_BYTES: usize = 64;
+
+    /// The frame to start with: registers that `choices` make, the stack pointer in the sandbox.
+    #[must_use]
+    pub fn start(choices: &mut Choices<'_>) -> Box<CpuFrame> {
+        let mut frame = CpuFrame::new();
+        for slot in (0..SLOT_COUNT as u16).map(RegSlot) {
+            if (GUEST.slot_name)(slot).is_some() {
+                frame.set(slot, choices.value());
+            }
+        }
+        frame.set(GUEST.stack_pointer, Self::SANDBOX.0);
+        let flags = frame.get(GUEST.fp_flags);
+        frame.set(GUEST.fp_flags, flags & 31);
+        frame
+    }
+
+    /// What an engine left behind.
+    #[must_use]
+    pub fn of(exit: Exit, frame: &CpuFrame, memory: Sandbox) -> Self {
+        let named = |slot| (GUEST.slot_name)(slot).map(|name| (name, frame.get(slot)));
+        let slots = (0..SLOT_COUNT as u16).map(RegSlot).filter_map(named).collect();
+        Self { exit, slots, memory }
+    }
+}
+
+/// Runs a valid block of the test guest by the evaluator, on registers that `choices` make.
+#[must_use]
+pub fn outcome(block: &Block, mut choices: Choices<'_>, garbage: u64) -> Outcome {
+    let mut frame = Outcome::start(&mut choices);
+    let mut memory = Sandbox::new(Outcome::SANDBOX, Outcome::SANDBOX_BYTES);
+    // SAFETY: the test guest's helpers touch nothing but the frame's own fields.
+    let exit = unsafe { eval::run(block, &GUEST, &mut frame, &mut memory, garbage) };
+    Outcome::of(exit, &frame, memory)
+}
