@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::CpuFrame;
-use runtime::Exit;
+use runtime::{CodePages, Exit};
+use translator::Frontend;
+
+use crate::config::Config;
 
 /// Why no engine could be made.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +26,11 @@ impl Engine {
     ///
     /// # Errors
     /// This build has none.
-    pub(crate) fn new() -> Result<Arc<Self>, EngineError> {
+    pub(crate) fn new(
+        _frontend: Arc<dyn Frontend>,
+        _config: &Config,
+        _code_pages: Arc<dyn CodePages>,
+    ) -> Result<Arc<Self>, EngineError> {
         Err(EngineError::Absent)
     }
 

@@ -15,7 +15,7 @@
 //!   call that may block, and all held by `fork`.
 //! * A host system call that may block goes through [`safe_syscall`].
 
-pub mod abi;
+mod abi;
 mod config;
 mod engine;
 mod fds;
@@ -34,6 +34,9 @@ mod task;
 mod user;
 mod window;
 
-pub use config::Config;
+pub use abi::CpuError;
+pub use config::{Config, EnvChange, PerfMap, StatsFormat, Tier};
+pub use engine::EngineError;
+pub use loader::ProgramError;
 pub use run::{RunError, run};
 pub use syscalls::matrix;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use base::GuestVirt;
+
 use crate::abi::Abi;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -48,12 +50,15 @@ pub(crate) struct Program {
     pub(crate) argv: Vec<Vec<u8>>,
     /// The auxiliary vector as it lies on the stack.
     pub(crate) auxv: Vec<u8>,
+    /// The vdso's code that returns from a signal handler.
+    pub(crate) sigreturn: GuestVirt,
 }
 
 impl Process {
     pub(crate) fn new(
         abi: &'static dyn Abi,
         config: Arc<Config>,
+        fs: FsContext,
         memory: Arc<AddressSpace>,
         engine: Arc<Engine>,
         program: Program,
@@ -61,7 +66,7 @@ impl Process {
         let strace = config.strace.then(Strace::new);
         Self {
             abi,
-            fs: FsContext::new(&config),
+            fs,
             config,
             memory,
             engine,

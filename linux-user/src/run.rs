@@ -1,12 +1,16 @@
 //! `ferry run`: from a command line to a running guest.
 
 use std::convert::Infallible;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::abi;
-use crate::config::Config;
+use crate::abi::CpuError;
+use crate::config::{Config, EnvChange};
 use crate::engine::{Engine, EngineError};
+use crate::fs::FsContext;
+use crate::loader::{self, Executable, ProgramError};
 use crate::memory::AddressSpace;
 use crate::process::{Process, Program};
 use crate::task::Task;
@@ -14,7 +18,13 @@ use crate::task::Task;
 /// Why a program could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// No engine.
+    /// The program itself.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The CPU model.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
+    /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
@@ -24,7 +34,8 @@ impl RunError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Engine(_) => 125,
+            Self::Program(error) => error.exit_status(),
+            Self::Cpu(_) | Self::Engine(_) => 125,
         }
     }
 }
@@ -33,13 +44,81 @@ impl RunError {
 ///
 /// # Errors
 /// The program could not be started.
-pub fn run(config: Config, program: &OsString, _args: &[OsString]) -> Result<Infallible, RunError> {
+pub fn run(config: Config, program: &OsStr, args: &[OsString]) -> Result<Infallible, RunError> {
     base::sys::fault::install();
+    let fs = FsContext::new(&config);
+    let envp = environment(&config.environment);
+    let path = find_program(&fs, program, &envp);
+    let argv0 = config.argv0.clone().unwrap_or_else(|| program.to_owned());
+    let argv = std::iter::once(argv0).chain(args.iter().cloned()).map(OsString::into_vec).collect();
+    let executable = loader::resolve(&fs, &path, argv)?;
+    let mut task = start(config, fs, executable, &path, &envp)?;
+    task.run()
+}
+
+/// Loads a program into this process, which has run none yet.
+fn start(
+    config: Config,
+    fs: FsContext,
+    executable: Executable,
+    execfn: &Path,
+    envp: &[Vec<u8>],
+) -> Result<Task, RunError> {
+    let architecture = executable.architecture()?;
+    let model = config.cpu.as_deref().unwrap_or("");
+    // There is one program in a process, and its tasks never end before it.
+    let abi = &*Box::leak((architecture.on_cpu)(model)?);
+    let interpreter = loader::open_interpreter(&fs, &executable)?;
     let memory = Arc::clone(AddressSpace::current());
-    let engine = Engine::new()?;
-    let cpu = engine.new_vcpu();
-    let program = Program { path: program.into(), ..Program::default() };
-    let abi: &'static dyn abi::Abi = &abi::riscv64::Riscv64;
-    let process = Arc::new(Process::new(abi, Arc::new(config), memory, engine, program));
-    Task::new(process, cpu).run()
+    let engine = Engine::new(abi.frontend(), &config, memory.clone())?;
+    memory.set_engine(Arc::clone(&engine));
+    let environment = loader::Environment { abi, envp, execfn: execfn.as_os_str().as_bytes() };
+    let image = loader::load(&executable, interpreter.as_ref(), &environment, &memory)?;
+    loader::set_comm(&executable);
+    let mut cpu = engine.new_vcpu();
+    abi.start_program(cpu.frame_mut(), image.entry, image.sp);
+    let program = Program {
+        path: fs.absolute(&executable.path),
+        argv: executable.argv,
+        auxv: image.auxv,
+        sigreturn: image.sigreturn,
+    };
+    let process = Process::new(abi, Arc::new(config), fs, memory, engine, program);
+    Ok(Task::new(Arc::new(process), cpu))
+}
+
+/// The host's environment with the user's changes.
+fn environment(changes: &[EnvChange]) -> Vec<Vec<u8>> {
+    let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    for change in changes {
+        match change {
+            EnvChange::Unset(name) => variables.retain(|(n, _)| n != name),
+            EnvChange::Set(name, value) => match variables.iter_mut().find(|(n, _)| n == name) {
+                Some(variable) => variable.1.clone_from(value),
+                None => variables.push((name.clone(), value.clone())),
+            },
+        }
+    }
+    let join = |(name, value): (OsString, OsString)| {
+        let mut bytes = name.into_vec();
+        bytes.push(b'=');
+        bytes.extend(value.into_vec());
+        bytes
+    };
+    variables.into_iter().map(join).collect()
+}
+
+/// A name without a slash is a file here, or else a command in the guest's `PATH`.
+fn find_program(fs: &FsContext, program: &OsStr, envp: &[Vec<u8>]) -> PathBuf {
+    let path = PathBuf::from(program);
+    if program.as_bytes().contains(&b'/') || fs.open_program(&path).is_ok() {
+        return path;
+    }
+    let search = envp.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
+    search
+        .unwrap_or(b"/usr/local/bin:/usr/bin:/bin")
+        .split(|&byte| byte == b':')
+        .map(|dir| Path::new(OsStr::from_bytes(dir)).join(program))
+        .find(|candidate| fs.open_program(candidate).is_ok())
+        .unwrap_or(path)
 }

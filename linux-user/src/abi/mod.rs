@@ -2,20 +2,65 @@
 
 pub(crate) mod riscv64;
 
-use base::CpuFrame;
+use std::sync::Arc;
 
+use base::{CpuFrame, GuestVirt};
+use translator::Frontend;
+
+use crate::loader::vdso::VdsoSpec;
 use crate::syscalls::{Args, Table};
 
-/// A guest architecture's side of the Linux ABI.
-pub(crate) trait Abi: Sync {
+/// A guest architecture that Ferry runs.
+pub(crate) struct Architecture {
     /// As Ferry names it, and `uname -m`.
-    fn name(&self) -> &'static str;
-
+    pub(crate) name: &'static str,
     /// `e_machine` of its ELF files.
-    fn elf_machine(&self) -> u16;
+    pub(crate) elf_machine: u16,
+    /// Its system calls by number.
+    pub(crate) syscalls: fn() -> &'static Table,
+    /// Its ABI on a CPU model; empty for the default one.
+    pub(crate) on_cpu: fn(&str) -> Result<Box<dyn Abi>, CpuError>,
+}
+
+/// Every guest architecture.
+pub(crate) const ALL: &[Architecture] = &[riscv64::ARCHITECTURE];
+
+/// The architecture of that name.
+pub(crate) fn by_name(name: &str) -> Option<&'static Architecture> {
+    ALL.iter().find(|architecture| architecture.name == name)
+}
+
+/// What is wrong with `--cpu`.
+#[derive(Debug, thiserror::Error)]
+pub enum CpuError {
+    /// No such model.
+    #[error("--cpu {name}: no such model; there are {known}, with ,+EXT or ,-EXT after them")]
+    Model {
+        /// What was given.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// No such extension.
+    #[error("--cpu: {0} is no extension of this architecture")]
+    Extension(String),
+    /// An extension that exists, but not here.
+    #[error("--cpu: ferry does not translate the extension {0} yet")]
+    NotTranslated(String),
+}
+
+/// A guest architecture's side of the Linux ABI, with the CPU model that was chosen.
+pub(crate) trait Abi: Send + Sync {
+    /// Which it is.
+    fn architecture(&self) -> &'static Architecture;
+
+    /// Translates its code.
+    fn frontend(&self) -> Arc<dyn Frontend>;
 
     /// Its system calls by number.
-    fn syscalls(&self) -> &'static Table;
+    fn syscalls(&self) -> &'static Table {
+        (self.architecture().syscalls)()
+    }
 
     /// The number and arguments of the system call that the CPU has just executed.
     fn syscall_arguments(&self, frame: &CpuFrame) -> (u64, Args);
@@ -26,12 +71,34 @@ pub(crate) trait Abi: Sync {
     /// Prepares the registers and pc so that the CPU executes the same system call again. The
     /// argument registers must not have been changed since [`Abi::syscall_arguments`].
     fn restart_syscall(&self, frame: &mut CpuFrame);
-}
 
-/// Every guest architecture.
-pub(crate) const ALL: &[&dyn Abi] = &[&riscv64::Riscv64];
+    /// Prepares a CPU of zeros to start a program.
+    fn start_program(&self, frame: &mut CpuFrame, entry: GuestVirt, sp: GuestVirt);
 
-/// The architecture of that name.
-pub(crate) fn by_name(name: &str) -> Option<&'static dyn Abi> {
-    ALL.iter().copied().find(|abi| abi.name() == name)
+    /// The functions of its vdso.
+    fn vdso(&self) -> &'static VdsoSpec;
+
+    /// The vdso's function that returns from a signal handler.
+    fn sigreturn_symbol(&self) -> &'static str {
+        "__vdso_rt_sigreturn"
+    }
+
+    /// `AT_HWCAP`
+    fn hwcap(&self) -> u64;
+
+    /// `AT_PLATFORM`
+    fn platform(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// `AT_MINSIGSTKSZ`: bytes that a signal frame needs.
+    fn min_signal_stack(&self) -> u64;
+
+    /// /proc/cpuinfo, for this many processors.
+    fn cpuinfo(&self, processors: usize) -> String;
+
+    /// `riscv_hwprobe`: the value of a key, if it is known.
+    fn hardware_probe(&self, _key: i64) -> Option<u64> {
+        None
+    }
 }

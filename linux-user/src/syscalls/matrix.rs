@@ -22,9 +22,9 @@ pub struct Line {
 /// The system calls of a guest architecture by number, or `None` if Ferry does not know it.
 #[must_use]
 pub fn lines(arch: &str) -> Option<Vec<Line>> {
-    let abi = abi::by_name(arch)?;
+    let table = (abi::by_name(arch)?.syscalls)();
     Some(
-        abi.syscalls()
+        table
             .iter()
             .map(|(number, entry)| {
                 let (support, note) = match entry.row.support {

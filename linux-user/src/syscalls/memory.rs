@@ -4,7 +4,7 @@ use syscalls::{Errno, Sysno};
 
 use super::row::rows;
 use super::{Args, SyscallResult};
-use crate::host::{self, args};
+use crate::host;
 use crate::memory::vma::Prot;
 use crate::memory::{MapRequest, RemapRequest};
 use crate::task::Task;
