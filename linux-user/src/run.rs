@@ -65,9 +65,8 @@ fn start(
     envp: &[Vec<u8>],
 ) -> Result<Task, RunError> {
     let architecture = executable.architecture()?;
-    let model = config.cpu.as_deref().unwrap_or("");
     // There is one program in a process, and its tasks never end before it.
-    let abi = &*Box::leak((architecture.on_cpu)(model)?);
+    let abi = &*Box::leak((architecture.on_cpu)(config.cpu.as_deref())?);
     let interpreter = loader::open_interpreter(&fs, &executable)?;
     let memory = Arc::clone(AddressSpace::current());
     let engine = Engine::new(abi.frontend(), &config, memory.clone())?;

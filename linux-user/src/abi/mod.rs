@@ -18,8 +18,8 @@ pub(crate) struct Architecture {
     pub(crate) elf_machine: u16,
     /// Its system calls by number.
     pub(crate) syscalls: fn() -> &'static Table,
-    /// Its ABI on a CPU model; empty for the default one.
-    pub(crate) on_cpu: fn(&str) -> Result<Box<dyn Abi>, CpuError>,
+    /// Its ABI on a CPU model, or on the default one.
+    pub(crate) on_cpu: fn(Option<&str>) -> Result<Box<dyn Abi>, CpuError>,
 }
 
 /// Every guest architecture.
@@ -30,24 +30,10 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Architecture> {
     ALL.iter().find(|architecture| architecture.name == name)
 }
 
-/// What is wrong with `--cpu`.
+/// What is wrong with `--cpu`, in the architecture's own words.
 #[derive(Debug, thiserror::Error)]
-pub enum CpuError {
-    /// No such model.
-    #[error("--cpu {name}: no such model; there are {known}, with ,+EXT or ,-EXT after them")]
-    Model {
-        /// What was given.
-        name: String,
-        /// What there is.
-        known: String,
-    },
-    /// No such extension.
-    #[error("--cpu: {0} is no extension of this architecture")]
-    Extension(String),
-    /// An extension that exists, but not here.
-    #[error("--cpu: ferry does not translate the extension {0} yet")]
-    NotTranslated(String),
-}
+#[error("--cpu: {0}")]
+pub struct CpuError(pub(crate) String);
 
 /// A guest architecture's side of the Linux ABI, with the CPU model that was chosen.
 pub(crate) trait Abi: Send + Sync {

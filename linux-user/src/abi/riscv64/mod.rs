@@ -1,20 +1,19 @@
 //! RISC-V 64 Linux, LP64D.
 
-mod cpu;
-mod hwprobe;
 mod vdso;
 
 use std::sync::{Arc, OnceLock};
 
+use arch::riscv64::CpuModel;
 use arch::riscv64::slot::{self, x};
 use base::{CpuFrame, GuestVirt, RegSlot};
-use decoders::riscv64::ExtensionSet;
 use syscalls::riscv64::Sysno;
 use translator::Frontend;
 
-use super::{Abi, Architecture};
+use super::{Abi, Architecture, CpuError};
 use crate::loader::vdso::VdsoSpec;
 use crate::syscalls::{Args, Table};
+use crate::window;
 
 /// The stack pointer.
 pub(crate) const SP: RegSlot = x(2);
@@ -28,12 +27,8 @@ const ECALL_LEN: u64 = 4;
 const SIGNAL_FRAME: u64 = 1088;
 
 /// RISC-V 64.
-pub(crate) const ARCHITECTURE: Architecture = Architecture {
-    name: "riscv64",
-    elf_machine: goblin::elf::header::EM_RISCV,
-    syscalls,
-    on_cpu: |model| Ok(Box::new(Riscv64 { extensions: cpu::parse(model)? })),
-};
+pub(crate) const ARCHITECTURE: Architecture =
+    Architecture { name: "riscv64", elf_machine: goblin::elf::header::EM_RISCV, syscalls, on_cpu };
 
 fn syscalls() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
@@ -42,9 +37,14 @@ fn syscalls() -> &'static Table {
     })
 }
 
+fn on_cpu(model: Option<&str>) -> Result<Box<dyn Abi>, CpuError> {
+    let cpu = model.map_or(Ok(CpuModel::default()), str::parse);
+    Ok(Box::new(Riscv64 { cpu: cpu.map_err(|error| CpuError(error.to_string()))? }))
+}
+
 /// The ABI of RISC-V 64.
 pub(crate) struct Riscv64 {
-    extensions: ExtensionSet,
+    cpu: CpuModel,
 }
 
 impl Abi for Riscv64 {
@@ -53,7 +53,7 @@ impl Abi for Riscv64 {
     }
 
     fn frontend(&self) -> Arc<dyn Frontend> {
-        Arc::new(translator::riscv64::Frontend::new(self.extensions))
+        Arc::new(translator::riscv64::Frontend::new(self.cpu))
     }
 
     fn syscall_arguments(&self, frame: &CpuFrame) -> (u64, Args) {
@@ -80,7 +80,7 @@ impl Abi for Riscv64 {
     }
 
     fn hwcap(&self) -> u64 {
-        cpu::hwcap(self.extensions)
+        self.cpu.hwcap()
     }
 
     fn min_signal_stack(&self) -> u64 {
@@ -88,11 +88,19 @@ impl Abi for Riscv64 {
     }
 
     fn cpuinfo(&self, processors: usize) -> String {
-        cpu::cpuinfo(self.extensions, processors)
+        let isa = self.cpu.isa_string();
+        let identity = "mvendorid\t: 0x0\nmarchid\t\t: 0x0\nmimpid\t\t: 0x0";
+        let processor = |n| {
+            format!(
+                "processor\t: {n}\nhart\t\t: {n}\nisa\t\t: {isa}\nmmu\t\t: sv48\n\
+                 {identity}\nhart isa\t: {isa}\n\n"
+            )
+        };
+        (0..processors).map(processor).collect()
     }
 
     fn hardware_probe(&self, key: i64) -> Option<u64> {
-        hwprobe::value(key, self.extensions)
+        self.cpu.hwprobe(key, GuestVirt(window::END.0 - 1))
     }
 }
 
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn arguments_come_from_a0_to_a5_and_the_number_from_a7() {
-        let abi = (ARCHITECTURE.on_cpu)("").unwrap();
+        let abi = (ARCHITECTURE.on_cpu)(None).unwrap();
         let mut frame = CpuFrame::new();
         (0..8).for_each(|n| frame.set(RegSlot(A0.0 + n), 100 + u64::from(n)));
         let (number, args) = abi.syscall_arguments(&frame);

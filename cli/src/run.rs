@@ -1,0 +1,185 @@
+//! `ferry run`: options and environment to a [`Config`].
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use linux_user::{Config, EnvChange, PerfMap, StatsFormat, Tier};
+
+use crate::complain;
+
+/// Arguments of `ferry run`.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// Directory that the guest and its children see as /
+    #[arg(long, value_name = "DIR", conflicts_with = "sysroot", env = "FERRY_ROOT")]
+    root: Option<PathBuf>,
+    /// Host path that the guest sees below its root (may be repeated)
+    #[arg(long, value_name = "SRC[:DST]", requires = "root")]
+    bind: Vec<OsString>,
+    /// Where absolute paths, such as the interpreter's, are looked up first
+    #[arg(short = 'L', value_name = "SYSROOT", env = "FERRY_LD_PREFIX")]
+    sysroot: Option<PathBuf>,
+    /// Set a variable in the guest's environment (may be repeated)
+    #[arg(short = 'E', value_name = "VAR=VALUE")]
+    set: Vec<OsString>,
+    /// Remove a variable from the guest's environment (may be repeated)
+    #[arg(short = 'U', value_name = "VAR")]
+    unset: Vec<OsString>,
+    /// The program's argv[0], if it is not its path
+    #[arg(short = '0', value_name = "ARGV0")]
+    argv0: Option<OsString>,
+    /// CPU model with switches, such as `rv64gc,+zba`
+    #[arg(long, value_name = "MODEL", env = "FERRY_CPU")]
+    cpu: Option<String>,
+    /// Print the guest's system calls on standard error
+    #[arg(long)]
+    strace: bool,
+    /// Which tiers run: interpret only, compile everything, or what pays
+    #[arg(long, value_enum, default_value_t = TierArg::Auto)]
+    tier: TierArg,
+    /// Print statistics at the end
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "text"
+    )]
+    stats: Option<StatsArg>,
+    /// What to log: in_asm, ir, clif, out_asm, exec, cpu
+    #[arg(short = 'd', value_name = "ITEMS", value_delimiter = ',')]
+    log: Vec<String>,
+    /// Where to log, instead of standard error
+    #[arg(short = 'D', value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    /// Write /tmp/perf-PID.map, so that `perf` names translated code
+    #[arg(long)]
+    perf_map: bool,
+    /// The program and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM [ARGS"
+    )]
+    command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TierArg {
+    Auto,
+    Interp,
+    Jit,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StatsArg {
+    Text,
+    Json,
+}
+
+/// Runs the program. Returns only if it could not be started.
+pub(crate) fn main(args: RunArgs) -> ExitCode {
+    let (program, rest) = match args.command.split_first() {
+        Some((program, rest)) => (program.clone(), rest.to_vec()),
+        None => (OsString::new(), Vec::new()),
+    };
+    match linux_user::run(config(args), &program, &rest) {
+        Err(error) => {
+            complain(&error);
+            error.exit_status().into()
+        }
+    }
+}
+
+fn config(args: RunArgs) -> Config {
+    let unset = args.unset.into_iter().map(EnvChange::Unset);
+    let set = args.set.into_iter().map(|text| {
+        let (name, value) = split_at(&text, b'=');
+        EnvChange::Set(name, value.unwrap_or_default())
+    });
+    Config {
+        root: args.root,
+        binds: args.bind.iter().map(bind).collect(),
+        sysroot: args.sysroot,
+        cpu: args.cpu,
+        strace: args.strace,
+        environment: unset.chain(set).collect(),
+        argv0: args.argv0,
+        tier: match args.tier {
+            TierArg::Auto => Tier::Auto,
+            TierArg::Interp => Tier::Interp,
+            TierArg::Jit => Tier::Jit,
+        },
+        stats: args.stats.map(|format| match format {
+            StatsArg::Text => StatsFormat::Text,
+            StatsArg::Json => StatsFormat::Json,
+        }),
+        log_items: args.log,
+        log_file: args.log_file,
+        perf_map: if args.perf_map { PerfMap::On } else { PerfMap::Off },
+    }
+}
+
+/// `SRC:DST`, or `SRC` for the same path on both sides.
+fn bind(text: &OsString) -> (PathBuf, PathBuf) {
+    let (source, target) = split_at(text, b':');
+    let target = target.unwrap_or_else(|| source.clone());
+    (source.into(), target.into())
+}
+
+/// What stands before the first `separator`, and after it if there is one.
+fn split_at(text: &OsString, separator: u8) -> (OsString, Option<OsString>) {
+    let bytes = text.as_bytes();
+    match bytes.iter().position(|&byte| byte == separator) {
+        Some(at) => (
+            OsString::from_vec(bytes[..at].to_vec()),
+            Some(OsString::from_vec(bytes[at + 1..].to_vec())),
+        ),
+        None => (text.clone(), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn parse(words: &[&str]) -> RunArgs {
+        Line::try_parse_from([&["ferry"], words].concat()).unwrap().run
+    }
+
+    #[test]
+    fn options_end_at_the_program() {
+        let args = parse(&["-L", "/sys", "prog", "-L", "--strace", "--", "x"]);
+        assert_eq!(args.command, ["prog", "-L", "--strace", "--", "x"]);
+        assert!(!args.strace);
+        assert_eq!(config(args).sysroot, Some("/sys".into()));
+    }
+
+    #[test]
+    fn options_become_the_configuration() {
+        let config = config(parse(&[
+            "--root", "/r", "--bind", "/a:/b", "--bind", "/c", "-E", "A=b=c", "-U", "D", "--stats",
+            "--tier", "interp", "-d", "ir,exec", "p",
+        ]));
+        assert_eq!(config.binds, [("/a".into(), "/b".into()), ("/c".into(), "/c".into())]);
+        assert_eq!(
+            config.environment,
+            [EnvChange::Unset("D".into()), EnvChange::Set("A".into(), "b=c".into())]
+        );
+        assert_eq!(config.stats, Some(StatsFormat::Text));
+        assert_eq!((config.tier, config.log_items.len()), (Tier::Interp, 2));
+    }
+}
