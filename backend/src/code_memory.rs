@@ -19,10 +19,10 @@ use crate::compiler::CompiledRegion;
 /// Segments of a code memory.
 pub const SEGMENTS: usize = 16;
 
-/// Code bytes for each byte of slots. An exit has 8 bytes of slot and 24 of thunk alone.
+/// Code bytes for each byte of slots. An exit has 8 bytes of slot and 40 of thunk alone.
 const CODE_PER_SLOT_BYTE: usize = 4;
 const ALIGN: usize = 32;
-const EXIT_THUNK: usize = 24;
+const EXIT_THUNK: usize = 40;
 const ENTRY_THUNK: usize = 16;
 
 /// Why code could not be placed, or the memory not be had.
@@ -291,7 +291,7 @@ impl Layout {
     fn image(&self, region: &CompiledRegion, number: u32, start: usize, slots: usize) -> Vec<u8> {
         let mut image = vec![0xcc; self.code];
         for (exit, thunk) in image[..self.entries].chunks_exact_mut(EXIT_THUNK).enumerate() {
-            write_exit_thunk(thunk, number, exit as u32);
+            write_exit_thunk(thunk, number, exit as u32, region.exits[exit].target);
         }
         if region.entries.len() > 1 {
             for n in 0..region.entries.len() {
@@ -310,12 +310,16 @@ impl Layout {
     }
 }
 
-/// `mov [frame.exit], exit; mov [frame.region], number; xor eax, eax; ret`, the frame being in rdi:
-/// returns [`crate::ExitCode::Unlinked`].
-fn write_exit_thunk(thunk: &mut [u8], number: u32, exit: u32) {
+/// `mov [frame.exit], exit; mov [frame.region], number; mov rax, pc; mov [frame.pc], rax;
+/// xor eax, eax; ret`, the frame being in rdi: returns [`crate::ExitCode::Unlinked`].
+fn write_exit_thunk(thunk: &mut [u8], number: u32, exit: u32, pc: GuestVirt) {
     write_store(&mut thunk[..10], CpuFrame::EXIT, exit);
     write_store(&mut thunk[10..20], CpuFrame::REGION, number);
-    thunk[20..23].copy_from_slice(&[0x31, 0xc0, 0xc3]);
+    thunk[20..22].copy_from_slice(&[0x48, 0xb8]);
+    thunk[22..30].copy_from_slice(&pc.0.to_le_bytes());
+    thunk[30..33].copy_from_slice(&[0x48, 0x89, 0x87]);
+    thunk[33..37].copy_from_slice(&CpuFrame::PC.to_le_bytes());
+    thunk[37..40].copy_from_slice(&[0x31, 0xc0, 0xc3]);
 }
 
 /// `mov dword ptr [rdi + offset], value`

@@ -10,8 +10,7 @@ use base::CpuFrame;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum ExitCode {
-    /// Left by an exit that is not linked yet: `CpuFrame::region` and `exit` say which. pc is not
-    /// written; it is the exit's target.
+    /// Left by an exit that is not linked yet: `CpuFrame::region` and `exit` say which.
     Unlinked = 0,
     /// An indirect jump to a pc that the jump cache does not have.
     Indirect = 1,
