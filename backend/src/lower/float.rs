@@ -159,7 +159,7 @@ impl Lowering<'_, '_> {
         self.fb.ins().icmp(IntCC::NotEqual, bit, zero)
     }
 
-    fn flags(&mut self) -> Value {
+    pub(super) fn flags(&mut self) -> Value {
         let variable = self.variable(self.guest.fp_flags);
         self.fb.use_var(variable)
     }
@@ -290,22 +290,12 @@ impl Lowering<'_, '_> {
         }
         let zero = self.konst(0);
         operands.resize(5, zero);
-        self.pass_fp_flags();
-        let function = self.load_frame(types::I64, CpuFrame::FP_SLOW);
-        let result = self.call_function(function, &operands);
-        self.take_fp_flags();
-        self.convert(result, inst.result_type())
-    }
-
-    /// Hands the flags accumulated so far to a helper.
-    pub(super) fn pass_fp_flags(&mut self) {
         let flags = self.flags();
         self.store_frame(flags, CpuFrame::FP_SCRATCH);
-    }
-
-    /// Takes them back.
-    pub(super) fn take_fp_flags(&mut self) {
+        let function = self.load_frame(types::I64, CpuFrame::FP_SLOW);
+        let result = self.call_function(function, &operands);
         let flags = self.load_frame(types::I64, CpuFrame::FP_SCRATCH);
         self.define_slot(self.guest.fp_flags, flags);
+        self.convert(result, inst.result_type())
     }
 }

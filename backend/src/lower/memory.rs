@@ -102,22 +102,30 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn call(&mut self, block: &Block, inst: &Inst) {
-        let uses_frame = uses_frame(inst, self.guest);
-        let flags = accumulates_flags(inst, self.guest);
-        if uses_frame {
+        if uses_frame(inst, self.guest) {
             self.write_back();
-        }
-        if flags {
-            self.pass_fp_flags();
-        }
-        let result = self.call_helper(block, inst);
-        if uses_frame {
+            let result = self.call_helper(block, inst);
             self.reload();
             self.check_helper_fault();
+            self.define(inst, result);
+        } else if accumulates_flags(inst, self.guest) {
+            self.call_with_flags(block, inst);
+        } else {
+            let result = self.call_helper(block, inst);
+            self.define(inst, result);
         }
-        if flags {
-            self.take_fp_flags();
-        }
+    }
+
+    /// The helper works on the flags in the frame, which must stay as of the last sync point.
+    fn call_with_flags(&mut self, block: &Block, inst: &Inst) {
+        let offset = self.guest.fp_flags.offset() as i32;
+        let at_sync_point = self.load_frame(types::I64, offset);
+        let flags = self.flags();
+        self.store_frame(flags, offset);
+        let result = self.call_helper(block, inst);
+        let flags = self.load_frame(types::I64, offset);
+        self.store_frame(at_sync_point, offset);
+        self.define_slot(self.guest.fp_flags, flags);
         self.define(inst, result);
     }
 

@@ -21,9 +21,9 @@ pub struct Outcome {
 
 impl Outcome {
     /// Where the sandbox starts, and the test guest's stack pointer points to.
-    pub const SANDBOX: GuestVirt = GuestVirt(0x4000);
-    /// Bytes in the sandbox.
-    pub const SANDBOX_BYTES: usize = 64;
+    pub const SANDBOX: GuestVirt = GuestVirt(0x2000_0000);
+    /// Bytes in the sandbox: a page, so that engines on the host's memory can have the same.
+    pub const SANDBOX_BYTES: usize = 4096;
 
     /// The frame to start with: registers that `choices` make, the stack pointer in the sandbox.
     #[must_use]

@@ -8,6 +8,7 @@
 
 #![expect(unsafe_code, reason = "signal handlers and their machine context")]
 
+use std::arch::asm;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -140,6 +141,17 @@ unsafe extern "C" {
 /// The table is short (one entry for each place into which an access was inlined) and faults are
 /// rare, so a linear search serves.
 fn find_fixup(pc: usize) -> Option<usize> {
+    // SAFETY: emits no instruction, only an entry that matches no pc: a program without guarded
+    // accesses has the section, too.
+    unsafe {
+        asm!(
+            ".pushsection ferry_extable,\"aR\",@progbits",
+            ".balign 4",
+            ".long 0, 0",
+            ".popsection",
+            options(nomem, nostack, preserves_flags)
+        );
+    }
     let mut entry = &raw const TABLE_START;
     let end = &raw const TABLE_END;
     while entry < end {
