@@ -23,14 +23,17 @@ pub(crate) struct RunArgs {
     #[arg(short = 'L', value_name = "SYSROOT", env = "FERRY_LD_PREFIX")]
     sysroot: Option<PathBuf>,
     /// Set a variable in the guest's environment (may be repeated)
-    #[arg(short = 'E', value_name = "VAR=VALUE")]
+    #[arg(short = 'E', value_name = "VAR=VALUE", allow_hyphen_values = true)]
     set: Vec<OsString>,
     /// Remove a variable from the guest's environment (may be repeated)
-    #[arg(short = 'U', value_name = "VAR")]
+    #[arg(short = 'U', value_name = "VAR", allow_hyphen_values = true)]
     unset: Vec<OsString>,
     /// The program's argv[0], if it is not its path
-    #[arg(short = '0', value_name = "ARGV0")]
+    #[arg(short = '0', value_name = "ARGV0", allow_hyphen_values = true)]
     argv0: Option<OsString>,
+    /// The program's file, already open: given by ferry to itself
+    #[arg(long, value_name = "FD", hide = true, value_parser = clap::value_parser!(i32).range(3..))]
+    program_fd: Option<i32>,
     /// CPU model with switches, such as `rv64gc,+zba`
     #[arg(long, value_name = "MODEL", env = "FERRY_CPU")]
     cpu: Option<String>,
@@ -110,6 +113,7 @@ fn config(args: RunArgs) -> Config {
         strace: args.strace,
         environment: unset.chain(set).collect(),
         argv0: args.argv0,
+        program_fd: args.program_fd,
         tier: match args.tier {
             TierArg::Auto => Tier::Auto,
             TierArg::Interp => Tier::Interp,
@@ -181,5 +185,32 @@ mod tests {
         );
         assert_eq!(config.stats, Some(StatsFormat::Text));
         assert_eq!((config.tier, config.log_items.len()), (Tier::Interp, 2));
+    }
+
+    #[test]
+    fn children_get_the_same_settings() {
+        let settings = Config {
+            root: Some("/r".into()),
+            binds: vec![("/a".into(), "/b".into())],
+            cpu: Some("rv64gc".into()),
+            strace: true,
+            argv0: Some("-bash".into()),
+            program_fd: Some(7),
+            tier: Tier::Jit,
+            stats: Some(StatsFormat::Json),
+            log_items: vec!["ir".into(), "cpu".into()],
+            log_file: Some("/log".into()),
+            perf_map: PerfMap::On,
+            ..Config::default()
+        };
+        let words: Vec<String> = settings
+            .run_arguments()
+            .into_iter()
+            .skip(1)
+            .map(|word| word.into_string().unwrap())
+            .chain(["--".to_owned(), "prog".to_owned()])
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        assert_eq!(config(parse(&words)), settings);
     }
 }

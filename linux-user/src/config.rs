@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The settings of `ferry run`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Config {
     /// `--root`: the directory that the guest sees as `/`.
     pub root: Option<PathBuf>,
@@ -20,6 +20,8 @@ pub struct Config {
     pub environment: Vec<EnvChange>,
     /// `-0`: the program's `argv[0]`, if it is not its path.
     pub argv0: Option<OsString>,
+    /// The program's file, already open, when a guest executed it by descriptor.
+    pub program_fd: Option<i32>,
     /// `--tier`
     pub tier: Tier,
     /// `--stats`
@@ -30,6 +32,73 @@ pub struct Config {
     pub log_file: Option<PathBuf>,
     /// `--perf-map`: tell `perf` the names of translated code.
     pub perf_map: PerfMap,
+}
+
+impl Config {
+    /// The arguments of `ferry` that give these settings to a program which the guest executes.
+    /// The environment is not among them: the guest says itself what it is.
+    #[must_use]
+    pub fn run_arguments(&self) -> Vec<OsString> {
+        let mut args = vec![OsString::from("run")];
+        let mut option = |name: &str, value: OsString| {
+            args.push(name.into());
+            args.push(value);
+        };
+        if let Some(root) = &self.root {
+            option("--root", root.into());
+        }
+        for (source, target) in &self.binds {
+            let mut value = OsString::from(source);
+            value.push(":");
+            value.push(target);
+            option("--bind", value);
+        }
+        if let Some(sysroot) = &self.sysroot {
+            option("-L", sysroot.into());
+        }
+        if let Some(cpu) = &self.cpu {
+            option("--cpu", cpu.into());
+        }
+        if let Some(argv0) = &self.argv0 {
+            option("-0", argv0.clone());
+        }
+        if let Some(fd) = self.program_fd {
+            option("--program-fd", fd.to_string().into());
+        }
+        if self.tier != Tier::Auto {
+            option("--tier", self.tier.name().into());
+        }
+        if !self.log_items.is_empty() {
+            option("-d", self.log_items.join(",").into());
+        }
+        if let Some(file) = &self.log_file {
+            option("-D", file.into());
+        }
+        match self.stats {
+            Some(StatsFormat::Text) => args.push("--stats".into()),
+            Some(StatsFormat::Json) => args.push("--stats=json".into()),
+            None => {}
+        }
+        if self.strace {
+            args.push("--strace".into());
+        }
+        if self.perf_map == PerfMap::On {
+            args.push("--perf-map".into());
+        }
+        args
+    }
+}
+
+impl Tier {
+    /// As `--tier` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Interp => "interp",
+            Self::Jit => "jit",
+        }
+    }
 }
 
 /// A change to the environment that the guest inherits.

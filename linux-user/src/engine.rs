@@ -39,6 +39,11 @@ impl Engine {
         Vcpu { frame: CpuFrame::new(), interrupt: Arc::default() }
     }
 
+    /// The guest says that it has changed code in this range.
+    pub(crate) fn instruction_sync(&self, range: std::ops::Range<base::GuestVirt>) {
+        self.mapping_changed(range);
+    }
+
     /// Drops what was translated from this range.
     pub(crate) fn mapping_changed(&self, _range: std::ops::Range<base::GuestVirt>) {}
 }

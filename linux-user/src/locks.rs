@@ -17,6 +17,8 @@ pub(crate) enum Rank {
     Signals,
     /// Current directory, root and path tables.
     Fs,
+    /// Resource limits.
+    Limits,
     /// Ferry's own file descriptors.
     Fds,
     /// The guest's memory map.

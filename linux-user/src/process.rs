@@ -1,10 +1,13 @@
 //! What all tasks of a guest process share.
 
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use base::GuestVirt;
+use syscalls::Errno;
 
 use crate::abi::Abi;
 use crate::config::Config;
@@ -15,6 +18,7 @@ use crate::locks::{Lock, Rank};
 use crate::memory::AddressSpace;
 use crate::signal::ProcessSignals;
 use crate::strace::Strace;
+use crate::syscalls::exec;
 use crate::task::TaskHandle;
 
 /// A guest process.
@@ -37,6 +41,9 @@ pub(crate) struct Process {
     pub(crate) tasks: Lock<Vec<TaskHandle>>,
     /// What it is running.
     pub(crate) program: Program,
+    /// Resource limits that the guest set and that are not the host's: soft and hard.
+    pub(crate) limits: Lock<BTreeMap<u32, [u64; 2]>>,
+    own_executable: Option<OwnedFd>,
     strace: Option<Strace>,
     exit_status: AtomicI32,
 }
@@ -64,16 +71,20 @@ impl Process {
         program: Program,
     ) -> Self {
         let strace = config.strace.then(Strace::new);
+        let fds = OwnFds::new();
+        let own_executable = exec::open_own_executable().and_then(|fd| fds.adopt(fd).ok());
         Self {
             abi,
             fs,
             config,
             memory,
             engine,
-            fds: OwnFds::new(),
+            fds,
             signals: ProcessSignals::new(),
             tasks: Lock::new(Rank::Tasks, Vec::new()),
             program,
+            limits: Lock::new(Rank::Limits, BTreeMap::new()),
+            own_executable,
             strace,
             exit_status: AtomicI32::new(0),
         }
@@ -82,6 +93,14 @@ impl Process {
     /// Where system calls are printed, if they are.
     pub(crate) fn strace(&self) -> Option<&Strace> {
         self.strace.as_ref()
+    }
+
+    /// A descriptor of Ferry's own executable file.
+    ///
+    /// # Errors
+    /// `ENOENT`: it could not be opened at the start.
+    pub(crate) fn own_executable(&self) -> Result<i32, Errno> {
+        self.own_executable.as_ref().map(AsRawFd::as_raw_fd).ok_or(Errno::ENOENT)
     }
 
     /// Ends the process with this status, with all its threads.

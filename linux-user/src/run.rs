@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::FromRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,16 +46,30 @@ impl RunError {
 ///
 /// # Errors
 /// The program could not be started.
-pub fn run(config: Config, program: &OsStr, args: &[OsString]) -> Result<Infallible, RunError> {
+pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Infallible, RunError> {
     base::sys::fault::install();
+    // Children start in other directories.
+    for path in config.root.iter_mut().chain(&mut config.sysroot).chain(&mut config.log_file) {
+        *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
+    }
     let fs = FsContext::new(&config);
     let envp = environment(&config.environment);
     let path = find_program(&fs, program, &envp);
     let argv0 = config.argv0.clone().unwrap_or_else(|| program.to_owned());
     let argv = std::iter::once(argv0).chain(args.iter().cloned()).map(OsString::into_vec).collect();
-    let executable = loader::resolve(&fs, &path, argv)?;
+    let executable = match config.program_fd.take().map(take_file) {
+        Some(file) => loader::resolve_file(&fs, &path, file, argv)?,
+        None => loader::resolve(&fs, &path, argv)?,
+    };
     let mut task = start(config, fs, executable, &path, &envp)?;
     task.run()
+}
+
+/// The file that the Ferry before this one opened for us.
+#[expect(unsafe_code, reason = "takes ownership of an inherited descriptor")]
+fn take_file(fd: i32) -> File {
+    // SAFETY: it was opened for this purpose, and nothing else here knows it.
+    unsafe { File::from_raw_fd(fd) }
 }
 
 /// Loads a program into this process, which has run none yet.

@@ -14,7 +14,7 @@ use base::addr::PAGE_SIZE;
 use syscalls::{Errno, Sysno};
 
 pub use program::ProgramError;
-pub(crate) use program::{Executable, open_interpreter, resolve};
+pub(crate) use program::{Executable, open_interpreter, resolve, resolve_file};
 
 use crate::abi::Abi;
 use crate::host::{self, Arg};

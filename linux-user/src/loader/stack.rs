@@ -3,7 +3,7 @@
 use syscalls::Errno;
 
 /// The longest single string (`MAX_ARG_STRLEN`), in bytes with its zero.
-const STRING_MAX: usize = 32 * 4096;
+pub(crate) const STRING_MAX: usize = 32 * 4096;
 /// All strings together when the stack limit allows more (`_STK_LIM / 4 * 3`).
 const TOTAL_MAX: u64 = 6 << 20;
 

@@ -39,6 +39,13 @@ impl Strace {
         write_err(&format!("{tid} {text}\n"));
     }
 
+    /// Ends the line of an `execve` that is about to succeed: nothing comes back from it.
+    pub(crate) fn program_replaced(&self) {
+        if self.open_line.swap(0, Ordering::AcqRel) != 0 {
+            write_err(") = 0\n");
+        }
+    }
+
     /// Ends another task's unfinished line.
     fn break_line(&self, tid: i32) {
         let open = self.open_line.swap(0, Ordering::AcqRel);

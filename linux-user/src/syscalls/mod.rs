@@ -4,6 +4,7 @@
 //! checks pointers and file descriptors), how well it is supported, and what answers it. Rows are
 //! shared by all guests; `abi` says which numbers they have.
 
+pub(crate) mod exec;
 mod file;
 mod fs;
 mod ipc;

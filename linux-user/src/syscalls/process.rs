@@ -3,8 +3,6 @@
 use super::row::rows;
 
 rows! {
-    execve(Path, StrArray, StrArray) => enosys, "not implemented yet";
-    execveat(DirFd, Path, StrArray, StrArray, AtFlags) => enosys, "not implemented yet";
     wait4(Int, Ptr, WaitOptions, Ptr) => pass_blocking;
     waitid(Int, Int, Ptr, WaitOptions, Ptr) => pass_blocking;
     getpid() => pass;

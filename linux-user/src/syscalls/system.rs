@@ -1,9 +1,16 @@
 //! The system and what a process may ask of it: identity, limits, scheduling, randomness.
 
+use syscalls::{Errno, Sysno};
+
 use super::row::rows;
+use super::{Args, SyscallResult, pass};
+use crate::host::{self, Arg};
+use crate::task::Task;
+use crate::user::UserSlice;
+use crate::window;
 
 rows! {
-    uname(Ptr) => enosys, "not implemented yet";
+    uname(Ptr) => uname;
     sysinfo(Ptr) => pass;
     getrandom(OutBuf, Size, RandomFlags) => pass_blocking;
     getcpu(Ptr, Ptr, Ptr) => pass;
@@ -25,11 +32,11 @@ rows! {
     setgroups(Int, Ptr) => pass;
     capget(Ptr, Ptr) => pass;
     capset(Ptr, Ptr) => pass;
-    prctl(PrctlOption, Hex, Hex, Hex, Hex) => enosys, "not implemented yet";
-    personality(Hex) => pass;
-    getrlimit(Resource, Ptr) => pass;
-    setrlimit(Resource, Ptr) => enosys, "not implemented yet";
-    prlimit64(Int, Resource, Ptr, Ptr) => enosys, "not implemented yet";
+    prctl(PrctlOption, Hex, Hex, Hex, Hex) => prctl, "not PR_SET_MM, seccomp and pointer tagging";
+    personality(Hex) => personality, "only flags that concern the guest alone";
+    getrlimit(Resource, Ptr) => getrlimit;
+    setrlimit(Resource, Ptr) => setrlimit, "address space and data are not enforced";
+    prlimit64(Int, Resource, Ptr, Ptr) => prlimit64, "address space and data are not enforced";
     getrusage(Int, Ptr) => pass;
     sched_yield() => pass;
     sched_getaffinity(Int, Size, Ptr) => pass;
@@ -46,9 +53,9 @@ rows! {
     sethostname(Str, Size) => pass;
     setdomainname(Str, Size) => pass;
     syslog(Int, Ptr, Int) => pass;
-    membarrier(Int, Hex, Int) => enosys, "not implemented yet";
-    riscv_hwprobe(Ptr, Size, Size, Ptr, Hex) => enosys, "not implemented yet";
-    riscv_flush_icache(Addr, Addr, Hex) => enosys, "not implemented yet";
+    membarrier(Int, Hex, Int) => pass;
+    riscv_hwprobe(Ptr, Size, Size, Ptr, Hex) => riscv_hwprobe;
+    riscv_flush_icache(Addr, Addr, Hex) => riscv_flush_icache;
     seccomp(Int, Hex, Ptr) => enosys, "its filters would see the host's calls, not the guest's";
     bpf(Int, Ptr, Size) => enosys, "kernel programs are left to the host";
     perf_event_open(Ptr, Int, Int, Int, Hex) => enosys, "it would count the host's events";
@@ -64,4 +71,223 @@ rows! {
     lsm_get_self_attr(Int, Ptr, Ptr, Hex) => enosys, "not implemented yet";
     lsm_set_self_attr(Int, Ptr, Size, Hex) => enosys, "not implemented yet";
     lsm_list_modules(Ptr, Ptr, Hex) => enosys, "not implemented yet";
+}
+
+/// Bytes of one field of `struct utsname`.
+const UTS_FIELD: usize = 65;
+
+/// uname(2): the host's, but for the machine.
+fn uname(task: &mut Task, args: &Args) -> SyscallResult {
+    let mut fields = [[0_u8; UTS_FIELD]; 6];
+    host::call(Sysno::uname, [Arg::writes(&mut fields)])?;
+    let machine = task.process.abi.architecture().name.as_bytes();
+    fields[4] = [0; UTS_FIELD];
+    fields[4][..machine.len()].copy_from_slice(machine);
+    args.ptr::<[[u8; UTS_FIELD]; 6]>(0).write(fields)?;
+    Ok(0)
+}
+
+/// personality(2): a domain or flag that would move Ferry's own memory is refused.
+fn personality(task: &mut Task, args: &Args) -> SyscallResult {
+    const ASK: u32 = u32::MAX;
+    const ADDR_NO_RANDOMIZE: u32 = 0x004_0000;
+    const UNAME26: u32 = 0x002_0000;
+    const SHORT_INODE: u32 = 0x100_0000;
+    const WHOLE_SECONDS: u32 = 0x200_0000;
+    const STICKY_TIMEOUTS: u32 = 0x400_0000;
+    let allowed = ADDR_NO_RANDOMIZE | UNAME26 | SHORT_INODE | WHOLE_SECONDS | STICKY_TIMEOUTS;
+    let wanted = args.uint(0);
+    if wanted != ASK && wanted & !allowed != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    pass(task, args)
+}
+
+/// prctl(2)
+fn prctl(task: &mut Task, args: &Args) -> SyscallResult {
+    const PR_SET_VMA: i32 = 0x5356_4d41;
+    const PR_GET_AUXV: i32 = 0x4155_5856;
+    const PR_RISCV_SET_ICACHE_FLUSH_CTX: i32 = 71;
+    match args.int(0) {
+        libc::PR_SET_NAME => {
+            let mut name = [0_u8; 16];
+            let text = args.ptr::<u8>(1).read_string(16, Errno::ERANGE);
+            let bytes = match &text {
+                Ok(text) => text.as_bytes().to_vec(),
+                // Longer names are cut.
+                Err(Errno::ERANGE) => UserSlice::new(args.addr(1), 15)?.read()?,
+                Err(errno) => return Err((*errno).into()),
+            };
+            name[..bytes.len()].copy_from_slice(&bytes);
+            Ok(host::call(Sysno::prctl, [Arg::from(libc::PR_SET_NAME), Arg::reads(&name)])?)
+        }
+        // These write through their second argument.
+        libc::PR_GET_NAME
+        | libc::PR_GET_PDEATHSIG
+        | libc::PR_GET_CHILD_SUBREAPER
+        | libc::PR_GET_UNALIGN
+        | libc::PR_GET_FPEMU
+        | libc::PR_GET_FPEXC
+        | libc::PR_GET_ENDIAN
+        | libc::PR_GET_TSC => {
+            let buffer = UserSlice::new(args.addr(1), 16)?;
+            crate::memory::prepare_write(buffer);
+            pass(task, args)
+        }
+        PR_SET_VMA => {
+            window::check_range(args.addr(2), args.long(3)).map_err(|_| Errno::EINVAL)?;
+            window::check(args.addr(4))?;
+            pass(task, args)
+        }
+        libc::PR_GET_TID_ADDRESS => {
+            args.ptr::<u64>(1).write(task.clear_child_tid.addr().0)?;
+            Ok(0)
+        }
+        PR_GET_AUXV => {
+            let auxv = &task.process.program.auxv;
+            UserSlice::new(args.addr(1), args.long(2))?.write(auxv)?;
+            Ok(auxv.len() as u64)
+        }
+        // Translations follow `fence.i` on whatever thread it runs.
+        PR_RISCV_SET_ICACHE_FLUSH_CTX if args.long(1) <= 1 && args.long(2) <= 1 => Ok(0),
+        option if takes_numbers(option) => pass(task, args),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// Options whose arguments are numbers that mean the same to every Linux.
+fn takes_numbers(option: i32) -> bool {
+    const PR_SET_IO_FLUSHER: i32 = 57;
+    const PR_GET_IO_FLUSHER: i32 = 58;
+    matches!(
+        option,
+        libc::PR_SET_PDEATHSIG
+            | libc::PR_GET_DUMPABLE
+            | libc::PR_SET_DUMPABLE
+            | libc::PR_GET_KEEPCAPS
+            | libc::PR_SET_KEEPCAPS
+            | libc::PR_GET_TIMING
+            | libc::PR_SET_TIMING
+            | libc::PR_GET_SECCOMP
+            | libc::PR_CAPBSET_READ
+            | libc::PR_CAPBSET_DROP
+            | libc::PR_GET_SECUREBITS
+            | libc::PR_SET_SECUREBITS
+            | libc::PR_GET_TIMERSLACK
+            | libc::PR_SET_TIMERSLACK
+            | libc::PR_SET_CHILD_SUBREAPER
+            | libc::PR_SET_NO_NEW_PRIVS
+            | libc::PR_GET_NO_NEW_PRIVS
+            | libc::PR_SET_THP_DISABLE
+            | libc::PR_GET_THP_DISABLE
+            | libc::PR_CAP_AMBIENT
+            | libc::PR_SET_PTRACER
+            | libc::PR_MCE_KILL
+            | libc::PR_MCE_KILL_GET
+            | PR_SET_IO_FLUSHER
+            | PR_GET_IO_FLUSHER
+    )
+}
+
+/// Limits that would bind Ferry itself and not only the guest: remembered, not set.
+fn binds_ferry(resource: u32, soft: u64) -> bool {
+    /// Ferry's own main thread needs this much stack.
+    const STACK_NEEDED: u64 = 1 << 20;
+    resource == libc::RLIMIT_AS
+        || resource == libc::RLIMIT_DATA
+        || (resource == libc::RLIMIT_STACK && soft < STACK_NEEDED)
+}
+
+fn get_limit(task: &Task, resource: u32) -> Result<[u64; 2], Errno> {
+    if let Some(limit) = task.process.limits.lock().get(&resource) {
+        return Ok(*limit);
+    }
+    let mut limit = [0_u64; 2];
+    let asked = [Arg::from(0), Arg::from(resource), Arg::from(0), Arg::writes(&mut limit)];
+    host::call(Sysno::prlimit64, asked)?;
+    Ok(limit)
+}
+
+fn set_limit(task: &Task, resource: u32, limit: [u64; 2]) -> Result<(), Errno> {
+    let [soft, hard] = limit;
+    let [_, old_hard] = get_limit(task, resource)?;
+    if soft > hard {
+        return Err(Errno::EINVAL);
+    }
+    if binds_ferry(resource, soft) {
+        let may_raise = host::call(Sysno::geteuid, []) == Ok(0);
+        if hard > old_hard && !may_raise {
+            return Err(Errno::EPERM);
+        }
+        task.process.limits.lock().insert(resource, limit);
+        return Ok(());
+    }
+    let asked = [Arg::from(0), Arg::from(resource), Arg::reads(&limit), Arg::from(0)];
+    host::call(Sysno::prlimit64, asked)?;
+    task.process.limits.lock().remove(&resource);
+    Ok(())
+}
+
+/// getrlimit(2)
+fn getrlimit(task: &mut Task, args: &Args) -> SyscallResult {
+    args.ptr(1).write(get_limit(task, args.uint(0))?)?;
+    Ok(0)
+}
+
+/// setrlimit(2)
+fn setrlimit(task: &mut Task, args: &Args) -> SyscallResult {
+    set_limit(task, args.uint(0), args.ptr(1).read()?)?;
+    Ok(0)
+}
+
+/// prlimit(2)
+fn prlimit64(task: &mut Task, args: &Args) -> SyscallResult {
+    let (pid, resource) = (args.int(0), args.uint(1));
+    if pid != 0 && pid as u32 != std::process::id() {
+        return pass(task, args);
+    }
+    let new = args.ptr::<[u64; 2]>(2).read_opt()?;
+    let old = get_limit(task, resource)?;
+    if let Some(new) = new {
+        set_limit(task, resource, new)?;
+    }
+    args.ptr(3).write_opt(old)?;
+    Ok(0)
+}
+
+/// riscv_hwprobe(2)
+fn riscv_hwprobe(task: &mut Task, args: &Args) -> SyscallResult {
+    const WHICH_CPUS: u32 = 1;
+    let (pairs, count) = (args.ptr::<[u64; 2]>(0), args.long(1));
+    let (set_size, set, flags) = (args.long(2), args.ptr::<u8>(3), args.uint(4));
+    if flags & !WHICH_CPUS != 0 || (set_size == 0) != set.is_null() {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut matches = true;
+    for n in 0..usize::try_from(count).map_err(|_| Errno::EFAULT)? {
+        let [key, wanted] = pairs.at(n).read()?;
+        let value = task.process.abi.hardware_probe(key as i64);
+        if flags == 0 {
+            let answer = value.map_or([u64::MAX, 0], |value| [key, value]);
+            pairs.at(n).write(answer)?;
+        } else if value != Some(wanted) {
+            matches = false;
+        }
+    }
+    // All processors are alike: either all of them match, or none.
+    if flags == WHICH_CPUS && !matches {
+        let zeros = vec![0; set_size.min(4096) as usize];
+        UserSlice::new(set.addr(), set_size)?.write(&zeros)?;
+    }
+    Ok(0)
+}
+
+/// riscv_flush_icache(2)
+fn riscv_flush_icache(task: &mut Task, args: &Args) -> SyscallResult {
+    const LOCAL: u64 = 1;
+    if args.long(2) & !LOCAL != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    task.process.engine.instruction_sync(args.addr(0)..args.addr(1));
+    Ok(0)
 }

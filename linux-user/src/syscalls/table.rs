@@ -5,13 +5,16 @@ use std::str::FromStr;
 
 use syscalls::{Errno, Sysno};
 
-use super::{Row, file, fs, ipc, memory, poll, process, signal, socket, system, thread, time};
+use super::{
+    Row, exec, file, fs, ipc, memory, poll, process, signal, socket, system, thread, time,
+};
 
 /// The families, in the order in which they are listed.
 pub(crate) const FAMILIES: &[(&str, &[Row])] = &[
     ("file", file::ROWS),
     ("fs", fs::ROWS),
     ("memory", memory::ROWS),
+    ("exec", exec::ROWS),
     ("process", process::ROWS),
     ("thread", thread::ROWS),
     ("signal", signal::ROWS),

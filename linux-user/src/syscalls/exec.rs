@@ -1,0 +1,217 @@
+//! Replacing the program: execve(2), execveat(2).
+//!
+//! A guest program is started by executing Ferry anew, so that the kernel does all that execve
+//! promises (threads end, descriptors close, dispositions reset, timers and pending signals stay).
+//! Everything that can fail is checked before. The host's own programs are executed as they are,
+//! unless the guest has a root directory of its own.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use syscalls::{Errno, Sysno};
+
+use super::row::rows;
+use super::{Args, NotDone, SyscallResult};
+use crate::host::{self, Arg, args};
+use crate::loader::{self, stack};
+use crate::task::Task;
+use crate::user::UserPtr;
+
+rows! {
+    execve(Path, StrArray, StrArray) => execve, "set-user-ID bits have no effect";
+    execveat(DirFd, Path, StrArray, StrArray, AtFlags) => execveat, "set-user-ID bits have no effect";
+}
+
+/// Strings of an argument list or environment at most.
+const STRINGS_MAX: usize = 1 << 20;
+
+/// What is to be executed.
+struct Request {
+    /// As the guest calls it, also for `AT_EXECFN`.
+    path: PathBuf,
+    /// The file, if it was named by a descriptor.
+    file: Option<File>,
+    argv: Vec<Vec<u8>>,
+    envp: Vec<Vec<u8>>,
+}
+
+/// execve(2)
+fn execve(task: &mut Task, args: &Args) -> SyscallResult {
+    let path = PathBuf::from(OsString::from_vec(args.ptr(0).read_path()?.into_bytes()));
+    let (argv, envp) = (read_strings(args.ptr(1))?, read_strings(args.ptr(2))?);
+    Err(execute(task, Request { path, file: None, argv, envp }))
+}
+
+/// execveat(2)
+fn execveat(task: &mut Task, args: &Args) -> SyscallResult {
+    let known = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    let (dir, flags) = (args.int(0), args.int(4));
+    if flags & !known != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let path = PathBuf::from(OsString::from_vec(args.ptr(1).read_path()?.into_bytes()));
+    let (argv, envp) = (read_strings(args.ptr(2))?, read_strings(args.ptr(3))?);
+    let by_fd = path.as_os_str().is_empty() && flags & libc::AT_EMPTY_PATH != 0;
+    if by_fd && dir != libc::AT_FDCWD {
+        let file = Some(reopen(dir)?);
+        let path = PathBuf::from(format!("/dev/fd/{dir}"));
+        return Err(execute(task, Request { path, file, argv, envp }));
+    }
+    let path = if path.is_absolute() || path.as_os_str().is_empty() || dir == libc::AT_FDCWD {
+        path
+    } else {
+        task.process.fs.path_of_fd(dir)?.join(path)
+    };
+    if flags & libc::AT_SYMLINK_NOFOLLOW != 0 && task.process.fs.is_symlink(&path) {
+        return Err(Errno::ELOOP.into());
+    }
+    Err(execute(task, Request { path, file: None, argv, envp }))
+}
+
+/// A descriptor of our own on the same file, readable even if the guest's was opened with `O_PATH`.
+#[expect(unsafe_code, reason = "takes ownership of a new descriptor")]
+fn reopen(fd: i32) -> Result<File, Errno> {
+    let own = CString::new(format!("/proc/self/fd/{fd}")).map_err(|_| Errno::EINVAL)?;
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    let opened = host::call(Sysno::openat, args![libc::AT_FDCWD, own.as_c_str(), flags, 0]);
+    let opened =
+        opened.map_err(|errno| if errno == Errno::ENOENT { Errno::EBADF } else { errno })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { File::from_raw_fd(opened as i32) })
+}
+
+fn read_strings(from: UserPtr<u64>) -> Result<Vec<Vec<u8>>, Errno> {
+    let mut strings = Vec::new();
+    // As Linux does, no array is an empty one.
+    if from.is_null() {
+        return Ok(strings);
+    }
+    for n in 0..STRINGS_MAX {
+        let pointer = UserPtr::<u8>::new(base::GuestVirt(from.at(n).read()?));
+        if pointer.is_null() {
+            return Ok(strings);
+        }
+        strings.push(pointer.read_string(stack::STRING_MAX, Errno::E2BIG)?.into_bytes());
+    }
+    Err(Errno::E2BIG)
+}
+
+/// Executes; returns only to say why not.
+fn execute(task: &mut Task, mut request: Request) -> NotDone {
+    match try_execute(task, &mut request) {
+        Err(errno) => errno.into(),
+        Ok(never) => match never {},
+    }
+}
+
+fn try_execute(task: &mut Task, request: &mut Request) -> Result<std::convert::Infallible, Errno> {
+    if request.path.as_os_str().is_empty() {
+        return Err(Errno::ENOENT);
+    }
+    // Linux gives a program at least an empty argv[0].
+    if request.argv.is_empty() {
+        request.argv.push(Vec::new());
+    }
+    stack::check_size(&request.argv, &request.envp, loader::stack_limit())?;
+    let fs = &task.process.fs;
+    let file = request.file.as_ref().map(File::try_clone).transpose().map_err(|_| Errno::EMFILE)?;
+    let argv = request.argv.clone();
+    let program = match file {
+        Some(file) => loader::resolve_file(fs, &request.path, file, argv),
+        None => loader::resolve(fs, &request.path, argv),
+    };
+    let program = program.map_err(|error| error.errno())?;
+    if program.is_native() && task.process.config.root.is_none() {
+        let path = c_string(program.path.as_os_str().as_bytes())?;
+        return host_exec(task, HostProgram::Path(&path), &program.argv, &request.envp);
+    }
+    program.architecture().map_err(|error| error.errno())?;
+    loader::open_interpreter(fs, &program).map_err(|error| error.errno())?;
+    exec_ferry(task, request)
+}
+
+/// Executes Ferry with the same settings, to run this program.
+fn exec_ferry(task: &mut Task, request: &Request) -> Result<std::convert::Infallible, Errno> {
+    let mut config = (*task.process.config).clone();
+    config.argv0 = request.argv.first().map(|argv0| OsStr::from_bytes(argv0).to_owned());
+    // The new Ferry closes it; until then it must outlive this one.
+    let passed = request.file.as_ref().map(inheritable).transpose()?;
+    config.program_fd = passed.as_ref().map(AsRawFd::as_raw_fd);
+    let mut argv = vec![b"ferry".to_vec()];
+    argv.extend(config.run_arguments().into_iter().map(OsString::into_vec));
+    argv.push(b"--".to_vec());
+    argv.push(request.path.as_os_str().as_bytes().to_vec());
+    argv.extend(request.argv.iter().skip(1).cloned());
+    let own = task.process.own_executable()?;
+    host_exec(task, HostProgram::Fd(own), &argv, &request.envp)
+}
+
+#[expect(unsafe_code, reason = "takes ownership of a new descriptor")]
+fn inheritable(file: &File) -> Result<OwnedFd, Errno> {
+    const FLOOR: i32 = 512;
+    let fd = host::call(Sysno::fcntl, args![file.as_raw_fd(), libc::F_DUPFD, FLOOR])
+        .or_else(|_| host::call(Sysno::fcntl, args![file.as_raw_fd(), libc::F_DUPFD, 3]))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+enum HostProgram<'a> {
+    Path(&'a CString),
+    Fd(i32),
+}
+
+fn host_exec(
+    task: &Task,
+    program: HostProgram<'_>,
+    argv: &[Vec<u8>],
+    envp: &[Vec<u8>],
+) -> Result<std::convert::Infallible, Errno> {
+    let (argv, envp) = (CStrings::new(argv)?, CStrings::new(envp)?);
+    if let Some(strace) = task.process.strace() {
+        strace.program_replaced();
+    }
+    let (argv, envp) = (Arg::reads(&argv.pointers[..]), Arg::reads(&envp.pointers[..]));
+    let failed = match program {
+        HostProgram::Path(path) => {
+            host::call(Sysno::execve, [Arg::from(path.as_c_str()), argv, envp])
+        }
+        HostProgram::Fd(fd) => host::call(
+            Sysno::execveat,
+            [Arg::from(fd), Arg::from(c""), argv, envp, Arg::from(libc::AT_EMPTY_PATH)],
+        ),
+    };
+    Err(failed.err().unwrap_or(Errno::ENOEXEC))
+}
+
+fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno::EINVAL)
+}
+
+/// A null-terminated array of strings for the kernel.
+struct CStrings {
+    _strings: Vec<CString>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+impl CStrings {
+    fn new(strings: &[Vec<u8>]) -> Result<Self, Errno> {
+        let strings: Vec<CString> =
+            strings.iter().map(|s| c_string(s)).collect::<Result<_, _>>()?;
+        let pointers = strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
+        Ok(Self { _strings: strings, pointers })
+    }
+}
+
+/// Opens Ferry itself, to be executed again even where there is no /proc.
+pub(crate) fn open_own_executable() -> Option<OwnedFd> {
+    let path = std::env::current_exe().ok();
+    let proc = Path::new("/proc/self/exe");
+    [Some(proc), path.as_deref()].into_iter().flatten().find_map(|path| {
+        use std::os::unix::fs::OpenOptionsExt;
+        let file = File::options().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
+        Some(file.into())
+    })
+}
