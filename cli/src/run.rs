@@ -12,6 +12,7 @@ use crate::complain;
 
 /// Arguments of `ferry run`.
 #[derive(Args)]
+#[command(override_usage = "ferry run [OPTIONS] PROGRAM [ARGS]...")]
 pub(crate) struct RunArgs {
     /// Directory that the guest and its children see as /
     #[arg(long, value_name = "DIR", conflicts_with = "sysroot", env = "FERRY_ROOT")]
@@ -67,7 +68,7 @@ pub(crate) struct RunArgs {
         required = true,
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        value_name = "PROGRAM [ARGS"
+        value_name = "PROGRAM"
     )]
     command: Vec<OsString>,
 }

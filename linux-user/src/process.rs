@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use base::GuestVirt;
 use syscalls::Errno;
@@ -45,7 +44,6 @@ pub(crate) struct Process {
     pub(crate) limits: Lock<BTreeMap<u32, [u64; 2]>>,
     own_executable: Option<OwnedFd>,
     strace: Option<Strace>,
-    exit_status: AtomicI32,
 }
 
 /// The program that a process runs, as /proc shows it.
@@ -86,7 +84,6 @@ impl Process {
             limits: Lock::new(Rank::Limits, BTreeMap::new()),
             own_executable,
             strace,
-            exit_status: AtomicI32::new(0),
         }
     }
 
@@ -105,7 +102,9 @@ impl Process {
 
     /// Ends the process with this status, with all its threads.
     pub(crate) fn end(&self, status: i32) -> ! {
-        self.exit_status.store(status, Ordering::Relaxed);
+        if let Some(strace) = &self.strace {
+            strace.process_ended(status & 0xff);
+        }
         std::process::exit(status)
     }
 }

@@ -10,9 +10,10 @@ mod code;
 mod map;
 mod proc;
 mod remap;
+mod shm;
 pub(crate) mod vma;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -48,6 +49,8 @@ pub(crate) struct Maps {
     tree: VmaTree,
     /// Guest-writable pages that lost their host write permission because of translations.
     protected: BTreeSet<u64>,
+    /// System V segments that are attached: start and end.
+    attached: BTreeMap<u64, u64>,
     brk: brk::Brk,
     /// Below this, mappings without an address are made.
     top: u64,

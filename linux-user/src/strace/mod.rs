@@ -46,6 +46,14 @@ impl Strace {
         }
     }
 
+    /// Ends the line of a call that ends the process.
+    pub(crate) fn process_ended(&self, status: i32) {
+        if self.open_line.swap(0, Ordering::AcqRel) != 0 {
+            write_err(") = ?\n");
+        }
+        write_err(&format!("{} +++ exited with {status} +++\n", current_tid()));
+    }
+
     /// Ends another task's unfinished line.
     fn break_line(&self, tid: i32) {
         let open = self.open_line.swap(0, Ordering::AcqRel);
