@@ -185,6 +185,9 @@ impl CpuFrame {
     /// was translated from memory whose writers go unnoticed must be compared with it before the
     /// next block is looked up. Set by the CPU itself, just before it ends its block with a look-up.
     pub const INTERRUPT_SYNC_CODE: u32 = 2;
+    /// In `interrupt`: translations were dropped. The CPU must forget all it remembers of them
+    /// before it enters another block.
+    pub const INTERRUPT_FORGET: u32 = 4;
 
     /// A frame of zeros, on the heap (it is over 8 KiB).
     #[must_use]

@@ -3,9 +3,41 @@
 //!
 //! It may know every layer below it. It must never know what a system call or a device is: those
 //! see it from above, through [`Vcpu::run`] and its [`Exit`]s.
+//!
+//! * [`Engine`] is one guest address space's translations; all its CPUs' threads share it.
+//! * [`Vcpu`] is one guest CPU: registers, a jump cache, and the loop.
+//! * [`Promoter`] is what compiles blocks that run hot.
+//!
+//! Locks, outermost first: the list of CPUs, the translations, the log. None is held while
+//! [`CodePages`] or a [`Promoter`] is called.
 
+mod block;
 mod code_pages;
+mod config;
+mod cpus;
+mod engine;
+mod epoch;
 mod exit;
+mod fork;
+mod invalidate;
+mod jump_cache;
+mod log;
+mod pages;
+mod promote;
+mod replay;
+mod stats;
+mod tb_cache;
+mod translate;
+mod vcpu;
 
 pub use code_pages::CodePages;
+pub use config::{EngineConfig, Tier};
+pub use cpus::Interrupter;
+pub use engine::{Engine, EngineError};
 pub use exit::{Exit, FetchFault, FetchFaultCause};
+pub use fork::ForkGuard;
+pub use log::{LogError, LogItem, LogItems, LogSink};
+pub use promote::{CompiledStop, Entries, ExitId, Promoter, RegionId, Stale, Stamp};
+pub use replay::Replayed;
+pub use stats::Stats;
+pub use vcpu::Vcpu;

@@ -1,0 +1,62 @@
+//! What is chosen when an engine is made.
+
+use translator::Limits;
+
+use crate::log::{LogItems, LogSink};
+
+/// Which tiers may run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tier {
+    /// Interpret first, compile what is hot.
+    #[default]
+    Auto,
+    /// Interpret only.
+    Interp,
+    /// Compile everything at its first execution.
+    Jit,
+}
+
+/// The settings of an engine.
+#[derive(Debug)]
+pub struct EngineConfig {
+    /// Which tiers may run.
+    pub tier: Tier,
+    /// Executions of a block after which it is compiled, under [`Tier::Auto`].
+    pub hot_threshold: u32,
+    /// Where blocks end at the latest.
+    pub limits: Limits,
+    /// Bytes of tier 0 code after which all of it is dropped.
+    pub cache_bytes: usize,
+    /// How often a page's translations may be invalidated by writes before the page is no longer
+    /// protected, and its blocks are compared with memory at each execution instead.
+    pub thrash_limit: u32,
+    /// What is logged.
+    pub log: LogItems,
+    /// Where to.
+    pub sink: LogSink,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            tier: Tier::Auto,
+            hot_threshold: 1000,
+            limits: Limits::default(),
+            cache_bytes: 256 << 20,
+            thrash_limit: 64,
+            log: LogItems::NONE,
+            sink: LogSink::stderr(),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// The budget that a new block gets.
+    pub(crate) fn first_budget(&self) -> i32 {
+        match self.tier {
+            Tier::Auto => i32::try_from(self.hot_threshold).unwrap_or(i32::MAX),
+            Tier::Interp => i32::MAX,
+            Tier::Jit => 0,
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The engine: all that the CPUs of one guest address space share.
+
+#![expect(unsafe_code, reason = "keeps blocks that point at each other")]
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use base::{CpuFrame, HelperFn};
+use ir::BlockKey;
+use ir::interp::Side;
+use translator::Frontend;
+
+use crate::block::{ExitRef, OutLink, TbRef};
+use crate::code_pages::CodePages;
+use crate::config::{EngineConfig, Tier};
+use crate::cpus::{Cpus, oldest_seen};
+use crate::epoch::Epoch;
+use crate::pages::Translations;
+use crate::promote::{Entries, Promoter, RegionId, Stale, Stamp};
+use crate::stats::{Counters, Stats};
+use crate::tb_cache::TbCache;
+use crate::vcpu::Vcpu;
+
+/// Why no engine could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The guest has more helpers than can be named.
+    #[error("the guest {0} has too many helpers")]
+    TooManyHelpers(&'static str),
+}
+
+/// Translates and runs the code of one guest address space. Shared by the threads of its CPUs.
+pub struct Engine {
+    pub(crate) frontend: Arc<dyn Frontend>,
+    pub(crate) config: EngineConfig,
+    pub(crate) code_pages: Arc<dyn CodePages>,
+    pub(crate) cache: TbCache,
+    pub(crate) cpus: Cpus,
+    pub(crate) epoch: Epoch,
+    /// Pages whose translations must be compared with memory when the guest synchronises its
+    /// instruction stream.
+    pub(crate) shared_pages: AtomicUsize,
+    pub(crate) promoter: OnceLock<Arc<dyn Promoter>>,
+    /// What belongs to no CPU, or to one that is gone.
+    pub(crate) counters: Counters,
+    helpers: Box<[HelperFn]>,
+    translations: Mutex<Translations>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("guest", &self.frontend.guest().name).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine for the guest that `frontend` translates, in the address space of `code_pages`.
+    /// Faults of guest accesses must have been installed ([`base::sys::fault::install`]).
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn new(
+        frontend: Arc<dyn Frontend>,
+        config: EngineConfig,
+        code_pages: Arc<dyn CodePages>,
+    ) -> Result<Arc<Self>, EngineError> {
+        let guest = frontend.guest();
+        if guest.helpers.len() > usize::from(u16::MAX) {
+            return Err(EngineError::TooManyHelpers(guest.name));
+        }
+        Ok(Arc::new(Self {
+            helpers: guest.helpers.iter().map(|helper| helper.func).collect(),
+            frontend,
+            config,
+            code_pages,
+            cache: TbCache::new(),
+            cpus: Cpus::default(),
+            epoch: Epoch::default(),
+            shared_pages: AtomicUsize::new(0),
+            promoter: OnceLock::new(),
+            counters: Counters::default(),
+            translations: Mutex::default(),
+        }))
+    }
+
+    /// Sets what compiles blocks that run hot. Once, before the first CPU is made.
+    pub fn set_promoter(&self, promoter: Arc<dyn Promoter>) {
+        let _ = self.promoter.set(promoter);
+    }
+
+    /// A new CPU, all registers zero.
+    #[must_use]
+    pub fn new_vcpu(self: &Arc<Self>) -> Vcpu {
+        let mut frame = CpuFrame::new();
+        frame.helpers = self.helpers.as_ptr();
+        if let Some(promoter) = self.promoter.get() {
+            promoter.prepare(&mut frame);
+        }
+        Vcpu::new(Arc::clone(self), frame)
+    }
+
+    /// The guest's translator.
+    #[must_use]
+    pub fn frontend(&self) -> &Arc<dyn Frontend> {
+        &self.frontend
+    }
+
+    /// The settings that it was made with.
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        self.counters.add_to(&mut sum);
+        for cpu in self.cpus.lock().iter() {
+            cpu.counters.add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// Adds to the statistics what compiling a region took.
+    pub fn count_region(&self, guest_insns: u32, host_bytes: usize, nanos: u64) {
+        self.counters.regions.add_shared(1);
+        self.counters.region_insns.add_shared(u64::from(guest_insns));
+        self.counters.region_bytes.add_shared(host_bytes as u64);
+        self.counters.compile_nanos.add_shared(nanos);
+    }
+
+    /// The moment from which on what is fetched may be published.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp(self.translations().clock)
+    }
+
+    /// Makes a region known: from now on its entries are entered instead of tier 0's blocks of the
+    /// same keys. `keys` are the blocks that it was made of, and `stamp` a moment before they were
+    /// fetched.
+    ///
+    /// # Errors
+    /// Their code has changed since.
+    pub fn publish(
+        &self,
+        region: RegionId,
+        pages: &[base::GuestVirt],
+        entries: Entries<'_>,
+        stamp: Stamp,
+    ) -> Result<(), Stale> {
+        let mut translations = self.translations();
+        let unchanged = |page| {
+            let page = translations.pages.get(page);
+            page.is_some_and(|p| p.changed <= stamp.0 && p.releasing == 0 && !p.validate)
+        };
+        if !pages.iter().all(unchanged) {
+            return Err(Stale);
+        }
+        for page in pages {
+            if let Some(page) = translations.pages.get_mut(page) {
+                page.regions.push(region);
+            }
+        }
+        for &(key, code) in entries {
+            // SAFETY: the lock keeps the blocks in the cache.
+            if let Some(tb) = unsafe { self.cache.find(key) } {
+                // SAFETY: as above.
+                unsafe { tb.get() }.set_compiled(code.as_ptr());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the compiled entries of these keys back: their region is given up, though its guest
+    /// code is unchanged. The epoch from which on no CPU enters them by a look-up.
+    pub fn withdraw(&self, keys: &[BlockKey]) -> u64 {
+        let epoch = {
+            let translations = self.translations();
+            for &key in keys {
+                // SAFETY: the lock keeps the blocks in the cache.
+                if let Some(tb) = unsafe { self.cache.find(key) } {
+                    // SAFETY: as above.
+                    unsafe { tb.get() }.set_compiled(std::ptr::null_mut());
+                }
+            }
+            let epoch = self.epoch.advance();
+            drop(translations);
+            epoch
+        };
+        self.forget_and_free();
+        epoch
+    }
+
+    /// Whether every CPU has left the code of before an epoch, so that its memory may be reused.
+    #[must_use]
+    pub fn is_forgotten(&self, epoch: u64) -> bool {
+        oldest_seen(&self.cpus.lock()) >= epoch
+    }
+
+    pub(crate) fn translations(&self) -> MutexGuard<'_, Translations> {
+        self.translations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks all CPUs to forget what was dropped, and frees what none remembers.
+    pub(crate) fn forget_and_free(&self) {
+        let cpus = self.cpus.lock();
+        for cpu in cpus.iter() {
+            cpu.interrupt(CpuFrame::INTERRUPT_FORGET);
+        }
+        let oldest = oldest_seen(&cpus);
+        let mut translations = self.translations();
+        // SAFETY: CPUs that run were asked just now; one that begins announces its epoch first.
+        unsafe { translations.graveyard.free(oldest) };
+    }
+
+    /// Frees what no CPU remembers any more.
+    pub(crate) fn free_forgotten(&self) {
+        let oldest = oldest_seen(&self.cpus.lock());
+        let mut translations = self.translations();
+        if !translations.graveyard.is_empty() {
+            // SAFETY: `oldest` was asked after the drops up to that epoch.
+            unsafe { translations.graveyard.free(oldest) };
+        }
+    }
+
+    /// Links a block's direct exit to the block where it goes, if both are still in the cache.
+    ///
+    /// # Safety
+    /// The caller is in the epoch in which it got the blocks.
+    pub(crate) unsafe fn link(&self, from: TbRef, side: Side, to: TbRef) -> bool {
+        let _lock = self.translations();
+        // SAFETY: the blocks live in this epoch, and the lock is held.
+        unsafe {
+            let (source, target) = (from.get(), to.get());
+            let same_environment = source.key().flags() == target.key().flags();
+            let linked = source.links().out[side as usize].to.is_some();
+            if source.is_dead() || target.is_dead() || linked || !same_environment {
+                return false;
+            }
+            let next = target.links().incoming.replace(ExitRef { from, side });
+            source.links().out[side as usize] = OutLink { to: Some(to), next };
+            source.code.set_link(side, Some(target.entry()));
+        }
+        true
+    }
+
+    /// Counts that CPU's work with the engine's own from now on.
+    pub(crate) fn retire_counters(&self, counters: &Counters) {
+        let mut sum = Stats::default();
+        counters.add_to(&mut sum);
+        self.counters.absorb(&sum);
+    }
+
+    /// Whether there are pages to compare when the guest synchronises its instruction stream.
+    pub(crate) fn has_shared_pages(&self) -> bool {
+        self.shared_pages.load(Ordering::Acquire) != 0
+    }
+
+    /// What compiles, if anything may be compiled.
+    pub(crate) fn promoter(&self) -> Option<&Arc<dyn Promoter>> {
+        self.promoter.get().filter(|_| self.config.tier != Tier::Interp)
+    }
+
+    /// The promoter and the code of a block that is compiled.
+    pub(crate) fn compiled(
+        &self,
+        code: Option<NonNull<u8>>,
+    ) -> Option<(&dyn Promoter, NonNull<u8>)> {
+        Some((&**self.promoter.get()?, code?))
+    }
+}

@@ -1,0 +1,266 @@
+//! Dropping translations whose code changed.
+
+#![expect(unsafe_code, reason = "follows the links between blocks under the lock")]
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use base::GuestVirt;
+use base::sys::fault::HostFault;
+
+use crate::block::{ExitRef, OutLink, Tb, TbRef};
+use crate::engine::Engine;
+use crate::pages::{EVERYWHERE, Page, Translations};
+use crate::promote::RegionId;
+
+/// What was dropped, to be told when the lock is released.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Dropped {
+    blocks: u64,
+    regions: Vec<RegionId>,
+}
+
+impl Dropped {
+    fn is_nothing(&self) -> bool {
+        self.blocks == 0 && self.regions.is_empty()
+    }
+}
+
+/// `si_code` of a SIGSEGV on a page that is mapped without the permission.
+const SEGV_ACCERR: i32 = 2;
+
+impl Engine {
+    /// Mappings in this range changed, or their contents without a guest's write. Call it after the
+    /// change, without a lock that [`crate::CodePages`] takes. Cheap where no code was.
+    pub fn mapping_changed(&self, range: Range<GuestVirt>) {
+        let dropped = {
+            let mut translations = self.translations();
+            let mut dropped = Dropped::default();
+            for page in translations.pages_in(&range) {
+                self.drop_page(&mut translations, page, &mut dropped);
+                let is_idle = |p: &Page| p.releasing == 0;
+                if translations.pages.get(&page).is_some_and(is_idle) {
+                    self.forget_page(&mut translations, page);
+                }
+            }
+            dropped
+        };
+        self.tell(&dropped);
+    }
+
+    /// The guest synchronises its instruction stream with memory in this range: what was
+    /// translated from memory that is written without a fault is compared with it.
+    pub fn instruction_sync(&self, range: Range<GuestVirt>) {
+        if !self.has_shared_pages() {
+            return;
+        }
+        for (page, pc, source) in self.shared_sources(&range) {
+            let mut memory = vec![0; source.len()];
+            let fetched = self.code_pages.fetch(pc, &mut memory);
+            if fetched != Ok(source.len()) || memory != *source {
+                let mut dropped = Dropped::default();
+                self.drop_page(&mut self.translations(), page, &mut dropped);
+                self.tell(&dropped);
+            }
+        }
+    }
+
+    pub(crate) fn sync_all(&self) {
+        self.instruction_sync(EVERYWHERE);
+    }
+
+    fn shared_sources(&self, range: &Range<GuestVirt>) -> Vec<(GuestVirt, GuestVirt, Box<[u8]>)> {
+        let translations = self.translations();
+        let mut sources = Vec::new();
+        for page in translations.pages_in(range) {
+            let Some(state) = translations.pages.get(&page).filter(|p| p.shared) else { continue };
+            for tb in &state.blocks {
+                // SAFETY: the lock keeps the blocks of a page.
+                let tb = unsafe { tb.get() };
+                sources.extend(tb.source.clone().map(|source| (page, tb.key().pc(), source)));
+            }
+        }
+        sources
+    }
+
+    /// A guest's write faulted. If that was because of translations, drops them and returns true:
+    /// the write should be tried again, before anything is translated from that page.
+    #[must_use]
+    pub fn write_fault(&self, fault: &HostFault) -> bool {
+        let may_be_ours = fault.write && fault.signal == libc::SIGSEGV && fault.code == SEGV_ACCERR;
+        may_be_ours && self.make_writable(fault.addr.page())
+    }
+
+    /// Drops a page's translations and its protection. Returns whether the guest may write there.
+    fn make_writable(&self, page: GuestVirt) -> bool {
+        let mut dropped = Dropped::default();
+        {
+            let mut translations = self.translations();
+            self.drop_page(&mut translations, page, &mut dropped);
+            let state = translations.pages.entry(page).or_default();
+            state.releasing += 1;
+            if !dropped.is_nothing() {
+                state.write_faults += 1;
+                state.validate |= state.write_faults >= self.config.thrash_limit;
+            }
+        }
+        self.counters.code_writes.add_shared(1);
+        let retry = self.code_pages.release(page);
+        {
+            let mut translations = self.translations();
+            if let Some(state) = translations.pages.get_mut(&page) {
+                // A fork may have reset it meanwhile.
+                state.releasing = state.releasing.saturating_sub(1);
+            }
+        }
+        self.tell(&dropped);
+        retry
+    }
+
+    /// Drops one block.
+    pub(crate) fn drop_one(&self, tb: TbRef) {
+        let mut dropped = Dropped::default();
+        {
+            let mut translations = self.translations();
+            self.drop_block(&mut translations, tb, &mut dropped);
+            self.epoch.advance();
+        }
+        self.tell(&dropped);
+    }
+
+    /// Drops all blocks: there are too many.
+    pub(crate) fn flush(&self) {
+        let mut dropped = Dropped::default();
+        {
+            let mut translations = self.translations();
+            // SAFETY: the lock is held.
+            for tb in unsafe { self.cache.blocks() } {
+                self.drop_block(&mut translations, tb, &mut dropped);
+            }
+            self.epoch.advance();
+        }
+        self.counters.flushes.add_shared(1);
+        self.tell(&dropped);
+    }
+
+    fn drop_page(&self, translations: &mut Translations, page: GuestVirt, dropped: &mut Dropped) {
+        translations.clock += 1;
+        let clock = translations.clock;
+        let Some(state) = translations.pages.get_mut(&page) else { return };
+        state.changed = clock;
+        state.protected = false;
+        let (blocks, regions) = (std::mem::take(&mut state.blocks), &mut state.regions);
+        dropped.regions.append(regions);
+        for &tb in &blocks {
+            self.drop_block(translations, tb, dropped);
+        }
+        if !dropped.is_nothing() {
+            self.epoch.advance();
+        }
+    }
+
+    /// Forgets what is known of a page.
+    fn forget_page(&self, translations: &mut Translations, page: GuestVirt) {
+        let shared = translations.pages.remove(&page).is_some_and(|state| state.shared);
+        self.shared_pages.fetch_sub(usize::from(shared), Ordering::AcqRel);
+    }
+
+    /// Takes a block out of everything that leads to it, and buries it. The caller advances the
+    /// epoch before it releases the lock.
+    fn drop_block(&self, translations: &mut Translations, tb: TbRef, dropped: &mut Dropped) {
+        // SAFETY: the lock is held, and the block is in the cache until this removes it.
+        let block = unsafe { tb.get() };
+        if block.dead.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: the lock is held.
+        unsafe {
+            self.cache.remove(tb);
+            cut_incoming(block);
+            cut_outgoing(tb);
+        }
+        for page in block.pages() {
+            if let Some(state) = translations.pages.get_mut(&page) {
+                state.blocks.retain(|&other| other != tb);
+            }
+        }
+        translations.bytes -= block.host_bytes();
+        // The epoch that the caller is about to begin.
+        let epoch = self.epoch.current() + 1;
+        translations.graveyard.bury_block(epoch, tb);
+        dropped.blocks += 1;
+    }
+
+    /// Tells CPUs and promoter. Without the lock.
+    pub(crate) fn tell(&self, dropped: &Dropped) {
+        if dropped.is_nothing() {
+            return;
+        }
+        self.counters.invalidated_blocks.add_shared(dropped.blocks);
+        if let (Some(promoter), false) = (self.promoter.get(), dropped.regions.is_empty()) {
+            promoter.discard(&dropped.regions, self.epoch.current());
+        }
+        self.forget_and_free();
+    }
+}
+
+/// Unlinks all exits that lead to a block.
+///
+/// # Safety
+/// The caller holds the lock of the translations.
+unsafe fn cut_incoming(block: &Tb) {
+    // SAFETY: the lock is held, and blocks in a list live.
+    unsafe {
+        let mut next = block.links().incoming.take();
+        while let Some(ExitRef { from, side }) = next {
+            let source = from.get();
+            source.code.set_link(side, None);
+            let out = &mut source.links().out[side as usize];
+            next = out.next;
+            *out = OutLink::default();
+        }
+    }
+}
+
+/// Unlinks a block's own exits.
+///
+/// # Safety
+/// The caller holds the lock of the translations.
+unsafe fn cut_outgoing(tb: TbRef) {
+    use ir::interp::Side::{Fallthrough, Taken};
+    // SAFETY: the lock is held, and a block that is linked to lives.
+    unsafe {
+        let block = tb.get();
+        for side in [Taken, Fallthrough] {
+            block.code.set_link(side, None);
+            let OutLink { to, next } = std::mem::take(&mut block.links().out[side as usize]);
+            if let Some(to) = to {
+                remove_from(to.get(), ExitRef { from: tb, side }, next);
+            }
+        }
+    }
+}
+
+/// Takes `exit`, which `next` follows, out of the list of exits linked to `target`.
+///
+/// # Safety
+/// The caller holds the lock of the translations.
+unsafe fn remove_from(target: &Tb, exit: ExitRef, next: Option<ExitRef>) {
+    // SAFETY: the lock is held, and blocks in a list live.
+    unsafe {
+        if target.links().incoming == Some(exit) {
+            target.links().incoming = next;
+            return;
+        }
+        let mut at = target.links().incoming;
+        while let Some(ExitRef { from, side }) = at {
+            let out = &mut from.get().links().out[side as usize];
+            if out.next == Some(exit) {
+                out.next = next;
+                return;
+            }
+            at = out.next;
+        }
+    }
+}

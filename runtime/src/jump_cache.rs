@@ -1,0 +1,81 @@
+//! Direct-mapped caches of a CPU's indirect jumps: one for tier 0, and the one that compiled code
+//! probes inline.
+
+#![expect(unsafe_code, reason = "entries are code addresses that the epochs keep alive")]
+
+use std::cell::Cell;
+
+use base::cpu::JumpCacheEntry;
+use ir::BlockKey;
+use ir::interp::{Entry, Jumps};
+
+/// Tier 0's.
+#[derive(Debug)]
+pub(crate) struct JumpCache {
+    entries: Box<[Cell<Option<(BlockKey, Entry)>>; JumpCacheEntry::COUNT]>,
+}
+
+impl JumpCache {
+    pub(crate) fn new() -> Self {
+        let entries: Box<[_]> =
+            vec![None; JumpCacheEntry::COUNT].into_iter().map(Cell::new).collect();
+        match entries.try_into() {
+            Ok(entries) => Self { entries },
+            Err(_) => unreachable!("it was made of that length"),
+        }
+    }
+
+    pub(crate) fn insert(&self, key: BlockKey, entry: Entry) {
+        self.entries[index(key)].set(Some((key, entry)));
+    }
+
+    pub(crate) fn clear(&self) {
+        self.entries.iter().for_each(|entry| entry.set(None));
+    }
+}
+
+fn index(key: BlockKey) -> usize {
+    JumpCacheEntry::index(key.0)
+}
+
+impl Jumps for JumpCache {
+    const FOLLOW: bool = true;
+
+    #[inline(always)]
+    fn probe(&self, key: BlockKey) -> Option<Entry> {
+        match self.entries[index(key)].get() {
+            Some((found, entry)) if found == key => Some(entry),
+            _ => None,
+        }
+    }
+}
+
+/// Compiled code's: a frame points at it.
+#[derive(Debug)]
+pub(crate) struct CompiledJumpCache {
+    entries: Box<[JumpCacheEntry]>,
+}
+
+// SAFETY: the pointers in it are used by the thread that runs the CPU only.
+unsafe impl Send for CompiledJumpCache {}
+
+const EMPTY: JumpCacheEntry =
+    JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
+
+impl CompiledJumpCache {
+    pub(crate) fn new() -> Self {
+        Self { entries: vec![EMPTY; JumpCacheEntry::COUNT].into() }
+    }
+
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut JumpCacheEntry {
+        self.entries.as_mut_ptr()
+    }
+
+    pub(crate) fn insert(&mut self, key: BlockKey, code: *const u8) {
+        self.entries[index(key)] = JumpCacheEntry { key: key.0, code };
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.fill(EMPTY);
+    }
+}

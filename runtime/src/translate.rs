@@ -1,0 +1,310 @@
+//! From guest bytes to tier 0 blocks.
+//!
+//! A page is protected before its bytes are fetched, and a block enters the cache only if no page
+//! that it came from was invalidated in between. Neither the guest's memory map nor the promoter is
+//! ever called with the lock held.
+
+#![expect(unsafe_code, reason = "puts blocks into the cache")]
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+use base::GuestVirt;
+use ir::interp::{Code, LowerError, Lowerer};
+use ir::{Block, BlockKey, Builder};
+use translator::{Limits, Translation};
+
+use crate::block::{Tb, TbRef, pages_of};
+use crate::engine::Engine;
+use crate::exit::{FetchFault, FetchFaultCause};
+use crate::log::LogItem;
+use crate::pages::Translations;
+
+/// What one CPU translates with.
+#[derive(Debug)]
+pub(crate) struct Translator {
+    builder: Builder,
+    lowerer: Lowerer,
+    bytes: Vec<u8>,
+}
+
+/// A page as it was before its bytes were fetched.
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    page: GuestVirt,
+    changed: u64,
+    validate: bool,
+    shared: bool,
+}
+
+/// Tickets of the pages of a block: one, or two.
+type Tickets = [Option<Ticket>; 2];
+
+/// What translating once gave.
+enum Attempt<T> {
+    Done(T),
+    /// Something changed meanwhile, or another page is needed: again.
+    Again,
+}
+
+impl Translator {
+    pub(crate) fn new() -> Self {
+        Self { builder: Builder::new(), lowerer: Lowerer::new(), bytes: Vec::new() }
+    }
+
+    /// Whether a block's code is still what it was made from.
+    pub(crate) fn is_valid(&mut self, engine: &Engine, block: &Tb) -> bool {
+        let Some(source) = &block.source else { return true };
+        self.bytes.resize(source.len(), 0);
+        let fetched = engine.code_pages.fetch(block.key().pc(), &mut self.bytes);
+        fetched == Ok(source.len()) && self.bytes[..] == **source
+    }
+}
+
+impl Engine {
+    /// Translates the block of a key, and puts it into the cache unless another CPU was quicker.
+    ///
+    /// # Safety
+    /// The caller is in an epoch, and uses the block in the same one.
+    pub(crate) unsafe fn translate(
+        &self,
+        translator: &mut Translator,
+        key: BlockKey,
+    ) -> Result<TbRef, FetchFault> {
+        let mut limits = self.config.limits;
+        loop {
+            let mut tickets = [self.ticket(key.pc().page()), None];
+            let guest_bytes = match self.build(translator, key, limits, &mut tickets)? {
+                Attempt::Done(guest_bytes) => guest_bytes,
+                Attempt::Again => continue,
+            };
+            let code = match self.lower(translator, key) {
+                Ok(code) => code,
+                Err(LowerError::TooLarge(_)) if limits.max_insns > 1 => {
+                    limits.max_insns /= 2;
+                    continue;
+                }
+                Err(error) => return Err(untranslatable(key.pc(), &error)),
+            };
+            let watched = tickets.iter().flatten().any(|t| t.validate || t.shared);
+            let source = watched.then(|| translator.bytes[..guest_bytes as usize].into());
+            let mut tb = Tb::new(code, guest_bytes, source);
+            tb.validate = tickets.iter().flatten().any(|t| t.validate);
+            if tb.validate {
+                tb.budget().store(0, Ordering::Relaxed);
+            }
+            // SAFETY: the caller is in an epoch.
+            if let Attempt::Done(tb) = unsafe { self.insert(tb, &tickets) } {
+                return Ok(tb);
+            }
+        }
+    }
+
+    /// One instruction's code, for a single execution: not kept, so nothing is protected.
+    pub(crate) fn translate_step(
+        &self,
+        translator: &mut Translator,
+        key: BlockKey,
+    ) -> Result<Code, FetchFault> {
+        loop {
+            let mut tickets = [None; 2];
+            if let Attempt::Done(_) = self.build(translator, key, Limits::STEP, &mut tickets)? {
+                let code = self.lower(translator, key);
+                return code.map_err(|error| untranslatable(key.pc(), &error));
+            }
+        }
+    }
+
+    /// The IR of a block, for whoever compiles. Its pages are protected; what is made of it may be
+    /// published with a stamp from before the call.
+    ///
+    /// # Errors
+    /// It cannot be fetched, or its page is written too often.
+    pub fn translate_ir(&self, builder: &Builder, key: BlockKey) -> Result<Block, FetchFault> {
+        let mut bytes = Vec::new();
+        loop {
+            let mut tickets = [self.ticket(key.pc().page()), None];
+            let limits = self.config.limits;
+            let built = self.build_with(builder, &mut bytes, key, limits, &mut tickets)?;
+            if let Attempt::Done((_, next)) = built {
+                self.confirm(&tickets);
+                return Ok(builder.finish(next));
+            }
+        }
+    }
+
+    /// Notes what was protected for these tickets, if it still is.
+    fn confirm(&self, tickets: &Tickets) {
+        let mut translations = self.translations();
+        if unchanged(&translations, tickets) {
+            note_protected(&mut translations, tickets, self);
+        }
+    }
+
+    /// Gets a page ready for fetching. Waits while another thread makes it writable.
+    fn ticket(&self, page: GuestVirt) -> Option<Ticket> {
+        loop {
+            let mut translations = self.translations();
+            let clock = translations.clock;
+            let state = translations
+                .pages
+                .entry(page)
+                .or_insert_with(|| crate::pages::Page { changed: clock, ..Default::default() });
+            if state.releasing != 0 {
+                drop(translations);
+                std::thread::yield_now();
+                continue;
+            }
+            let (changed, validate, mut shared) = (state.changed, state.validate, state.shared);
+            let protect = !state.protected && !validate;
+            drop(translations);
+            if protect {
+                self.code_pages.protect(page);
+                shared = self.code_pages.is_shared(page);
+            }
+            return Some(Ticket { page, changed, validate, shared });
+        }
+    }
+
+    fn build(
+        &self,
+        translator: &mut Translator,
+        key: BlockKey,
+        limits: Limits,
+        tickets: &mut Tickets,
+    ) -> Result<Attempt<u32>, FetchFault> {
+        let Translator { builder, bytes, .. } = translator;
+        match self.build_with(builder, bytes, key, limits, tickets)? {
+            Attempt::Done((guest_bytes, next)) => {
+                builder.with_finished(next, |block| self.log_block(block, bytes));
+                Ok(Attempt::Done(guest_bytes))
+            }
+            Attempt::Again => Ok(Attempt::Again),
+        }
+    }
+
+    /// Fetches and translates into the builder. Returns the block's length in bytes and the pc
+    /// after it. Where tickets are wanted (the first is there), gets that of a second page.
+    fn build_with(
+        &self,
+        builder: &Builder,
+        bytes: &mut Vec<u8>,
+        key: BlockKey,
+        limits: Limits,
+        tickets: &mut Tickets,
+    ) -> Result<Attempt<(u32, GuestVirt)>, FetchFault> {
+        let pc = key.pc();
+        loop {
+            bytes.resize(self.frontend.max_code_bytes(pc, limits), 0);
+            let fetched = self.code_pages.fetch(pc, bytes)?;
+            let code = &bytes[..fetched];
+            let next = match self.frontend.translate(builder, key, code, limits) {
+                Translation::Done { next } => next,
+                Translation::Unfetchable(addr) => {
+                    self.code_pages.fetch(addr, &mut [0])?;
+                    // It can be fetched now.
+                    return Ok(Attempt::Again);
+                }
+            };
+            let guest_bytes = next.0.wrapping_sub(pc.0) as u32;
+            match pages_of(pc, guest_bytes).nth(1) {
+                Some(second) if tickets[0].is_some() && tickets[1].is_none() => {
+                    tickets[1] = self.ticket(second);
+                }
+                _ => return Ok(Attempt::Done((guest_bytes, next))),
+            }
+        }
+    }
+
+    fn lower(&self, translator: &mut Translator, key: BlockKey) -> Result<Code, LowerError> {
+        let Translator { builder, lowerer, .. } = translator;
+        let (guest, budget) = (self.frontend.guest(), self.config.first_budget());
+        builder.with_finished(key.pc(), |block| lowerer.lower(guest, block, budget))
+    }
+
+    /// # Safety
+    /// As for [`Engine::translate`].
+    unsafe fn insert(&self, tb: Box<Tb>, tickets: &Tickets) -> Attempt<TbRef> {
+        let mut translations = self.translations();
+        if !unchanged(&translations, tickets) {
+            return Attempt::Again;
+        }
+        // SAFETY: the lock is held.
+        if let Some(other) = unsafe { self.cache.find(tb.key()) } {
+            return Attempt::Done(other);
+        }
+        note_protected(&mut translations, tickets, self);
+        translations.bytes += tb.host_bytes();
+        let (key, pages) = (tb.key(), tb.pages());
+        let tb = TbRef::from_box(tb);
+        for page in pages {
+            if let Some(state) = translations.pages.get_mut(&page) {
+                state.blocks.push(tb);
+            }
+        }
+        // SAFETY: the lock is held, and the key is not there.
+        if let Some(table) = unsafe { self.cache.insert(key, tb) } {
+            let epoch = self.epoch.advance();
+            translations.graveyard.bury_table(epoch, table);
+        }
+        Attempt::Done(tb)
+    }
+
+    /// Whether there is more tier 0 code than there should be.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.translations().bytes > self.config.cache_bytes
+    }
+
+    fn log_block(&self, block: &Block, bytes: &[u8]) {
+        let items = self.config.log;
+        if items.has(LogItem::InAsm) {
+            self.config.sink.write(format_args!("{}", self.disassemble(block, bytes)));
+        }
+        if items.has(LogItem::Ir) {
+            let guest = self.frontend.guest();
+            self.config.sink.write(format_args!("{}\n", block.display(guest)));
+        }
+    }
+
+    fn disassemble(&self, block: &Block, bytes: &[u8]) -> String {
+        let mut text = format!("IN: {:?}\n", block.key);
+        let (mut pc, mut rest) = (block.key.pc(), &bytes[..block.guest_bytes as usize]);
+        while !rest.is_empty() {
+            let insn = self.frontend.disassemble(pc, rest);
+            let len = insn.bytes.min(rest.len());
+            let word: String = rest[..len].iter().rev().map(|b| format!("{b:02x}")).collect();
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{pc:#x}:  {word:<8}  {}", insn.text);
+            pc = pc.wrapping_add(len as u64);
+            rest = &rest[len..];
+        }
+        text.push('\n');
+        text
+    }
+}
+
+fn unchanged(translations: &Translations, tickets: &Tickets) -> bool {
+    tickets.iter().flatten().all(|ticket| {
+        let page = translations.pages.get(&ticket.page);
+        page.is_some_and(|page| page.changed == ticket.changed && page.releasing == 0)
+    })
+}
+
+fn note_protected(translations: &mut Translations, tickets: &Tickets, engine: &Engine) {
+    for ticket in tickets.iter().flatten() {
+        if let Some(page) = translations.pages.get_mut(&ticket.page) {
+            page.protected = !ticket.validate;
+            if ticket.shared && !page.shared {
+                page.shared = true;
+                engine.shared_pages.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+    }
+}
+
+/// An instruction that the interpreter cannot be given. Translators make none; should one ever do,
+/// the guest sees an instruction that cannot be executed, and the log says why.
+fn untranslatable(pc: GuestVirt, error: &LowerError) -> FetchFault {
+    tracing::error!(%pc, %error, "cannot lower a block");
+    FetchFault { addr: pc, cause: FetchFaultCause::NotExecutable }
+}

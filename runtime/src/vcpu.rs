@@ -1,0 +1,415 @@
+//! A guest CPU and its execution loop.
+
+#![expect(unsafe_code, reason = "runs translated code on the frame")]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base::sys::fault::{self, HostFault};
+use base::{CpuFrame, GuestVirt, RegSlot};
+use ir::interp::{Alone, Context, Direct, Entry, Jumps, Memory, Side, Stop, run};
+use ir::{BlockKey, Trap};
+
+use crate::block::{Tb, TbRef};
+use crate::cpus::{CpuShared, Interrupter};
+use crate::engine::Engine;
+use crate::epoch::IDLE;
+use crate::exit::{Exit, FetchFault};
+use crate::jump_cache::{CompiledJumpCache, JumpCache};
+use crate::log::LogItem;
+use crate::promote::{CompiledStop, ExitId};
+use crate::stats::Counters;
+use crate::translate::Translator;
+
+/// A guest CPU. One thread runs it at a time.
+#[derive(Debug)]
+pub struct Vcpu {
+    engine: Arc<Engine>,
+    pub(crate) shared: Arc<CpuShared>,
+    jumps: JumpCache,
+    compiled_jumps: CompiledJumpCache,
+    translator: Translator,
+    /// The epoch up to which the jump caches remember nothing that was dropped.
+    forgotten: u64,
+    /// How control came to the pc where the CPU goes on.
+    arrival: Arrival,
+}
+
+/// How control came to a pc, so that next time it comes there by itself.
+#[derive(Clone, Copy, Debug)]
+enum Arrival {
+    /// In a way that leaves nothing to remember.
+    Anyhow,
+    /// By a direct exit of a tier 0 block.
+    Exit(TbRef, Side),
+    /// By an indirect jump.
+    Indirect,
+    /// By a direct exit of compiled code.
+    CompiledExit(ExitId),
+}
+
+/// Interprets from a block on until a stop.
+///
+/// # Safety
+/// The caller owns the CPU, which is running, and got the block in the CPU's current epoch.
+pub(crate) unsafe fn interpret<M: Memory, J: Jumps>(
+    cpu: &CpuShared,
+    memory: &mut M,
+    jumps: &J,
+    entry: Entry,
+) -> Stop {
+    let mut cx = Context { frame: cpu.frame(), memory, jumps, retired: 0 };
+    // SAFETY: the frame is that CPU's own; blocks live in this epoch, and so does what is linked to
+    // them, because a link is cut before its target is buried.
+    let stop = unsafe { run(&mut cx, entry) };
+    cpu.counters.interpreted_insns.add(cx.retired);
+    stop
+}
+
+/// Executions of a hot block that is not compiled yet before somebody looks at it again.
+const RECHECK: i32 = 256;
+/// Translations between looks at the size of the cache.
+const CROWD_CHECK: u64 = 256;
+
+impl Vcpu {
+    pub(crate) fn new(engine: Arc<Engine>, mut frame: Box<CpuFrame>) -> Self {
+        let mut compiled_jumps = CompiledJumpCache::new();
+        frame.jump_cache = compiled_jumps.as_mut_ptr();
+        let shared = Arc::new(CpuShared::new(frame));
+        engine.cpus.add(&shared);
+        Self {
+            engine,
+            shared,
+            jumps: JumpCache::new(),
+            compiled_jumps,
+            translator: Translator::new(),
+            forgotten: 0,
+            arrival: Arrival::Anyhow,
+        }
+    }
+
+    /// The CPU's registers.
+    #[must_use]
+    pub fn frame(&self) -> &CpuFrame {
+        // SAFETY: only the owner of `self` touches the frame, but for its atomics.
+        unsafe { &*self.shared.frame() }
+    }
+
+    /// The CPU's registers, to change them.
+    #[must_use]
+    pub fn frame_mut(&mut self) -> &mut CpuFrame {
+        // SAFETY: as in `frame`.
+        unsafe { &mut *self.shared.frame() }
+    }
+
+    /// What makes [`Vcpu::run`] return.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        Interrupter(Arc::clone(&self.shared))
+    }
+
+    /// The engine that it belongs to.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Runs guest code from the frame's pc on, until something happens that its owner must see to.
+    pub fn run(&mut self) -> Exit {
+        self.enter_epoch();
+        self.arrival = Arrival::Anyhow;
+        let exit = loop {
+            if let Some(exit) = self.poll().or_else(|| self.advance()) {
+                break exit;
+            }
+        };
+        self.leave_epoch();
+        exit
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub(crate) fn key(&self) -> BlockKey {
+        let frame = self.frame();
+        BlockKey::new(GuestVirt(frame.pc), frame.key_flags)
+    }
+
+    pub(crate) fn set_pc(&mut self, pc: GuestVirt) {
+        self.frame_mut().pc = pc.0;
+    }
+
+    /// Begins to run, or goes on after something was dropped: what it finds from here on lives
+    /// until the next call or [`Vcpu::leave_epoch`].
+    pub(crate) fn enter_epoch(&mut self) {
+        let epoch = self.engine.epoch.announce(&self.shared.seen);
+        if epoch != self.forgotten {
+            self.jumps.clear();
+            self.compiled_jumps.clear();
+            self.arrival = Arrival::Anyhow;
+            self.forgotten = epoch;
+        }
+    }
+
+    pub(crate) fn leave_epoch(&mut self) {
+        self.shared.seen.store(IDLE, Ordering::SeqCst);
+    }
+
+    /// Sees to the interrupt word.
+    fn poll(&mut self) -> Option<Exit> {
+        if self.frame().interrupt.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let bits = self.frame().interrupt.swap(0, Ordering::AcqRel);
+        if bits & CpuFrame::INTERRUPT_SYNC_CODE != 0 {
+            self.engine.sync_all();
+        }
+        if bits & (CpuFrame::INTERRUPT_FORGET | CpuFrame::INTERRUPT_SYNC_CODE) != 0 {
+            self.enter_epoch();
+            self.engine.free_forgotten();
+        }
+        (bits & CpuFrame::INTERRUPT_REQUEST != 0).then_some(Exit::Interrupted)
+    }
+
+    /// Runs from the block at pc until a stop.
+    fn advance(&mut self) -> Option<Exit> {
+        let key = self.key();
+        let tb = match self.find(key) {
+            Ok(tb) => tb,
+            Err(fault) => return Some(Exit::FetchFault(fault)),
+        };
+        // SAFETY: the block was found in this epoch, which does not end before the block is left.
+        let block = unsafe { tb.get() };
+        if block.validate && !self.is_valid(block) {
+            self.engine.drop_one(tb);
+            return None;
+        }
+        self.remember(tb, block);
+        self.execute(block)
+    }
+
+    /// The block of a key, translated if it is not in the cache. Valid in this epoch.
+    pub(crate) fn find(&mut self, key: BlockKey) -> Result<TbRef, FetchFault> {
+        // SAFETY: between `enter_epoch` and `leave_epoch`.
+        if let Some(tb) = unsafe { self.engine.cache.find(key) } {
+            self.counters().cache_hits.add(1);
+            return Ok(tb);
+        }
+        // SAFETY: as above.
+        let tb = unsafe { self.engine.translate(&mut self.translator, key) }?;
+        // SAFETY: as above.
+        let block = unsafe { tb.get() };
+        let counters = self.counters();
+        counters.cache_misses.add(1);
+        counters.translated_blocks.add(1);
+        counters.translated_insns.add(u64::from(block.code.head().insns()));
+        counters.translated_bytes.add(block.host_bytes() as u64);
+        if counters.translated_blocks.get().is_multiple_of(CROWD_CHECK) && self.engine.is_crowded()
+        {
+            self.engine.flush();
+        }
+        Ok(tb)
+    }
+
+    /// Lets the way by which control came to this block lead there at once from now on.
+    fn remember(&mut self, tb: TbRef, block: &Tb) {
+        match std::mem::replace(&mut self.arrival, Arrival::Anyhow) {
+            Arrival::Anyhow => {}
+            Arrival::Indirect => {
+                self.jumps.insert(block.key(), block.entry());
+                if let Some(code) = block.compiled() {
+                    self.compiled_jumps.insert(block.key(), code.as_ptr());
+                }
+            }
+            Arrival::Exit(from, side) => {
+                // SAFETY: both were found in this epoch: a new one clears `arrival`.
+                if unsafe { self.engine.link(from, side, tb) } {
+                    self.counters().links.add(1);
+                }
+            }
+            Arrival::CompiledExit(exit) => {
+                if let Some((promoter, code)) = self.engine.compiled(block.compiled()) {
+                    promoter.link(exit, code);
+                }
+            }
+        }
+    }
+
+    fn execute(&mut self, block: &Tb) -> Option<Exit> {
+        if self.engine.config.log.each_block() {
+            self.log_execution(block.key());
+            let stop = self.interpret_alone(block.entry());
+            return self.after_interpreter(stop);
+        }
+        let engine = Arc::clone(&self.engine);
+        if let Some((promoter, code)) = engine.compiled(block.compiled()) {
+            self.counters().compiled_entries.add(1);
+            // SAFETY: published code of a block found in this epoch; the frame is this CPU's.
+            let stop = unsafe { promoter.enter(self.shared.frame(), code) };
+            return self.after_compiled(stop);
+        }
+        self.count_execution(block);
+        // SAFETY: this CPU is running, and the block was found in this epoch.
+        let stop = unsafe { interpret(&self.shared, &mut Direct, &self.jumps, block.entry()) };
+        self.after_interpreter(stop)
+    }
+
+    /// Interprets one block and no further.
+    fn interpret_alone(&mut self, entry: Entry) -> Stop {
+        // SAFETY: this CPU is running; callers have just found or made the code.
+        unsafe { interpret(&self.shared, &mut Direct, &Alone, entry) }
+    }
+
+    /// Reports a block that has spent its budget.
+    fn count_execution(&mut self, block: &Tb) {
+        let budget = block.budget();
+        if budget.load(Ordering::Relaxed) > 0 || block.validate {
+            return;
+        }
+        let Some(promoter) = self.engine.promoter() else {
+            budget.store(i32::MAX, Ordering::Relaxed);
+            return;
+        };
+        budget.store(RECHECK, Ordering::Relaxed);
+        self.counters().promotions.add(1);
+        promoter.promote(&self.engine, block.key());
+    }
+
+    /// Takes note of where the interpreter stopped; an exit if the CPU's owner must see to it.
+    pub(crate) fn after_interpreter(&mut self, stop: Stop) -> Option<Exit> {
+        let (pc, exit) = match stop {
+            Stop::Unlinked { from, side, target } => {
+                // SAFETY: the code was just executed.
+                let from = unsafe { TbRef::of(from) };
+                self.arrival = from.map_or(Arrival::Anyhow, |from| Arrival::Exit(from, side));
+                (target, None)
+            }
+            Stop::Indirect(target) => {
+                self.arrival = Arrival::Indirect;
+                (target, None)
+            }
+            Stop::Lookup(target) => (target, None),
+            // SAFETY: it was linked to, or in the jump cache, just now.
+            Stop::Attention(entry) | Stop::Interrupted(entry) => {
+                (unsafe { entry.head() }.key().pc(), None)
+            }
+            Stop::Trap(trap, pc) => (pc, Some(exit_of(trap, pc))),
+            Stop::Misaligned { pc, addr } => (pc, Some(Exit::Misaligned(addr))),
+            Stop::Fault(pc) => return self.data_fault(pc, fault::last_fault()),
+            Stop::HelperFault { pc, addr } => {
+                return self.data_fault(pc, HostFault { addr, ..fault::last_fault() });
+            }
+        };
+        self.set_pc(pc);
+        exit
+    }
+
+    fn after_compiled(&mut self, stop: CompiledStop) -> Option<Exit> {
+        let retired = std::mem::take(&mut self.frame_mut().retired);
+        self.counters().compiled_insns.add(retired);
+        let pc = match stop {
+            CompiledStop::Unlinked { exit, target } => {
+                self.arrival = Arrival::CompiledExit(exit);
+                target
+            }
+            CompiledStop::Indirect(target) => {
+                self.arrival = Arrival::Indirect;
+                target
+            }
+            CompiledStop::Lookup(pc) | CompiledStop::Interrupted(pc) => pc,
+            CompiledStop::Interpret(pc) => {
+                self.set_pc(pc);
+                return self.interpret_one();
+            }
+            CompiledStop::Trap(trap, pc) => {
+                self.set_pc(pc);
+                return Some(exit_of(trap, pc));
+            }
+            CompiledStop::Replay { sync_pc, fault_pc, fault_addr } => {
+                return self.replay_here(sync_pc, fault_pc, fault_addr);
+            }
+        };
+        self.set_pc(pc);
+        None
+    }
+
+    /// Interprets the block at pc, even if it is compiled.
+    fn interpret_one(&mut self) -> Option<Exit> {
+        let tb = match self.find(self.key()) {
+            Ok(tb) => tb,
+            Err(fault) => return Some(Exit::FetchFault(fault)),
+        };
+        // SAFETY: found in this epoch.
+        let entry = unsafe { tb.get() }.entry();
+        let stop = self.interpret_alone(entry);
+        self.after_interpreter(stop)
+    }
+
+    /// The access of the instruction at `pc` faulted: because of translations, or for the guest.
+    fn data_fault(&mut self, pc: GuestVirt, fault: HostFault) -> Option<Exit> {
+        self.set_pc(pc);
+        if !self.engine.write_fault(&fault) {
+            return Some(Exit::DataFault(fault));
+        }
+        // That instruction may lie on the page it writes to: it must not be translated to be kept,
+        // which would protect the page again.
+        self.step()
+    }
+
+    /// Executes one instruction, outside the cache.
+    fn step(&mut self) -> Option<Exit> {
+        let key = self.key();
+        let code = match self.engine.translate_step(&mut self.translator, key) {
+            Ok(code) => code,
+            Err(fault) => return Some(Exit::FetchFault(fault)),
+        };
+        let stop = self.interpret_alone(code.entry());
+        self.after_interpreter(stop)
+    }
+
+    /// Compares a block with memory.
+    fn is_valid(&mut self, block: &Tb) -> bool {
+        self.counters().validations.add(1);
+        self.translator.is_valid(&self.engine, block)
+    }
+
+    fn log_execution(&self, key: BlockKey) {
+        let (items, sink) = (self.engine.config.log, &self.engine.config.sink);
+        if items.has(LogItem::Exec) {
+            sink.write(format_args!("EXEC {key:?}\n"));
+        }
+        if items.has(LogItem::Cpu) {
+            sink.write(format_args!("{}\n", self.registers()));
+        }
+    }
+
+    /// The registers that have a name, four to a line.
+    fn registers(&self) -> String {
+        let (frame, name) = (self.frame(), self.engine.frontend.guest().slot_name);
+        let slots = (0..frame.slots.len()).map(|index| RegSlot(index as u16));
+        let named = slots.filter_map(|slot| Some((name(slot)?, frame.get(slot))));
+        let mut text = format!("pc={:016x}", frame.pc);
+        for (index, (name, value)) in named.enumerate() {
+            text.push_str(if index % 4 == 0 { "\n" } else { "  " });
+            text.push_str(&format!("{name:>5}={value:016x}"));
+        }
+        text
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        self.engine.retire_counters(&self.shared.counters);
+        self.engine.cpus.remove(&self.shared);
+    }
+}
+
+fn exit_of(trap: Trap, pc: GuestVirt) -> Exit {
+    match trap {
+        Trap::Illegal => Exit::IllegalInstruction,
+        Trap::Breakpoint => Exit::Breakpoint,
+        Trap::Syscall => Exit::Syscall,
+        Trap::Misaligned => Exit::Misaligned(pc),
+    }
+}
