@@ -77,7 +77,9 @@ struct Usage {
 pub struct PlacedRegion {
     /// The segment that holds it.
     pub segment: usize,
-    /// Where its body lies: [`CompiledRegion::guest_pc`] counts from its start.
+    /// All of it: thunks, then the body.
+    pub extent: std::ops::Range<HostPtr>,
+    /// Where its body lies: [`crate::PcMap::guest_pc`] counts from its start.
     pub body: std::ops::Range<HostPtr>,
     /// Where to enter, by entry number.
     pub entries: Vec<HostPtr>,
@@ -166,6 +168,7 @@ impl CodeMemory {
         let body = code_start + layout.body;
         let placed = PlacedRegion {
             segment: self.current,
+            extent: HostPtr(code_start)..HostPtr(code_start + layout.code),
             body: HostPtr(body)..HostPtr(body + region.code.len()),
             entries: layout.entry_addresses(code_start, region.entries.len()),
             slots: HostPtr(slots),

@@ -108,8 +108,8 @@ pub struct CompiledRegion {
     pub exits: Vec<ExitSite>,
     /// Pcs of its sync points, by number; the entries come first.
     pub sync_points: Vec<GuestVirt>,
-    /// Which guest instruction each piece of code belongs to, ascending and without overlap.
-    pub pcs: Vec<PcRange>,
+    /// Which guest instruction each piece of code belongs to.
+    pub pcs: PcMap,
     /// Guest instructions in it.
     pub guest_insns: u32,
     /// Cranelift's IR and the disassembled code, if asked for.
@@ -126,13 +126,22 @@ pub struct Listing {
     pub assembly: String,
 }
 
-impl CompiledRegion {
-    /// The guest instruction that the code at `offset` belongs to.
+/// The guest instruction of each piece of a region's code: ascending, without overlap.
+#[derive(Clone, Debug, Default)]
+pub struct PcMap(Vec<PcRange>);
+
+impl PcMap {
+    /// The guest instruction that the code at `offset` of the body belongs to.
     #[must_use]
     pub fn guest_pc(&self, offset: u32) -> Option<GuestVirt> {
-        let after = self.pcs.partition_point(|range| range.start <= offset);
-        let range = self.pcs.get(after.checked_sub(1)?)?;
+        let after = self.0.partition_point(|range| range.start <= offset);
+        let range = self.0.get(after.checked_sub(1)?)?;
         (offset < range.end).then_some(range.pc)
+    }
+
+    /// The ranges.
+    pub fn iter(&self) -> impl Iterator<Item = PcRange> + '_ {
+        self.0.iter().copied()
     }
 }
 
@@ -191,13 +200,14 @@ impl Compiler {
             clif.map(|clif| Listing { clif, assembly: compiled.vcode.clone().unwrap_or_default() });
         let pcs = compiled.buffer.get_srclocs_sorted().iter().filter(|s| !s.loc.is_default());
         Ok(CompiledRegion {
-            pcs: pcs
-                .map(|s| PcRange {
+            pcs: PcMap(
+                pcs.map(|s| PcRange {
                     start: s.start,
                     end: s.end,
                     pc: pc.wrapping_offset(i64::from(s.loc.bits() as i32)),
                 })
                 .collect(),
+            ),
             code: compiled.code_buffer().to_vec(),
             entries: region.entries.iter().map(|&e| region.blocks[e].key.pc()).collect(),
             exits: lowered.exits,

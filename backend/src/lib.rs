@@ -21,7 +21,7 @@ pub mod register_mapper;
 
 pub use code_memory::{CodeMemory, CodeMemoryError, PlacedRegion};
 pub use compiler::{
-    CompileError, CompileOptions, CompiledRegion, Compiler, ExitSite, Listing, PcRange,
+    CompileError, CompileOptions, CompiledRegion, Compiler, ExitSite, Listing, PcMap, PcRange,
 };
 pub use entry::ExitCode;
 pub use region::Region;

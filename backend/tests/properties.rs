@@ -100,7 +100,7 @@ fn run(block: &Block, mut choices: Choices<'_>, precision: Precision) -> Jit {
     let raw = unsafe { entry::enter(&mut *frame, placed.entries[0].0 as *const u8) };
     let exit = ExitCode::from_raw(raw);
     let offset = (frame.fault as usize).wrapping_sub(placed.body.start.0) as u32;
-    let fault_pc = (exit == ExitCode::Fault).then(|| compiled.guest_pc(offset)).flatten();
+    let fault_pc = (exit == ExitCode::Fault).then(|| compiled.pcs.guest_pc(offset)).flatten();
     let outcome = Outcome::of(Exit::Goto(GuestVirt(frame.pc)), &frame, page.contents());
     Jit { outcome, exit, fault_pc }
 }
