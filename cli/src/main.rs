@@ -1,6 +1,7 @@
 //! `ferry`: carries programs and machines across architectures.
 
 mod run;
+mod run_qemu;
 mod syscalls;
 
 use std::process::ExitCode;
@@ -33,6 +34,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(argv0) = std::env::args_os().next().filter(|argv0| run_qemu::is_drop_in(argv0)) {
+        return run::drop_in(&argv0);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! `ferry run`: options and environment to a [`Config`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use linux_user::{Config, EnvChange, PerfMap, StatsFormat, Tier};
 
-use crate::complain;
+use crate::run_qemu::{self, Binfmt, Invocation};
+use crate::{OWN_ERROR, complain};
 
 /// Arguments of `ferry run`.
 #[derive(Args)]
@@ -92,12 +93,39 @@ pub(crate) fn main(args: RunArgs) -> ExitCode {
         Some((program, rest)) => (program.clone(), rest.to_vec()),
         None => (OsString::new(), Vec::new()),
     };
-    match linux_user::run(config(args), &program, &rest) {
+    start(config(args), &program, &rest)
+}
+
+fn start(config: Config, program: &OsStr, args: &[OsString]) -> ExitCode {
+    match linux_user::run(config, program, args) {
         Err(error) => {
             complain(&error);
             error.exit_status().into()
         }
     }
+}
+
+/// Runs the program of a command line for qemu's user mode.
+pub(crate) fn drop_in(argv0: &OsStr) -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match run_qemu::parse(&args, |name| std::env::var_os(name), binfmt()) {
+        Ok(Invocation { config, program, args }) => start(config, &program, &args),
+        Err(message) => {
+            complain(&format!("{}: {message}", argv0.display()));
+            OWN_ERROR.into()
+        }
+    }
+}
+
+/// What binfmt_misc says of how it started Ferry (Linux, `admin-guide/binfmt-misc.rst`).
+#[expect(unsafe_code, reason = "getauxval")]
+fn binfmt() -> Binfmt {
+    const PRESERVE_ARGV0: u64 = 1;
+    // SAFETY: reads the auxiliary vector.
+    let (flags, fd) =
+        unsafe { (libc::getauxval(libc::AT_FLAGS), libc::getauxval(libc::AT_EXECFD)) };
+    let program_fd = i32::try_from(fd).ok().filter(|&fd| fd > 2);
+    Binfmt { preserves_argv0: flags & PRESERVE_ARGV0 != 0, program_fd }
 }
 
 fn config(args: RunArgs) -> Config {

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base::GuestVirt;
-use syscalls::Errno;
+use syscalls::{Errno, Sysno};
 
 use crate::abi::Abi;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::fds::OwnFds;
 use crate::fs::FsContext;
+use crate::host::{self, args};
 use crate::locks::{Lock, Rank};
 use crate::memory::AddressSpace;
 use crate::signal::ProcessSignals;
@@ -68,8 +69,8 @@ impl Process {
         engine: Arc<Engine>,
         program: Program,
     ) -> Self {
-        let strace = config.strace.then(Strace::new);
         let fds = OwnFds::new();
+        let strace = config.strace.then(|| Strace::new(config.log_file.as_deref(), &fds));
         let own_executable = exec::open_own_executable().and_then(|fd| fds.adopt(fd).ok());
         Self {
             abi,
@@ -105,6 +106,9 @@ impl Process {
         if let Some(strace) = &self.strace {
             strace.process_ended(status & 0xff);
         }
-        std::process::exit(status)
+        // At once, for all threads: Ferry has nothing buffered, and exit handlers would run beside
+        // guest code.
+        let _ = host::call(Sysno::exit_group, args![status]);
+        std::process::abort()
     }
 }

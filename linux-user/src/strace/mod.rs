@@ -5,16 +5,22 @@ mod args;
 mod flags;
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use syscalls::{Errno, Sysno};
 
+use crate::fds::OwnFds;
 use crate::host;
 use crate::syscalls::{ArgKind, Args, Entry, NotDone, SyscallResult};
 
 /// Where calls are printed.
 pub(crate) struct Strace {
+    /// Ferry's own: the guest may close or redirect its standard error.
+    out: Option<File>,
     /// The task whose line is unfinished on the terminal, or zero.
     open_line: AtomicI32,
 }
@@ -28,49 +34,57 @@ pub(crate) struct Trace {
 }
 
 impl Strace {
-    pub(crate) fn new() -> Self {
-        Self { open_line: AtomicI32::new(0) }
+    /// Prints to a file, at its end, or to standard error as it is now.
+    pub(crate) fn new(file: Option<&Path>, fds: &OwnFds) -> Self {
+        let opened = match file {
+            Some(path) => File::options().create(true).append(true).open(path).map(OwnedFd::from),
+            None => std::io::stderr().as_fd().try_clone_to_owned(),
+        };
+        let out = opened.ok().and_then(|fd| fds.adopt(fd).ok()).map(File::from);
+        Self { out, open_line: AtomicI32::new(0) }
+    }
+
+    /// One `write`, so that lines of several threads and processes do not mix. Whoever closed
+    /// standard error does not want to see it.
+    fn write(&self, text: &str) {
+        if let Some(mut out) = self.out.as_ref() {
+            let _ = out.write_all(text.as_bytes());
+        }
     }
 
     /// Prints one line about something that is not a system call (a signal, an exit).
     pub(crate) fn note(&self, text: &str) {
         let tid = current_tid();
         self.break_line(tid);
-        write_err(&format!("{tid} {text}\n"));
+        self.write(&format!("{tid} {text}\n"));
     }
 
     /// Ends the line of an `execve` that is about to succeed: nothing comes back from it.
     pub(crate) fn program_replaced(&self) {
         if self.open_line.swap(0, Ordering::AcqRel) != 0 {
-            write_err(") = 0\n");
+            self.write(") = 0\n");
         }
     }
 
     /// Ends the line of a call that ends the process.
     pub(crate) fn process_ended(&self, status: i32) {
         if self.open_line.swap(0, Ordering::AcqRel) != 0 {
-            write_err(") = ?\n");
+            self.write(") = ?\n");
         }
-        write_err(&format!("{} +++ exited with {status} +++\n", current_tid()));
+        self.write(&format!("{} +++ exited with {status} +++\n", current_tid()));
     }
 
     /// Ends another task's unfinished line.
     fn break_line(&self, tid: i32) {
         let open = self.open_line.swap(0, Ordering::AcqRel);
         if open != 0 && open != tid {
-            write_err(" <unfinished ...>\n");
+            self.write(" <unfinished ...>\n");
         }
     }
 }
 
 fn current_tid() -> i32 {
     host::call(Sysno::gettid, []).unwrap_or(0) as i32
-}
-
-/// One `write`, so that lines of several threads and processes do not mix. Whoever closed standard
-/// error does not want to see it.
-fn write_err(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Prints what is known before the call: its name, and its arguments up to the first one that the
@@ -83,7 +97,7 @@ pub(crate) fn enter(out: &Strace, number: u64, entry: Option<&Entry>, values: &A
     let mut line = format!("{tid} {name}(");
     print_args(&mut line, kinds, values, 0..late_from, None);
     out.break_line(tid);
-    write_err(&line);
+    out.write(&line);
     out.open_line.store(tid, Ordering::Release);
     Trace { tid, name, late_from }
 }
@@ -104,7 +118,7 @@ impl Trace {
         }
         print_args(&mut line, kinds, values, self.late_from..kinds.len(), Some(result));
         let _ = writeln!(line, ") = {}", result_text(result));
-        write_err(&line);
+        out.write(&line);
     }
 }
 
