@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use linux_user::{Config, EnvChange, PerfMap, StatsFormat, Tier};
+use linux_user::{Config, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
 
 use crate::run_qemu::{self, Binfmt, Invocation};
 use crate::{OWN_ERROR, complain};
@@ -61,6 +61,9 @@ pub(crate) struct RunArgs {
     /// Where to log, instead of standard error
     #[arg(short = 'D', value_name = "FILE")]
     log_file: Option<PathBuf>,
+    /// The log file goes on: given by ferry to itself
+    #[arg(long, hide = true)]
+    log_continued: bool,
     /// Write /tmp/perf-PID.map, so that `perf` names translated code
     #[arg(long)]
     perf_map: bool,
@@ -154,6 +157,7 @@ fn config(args: RunArgs) -> Config {
         }),
         log_items: args.log,
         log_file: args.log_file,
+        log_start: if args.log_continued { LogStart::Continued } else { LogStart::Afresh },
         perf_map: if args.perf_map { PerfMap::On } else { PerfMap::Off },
     }
 }
@@ -229,6 +233,7 @@ mod tests {
             stats: Some(StatsFormat::Json),
             log_items: vec!["ir".into(), "cpu".into()],
             log_file: Some("/log".into()),
+            log_start: LogStart::Continued,
             perf_map: PerfMap::On,
             ..Config::default()
         };

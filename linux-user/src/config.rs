@@ -30,6 +30,8 @@ pub struct Config {
     pub log_items: Vec<String>,
     /// `-D`: where it logs.
     pub log_file: Option<PathBuf>,
+    /// Whether the log file is emptied first.
+    pub log_start: LogStart,
     /// `--perf-map`: tell `perf` the names of translated code.
     pub perf_map: PerfMap,
 }
@@ -73,6 +75,9 @@ impl Config {
         }
         if let Some(file) = &self.log_file {
             option("-D", file.into());
+        }
+        if self.log_start == LogStart::Continued {
+            args.push("--log-continued".into());
         }
         match self.stats {
             Some(StatsFormat::Text) => args.push("--stats".into()),
@@ -129,6 +134,16 @@ pub enum StatsFormat {
     Text,
     /// One JSON object.
     Json,
+}
+
+/// How a log file is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogStart {
+    /// Emptied.
+    #[default]
+    Afresh,
+    /// Continued: by programs that the guest executes.
+    Continued,
 }
 
 /// Whether a map of translated code is written for `perf`.

@@ -1,91 +1,69 @@
-//! The one place where the runtime's engine is named: everything else in this crate uses these
+//! The one place where the runtime's engine is set up: everything else in this crate uses these
 //! names.
 
+use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use base::CpuFrame;
-use runtime::{CodePages, Exit};
+use runtime::{CodePages, EngineConfig, LogError, LogItems, LogSink};
 use translator::Frontend;
 
-use crate::config::Config;
+use crate::config::{Config, LogStart, StatsFormat, Tier};
+use crate::fds::OwnFds;
+
+pub(crate) use runtime::{Engine, Interrupter, Vcpu};
 
 /// Why no engine could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// This build has none.
-    #[error("this build of Ferry has no execution engine yet")]
-    Absent,
+    /// The engine itself.
+    #[error(transparent)]
+    Engine(#[from] runtime::EngineError),
+    /// `-d` or `-D`
+    #[error(transparent)]
+    Log(#[from] LogError),
 }
 
-/// What translates and runs guest code.
-pub(crate) struct Engine;
-
-impl Engine {
-    /// Makes the engine of a process.
-    ///
-    /// # Errors
-    /// This build has none.
-    pub(crate) fn new(
-        _frontend: Arc<dyn Frontend>,
-        _config: &Config,
-        _code_pages: Arc<dyn CodePages>,
-    ) -> Result<Arc<Self>, EngineError> {
-        Err(EngineError::Absent)
-    }
-
-    /// Makes a CPU.
-    pub(crate) fn new_vcpu(&self) -> Vcpu {
-        Vcpu { frame: CpuFrame::new(), interrupt: Arc::default() }
-    }
-
-    /// The guest says that it has changed code in this range.
-    pub(crate) fn instruction_sync(&self, range: std::ops::Range<base::GuestVirt>) {
-        self.mapping_changed(range);
-    }
-
-    /// Drops what was translated from this range.
-    pub(crate) fn mapping_changed(&self, _range: std::ops::Range<base::GuestVirt>) {}
+/// Makes the engine that the user's settings ask for.
+///
+/// # Errors
+/// The settings of the log are wrong.
+pub(crate) fn make(
+    frontend: Arc<dyn Frontend>,
+    config: &Config,
+    fds: &OwnFds,
+    code_pages: Arc<dyn CodePages>,
+) -> Result<Arc<Engine>, EngineError> {
+    let config = EngineConfig {
+        tier: match config.tier {
+            Tier::Auto => runtime::Tier::Auto,
+            Tier::Interp => runtime::Tier::Interp,
+            Tier::Jit => runtime::Tier::Jit,
+        },
+        log: config.log_items.join(",").parse::<LogItems>()?,
+        sink: sink(config, fds)?,
+        ..EngineConfig::default()
+    };
+    Ok(Engine::new(frontend, config, code_pages)?)
 }
 
-/// One guest CPU.
-pub(crate) struct Vcpu {
-    frame: Box<CpuFrame>,
-    interrupt: Arc<AtomicU32>,
+/// Where the log goes: to a descriptor that the guest neither sees nor can redirect.
+fn sink(config: &Config, fds: &OwnFds) -> Result<LogSink, LogError> {
+    let Some(path) = &config.log_file else { return Ok(LogSink::stderr()) };
+    let error = |source| LogError::Open { path: path.display().to_string(), source };
+    if config.log_start == LogStart::Afresh {
+        File::create(path).map_err(error)?;
+    }
+    let file = File::options().create(true).append(true).open(path).map_err(error)?;
+    let adopted = fds.adopt(file.into());
+    adopted.map(|fd| LogSink::open(fd.into())).map_err(|errno| error(errno.into()))
 }
 
-impl Vcpu {
-    /// Its registers.
-    pub(crate) fn frame(&self) -> &CpuFrame {
-        &self.frame
-    }
-
-    /// Its registers.
-    pub(crate) fn frame_mut(&mut self) -> &mut CpuFrame {
-        &mut self.frame
-    }
-
-    /// Runs guest code. Without an engine nothing can be executed.
-    pub(crate) fn run(&mut self) -> Exit {
-        if self.interrupt.swap(0, Ordering::AcqRel) != 0 {
-            return Exit::Interrupted;
-        }
-        Exit::IllegalInstruction
-    }
-
-    /// What makes [`Vcpu::run`] return.
-    pub(crate) fn interrupter(&self) -> Interrupter {
-        Interrupter(Arc::clone(&self.interrupt))
-    }
-}
-
-/// Makes a CPU's [`Vcpu::run`] return soon, from any thread or signal handler.
-#[derive(Clone)]
-pub(crate) struct Interrupter(Arc<AtomicU32>);
-
-impl Interrupter {
-    /// Sticky until a run returns [`Exit::Interrupted`]. Async-signal-safe.
-    pub(crate) fn interrupt(&self) {
-        self.0.store(1, Ordering::Release);
+/// What the engine has done, as the user wants to read it.
+pub(crate) fn statistics(engine: &Engine, format: StatsFormat) -> String {
+    let stats = engine.stats();
+    match format {
+        StatsFormat::Text => stats.to_string(),
+        // Numbers under plain names: nothing in it can fail to be written.
+        StatsFormat::Json => serde_json::to_string(&stats).unwrap_or_default() + "\n",
     }
 }

@@ -35,7 +35,7 @@ mod user;
 mod window;
 
 pub use abi::CpuError;
-pub use config::{Config, EnvChange, PerfMap, StatsFormat, Tier};
+pub use config::{Config, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
 pub use engine::EngineError;
 pub use loader::ProgramError;
 pub use run::{RunError, run};

@@ -1,6 +1,7 @@
 //! What all tasks of a guest process share.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use syscalls::{Errno, Sysno};
 
 use crate::abi::Abi;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::fds::OwnFds;
 use crate::fs::FsContext;
 use crate::host::{self, args};
@@ -64,12 +65,12 @@ impl Process {
     pub(crate) fn new(
         abi: &'static dyn Abi,
         config: Arc<Config>,
+        fds: OwnFds,
         fs: FsContext,
         memory: Arc<AddressSpace>,
         engine: Arc<Engine>,
         program: Program,
     ) -> Self {
-        let fds = OwnFds::new();
         let strace = config.strace.then(|| Strace::new(config.log_file.as_deref(), &fds));
         let own_executable = exec::open_own_executable().and_then(|fd| fds.adopt(fd).ok());
         Self {
@@ -105,6 +106,11 @@ impl Process {
     pub(crate) fn end(&self, status: i32) -> ! {
         if let Some(strace) = &self.strace {
             strace.process_ended(status & 0xff);
+        }
+        if let Some(format) = self.config.stats {
+            let text = engine::statistics(&self.engine, format);
+            // Whoever closed standard error does not want to see it.
+            let _ = std::io::stderr().write_all(text.as_bytes());
         }
         // At once, for all threads: Ferry has nothing buffered, and exit handlers would run beside
         // guest code.

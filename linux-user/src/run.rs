@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use crate::abi::CpuError;
 use crate::config::{Config, EnvChange};
-use crate::engine::{Engine, EngineError};
+use crate::engine::{self, EngineError};
+use crate::fds::OwnFds;
 use crate::fs::FsContext;
 use crate::loader::{self, Executable, ProgramError};
 use crate::memory::AddressSpace;
@@ -85,7 +86,8 @@ fn start(
     let abi = &*Box::leak((architecture.on_cpu)(config.cpu.as_deref())?);
     let interpreter = loader::open_interpreter(&fs, &executable)?;
     let memory = Arc::clone(AddressSpace::current());
-    let engine = Engine::new(abi.frontend(), &config, memory.clone())?;
+    let fds = OwnFds::new();
+    let engine = engine::make(abi.frontend(), &config, &fds, memory.clone())?;
     memory.set_engine(Arc::clone(&engine));
     let environment = loader::Environment { abi, envp, execfn: execfn.as_os_str().as_bytes() };
     let image = loader::load(&executable, interpreter.as_ref(), &environment, &memory)?;
@@ -98,7 +100,7 @@ fn start(
         auxv: image.auxv,
         sigreturn: image.sigreturn,
     };
-    let process = Process::new(abi, Arc::new(config), fs, memory, engine, program);
+    let process = Process::new(abi, Arc::new(config), fds, fs, memory, engine, program);
     Ok(Task::new(Arc::new(process), cpu))
 }
 

@@ -127,6 +127,12 @@ impl LogSink {
         Ok(Self { file: Some(open().map_err(error)?) })
     }
 
+    /// A file that is open for appending.
+    #[must_use]
+    pub const fn open(file: File) -> Self {
+        Self { file: Some(file) }
+    }
+
     /// Writes a message. What cannot be written is lost: the guest's run matters more.
     pub fn write(&self, message: fmt::Arguments<'_>) {
         let text = message.to_string();

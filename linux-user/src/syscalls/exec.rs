@@ -15,6 +15,7 @@ use syscalls::{Errno, Sysno};
 
 use super::row::rows;
 use super::{Args, NotDone, SyscallResult};
+use crate::config::LogStart;
 use crate::host::{self, Arg, args};
 use crate::loader::{self, stack};
 use crate::task::Task;
@@ -137,6 +138,7 @@ fn try_execute(task: &mut Task, request: &mut Request) -> Result<std::convert::I
 fn exec_ferry(task: &mut Task, request: &Request) -> Result<std::convert::Infallible, Errno> {
     let mut config = (*task.process.config).clone();
     config.argv0 = request.argv.first().map(|argv0| OsStr::from_bytes(argv0).to_owned());
+    config.log_start = LogStart::Continued;
     // The new Ferry closes it; until then it must outlive this one.
     let passed = request.file.as_ref().map(inheritable).transpose()?;
     config.program_fd = passed.as_ref().map(AsRawFd::as_raw_fd);
