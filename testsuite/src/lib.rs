@@ -10,3 +10,17 @@ pub mod known;
 pub mod process;
 pub mod suite;
 pub mod toolchain;
+
+use std::path::{Path, PathBuf};
+
+/// Where the cases of real programs are, one file a family.
+#[must_use]
+pub fn programs_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+/// Where the sources of our own guest programs are.
+#[must_use]
+pub fn guest_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("guest")
+}

@@ -1,2 +1,117 @@
-//! The suite is filled in next.
-fn main() {}
+//! Our own guest programs, `testsuite/guest`: each passes on the host first, then under the emulator,
+//! statically and dynamically linked.
+//!
+//! Sources directly in that directory are portable; those in `riscv64/` are for that guest only. A
+//! program prints `ok NAME` for each thing it checked, and says what went wrong otherwise.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use ferry_testsuite::cache;
+use ferry_testsuite::emulator::{Emulator, Places};
+use ferry_testsuite::guest_directory;
+use ferry_testsuite::process::{self, Outcome};
+use ferry_testsuite::suite::{self, Case, Subject};
+use ferry_testsuite::toolchain::Compiler;
+
+const SUITE: &str = "guest";
+const LIMIT: Duration = Duration::from_secs(90);
+const FLAGS: [&str; 5] = ["-O2", "-g", "-pthread", "-lm", "-lrt"];
+
+#[derive(Debug, Clone, Copy)]
+enum Linkage {
+    Static,
+    Dynamic,
+}
+
+fn main() -> ExitCode {
+    for compiler in [Compiler::Host, Compiler::Riscv64] {
+        if let Err(error) = compiler.version() {
+            return suite::skip(SUITE, error);
+        }
+    }
+    match Subject::choose("FERRY_TEST_EMULATOR", "run -L {sysroot}")
+        .and_then(|subject| Ok((cases(&subject)?, subject)))
+    {
+        Ok((cases, subject)) => suite::run(SUITE, &subject, cases),
+        Err(message) => suite::fail(SUITE, message),
+    }
+}
+
+fn cases(subject: &Subject) -> Result<Vec<Case>, String> {
+    let subject = Arc::new(subject.clone());
+    let mut cases = Vec::new();
+    let directory = guest_directory();
+    for source in sources(&directory).map_err(|error| error.to_string())? {
+        let name = stem(&source);
+        let native = source.clone();
+        cases.push(Case { name: format!("{name}::host"), run: Box::new(move || on_host(&native)) });
+        for linkage in [Linkage::Static, Linkage::Dynamic] {
+            cases.push(emulated(&name, source.clone(), linkage, &subject));
+        }
+    }
+    for source in sources(&directory.join("riscv64")).map_err(|error| error.to_string())? {
+        let name = format!("riscv64::{}", stem(&source));
+        cases.push(emulated(&name, source, Linkage::Static, &subject));
+    }
+    Ok(cases)
+}
+
+fn sources(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
+    let mut sources: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    sources.retain(|path| {
+        path.extension().is_some_and(|extension| extension == "c" || extension == "S")
+    });
+    sources.sort();
+    Ok(sources)
+}
+
+fn stem(source: &Path) -> String {
+    source.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn emulated(name: &str, source: PathBuf, linkage: Linkage, subject: &Arc<Subject>) -> Case {
+    let subject = Arc::clone(subject);
+    let name = format!("{name}::{linkage:?}").to_lowercase();
+    Case {
+        name,
+        run: Box::new(move || check(&source, linkage, Compiler::Riscv64, &subject.emulator)),
+    }
+}
+
+fn on_host(source: &Path) -> Result<(), String> {
+    check(source, Linkage::Dynamic, Compiler::Host, &Emulator::new(""))
+}
+
+fn check(
+    source: &Path,
+    linkage: Linkage,
+    compiler: Compiler,
+    emulator: &Emulator,
+) -> Result<(), String> {
+    let mut flags = FLAGS.to_vec();
+    if matches!(linkage, Linkage::Static) {
+        flags.push("-static");
+    }
+    let program = compiler.build(source, &flags).map_err(|error| error.to_string())?;
+    let places = Places { root: None, sysroot: compiler.sysroot() };
+    let directory = cache::subdirectory("guest").map_err(|error| error.to_string())?;
+    let mut command = emulator.command(places, &program.to_string_lossy(), [""; 0]);
+    command.current_dir(directory).env("GUEST_ENVIRONMENT", "kept").env("LC_ALL", "C");
+    let outcome = process::run(&mut command, b"", LIMIT).map_err(|error| error.to_string())?;
+    judge(&outcome)
+}
+
+fn judge(outcome: &Outcome) -> Result<(), String> {
+    let stdout = String::from_utf8_lossy(&outcome.stdout);
+    let only_successes = stdout.lines().all(|line| line.starts_with("ok "));
+    if outcome.success() && only_successes && stdout.ends_with("ok all\n") {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&outcome.stderr);
+    Err(format!("{:?} after {:.1} s\n{stdout}{stderr}", outcome.end, outcome.wall.as_secs_f64()))
+}

@@ -1,2 +1,175 @@
-//! The suite is filled in next.
-fn main() {}
+//! Unmodified Debian programs inside a foreign root: the cases in `testsuite/programs/*.toml`.
+//!
+//! Each case is a script for the foreign bash, or one program's command line, run in an empty
+//! directory; its output and exit status must be exactly as written. Without the Debian root in the
+//! test cache the suite is skipped, unless `FERRY_TEST_FULL=1` allows to fetch it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+
+use ferry_testsuite::debian::{self, Manifest, Root};
+use ferry_testsuite::emulator::Places;
+use ferry_testsuite::process::{self, End, Outcome};
+use ferry_testsuite::suite::{self, Case, Subject};
+use ferry_testsuite::{cache, programs_directory};
+use serde::Deserialize;
+
+const SUITE: &str = "programs";
+/// Where cases run, inside the root.
+const WORK: &str = "/tmp/ferry-programs";
+const DEFAULT_SECONDS: u64 = 60;
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Family {
+    case: Vec<Program>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Program {
+    name: String,
+    /// For `bash -eu`; or else `command`.
+    script: Option<String>,
+    /// Program and arguments.
+    #[serde(default)]
+    command: Vec<String>,
+    /// What is in the directory at the start.
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    #[serde(default)]
+    stdin: String,
+    stdout: String,
+    #[serde(default)]
+    status: i32,
+    #[serde(default = "default_seconds")]
+    seconds: u64,
+}
+
+fn default_seconds() -> u64 {
+    DEFAULT_SECONDS
+}
+
+fn main() -> ExitCode {
+    let root = match foreign_root() {
+        Ok(Some(root)) => root,
+        Ok(None) => {
+            let reason = "no Debian root in the test cache; `cargo debian-root` makes one (about 160 MB from \
+                          the Debian mirror of this host's apt sources), FERRY_TEST_FULL=1 does so by itself";
+            return suite::skip(SUITE, reason);
+        }
+        Err(debian::Error::NoMirror) => return suite::skip(SUITE, debian::Error::NoMirror),
+        Err(error) => return suite::fail(SUITE, error),
+    };
+    match Subject::choose("FERRY_TEST_ROOT_EMULATOR", "run --root {root}")
+        .and_then(|subject| Ok((cases(&subject, &root)?, subject)))
+    {
+        Ok((cases, subject)) => suite::run(SUITE, &subject, cases),
+        Err(message) => suite::fail(SUITE, message),
+    }
+}
+
+fn foreign_root() -> Result<Option<Root>, debian::Error> {
+    let manifest = Manifest::read("trixie-riscv64")?;
+    if cache::full_run() {
+        return debian::prepare(&manifest, &|_| {}).map(Some);
+    }
+    Ok(debian::existing(&manifest))
+}
+
+fn cases(subject: &Subject, root: &Root) -> Result<Vec<Case>, String> {
+    let subject = Arc::new(subject.clone());
+    let mut cases = Vec::new();
+    for file in families().map_err(|error| error.to_string())? {
+        let family = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text =
+            fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let programs: Family =
+            toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        for program in programs.case {
+            let (subject, root) = (Arc::clone(&subject), root.clone());
+            let name = format!("{family}::{}", program.name);
+            cases.push(Case {
+                name: name.clone(),
+                run: Box::new(move || program.check(&name, &subject, &root)),
+            });
+        }
+    }
+    Ok(cases)
+}
+
+fn families() -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(programs_directory())?.collect::<Result<Vec<_>, _>>()?;
+    let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    Ok(files)
+}
+
+impl Program {
+    fn check(&self, name: &str, subject: &Subject, root: &Root) -> Result<(), String> {
+        let inside = format!("{WORK}/{}-{}", name.replace("::", "-"), std::process::id());
+        let outside = root.path.join(inside.trim_start_matches('/'));
+        self.lay_out(&outside).map_err(|error| format!("{}: {error}", outside.display()))?;
+        let result = self.run(subject, root, &inside);
+        let removed = fs::remove_dir_all(&outside);
+        self.judge(&result?)?;
+        removed.map_err(|error| format!("{}: {error}", outside.display()))
+    }
+
+    fn lay_out(&self, directory: &Path) -> io::Result<()> {
+        fs::create_dir_all(directory)?;
+        for (name, text) in &self.files {
+            fs::write(directory.join(name), text)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, subject: &Subject, root: &Root, directory: &str) -> Result<Outcome, String> {
+        let places = Places { root: Some(&root.path), sysroot: None };
+        let emulator = &subject.emulator;
+        let mut command = match (&self.script, self.command.split_first()) {
+            (Some(script), None) => {
+                let script = format!("cd {directory}; {script}");
+                emulator.command(places, "/bin/bash", ["-euc", &script])
+            }
+            (None, Some((program, arguments))) => emulator.command(places, program, arguments),
+            _ => return Err("a case has either a script or a command".to_owned()),
+        };
+        set_environment(&mut command, directory);
+        process::run(&mut command, self.stdin.as_bytes(), Duration::from_secs(self.seconds))
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))
+    }
+
+    fn judge(&self, outcome: &Outcome) -> Result<(), String> {
+        let stdout = String::from_utf8_lossy(&outcome.stdout);
+        if outcome.end == End::Exit(self.status) && stdout == self.stdout {
+            return Ok(());
+        }
+        let stderr = String::from_utf8_lossy(&outcome.stderr);
+        Err(format!(
+            "expected Exit({}), got {:?} after {:.1} s\n--- expected output\n{}--- output\n{stdout}--- errors\n{stderr}",
+            self.status,
+            outcome.end,
+            outcome.wall.as_secs_f64(),
+            self.stdout,
+        ))
+    }
+}
+
+fn set_environment(command: &mut Command, directory: &str) {
+    command
+        .env_clear()
+        .env("PATH", PATH)
+        .env("HOME", directory)
+        .env("LC_ALL", "C.UTF-8")
+        .env("TZ", "UTC");
+    // What the emulator itself is told by the environment stays.
+    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FERRY_"));
+    command.envs(ours);
+}
