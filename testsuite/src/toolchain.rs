@@ -79,7 +79,7 @@ impl Compiler {
 
     /// Compiles and links one source file; unchanged sources are compiled once.
     ///
-    /// Headers beside the source count as part of it. Libraries in `flags` come after the source.
+    /// Headers beside the source and in the directory above count as part of it. Libraries in `flags` come after the source.
     ///
     /// # Errors
     /// When the compiler is absent or rejects the source, warnings included.
@@ -87,7 +87,7 @@ impl Compiler {
         let version = self.version()?;
         let mut parts = vec![version.into_bytes(), fs::read(source)?];
         parts.extend(flags.iter().map(|flag| flag.as_bytes().to_vec()));
-        parts.extend(headers_beside(source)?);
+        parts.extend(headers_of(source)?);
         let stem = source.file_stem().and_then(OsStr::to_str).unwrap_or("program");
         let fingerprint = cache::fingerprint(parts.iter().map(Vec::as_slice));
         let directory = cache::subdirectory("built")?;
@@ -118,10 +118,12 @@ impl Compiler {
     }
 }
 
-fn headers_beside(source: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let directory = source.parent().unwrap_or(Path::new("."));
-    let files = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
-    let mut headers: Vec<PathBuf> = files.iter().map(fs::DirEntry::path).collect();
+fn headers_of(source: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut headers: Vec<PathBuf> = vec![];
+    for directory in source.ancestors().skip(1).take(2) {
+        let files = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
+        headers.extend(files.iter().map(fs::DirEntry::path));
+    }
     headers.retain(|path| path.extension() == Some(OsStr::new("h")));
     headers.sort();
     headers.iter().map(fs::read).collect()
