@@ -210,6 +210,7 @@ static void descriptors_and_credentials_travel(void)
         close(pair[i]), close(ends[i]), close(received[i]);
 }
 
+/* qemu-user 10.0.2 fails this: it does not report the cut. */
 static void cut_off_control_data(void)
 {
     int pair[2], ends[2];
