@@ -9,10 +9,12 @@ use base::cpu::JumpCacheEntry;
 use ir::BlockKey;
 use ir::interp::{Entry, Jumps};
 
+type Slot = Cell<Option<(BlockKey, Entry)>>;
+
 /// Tier 0's.
 #[derive(Debug)]
 pub(crate) struct JumpCache {
-    entries: Box<[Cell<Option<(BlockKey, Entry)>>; JumpCacheEntry::COUNT]>,
+    entries: Box<[Slot; JumpCacheEntry::COUNT]>,
 }
 
 impl JumpCache {

@@ -290,8 +290,8 @@ impl Vcpu {
                 (target, None)
             }
             Stop::Lookup(target) => (target, None),
-            // SAFETY: it was linked to, or in the jump cache, just now.
             Stop::Attention(entry) | Stop::Interrupted(entry) => {
+                // SAFETY: it was linked to, or in the jump cache, just now.
                 (unsafe { entry.head() }.key().pc(), None)
             }
             Stop::Trap(trap, pc) => (pc, Some(exit_of(trap, pc))),

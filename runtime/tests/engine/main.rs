@@ -1,0 +1,8 @@
+//! The engine as its users see it, on RISC-V code in real memory.
+
+mod basics;
+mod code_changes;
+mod fork;
+mod guest;
+mod promotion;
+mod threads;

@@ -1,0 +1,176 @@
+//! What compiles hot blocks, played by a test.
+
+#![expect(unsafe_code, reason = "stands in for compiled code")]
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use base::{CpuFrame, GuestVirt};
+use ferry_runtime::{CompiledStop, Engine, EngineConfig, Exit, ExitId, Promoter, RegionId, Tier};
+use ir::{BlockKey, Builder, Trap};
+
+use crate::guest::*;
+
+/// "Compiles" the countdown loop: runs it to its end at once, adding 3000 instead of 3 a round.
+#[derive(Default)]
+struct Player {
+    promoted: Mutex<Vec<BlockKey>>,
+    entered: AtomicU64,
+    discarded: Mutex<Vec<RegionId>>,
+    links: Mutex<Vec<ExitId>>,
+    /// What the code says when it comes back.
+    stop: Mutex<Option<CompiledStop>>,
+}
+
+const CODE: NonNull<u8> = NonNull::without_provenance(std::num::NonZero::new(0x1234).unwrap());
+
+impl Promoter for Player {
+    fn promote(&self, engine: &Arc<Engine>, key: BlockKey) {
+        self.promoted.lock().unwrap().push(key);
+        let stamp = engine.stamp();
+        let block = engine.translate_ir(&Builder::new(), key).unwrap();
+        assert_eq!(block.key, key);
+        let pages = [key.pc().page()];
+        if block.guest_insns == 3 {
+            engine.publish(RegionId(7), &pages, &[(key, CODE)], stamp).unwrap();
+        }
+    }
+
+    unsafe fn enter(&self, frame: *mut CpuFrame, code: NonNull<u8>) -> CompiledStop {
+        assert_eq!(code, CODE);
+        self.entered.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        let frame = unsafe { &mut *frame };
+        if let Some(stop) = self.stop.lock().unwrap().take() {
+            return stop;
+        }
+        let [x1, x2] = [1, 2].map(arch::riscv64::slot::x);
+        frame.set(x2, frame.get(x2) + 3000 * frame.get(x1));
+        frame.retired = 3 * frame.get(x1);
+        frame.set(x1, 0);
+        let target = GuestVirt(frame.pc & !0xfff).wrapping_add(12);
+        CompiledStop::Unlinked { exit: ExitId(5), target }
+    }
+
+    fn link(&self, exit: ExitId, _: NonNull<u8>) {
+        self.links.lock().unwrap().push(exit);
+    }
+
+    fn discard(&self, regions: &[RegionId], _: u64) {
+        self.discarded.lock().unwrap().extend(regions);
+    }
+
+    fn prepare(&self, frame: &mut CpuFrame) {
+        frame.fp_scratch = 42;
+    }
+}
+
+fn guest(config: EngineConfig, code: &[u32]) -> (Guest, Arc<Player>) {
+    let player = Arc::new(Player::default());
+    let guest =
+        Guest::prepared(config, code, |engine| engine.set_promoter(Arc::clone(&player) as _));
+    (guest, player)
+}
+
+#[test]
+fn a_hot_block_is_promoted_and_entered() {
+    let config = EngineConfig { hot_threshold: 50, ..EngineConfig::default() };
+    let (mut guest, player) = guest(config, &countdown());
+    assert_eq!(guest.cpu.frame().fp_scratch, 42);
+    guest.set_x(1, 100);
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    // The first two rounds come by look-ups and cost no budget; the one after the fiftieth that
+    // does promotes the block.
+    assert_eq!(guest.x(2), 53 * 3 + 47 * 3000);
+    assert_eq!(*player.promoted.lock().unwrap(), [BlockKey::new(guest.memory.base, 0)]);
+    let stats = guest.engine.stats();
+    assert_eq!((stats.compiled_entries, stats.compiled_insns), (1, 141));
+    assert_eq!(stats.interpreted_insns, 53 * 3 + 1);
+}
+
+#[test]
+fn nothing_is_promoted_when_only_interpreting() {
+    let (mut guest, player) =
+        guest(EngineConfig { hot_threshold: 5, ..interpreted() }, &countdown());
+    guest.set_x(1, 10_000);
+    assert_eq!((guest.cpu.run(), guest.x(2)), (Exit::Syscall, 30_000));
+    assert!(player.promoted.lock().unwrap().is_empty());
+}
+
+#[test]
+fn everything_is_promoted_at_once_when_compiling() {
+    let config = EngineConfig { tier: Tier::Jit, ..EngineConfig::default() };
+    let (mut guest, player) = guest(config, &countdown());
+    guest.set_x(1, 10);
+    assert_eq!((guest.cpu.run(), guest.x(2)), (Exit::Syscall, 3 + 9 * 3000));
+    assert_eq!(player.promoted.lock().unwrap().len(), 2, "the loop and what follows it");
+}
+
+#[test]
+fn a_region_whose_code_changes_is_discarded() {
+    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let (mut guest, player) = guest(config, &countdown());
+    guest.set_x(1, 10);
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    assert_eq!(player.entered.load(Ordering::Relaxed), 1);
+    let stamp = guest.engine.stamp();
+    guest.engine.mapping_changed(guest.memory.at(0)..guest.memory.at(4));
+    assert_eq!(*player.discarded.lock().unwrap(), [RegionId(7)]);
+    let pages = [guest.memory.base];
+    assert!(guest.engine.publish(RegionId(8), &pages, &[], stamp).is_err(), "too late");
+    guest.set_pc(0);
+    guest.set_x(1, 2);
+    guest.set_x(2, 0);
+    assert_eq!((guest.cpu.run(), guest.x(2)), (Exit::Syscall, 6), "interpreted again");
+}
+
+#[test]
+fn a_withdrawn_region_is_not_entered() {
+    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let (mut guest, player) = guest(config, &countdown());
+    guest.set_x(1, 10);
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    let epoch = guest.engine.withdraw(&[BlockKey::new(guest.memory.base, 0)]);
+    assert!(guest.engine.is_forgotten(epoch), "the CPU is idle");
+    guest.set_pc(0);
+    guest.set_x(1, 1);
+    guest.set_x(2, 0);
+    *player.stop.lock().unwrap() = None;
+    let before = player.promoted.lock().unwrap().len();
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    assert_eq!(guest.x(2), 3);
+    assert_eq!(player.promoted.lock().unwrap().len(), before + 1, "it is hot all the same");
+}
+
+/// Runs the loop hot, then has compiled code come back with `stop`.
+fn stopped_with(stop: impl FnOnce(&Guest) -> CompiledStop) -> (Exit, Guest) {
+    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let (mut guest, player) = guest(config, &countdown());
+    guest.set_x(1, 10);
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    *player.stop.lock().unwrap() = Some(stop(&guest));
+    guest.set_pc(0);
+    guest.set_x(1, 1);
+    guest.set_x(2, 0);
+    (guest.cpu.run(), guest)
+}
+
+#[test]
+fn compiled_code_comes_back_in_every_way() {
+    let (exit, guest) = stopped_with(|g| CompiledStop::Trap(Trap::Breakpoint, g.memory.at(40)));
+    assert_eq!((exit, guest.pc()), (Exit::Breakpoint, 40));
+    let (exit, guest) = stopped_with(|g| CompiledStop::Indirect(g.memory.at(12)));
+    assert_eq!((exit, guest.pc(), guest.x(1)), (Exit::Syscall, 16, 1));
+    let (exit, guest) = stopped_with(|g| CompiledStop::Lookup(g.memory.at(12)));
+    assert_eq!((exit, guest.pc(), guest.x(1)), (Exit::Syscall, 16, 1));
+    let (exit, guest) = stopped_with(|g| CompiledStop::Interpret(g.memory.at(0)));
+    assert_eq!((exit, guest.x(1), guest.x(2)), (Exit::Syscall, 0, 3));
+    let (exit, guest) = stopped_with(|g| CompiledStop::Replay {
+        sync_pc: g.memory.at(4),
+        fault_pc: g.memory.at(8),
+        fault_addr: GuestVirt(0),
+    });
+    assert_eq!((exit, guest.x(1), guest.x(2)), (Exit::Syscall, 0, 0));
+    assert_eq!(guest.engine.stats().replays, 1);
+}
