@@ -1,10 +1,12 @@
 //! `ferry`: carries programs and machines across architectures.
 
+// Rust's own start would set SIGPIPE to be ignored, which the guest and all that it executes would
+// inherit, and would open what stands closed as descriptors 0 to 2.
+#![cfg_attr(not(test), no_main)]
+
 mod run;
 mod run_qemu;
 mod syscalls;
-
-use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -28,12 +30,22 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a Linux program of another architecture
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// List the system calls of a guest architecture and how well they are supported
     Syscalls(syscalls::SyscallsArgs),
 }
 
-fn main() -> ExitCode {
+/// Where the C library starts Ferry. It keeps the arguments for [`std::env`].
+#[cfg(not(test))]
+#[expect(unsafe_code, reason = "the name that the C library calls")]
+#[unsafe(no_mangle)]
+extern "C" fn main() -> i32 {
+    i32::from(start())
+}
+
+/// Does what the command line says; returns the exit status.
+#[cfg_attr(test, expect(dead_code, reason = "called by the C library's start only"))]
+fn start() -> u8 {
     if let Some(argv0) = std::env::args_os().next().filter(|argv0| run_qemu::is_drop_in(argv0)) {
         return run::drop_in(&argv0);
     }
@@ -42,11 +54,11 @@ fn main() -> ExitCode {
         Err(error) => {
             let _ = error.print();
             // Help and version are no errors.
-            return if error.use_stderr() { OWN_ERROR.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { OWN_ERROR } else { 0 };
         }
     };
     match cli.command {
-        Command::Run(args) => run::main(args),
+        Command::Run(args) => run::main(*args),
         Command::Syscalls(args) => syscalls::main(&args),
     }
 }

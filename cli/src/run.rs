@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use linux_user::{Config, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
@@ -91,7 +90,7 @@ enum StatsArg {
 }
 
 /// Runs the program. Returns only if it could not be started.
-pub(crate) fn main(args: RunArgs) -> ExitCode {
+pub(crate) fn main(args: RunArgs) -> u8 {
     let (program, rest) = match args.command.split_first() {
         Some((program, rest)) => (program.clone(), rest.to_vec()),
         None => (OsString::new(), Vec::new()),
@@ -99,23 +98,23 @@ pub(crate) fn main(args: RunArgs) -> ExitCode {
     start(config(args), &program, &rest)
 }
 
-fn start(config: Config, program: &OsStr, args: &[OsString]) -> ExitCode {
+fn start(config: Config, program: &OsStr, args: &[OsString]) -> u8 {
     match linux_user::run(config, program, args) {
         Err(error) => {
             complain(&error);
-            error.exit_status().into()
+            error.exit_status()
         }
     }
 }
 
 /// Runs the program of a command line for qemu's user mode.
-pub(crate) fn drop_in(argv0: &OsStr) -> ExitCode {
+pub(crate) fn drop_in(argv0: &OsStr) -> u8 {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     match run_qemu::parse(&args, |name| std::env::var_os(name), binfmt()) {
         Ok(Invocation { config, program, args }) => start(config, &program, &args),
         Err(message) => {
             complain(&format!("{}: {message}", argv0.display()));
-            OWN_ERROR.into()
+            OWN_ERROR
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::ExitCode;
 
 use clap::Args;
 
@@ -17,10 +16,10 @@ pub(crate) struct SyscallsArgs {
 }
 
 /// Prints a line for each system call, and how many have which support.
-pub(crate) fn main(args: &SyscallsArgs) -> ExitCode {
+pub(crate) fn main(args: &SyscallsArgs) -> u8 {
     let Some(lines) = linux_user::matrix::lines(&args.arch) else {
         complain(&format!("{}: no such guest architecture; ferry knows riscv64", args.arch));
-        return OWN_ERROR.into();
+        return OWN_ERROR;
     };
     let mut text = String::new();
     for line in &lines {
@@ -36,5 +35,5 @@ pub(crate) fn main(args: &SyscallsArgs) -> ExitCode {
     let _ = writeln!(text, "{} calls: {full} full, {partial} partial, {none} ENOSYS", lines.len());
     // A closed pipe (`| head`) is no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+    0
 }
