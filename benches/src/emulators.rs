@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use testsuite::emulator::Emulator;
-use testsuite::suite;
+use testsuite::suite::{self, Profile};
 use testsuite::toolchain::Compiler;
 
 /// One column of the report.
@@ -45,7 +45,7 @@ impl Binary {
             return Ok(Emulator::new(template));
         }
         if self.path.is_none() {
-            self.path = Some(suite::ferry_binary().map_err(Error::Ferry)?);
+            self.path = Some(suite::ferry_binary(Profile::Release).map_err(Error::Ferry)?);
         }
         let path = self.path.as_deref().unwrap_or(Path::new("ferry"));
         Ok(Emulator::new(&template.replace("{ferry}", &path.display().to_string())))

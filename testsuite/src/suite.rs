@@ -36,27 +36,36 @@ pub struct Subject {
     pub is_ferry: bool,
 }
 
+/// How the Ferry under test is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As the running test is: with debug assertions in a plain `cargo test`.
+    OfThisTest,
+    /// As users get it.
+    Release,
+}
+
 impl Subject {
     /// The template in the environment variable `variable`; without it, `ferry` followed by
-    /// `arguments`, built as this test was built.
+    /// `arguments`.
     ///
     /// # Errors
     /// A message, when Ferry does not build.
-    pub fn choose(variable: &str, arguments: &str) -> Result<Self, String> {
+    pub fn choose(variable: &str, arguments: &str, profile: Profile) -> Result<Self, String> {
         if let Ok(template) = env::var(variable) {
             return Ok(Self { emulator: Emulator::new(&template), is_ferry: false });
         }
-        let binary = ferry_binary()?;
+        let binary = ferry_binary(profile)?;
         let emulator = Emulator::new(&format!("{} {arguments}", binary.display()));
         Ok(Self { emulator, is_ferry: true })
     }
 }
 
-/// `$FERRY_TEST_BINARY`, or the binary of this workspace, built in the profile of the running test.
+/// `$FERRY_TEST_BINARY`, or the binary of this workspace, built now.
 ///
 /// # Errors
 /// A message, when it does not build.
-pub fn ferry_binary() -> Result<PathBuf, String> {
+pub fn ferry_binary(profile: Profile) -> Result<PathBuf, String> {
     if let Some(binary) = env::var_os("FERRY_TEST_BINARY") {
         return Ok(binary.into());
     }
@@ -65,6 +74,10 @@ pub fn ferry_binary() -> Result<PathBuf, String> {
     let beside = |path: &&Path| path.file_name().is_some_and(|name| name != "deps");
     let directory =
         own.ancestors().skip(1).find(beside).ok_or("this test is in no target directory")?;
+    let directory = match profile {
+        Profile::OfThisTest => directory.to_owned(),
+        Profile::Release => directory.with_file_name("release"),
+    };
     let profile = match directory.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(other) => other,

@@ -14,7 +14,7 @@ use ferry_testsuite::cache;
 use ferry_testsuite::emulator::{Emulator, Places};
 use ferry_testsuite::guest_directory;
 use ferry_testsuite::process::{self, Outcome};
-use ferry_testsuite::suite::{self, Case, Subject};
+use ferry_testsuite::suite::{self, Case, Profile, Subject};
 use ferry_testsuite::toolchain::Compiler;
 
 const SUITE: &str = "guest";
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             return suite::skip(SUITE, error);
         }
     }
-    match Subject::choose("FERRY_TEST_EMULATOR", "run -L {sysroot}")
+    match Subject::choose("FERRY_TEST_EMULATOR", "run -L {sysroot}", Profile::OfThisTest)
         .and_then(|subject| Ok((cases(&subject)?, subject)))
     {
         Ok((cases, subject)) => suite::run(SUITE, &subject, cases),

@@ -14,7 +14,7 @@ use std::{fs, io};
 use ferry_testsuite::debian::{self, Manifest, Root};
 use ferry_testsuite::emulator::Places;
 use ferry_testsuite::process::{self, End, Outcome};
-use ferry_testsuite::suite::{self, Case, Subject};
+use ferry_testsuite::suite::{self, Case, Profile, Subject};
 use ferry_testsuite::{cache, programs_directory};
 use serde::Deserialize;
 
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Err(debian::Error::NoMirror) => return suite::skip(SUITE, debian::Error::NoMirror),
         Err(error) => return suite::fail(SUITE, error),
     };
-    match Subject::choose("FERRY_TEST_ROOT_EMULATOR", "run --root {root}")
+    match Subject::choose("FERRY_TEST_ROOT_EMULATOR", "run --root {root}", Profile::Release)
         .and_then(|subject| Ok((cases(&subject, &root)?, subject)))
     {
         Ok((cases, subject)) => suite::run(SUITE, &subject, cases),
