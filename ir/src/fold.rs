@@ -192,7 +192,7 @@ mod tests {
         check(Opcode::Ctz, Type::I16, &[1 << 16], 16);
         check(Opcode::Ctz, Type::I64, &[0], 64);
         check(Opcode::Popcnt, Type::I8, &[0xf0f], 4);
-        check(Opcode::Bswap, Type::I32, &[0xff11_2233_44], 0x4433_2211);
+        check(Opcode::Bswap, Type::I32, &[0x00ff_1122_3344], 0x4433_2211);
     }
 
     #[test]

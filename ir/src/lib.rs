@@ -8,8 +8,8 @@
 //! * [`Builder`] makes blocks; translators use it through [`Val`], a `Copy` handle with operators.
 //! * [`text`] is their written form, [`mod@verify`] says which of them are valid, and [`eval`] what
 //!   they do, with [`fold`] and [`fp`] for what single operations compute.
-//!
-//! [`testing`] serves the tests of every layer that runs IR.
+//! * [`opt`] is the optimiser, for blocks that get compiled.
+//! * [`testing`] serves the tests of every layer that runs IR.
 //!
 //! It knows no guest and no host: a guest describes itself by a [`Guest`] value.
 
@@ -21,6 +21,7 @@ pub mod fp;
 pub mod guest;
 pub mod interp;
 pub mod ops;
+pub mod opt;
 pub mod testing;
 pub mod text;
 pub mod types;

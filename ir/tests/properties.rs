@@ -1,13 +1,17 @@
-//! What holds of every valid block.
+//! What holds of every valid block. Failures are printed whole, so none are kept in a file.
 
-use ferry_ir::testing::{Choices, GUEST, block, outcome};
+use base::{GuestVirt, RegSlot};
+use ferry_ir::eval::Exit;
+use ferry_ir::opt::liveness::{Region, live_out};
+use ferry_ir::opt::{Optimiser, Options, Passes, Precision, optimise};
+use ferry_ir::testing::{Choices, GUEST, Outcome, block, outcome, outcome_of_all};
 use ferry_ir::text::parse_block;
-use ferry_ir::verify;
+use ferry_ir::{Block, Opcode, Operand, Terminator, verify};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     #[test]
     fn generated_blocks_are_valid(numbers in vec(any::<u32>(), 0..400)) {
@@ -40,4 +44,144 @@ proptest! {
         let run = |garbage| outcome(&block, Choices::new(&registers), garbage);
         prop_assert_eq!(run(garbage), run(0), "{}", block.display(&GUEST));
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
+
+    #[test]
+    fn optimised_blocks_do_the_same(
+        numbers in vec(any::<u32>(), 0..600),
+        registers in vec(any::<u32>(), 80),
+        passes in passes(),
+        garbage in any::<u64>(),
+    ) {
+        let before = block(&mut Choices::new(&numbers));
+        let after = optimised(&before, passes, Precision::EveryAccess);
+        prop_assert_eq!(verify(&after, &GUEST), Ok(()), "{}", after.display(&GUEST));
+        let run = |block, garbage| outcome(block, Choices::new(&registers), garbage);
+        prop_assert_eq!(run(&after, garbage), run(&before, 0), "{}", shown(&before, &after));
+    }
+
+    #[test]
+    fn replay_finds_exact_sync_points_and_exits(
+        numbers in vec(any::<u32>(), 0..600),
+        registers in vec(any::<u32>(), 80),
+        passes in passes(),
+    ) {
+        let before = block(&mut Choices::new(&numbers));
+        let after = optimised(&before, passes, Precision::Replay);
+        let run = |block: &Block| outcome(block, Choices::new(&registers), 0);
+        let (was, is) = (run(&before), run(&after));
+        prop_assert_eq!((was.exit, &was.memory), (is.exit, &is.memory), "{}", shown(&before, &after));
+        if !left_by_a_fault(&was) {
+            prop_assert_eq!(was, is, "{}", shown(&before, &after));
+        }
+        for offset in sync_points(&before) {
+            let (was, is) = (run(&up_to(&before, offset)), run(&up_to(&after, offset)));
+            if !left_by_a_fault(&was) {
+                prop_assert_eq!(was, is, "at {:#x}:\n{}", offset, shown(&before, &after));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_dead_over_edges_is_never_seen(
+        numbers in vec(vec(any::<u32>(), 0..100), 3),
+        registers in vec(any::<u32>(), 80),
+        rounds in 1..4_usize,
+    ) {
+        let before = ring(numbers.iter().map(|numbers| block(&mut Choices::new(numbers))));
+        let after = without_dead_writes(&before);
+        let run = |blocks: &[Block; 3]| {
+            let [a, b, out] = blocks;
+            let path: Vec<_> = [a, b].into_iter().cycle().take(rounds).chain([out]).collect();
+            outcome_of_all(&path, Choices::new(&registers), 0)
+        };
+        let text = || before.iter().zip(&after).map(|(b, a)| shown(b, a)).collect::<String>();
+        prop_assert_eq!(run(&before), run(&after), "{}", text());
+    }
+
+    #[test]
+    fn optimising_twice_changes_little(numbers in vec(any::<u32>(), 0..400)) {
+        let before = block(&mut Choices::new(&numbers));
+        let once = optimised(&before, Passes::ALL, Precision::EveryAccess);
+        let twice = optimised(&once, Passes::ALL, Precision::EveryAccess);
+        prop_assert!(twice.insts.len() <= once.insts.len(), "{}", shown(&once, &twice));
+    }
+}
+
+/// Three blocks as a region: the first two go on at each other or at the third, which leaves.
+fn ring(blocks: impl Iterator<Item = Block>) -> [Block; 3] {
+    let [mut a, mut b, mut out]: [Block; 3] = blocks.collect::<Vec<_>>().try_into().unwrap();
+    let cond = Operand::slot(RegSlot(1));
+    let branch = |taken| Terminator::Branch { cond, taken, fallthrough: GuestVirt(2) };
+    a.terminator = branch(GuestVirt(1));
+    b.terminator = branch(GuestVirt(0));
+    out.terminator = Terminator::Lookup { target: GuestVirt(3) };
+    [a, b, out]
+}
+
+fn without_dead_writes(blocks: &[Block; 3]) -> [Block; 3] {
+    let region = Region {
+        blocks: &blocks.each_ref(),
+        successor: |_, pc: GuestVirt| Some(pc.0 as usize),
+        is_exact: |_| false,
+    };
+    let live = live_out(&region, &GUEST, Precision::EveryAccess);
+    let options = Options { passes: Passes::DEAD, precision: Precision::EveryAccess };
+    std::array::from_fn(|index| {
+        let mut block = blocks[index].clone();
+        Optimiser::new().optimise_before(&mut block, &GUEST, options, &live[index]);
+        block
+    })
+}
+
+fn passes() -> impl Strategy<Value = Passes> {
+    let every = Just(Passes::ALL);
+    let some = (0..1_u32 << Passes::NAMED.len()).prop_map(|bits| {
+        let on = Passes::NAMED.iter().enumerate().filter(|(index, _)| bits >> index & 1 != 0);
+        on.fold(Passes::NONE, |set, (_, &(pass, _))| set.with(pass))
+    });
+    prop_oneof![every, some]
+}
+
+fn optimised(block: &Block, passes: Passes, precision: Precision) -> Block {
+    let mut block = block.clone();
+    optimise(&mut block, &GUEST, Options { passes, precision });
+    block
+}
+
+fn shown(before: &Block, after: &Block) -> String {
+    format!("{}{}", before.display(&GUEST), after.display(&GUEST))
+}
+
+fn left_by_a_fault(outcome: &Outcome) -> bool {
+    matches!(outcome.exit, Exit::Fault { .. } | Exit::Misaligned { .. })
+}
+
+/// Offsets of the guest instructions at whose start slots must be exact for a replay.
+fn sync_points(block: &Block) -> Vec<i32> {
+    let mut offsets = Vec::new();
+    let mut mark = 0;
+    for inst in &block.insts {
+        if inst.op == Opcode::Mark {
+            mark = inst.imm;
+        } else if Precision::Replay.exposes_slots(inst, &GUEST) {
+            offsets.push(mark);
+        }
+    }
+    offsets.dedup();
+    offsets
+}
+
+/// The block up to the start of a guest instruction.
+fn up_to(block: &Block, offset: i32) -> Block {
+    let mut block = block.clone();
+    let at = |inst: &ferry_ir::Inst| inst.op == Opcode::Mark && inst.imm == offset;
+    let end = block.insts.iter().position(at).unwrap_or(block.insts.len());
+    block.insts.truncate(end);
+    block.terminator = Terminator::Lookup { target: block.key.pc() };
+    block
 }

@@ -62,7 +62,7 @@ impl<'a> Choices<'a> {
             u64::MAX,
             -2_i64 as u64,
         ];
-        match self.below(4) {
+        match self.below(8) {
             0 => u64::from(self.number()) << 32 | u64::from(self.number()),
             1 => self.one_of(&FLOATS),
             _ => self.one_of(&TURNS),
@@ -123,6 +123,8 @@ impl Generator<'_, '_> {
             4 => self.narrow_arithmetic(),
             5 => self.address(),
             6 => self.flags_write(),
+            7 => self.again(),
+            8..=10 => self.chain(),
             _ => {
                 let op = self.choices.one_of(Opcode::ALL);
                 match op.info().shape {
@@ -233,6 +235,62 @@ impl Generator<'_, '_> {
             _ => self.destination(Type::I64),
         };
         self.push(Opcode::Call, Type::I64, 0, id as i32, dst, &args);
+    }
+
+    /// An operation from a little before, done again.
+    fn again(&mut self) {
+        let back = self.choices.below(6) as usize;
+        let earlier = self.block.insts.iter().rev().nth(back).copied();
+        let Some(mut inst) = earlier.filter(|inst| inst.op != Opcode::Mark) else { return };
+        if !inst.dst.is_none() {
+            inst.dst = self.destination(inst.result_type());
+        }
+        self.block.insts.push(inst);
+    }
+
+    /// Integer operations one on the other, mostly by constants.
+    fn chain(&mut self) {
+        const SHAPES: [Shape; 4] = [Shape::Unary, Shape::Binary, Shape::Compare, Shape::Extend];
+        let fits = |op: &&Opcode| SHAPES.contains(&op.info().shape);
+        let ops: Vec<_> = Opcode::ALL.iter().filter(fits).copied().collect();
+        let (mut op, mut ty) = (self.choices.one_of(&ops), Type::I64);
+        let mut value = self.operand(ty);
+        for _ in 0..2 + self.choices.below(3) {
+            if self.choices.below(2) == 0 {
+                op = self.choices.one_of(&ops);
+            }
+            if self.choices.below(4) == 0 && op.types().len() > 1 {
+                ty = self.choices.one_of(&Type::ALL[..4]);
+            }
+            let works_at = if op.types().contains(&ty) { ty } else { op.types()[0] };
+            value = self.link(op, works_at, value);
+        }
+    }
+
+    /// One operation of a chain; its result, or another value where that is too narrow to go on.
+    fn link(&mut self, op: Opcode, ty: Type, value: Operand) -> Operand {
+        let constant = self.choices.value();
+        let other = match self.choices.below(4) {
+            0 => self.operand(ty),
+            _ => self.block.constant(constant),
+        };
+        let mut args = [value, other, Operand::NONE, Operand::NONE];
+        if op.info().shape.operands() == 1 {
+            args[1] = Operand::NONE;
+        } else if self.choices.below(4) == 0 {
+            args.swap(0, 1);
+        }
+        let mut inst = Inst { op, ty, aux: 0, imm: 0, dst: Operand::NONE, args };
+        inst.dst = self.destination(inst.result_type());
+        self.block.insts.push(inst);
+        if inst.result_type().bits() == 64 {
+            return inst.dst;
+        }
+        let dst = self.destination(Type::I64);
+        let extend = self.choices.one_of(&[Opcode::Sext, Opcode::Zext]);
+        let ty = if ty.is_float() { Type::I32 } else { ty };
+        self.push(extend, ty, 0, 0, dst, &[inst.dst]);
+        dst
     }
 
     /// As guests without extending instructions do it: left, then right by the same amount.

@@ -9,5 +9,5 @@ mod sandbox;
 
 pub use generate::{Choices, block};
 pub use guest::{GUEST, helper_id};
-pub use reference::{Outcome, outcome};
+pub use reference::{Outcome, outcome, outcome_of_all};
 pub use sandbox::Sandbox;

@@ -51,10 +51,27 @@ impl Outcome {
 
 /// Runs a valid block of the test guest by the evaluator, on registers that `choices` make.
 #[must_use]
-pub fn outcome(block: &Block, mut choices: Choices<'_>, garbage: u64) -> Outcome {
+pub fn outcome(block: &Block, choices: Choices<'_>, garbage: u64) -> Outcome {
+    outcome_of_all(&[block], choices, garbage)
+}
+
+/// The same with several blocks, one after the other until one does not go on at another block.
+/// Where it goes on does not matter.
+///
+/// # Panics
+/// If there is no block.
+#[must_use]
+pub fn outcome_of_all(blocks: &[&Block], mut choices: Choices<'_>, garbage: u64) -> Outcome {
     let mut frame = Outcome::start(&mut choices);
     let mut memory = Sandbox::new(Outcome::SANDBOX, Outcome::SANDBOX_BYTES);
-    // SAFETY: the test guest's helpers touch nothing but the frame's own fields.
-    let exit = unsafe { eval::run(block, &GUEST, &mut frame, &mut memory, garbage) };
-    Outcome::of(exit, &frame, memory)
+    let mut last = None;
+    for block in blocks {
+        // SAFETY: the test guest's helpers touch nothing but the frame's own fields.
+        let exit = unsafe { eval::run(block, &GUEST, &mut frame, &mut memory, garbage) };
+        last = Some(exit);
+        if !matches!(exit, Exit::Goto(_)) {
+            break;
+        }
+    }
+    Outcome::of(last.expect("a block"), &frame, memory)
 }
