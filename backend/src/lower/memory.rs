@@ -26,6 +26,8 @@ impl Lowering<'_, '_> {
             Shape::AtomicRmw => self.atomic_rmw(block, inst),
             Shape::AtomicCas => self.atomic_cas(block, inst),
             Shape::AlignCheck => self.align_check(block, inst),
+            // Host accesses keep every other order, and Cranelift moves none.
+            _ if inst.order() != MemOrder::SeqCst => {}
             _ => {
                 self.fb.ins().fence();
             }

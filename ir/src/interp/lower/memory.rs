@@ -57,6 +57,13 @@ impl Lowerer {
         }
     }
 
+    pub(super) fn fence(&mut self, inst: &Inst) {
+        match inst.order() {
+            MemOrder::SeqCst => self.push(Micro::Fence, SINK, 0, 0, 0),
+            _ => self.light_fence(),
+        }
+    }
+
     pub(super) fn store(&mut self, block: &Block, inst: &Inst) {
         let kind = match inst.ty {
             Type::I8 => Micro::Store8,

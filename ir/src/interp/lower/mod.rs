@@ -145,7 +145,7 @@ impl Lowerer {
             Shape::AtomicRmw => self.atomic(block, inst),
             Shape::AtomicCas => self.compare_and_swap(block, inst),
             Shape::AlignCheck => self.align_check(block, inst),
-            Shape::Fence => self.push(Micro::Fence, SINK, 0, 0, 0),
+            Shape::Fence => self.fence(inst),
             Shape::Call => self.call(guest, block, inst),
             Shape::FpUnary
             | Shape::FpBinary

@@ -1,0 +1,15 @@
+//! Instruction cases: a few guest instructions, the state before and the state after, run by every
+//! tier and by an independent oracle.
+//!
+//! * [`case`] is the text form (`testsuite/insn/<guest>/*.ins`).
+//! * [`machine`] is where cases run: a page of data at a fixed address between pages that fault.
+//! * [`tier`] are Ferry's ways to run one.
+//! * [`oracle`] runs a batch of them under qemu-user.
+//!
+//! Only RISC-V 64 so far; what is particular to it stands in [`machine::State`] and the oracle.
+
+pub mod case;
+pub mod machine;
+pub mod oracle;
+pub mod tier;
+mod value;

@@ -1,0 +1,295 @@
+//! Ferry's ways to run a case.
+#![expect(unsafe_code, reason = "runs translated code")]
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use arch::riscv64::CpuModel;
+use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
+use base::cpu::JumpCacheEntry;
+use base::sys::fault::{self, HostFault};
+use base::{CpuFrame, GuestVirt, HelperFn};
+use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
+use ir::{Block, BlockKey, Builder, Trap};
+use translator::{Frontend as _, Limits, Translation, riscv64};
+
+use super::machine::{CODE, End, Memory, State};
+
+/// Blocks after which a run counts as endless.
+const MAX_STEPS: u32 = 2000;
+
+/// A way to run guest code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tier {
+    /// The interpreter, block by block.
+    Interpreter,
+    /// Regions of all that the code's blocks lead to, compiled.
+    Region,
+}
+
+impl Tier {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Interpreter, Self::Region];
+
+    /// As it stands in the names of tests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interpreter => "interpreter",
+            Self::Region => "region",
+        }
+    }
+}
+
+/// Runs code from a state, and says where it got to.
+pub struct Runner {
+    frontend: riscv64::Frontend,
+    builder: Builder,
+    lowerer: Lowerer,
+    compiler: Compiler,
+    code_memory: CodeMemory,
+    frame: Box<CpuFrame>,
+    _jump_cache: Vec<JumpCacheEntry>,
+    _helpers: Vec<HelperFn>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+/// What one step came to.
+enum Step {
+    At(GuestVirt),
+    End(End),
+}
+
+thread_local! {
+    /// The frame that compiled code of this thread runs on, and the host pc at which it faulted.
+    static RUNNING: Cell<(*const CpuFrame, usize)> = const { Cell::new((std::ptr::null(), 0)) };
+}
+
+/// Leaves compiled code that faulted.
+fn leave_compiled_code(_: &HostFault, context: &mut libc::ucontext_t) -> bool {
+    let (frame, _) = RUNNING.get();
+    if frame.is_null() {
+        return false;
+    }
+    let registers = &mut context.uc_mcontext.gregs;
+    RUNNING.set((frame, registers[libc::REG_RIP as usize] as usize));
+    // SAFETY: `run_region` sets the frame for as long as it is inside.
+    let exit = entry::fault_exit(unsafe { &*frame });
+    registers[libc::REG_RIP as usize] = exit.pc as i64;
+    registers[libc::REG_RSP as usize] = exit.sp as i64;
+    registers[libc::REG_RAX as usize] = exit.result as i64;
+    true
+}
+
+impl Runner {
+    /// A runner of a CPU with all extensions.
+    ///
+    /// # Panics
+    /// If the host refuses memory for code.
+    #[must_use]
+    pub fn new() -> Self {
+        let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
+        let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
+        let helpers: Vec<_> = riscv64::GUEST.helpers.iter().map(|helper| helper.func).collect();
+        let mut frame = CpuFrame::new();
+        frame.jump_cache = jump_cache.as_mut_ptr();
+        frame.helpers = helpers.as_ptr();
+        frame.fp_slow = Some(backend::fp_slow::evaluate);
+        let compiler = Compiler::new(&riscv64::GUEST, CompileOptions::for_host());
+        Self {
+            frontend: riscv64::Frontend::new(CpuModel::default()),
+            builder: Builder::new(),
+            lowerer: Lowerer::new(),
+            compiler: compiler.expect("a compiler for this host"),
+            code_memory: CodeMemory::new(16 << 20).expect("code memory"),
+            frame,
+            _jump_cache: jump_cache,
+            _helpers: helpers,
+        }
+    }
+
+    /// Runs `code` from `before`.
+    ///
+    /// # Panics
+    /// If Ferry itself refuses the code.
+    pub fn run(&mut self, tier: Tier, code: &[u8], before: &State) -> (State, End) {
+        let mut memory = Memory::lock();
+        fault::set_hook(leave_compiled_code);
+        memory.load(before, &mut self.frame);
+        let end = self.run_to_end(tier, code);
+        (memory.save(&self.frame), end)
+    }
+
+    fn run_to_end(&mut self, tier: Tier, code: &[u8]) -> End {
+        let mut pc = CODE;
+        for _ in 0..MAX_STEPS {
+            let step = match tier {
+                _ if !contains(code, pc) => return End::Stopped(pc),
+                Tier::Interpreter => self.interpret(code, pc),
+                Tier::Region => self.run_region(code, pc),
+            };
+            match step {
+                Step::At(next) => pc = next,
+                Step::End(end) => return end,
+            }
+        }
+        End::Endless
+    }
+
+    fn translate(&mut self, code: &[u8], key: BlockKey) -> Option<Block> {
+        let offset = key.pc().0.wrapping_sub(CODE.0) as usize;
+        let code = code.get(offset..)?;
+        match self.frontend.translate(&self.builder, key, code, Limits::default()) {
+            Translation::Done { next } => Some(self.builder.finish(next)),
+            Translation::Unfetchable(_) => None,
+        }
+    }
+
+    fn interpret(&mut self, code: &[u8], pc: GuestVirt) -> Step {
+        let key = BlockKey::new(pc, self.frame.key_flags);
+        let Some(block) = self.translate(code, key) else {
+            return Step::End(End::Stopped(pc));
+        };
+        let stop = self.interpret_block(&block, &mut Direct);
+        self.after(stop)
+    }
+
+    fn interpret_block<M: interp::Memory>(&mut self, block: &Block, memory: &mut M) -> Stop {
+        let code = self.lowerer.lower(&riscv64::GUEST, block, i32::MAX).expect("a good block");
+        self.interpret_code(&code, memory)
+    }
+
+    fn interpret_code<M: interp::Memory>(&mut self, code: &interp::Code, memory: &mut M) -> Stop {
+        let frame = &raw mut *self.frame;
+        let mut context = interp::Context { frame, memory, jumps: &Alone, retired: 0 };
+        // SAFETY: the frame is this runner's own, and the code was lowered for its guest.
+        unsafe { interp::run(&mut context, code.entry()) }
+    }
+
+    fn after(&mut self, stop: Stop) -> Step {
+        match stop {
+            Stop::Unlinked { target: pc, .. } | Stop::Indirect(pc) => Step::At(pc),
+            Stop::Lookup(pc) => {
+                // FENCE.I: nothing is kept from one block to the next.
+                *self.frame.interrupt.get_mut() = 0;
+                Step::At(pc)
+            }
+            Stop::Trap(Trap::Illegal, pc) => Step::End(End::Illegal(pc)),
+            Stop::Trap(Trap::Breakpoint, pc) => Step::End(End::Breakpoint(pc)),
+            Stop::Trap(Trap::Syscall, pc) => Step::End(End::Syscall(pc)),
+            Stop::Misaligned { pc, .. } | Stop::Trap(Trap::Misaligned, pc) => {
+                Step::End(End::Misaligned { pc })
+            }
+            Stop::Fault(pc) => Step::End(End::Fault { pc, addr: fault::last_fault().addr }),
+            Stop::HelperFault { pc, addr } => Step::End(End::Fault { pc, addr }),
+            Stop::Attention(_) | Stop::Interrupted(_) => unreachable!("a block alone"),
+        }
+    }
+
+    /// All blocks that control can reach from `pc` without leaving the code, as one region.
+    fn region(&mut self, code: &[u8], pc: GuestVirt) -> Option<Region> {
+        let flags = self.frame.key_flags;
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut wanted = VecDeque::from([pc]);
+        while let Some(pc) = wanted.pop_front() {
+            if !contains(code, pc) || blocks.iter().any(|block| block.key.pc() == pc) {
+                continue;
+            }
+            let Some(block) = self.translate(code, BlockKey::new(pc, flags)) else { continue };
+            wanted.extend(block.successors());
+            blocks.push(block);
+        }
+        (!blocks.is_empty()).then(|| Region::new(blocks, vec![0]))
+    }
+
+    fn run_region(&mut self, code: &[u8], pc: GuestVirt) -> Step {
+        let Some(region) = self.region(code, pc) else {
+            return Step::End(End::Stopped(pc));
+        };
+        let compiled = self.compiler.compile(&region).expect("a region");
+        let placed = self.place(&compiled);
+        let (exit, fault_at) = self.enter(placed.entries[0].0 as *const u8);
+        let pc = GuestVirt(self.frame.pc);
+        match exit {
+            ExitCode::Unlinked => Step::At(compiled.exits[self.frame.exit as usize].target),
+            ExitCode::Indirect => Step::At(pc),
+            ExitCode::Lookup => self.after(Stop::Lookup(pc)),
+            // The look-up of a FENCE.I may come after a poll.
+            ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
+            ExitCode::Interpret => self.interpret(code, pc),
+            ExitCode::Syscall => Step::End(End::Syscall(pc)),
+            ExitCode::Illegal => Step::End(End::Illegal(pc)),
+            ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
+            ExitCode::Misaligned => Step::End(End::Misaligned { pc }),
+            ExitCode::Fault => {
+                let offset = fault_at.wrapping_sub(placed.body.start.0) as u32;
+                let fault_pc = compiled.pcs.guest_pc(offset).expect("a guest instruction");
+                let sync_point = compiled.sync_points[self.frame.sync_point as usize];
+                self.replay(code, sync_point, fault_pc)
+            }
+        }
+    }
+
+    fn place(&mut self, compiled: &CompiledRegion) -> backend::PlacedRegion {
+        loop {
+            match self.code_memory.place(compiled, 0) {
+                Ok(placed) => return placed,
+                Err(backend::CodeMemoryError::Full(segment)) => {
+                    // SAFETY: nothing of what was placed before is linked, or run again.
+                    unsafe { self.code_memory.free_segment(segment) };
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn enter(&mut self, code: *const u8) -> (ExitCode, usize) {
+        let frame = &raw mut *self.frame;
+        RUNNING.set((frame, 0));
+        // SAFETY: the code was just placed for this frame, which nobody else uses.
+        let raw = unsafe { entry::enter(frame, code) };
+        let (_, fault_at) = RUNNING.replace((std::ptr::null(), 0));
+        (ExitCode::from_raw(raw), fault_at)
+    }
+
+    /// Repeats what compiled code did since its last sync point, up to the fault.
+    fn replay(&mut self, code: &[u8], sync_point: GuestVirt, fault_pc: GuestVirt) -> Step {
+        let fault_addr = fault::last_fault().addr;
+        let mut memory = Direct;
+        let mut replay = Replay::new(&mut memory, fault_pc, fault_addr);
+        let mut pc = sync_point;
+        for step in 0..MAX_STEPS {
+            let key = BlockKey::new(pc, self.frame.key_flags);
+            let Some(block) = self.translate(code, key) else {
+                return Step::End(End::Stopped(pc));
+            };
+            let lowered = self.lowerer.lower(&riscv64::GUEST, &block, i32::MAX).expect("a block");
+            if step == 0 || replay.is_suppressing() {
+                // SAFETY: `lowered` exists while it runs.
+                unsafe { replay.enter(lowered.entry()) };
+            }
+            let stop = self.interpret_code(&lowered, &mut replay);
+            match self.after(stop) {
+                Step::At(next) if contains(code, next) => pc = next,
+                // The fault did not come again: the case goes on from here.
+                step => return step,
+            }
+        }
+        Step::End(End::Endless)
+    }
+}
+
+impl Default for Runner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn contains(code: &[u8], pc: GuestVirt) -> bool {
+    (pc.0.wrapping_sub(CODE.0) as usize) < code.len()
+}
