@@ -19,8 +19,11 @@ pub(crate) struct Architecture {
     /// Its system calls by number.
     pub(crate) syscalls: fn() -> &'static Table,
     /// Its ABI on a CPU model, or on the default one.
-    pub(crate) on_cpu: fn(Option<&str>) -> Result<Box<dyn Abi>, CpuError>,
+    pub(crate) on_cpu: OnCpu,
 }
+
+/// Makes an [`Abi`] for a CPU model's text.
+pub(crate) type OnCpu = fn(Option<&str>) -> Result<Box<dyn Abi>, CpuError>;
 
 /// Every guest architecture.
 pub(crate) const ALL: &[Architecture] = &[riscv64::ARCHITECTURE];

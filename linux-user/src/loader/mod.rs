@@ -19,7 +19,7 @@ pub(crate) use program::{Executable, open_interpreter, resolve, resolve_file};
 use crate::abi::Abi;
 use crate::host::{self, Arg};
 use crate::memory::vma::Prot;
-use crate::memory::{AddressSpace, MapRequest};
+use crate::memory::{AddressSpace, MapRequest, STACK};
 use crate::user::UserSlice;
 use crate::window;
 use elf::{Elf, Loaded};
@@ -155,7 +155,7 @@ fn map_stack(memory: &AddressSpace, top: u64, len: u64, executable: bool) -> Res
     let exec = if executable { Prot::EXEC } else { 0 };
     let flags = request.flags | libc::MAP_FIXED_NOREPLACE | libc::MAP_NORESERVE;
     let prot = Prot(request.prot.0 | exec);
-    memory.map(&MapRequest { flags, prot, name: Some("[stack]"), ..request }).map(|_| ())
+    memory.map(&MapRequest { flags, prot, name: Some(STACK), ..request }).map(|_| ())
 }
 
 fn map_vdso(abi: &dyn Abi, memory: &AddressSpace) -> Result<(GuestVirt, GuestVirt), Errno> {

@@ -11,6 +11,8 @@ use super::{AddressSpace, Maps, page_align, proc};
 use crate::host::{self, args};
 use crate::window;
 
+/// How /proc names the main thread's stack.
+pub(crate) const STACK: &str = "[stack]";
 /// From this size on, anonymous memory starts where the host can use huge pages.
 const HUGE_PAGE: u64 = 2 << 20;
 
@@ -79,7 +81,7 @@ impl AddressSpace {
     /// As the manual says; `ENOMEM` for fixed addresses beyond the window.
     pub(crate) fn map(&self, request: &MapRequest) -> Result<GuestVirt, Errno> {
         let len = page_align(request.len).ok_or(Errno::ENOMEM)?;
-        if len == 0 || request.offset % PAGE_SIZE != 0 {
+        if len == 0 || !request.offset.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
         let start = {
@@ -96,7 +98,7 @@ impl AddressSpace {
 
     fn map_fixed(&self, maps: &mut Maps, request: &MapRequest, len: u64) -> Result<u64, Errno> {
         let start = request.addr.0;
-        if start % PAGE_SIZE != 0 {
+        if !start.is_multiple_of(PAGE_SIZE) {
             return Err(Errno::EINVAL);
         }
         let range = fixed_range(start, len)?;
@@ -157,6 +159,22 @@ impl AddressSpace {
     /// # Errors
     /// As the manual says: `ENOMEM` at the first hole, after what comes before it was changed.
     pub(crate) fn protect_range(&self, addr: GuestVirt, len: u64, prot: Prot) -> Result<(), Errno> {
+        self.change_protection(addr, len, prot)
+    }
+
+    /// As [`AddressSpace::protect_range`], from the start of the stack on (`PROT_GROWSDOWN`).
+    ///
+    /// # Errors
+    /// As the manual says: `EINVAL` for anything but the stack.
+    pub(crate) fn protect_stack(&self, addr: GuestVirt, len: u64, prot: Prot) -> Result<(), Errno> {
+        let (start, vma) = self.maps.lock().tree.find(addr.0).ok_or(Errno::ENOMEM)?;
+        if vma.backing != Backing::Special(STACK) {
+            return Err(Errno::EINVAL);
+        }
+        self.change_protection(GuestVirt(start), len.saturating_add(addr.0 - start), prot)
+    }
+
+    fn change_protection(&self, addr: GuestVirt, len: u64, prot: Prot) -> Result<(), Errno> {
         if addr.page_offset() != 0 {
             return Err(Errno::EINVAL);
         }
@@ -285,7 +303,7 @@ fn note_unknown_host_mappings(maps: &mut Maps) {
 }
 
 /// Where a mapping without a fixed address goes: where it wishes, else top-down.
-fn choose(maps: &Maps, request: &MapRequest, len: u64) -> Option<u64> {
+fn choose(maps: &mut Maps, request: &MapRequest, len: u64) -> Option<u64> {
     let wish = request.addr.page().0;
     if wish >= window::START.0
         && let Ok(range) = fixed_range(wish, len)

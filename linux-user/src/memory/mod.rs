@@ -26,7 +26,7 @@ use crate::locks::{Guard, Lock, Rank};
 use crate::user::UserSlice;
 use crate::window;
 
-pub(crate) use map::MapRequest;
+pub(crate) use map::{MapRequest, STACK};
 pub(crate) use remap::RemapRequest;
 use vma::{Backing, Prot, Seal, Sharing, Vma, VmaTree};
 
@@ -297,6 +297,27 @@ mod tests {
         assert_eq!(changed, Err(Errno::EPERM));
         let discarded = space().advise(GuestVirt(at), PAGE_SIZE, libc::MADV_DONTNEED);
         assert_eq!(discarded, Err(Errno::EPERM));
+    }
+
+    #[test]
+    fn segments_are_attached_and_detached() {
+        use crate::host::{self, args};
+        use syscalls::Sysno;
+        let id =
+            host::call(Sysno::shmget, args![libc::IPC_PRIVATE, 5000_u64, 0o600]).unwrap() as i32;
+        let at = space().attach(id, 5000, GuestVirt(0), 0).unwrap();
+        word(at.0).write(77).unwrap();
+        let again = GuestVirt(BASE + 0x800_0000);
+        assert_eq!(space().attach(id, 5000, again, libc::SHM_RDONLY), Ok(again));
+        assert_eq!(word(again.0).read(), Ok(77));
+        assert_eq!(space().protection(again), Some(Prot(Prot::READ)));
+        assert_eq!(space().attach(id, 5000, again, 0), Err(Errno::EINVAL), "something is there");
+        assert_eq!(space().attach(id, 5000, again, libc::SHM_REMAP), Ok(again));
+        host::call(Sysno::shmctl, args![id, libc::IPC_RMID, 0_u64]).unwrap();
+        assert_eq!(space().detach(again), Ok(()));
+        assert_eq!((word(again.0).read(), space().protection(again)), (Err(Errno::EFAULT), None));
+        assert_eq!(space().detach(again), Err(Errno::EINVAL));
+        assert_eq!(space().detach(at), Ok(()));
     }
 
     #[test]

@@ -106,6 +106,16 @@ impl Vma {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct VmaTree {
     map: BTreeMap<u64, Vma>,
+    full_above: Option<FullAbove>,
+}
+
+/// What the last search for room learned, so that a program with very many mappings does not make
+/// each new one search them all: from `at` to the end of the limits nothing of `len` bytes is free.
+#[derive(Clone, Copy, Debug)]
+struct FullAbove {
+    at: u64,
+    len: u64,
+    limit: u64,
 }
 
 impl VmaTree {
@@ -158,6 +168,13 @@ impl VmaTree {
 
     /// Takes away whatever lies in a range.
     pub(crate) fn remove(&mut self, range: Range<u64>) {
+        if self.full_above.is_some_and(|full| range.end > full.at) {
+            self.full_above = None;
+        }
+        self.cut_out(range);
+    }
+
+    fn cut_out(&mut self, range: Range<u64>) {
         self.split_at(range.start);
         self.split_at(range.end);
         let starts: Vec<u64> = self.map.range(range).map(|(&start, _)| start).collect();
@@ -168,7 +185,7 @@ impl VmaTree {
 
     /// Maps something at `start`, in place of whatever was there.
     pub(crate) fn insert(&mut self, start: u64, vma: Vma) {
-        self.remove(start..vma.end);
+        self.cut_out(start..vma.end);
         self.map.insert(start, vma);
         self.merge_around(start..vma.end);
     }
@@ -181,9 +198,20 @@ impl VmaTree {
         self.merge_around(range);
     }
 
-    /// The highest free range of `len` bytes within `limits` whose start is a multiple of `align`
-    /// (a power of two).
-    pub(crate) fn find_free(&self, len: u64, align: u64, limits: Range<u64>) -> Option<u64> {
+    /// A high free range of `len` bytes within `limits` whose start is a multiple of `align` (a
+    /// power of two): the highest, unless room was made just below where an earlier search ended.
+    pub(crate) fn find_free(&mut self, len: u64, align: u64, limits: Range<u64>) -> Option<u64> {
+        let known = self.full_above.filter(|full| full.limit == limits.end && full.len <= len);
+        let top = known.map_or(limits.end, |full| full.at.min(limits.end));
+        let found = self.search(len, align, limits.start..top)?;
+        // A gap that was only not aligned may do for the next.
+        if align == base::addr::PAGE_SIZE {
+            self.full_above = Some(FullAbove { at: found + len, len, limit: limits.end });
+        }
+        Some(found)
+    }
+
+    fn search(&self, len: u64, align: u64, limits: Range<u64>) -> Option<u64> {
         let mut top = limits.end;
         let fits = |gap: Range<u64>| {
             let start = gap.end.checked_sub(len)? & !(align - 1);
@@ -327,6 +355,28 @@ mod tests {
                 prop_assert!(!mergeable, "neighbours of one kind are merged");
             }
         }
+    }
+
+    #[test]
+    fn room_is_used_again() {
+        let mut tree = VmaTree::default();
+        let all = 0..PAGES * PAGE;
+        let mut take = |tree: &mut VmaTree, pages: u64| {
+            let start = tree.find_free(pages * PAGE, PAGE, all.clone())?;
+            assert!(tree.is_free(start..start + pages * PAGE));
+            tree.insert(start, vma(start + pages * PAGE, Prot(3), Backing::Anonymous));
+            Some(start / PAGE)
+        };
+        assert_eq!(take(&mut tree, 2), Some(38));
+        assert_eq!(take(&mut tree, 3), Some(35));
+        tree.remove(38 * PAGE..39 * PAGE);
+        assert_eq!(take(&mut tree, 2), Some(33), "one page is not enough");
+        assert_eq!(take(&mut tree, 1), Some(38));
+        assert_eq!(take(&mut tree, 1), Some(32));
+        tree.remove(36 * PAGE..38 * PAGE);
+        assert_eq!(take(&mut tree, 2), Some(36));
+        assert_eq!(take(&mut tree, 33), None);
+        assert_eq!(take(&mut tree, 32), Some(0));
     }
 
     #[test]

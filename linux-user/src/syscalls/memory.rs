@@ -85,11 +85,15 @@ fn mremap(task: &mut Task, args: &Args) -> SyscallResult {
 
 /// mprotect(2)
 fn mprotect(task: &mut Task, args: &Args) -> SyscallResult {
-    const GROWS: u32 = 0x0300_0000;
-    if args.uint(2) & !(7 | GROWS) != 0 {
+    const GROWSDOWN: u32 = 0x0100_0000;
+    if args.uint(2) & !(7 | GROWSDOWN) != 0 {
         return Err(Errno::EINVAL.into());
     }
     let prot = Prot(args.uint(2) & 7);
+    if args.uint(2) & GROWSDOWN != 0 {
+        task.process.memory.protect_stack(args.addr(0), args.long(1), prot)?;
+        return Ok(0);
+    }
     task.process.memory.protect_range(args.addr(0), args.long(1), prot)?;
     Ok(0)
 }
