@@ -4,10 +4,13 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use runtime::{CodePages, EngineConfig, LogError, LogItems, LogSink};
+use runtime::{
+    CodePages, CompileOptions, EngineConfig, LogError, LogItem, LogItems, LogSink, PerfMap,
+    Precision, RegionCompiler, RegionConfig,
+};
 use translator::Frontend;
 
-use crate::config::{Config, LogStart, StatsFormat, Tier};
+use crate::config::{self, Config, LogStart, StatsFormat, Tier};
 use crate::fds::OwnFds;
 
 pub(crate) use runtime::{Engine, Interrupter, Vcpu};
@@ -21,6 +24,15 @@ pub enum EngineError {
     /// `-d` or `-D`
     #[error(transparent)]
     Log(#[from] LogError),
+    /// No memory for compiled code.
+    #[error(transparent)]
+    Compiler(#[from] runtime::RegionCompilerError),
+    /// The map for `perf` cannot be written.
+    #[error("cannot write /tmp/perf-PID.map")]
+    PerfMap(#[source] std::io::Error),
+    /// `FERRY_PRECISION` is none of its values.
+    #[error("FERRY_PRECISION={0:?}: there are none, every-access and replay")]
+    Precision(String),
 }
 
 /// Makes the engine that the user's settings ask for.
@@ -33,7 +45,8 @@ pub(crate) fn make(
     fds: &OwnFds,
     code_pages: Arc<dyn CodePages>,
 ) -> Result<Arc<Engine>, EngineError> {
-    let config = EngineConfig {
+    let defaults = EngineConfig::default();
+    let engine_config = EngineConfig {
         tier: match config.tier {
             Tier::Auto => runtime::Tier::Auto,
             Tier::Interp => runtime::Tier::Interp,
@@ -41,9 +54,51 @@ pub(crate) fn make(
         },
         log: config.log_items.join(",").parse::<LogItems>()?,
         sink: sink(config, fds)?,
-        ..EngineConfig::default()
+        hot_threshold: number("FERRY_HOT_THRESHOLD").unwrap_or(defaults.hot_threshold),
+        ..defaults
     };
-    Ok(Engine::new(frontend, config, code_pages)?)
+    let regions = regions(config, engine_config.log)?;
+    let engine = Engine::new(frontend, engine_config, code_pages)?;
+    if config.tier != Tier::Interp {
+        engine.set_promoter(RegionCompiler::new(regions)?);
+    }
+    Ok(engine)
+}
+
+/// How regions are compiled. `FERRY_PRECISION`, `FERRY_COMPILE_WORKERS` and `FERRY_HOT_THRESHOLD`
+/// are for measuring and for tests.
+fn regions(config: &Config, log: LogItems) -> Result<RegionConfig, EngineError> {
+    let perf_map = match config.perf_map {
+        config::PerfMap::On => Some(PerfMap::new().map_err(EngineError::PerfMap)?),
+        config::PerfMap::Off => None,
+    };
+    let options = CompileOptions {
+        precision: precision()?,
+        count_instructions: config.stats.is_some(),
+        listing: log.has(LogItem::Clif) || log.has(LogItem::OutAsm),
+        ..CompileOptions::for_host()
+    };
+    let defaults = RegionConfig::default();
+    // Compiling everything at once leaves nothing to do in the background.
+    let workers = match config.tier {
+        Tier::Jit => 0,
+        _ => number("FERRY_COMPILE_WORKERS").map_or(defaults.workers, |n| n as usize),
+    };
+    Ok(RegionConfig { workers, options, perf_map, ..defaults })
+}
+
+fn precision() -> Result<Precision, EngineError> {
+    let Some(value) = std::env::var_os("FERRY_PRECISION") else { return Ok(Precision::default()) };
+    match value.to_str() {
+        Some("none") => Ok(Precision::None),
+        Some("every-access") => Ok(Precision::EveryAccess),
+        Some("replay") => Ok(Precision::Replay),
+        _ => Err(EngineError::Precision(value.to_string_lossy().into_owned())),
+    }
+}
+
+fn number(variable: &str) -> Option<u32> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// Where the log goes: to a descriptor that the guest neither sees nor can redirect.

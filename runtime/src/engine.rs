@@ -123,6 +123,25 @@ impl Engine {
         sum
     }
 
+    /// Whether tier 0 has a block of this key: the guest has been there lately.
+    pub(crate) fn is_translated(&self, key: BlockKey) -> bool {
+        let _lock = self.translations();
+        // SAFETY: the lock keeps the blocks in the cache.
+        unsafe { self.cache.find(key) }.is_some()
+    }
+
+    /// Whether a region is entered at this key.
+    pub(crate) fn is_compiled(&self, key: BlockKey) -> bool {
+        let _lock = self.translations();
+        // SAFETY: the lock keeps the blocks in the cache.
+        unsafe { self.cache.find(key).is_some_and(|tb| tb.get().compiled().is_some()) }
+    }
+
+    /// Adds to the statistics what emptying a part of the code memory dropped.
+    pub(crate) fn count_eviction(&self, regions: usize) {
+        self.counters.evicted_regions.add_shared(regions as u64);
+    }
+
     /// Adds to the statistics what compiling a region took.
     pub fn count_region(&self, guest_insns: u32, host_bytes: usize, nanos: u64) {
         self.counters.regions.add_shared(1);

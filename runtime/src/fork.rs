@@ -7,12 +7,13 @@ use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::epoch::IDLE;
 use crate::pages::Translations;
+use crate::promote::Held;
 
 /// Holds all locks of an engine while its process forks. Exactly one of [`ForkGuard::parent`] and
 /// [`ForkGuard::child`] is called in each process.
-#[derive(Debug)]
 #[must_use]
 pub struct ForkGuard<'a> {
+    promoter: Option<Box<dyn Held + 'a>>,
     cpus: MutexGuard<'a, Vec<Arc<CpuShared>>>,
     translations: MutexGuard<'a, Translations>,
 }
@@ -21,9 +22,10 @@ impl Engine {
     /// Takes the locks, so that no other thread holds one while the process forks. The calling
     /// thread's CPU must not be running.
     pub fn before_fork(&self) -> ForkGuard<'_> {
+        let promoter = self.promoter().map(|promoter| promoter.before_fork());
         let cpus = self.cpus.lock();
         let translations = self.translations();
-        ForkGuard { cpus, translations }
+        ForkGuard { promoter, cpus, translations }
     }
 }
 
@@ -40,6 +42,9 @@ impl ForkGuard<'_> {
         for page in self.translations.pages.values_mut() {
             page.releasing = 0;
             page.protected = page.protected && !page.blocks.is_empty();
+        }
+        if let Some(promoter) = self.promoter.take() {
+            promoter.child();
         }
     }
 }

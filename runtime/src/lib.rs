@@ -6,9 +6,9 @@
 //!
 //! * [`Engine`] is one guest address space's translations; all its CPUs' threads share it.
 //! * [`Vcpu`] is one guest CPU: registers, a jump cache, and the loop.
-//! * [`Promoter`] is what compiles blocks that run hot.
+//! * [`Promoter`] is what compiles blocks that run hot; [`RegionCompiler`] is the one there is.
 //!
-//! Locks, outermost first: the list of CPUs, the translations, the log. None is held while
+//! Locks, outermost first: the compile queue and the regions, the list of CPUs, the translations, the log. None is held while
 //! [`CodePages`] or a [`Promoter`] is called.
 
 mod block;
@@ -23,13 +23,16 @@ mod invalidate;
 mod jump_cache;
 mod log;
 mod pages;
+mod perf_map;
 mod promote;
+mod region;
 mod replay;
 mod stats;
 mod tb_cache;
 mod translate;
 mod vcpu;
 
+pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, Precision};
 pub use code_pages::CodePages;
 pub use config::{EngineConfig, Tier};
 pub use cpus::Interrupter;
@@ -37,7 +40,9 @@ pub use engine::{Engine, EngineError};
 pub use exit::{Exit, FetchFault, FetchFaultCause};
 pub use fork::ForkGuard;
 pub use log::{LogError, LogItem, LogItems, LogSink};
-pub use promote::{CompiledStop, Entries, ExitId, Promoter, RegionId, Stale, Stamp};
+pub use perf_map::PerfMap;
+pub use promote::{CompiledStop, Entries, ExitId, Held, Promoter, RegionId, Stale, Stamp};
+pub use region::{RegionCompiler, RegionConfig};
 pub use replay::Replayed;
 pub use stats::Stats;
 pub use vcpu::Vcpu;

@@ -87,4 +87,13 @@ pub trait Promoter: Send + Sync {
 
     /// A CPU was made: sets what compiled code needs in its frame.
     fn prepare(&self, frame: &mut CpuFrame);
+
+    /// Takes all locks, so that no other thread holds one while the process forks.
+    fn before_fork(&self) -> Box<dyn Held + '_>;
+}
+
+/// A promoter's locks, held while its process forks. Dropped in the parent, which goes on as before.
+pub trait Held {
+    /// In the child, whose only thread calls it.
+    fn child(self: Box<Self>);
 }

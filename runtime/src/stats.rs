@@ -65,6 +65,8 @@ counters! {
     region_bytes, "bytes of host code";
     /// Nanoseconds spent compiling, on all threads together.
     compile_nanos, "nanoseconds compiling";
+    /// Regions given up to make room for others.
+    evicted_regions, "regions evicted";
     /// Times that compiled code was entered.
     compiled_entries, "entries to compiled code";
     /// Faults in compiled code that were replayed.

@@ -1,0 +1,230 @@
+//! Regions in code memory: where they lie, how they are linked with each other, and when their
+//! memory may be used again. Which region is entered for which block, the engine knows.
+
+use std::collections::{BTreeMap, HashMap};
+
+use backend::{CodeMemory, CodeMemoryError, CompiledRegion, PcMap, PlacedRegion};
+use base::{GuestVirt, HostPtr};
+use ir::BlockKey;
+
+use crate::promote::{ExitId, RegionId};
+
+/// All regions of an engine. Not synchronised: its owner has a lock around it.
+#[derive(Debug)]
+pub(crate) struct RegionCache {
+    memory: CodeMemory,
+    /// By number. Numbers are never given again, since exit thunks of discarded code carry them.
+    regions: HashMap<u32, Live>,
+    /// Numbers by start of the extent: discarded regions too, as long as a CPU may be inside.
+    by_address: BTreeMap<HostPtr, u32>,
+    next_number: u32,
+    /// How many regions each block is part of.
+    copies: HashMap<BlockKey, u32>,
+}
+
+#[derive(Debug)]
+struct Live {
+    placed: PlacedRegion,
+    exits: u32,
+    sync_points: Vec<GuestVirt>,
+    pcs: PcMap,
+    blocks: Vec<BlockKey>,
+    /// The blocks at which it is entered.
+    entry_keys: Vec<BlockKey>,
+    /// Exits of other regions that are linked to this one.
+    incoming: Vec<Exit>,
+    /// Discarded, in this epoch.
+    discarded: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Exit {
+    region: u32,
+    number: u32,
+}
+
+impl From<ExitId> for Exit {
+    fn from(id: ExitId) -> Self {
+        Self { region: (id.0 >> 32) as u32, number: id.0 as u32 }
+    }
+}
+
+/// The exit through which compiled code left, as its thunk noted it in the frame.
+pub(crate) fn exit_id(region: u32, number: u32) -> ExitId {
+    ExitId(u64::from(region) << 32 | u64::from(number))
+}
+
+/// Where in the guest a host pc in compiled code is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Location {
+    /// The guest instruction.
+    pub(crate) pc: GuestVirt,
+    /// The sync point from which to replay.
+    pub(crate) sync_point: GuestVirt,
+}
+
+/// A region that was placed: its number, and where its entries are.
+pub(crate) struct Placed {
+    pub(crate) id: RegionId,
+    pub(crate) entries: Vec<HostPtr>,
+    pub(crate) body: std::ops::Range<HostPtr>,
+}
+
+impl RegionCache {
+    /// An empty cache of about `bytes` of code.
+    pub(crate) fn new(bytes: usize) -> Result<Self, CodeMemoryError> {
+        Ok(Self {
+            memory: CodeMemory::new(bytes)?,
+            regions: HashMap::new(),
+            by_address: BTreeMap::new(),
+            next_number: 0,
+            copies: HashMap::new(),
+        })
+    }
+
+    /// The executable memory: a fault in it is one of compiled code.
+    pub(crate) fn code(&self) -> std::ops::Range<HostPtr> {
+        self.memory.range()
+    }
+
+    /// Bytes of code in use.
+    pub(crate) fn code_bytes(&self) -> usize {
+        self.memory.used()
+    }
+
+    /// Places a region made of these blocks, to be entered at those of `entry_keys`.
+    ///
+    /// # Errors
+    /// [`CodeMemoryError::Full`]: evict that segment and try again.
+    pub(crate) fn place(
+        &mut self,
+        compiled: &CompiledRegion,
+        blocks: &[BlockKey],
+        entry_keys: &[BlockKey],
+    ) -> Result<Placed, CodeMemoryError> {
+        let number = self.next_number;
+        let placed = self.memory.place(compiled, number)?;
+        self.next_number = number.wrapping_add(1);
+        for &block in blocks {
+            *self.copies.entry(block).or_default() += 1;
+        }
+        let (entries, body) = (placed.entries.clone(), placed.body.clone());
+        self.by_address.insert(placed.extent.start, number);
+        let live = Live {
+            placed,
+            exits: compiled.exits.len() as u32,
+            sync_points: compiled.sync_points.clone(),
+            pcs: compiled.pcs.clone(),
+            blocks: blocks.to_vec(),
+            entry_keys: entry_keys.to_vec(),
+            incoming: Vec::new(),
+            discarded: None,
+        };
+        self.regions.insert(number, live);
+        Ok(Placed { id: RegionId(u64::from(number)), entries, body })
+    }
+
+    /// How many regions a block is part of.
+    pub(crate) fn copies(&self, block: BlockKey) -> u32 {
+        self.copies.get(&block).copied().unwrap_or(0)
+    }
+
+    fn at(&self, address: HostPtr) -> Option<u32> {
+        let (_, &number) = self.by_address.range(..=address).next_back()?;
+        self.regions.get(&number)?.placed.extent.contains(&address).then_some(number)
+    }
+
+    /// Links an exit to an entry, if both still exist.
+    pub(crate) fn link(&mut self, exit: ExitId, entry: HostPtr) {
+        let exit = Exit::from(exit);
+        let Some(target) = self.at(entry) else { return };
+        let is_live = |n: &u32| self.regions.get(n).is_some_and(|live| live.discarded.is_none());
+        if !is_live(&exit.region) || !is_live(&target) {
+            return;
+        }
+        if let Some(from) = self.regions.get(&exit.region) {
+            from.placed.link(exit.number as usize, entry);
+        }
+        if let Some(to) = self.regions.get_mut(&target) {
+            to.incoming.push(exit);
+        }
+    }
+
+    /// Cuts all links to and from a region, which nobody enters any more. Its memory is kept until
+    /// [`RegionCache::free_segment`].
+    pub(crate) fn discard(&mut self, id: RegionId, epoch: u64) {
+        let Some(live) = self.regions.get_mut(&(id.0 as u32)) else { return };
+        if live.discarded.replace(epoch).is_some() {
+            return;
+        }
+        (0..live.exits).for_each(|exit| live.placed.unlink(exit as usize));
+        let (incoming, blocks) =
+            (std::mem::take(&mut live.incoming), std::mem::take(&mut live.blocks));
+        for exit in incoming {
+            if let Some(from) = self.regions.get(&exit.region) {
+                from.placed.unlink(exit.number as usize);
+            }
+        }
+        for block in blocks {
+            if let Some(copies) = self.copies.get_mut(&block) {
+                *copies -= 1;
+                if *copies == 0 {
+                    self.copies.remove(&block);
+                }
+            }
+        }
+    }
+
+    /// The regions in a segment that are not discarded yet, and where they are
+    /// entered.
+    pub(crate) fn live_in(&self, segment: usize) -> (Vec<RegionId>, Vec<BlockKey>) {
+        let here = |live: &Live| live.placed.segment == segment && live.discarded.is_none();
+        let live = || self.regions.iter().filter(|(_, live)| here(live));
+        let ids = live().map(|(&number, _)| RegionId(u64::from(number))).collect();
+        (ids, live().flat_map(|(_, live)| live.entry_keys.iter().copied()).collect())
+    }
+
+    /// The latest epoch in which a region of the segment was discarded.
+    pub(crate) fn discarded_in(&self, segment: usize) -> Option<u64> {
+        let here = self.regions.values().filter(|live| live.placed.segment == segment);
+        here.filter_map(|live| live.discarded).max()
+    }
+
+    /// Where in the guest compiled code is at a host pc, having passed the sync point of that
+    /// number.
+    pub(crate) fn locate(&self, host_pc: HostPtr, sync_point: u32) -> Option<Location> {
+        let live = self.regions.get(&self.at(host_pc)?)?;
+        let offset = host_pc.0.checked_sub(live.placed.body.start.0)?;
+        let pc = live.pcs.guest_pc(offset as u32)?;
+        let sync_point = *live.sync_points.get(sync_point as usize)?;
+        Some(Location { pc, sync_point })
+    }
+
+    /// Makes a segment's memory usable again.
+    ///
+    /// # Safety
+    /// Its regions have been discarded, and no CPU is in or on its way to one of them.
+    #[expect(unsafe_code, reason = "the promise is the caller's")]
+    pub(crate) unsafe fn free_segment(&mut self, segment: usize) {
+        let regions = &mut self.regions;
+        self.by_address.retain(|_, number| {
+            let gone = regions.get(number).is_none_or(|live| live.placed.segment == segment);
+            if gone {
+                regions.remove(number);
+            }
+            !gone
+        });
+        // SAFETY: by the caller's promise.
+        unsafe { self.memory.free_segment(segment) };
+    }
+
+    /// See [`CodeMemory::after_fork`].
+    ///
+    /// # Safety
+    /// As there.
+    #[expect(unsafe_code, reason = "the promise is the caller's")]
+    pub(crate) unsafe fn after_fork(&mut self) -> Result<(), CodeMemoryError> {
+        // SAFETY: by the caller's promise.
+        unsafe { self.memory.after_fork() }
+    }
+}

@@ -1,0 +1,251 @@
+//! The region compiler: takes blocks that run hot, forms regions around them, compiles them on
+//! background threads and publishes them to the engine.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Region};
+use base::HostPtr;
+use ir::{Block, BlockKey, Builder};
+
+use crate::engine::Engine;
+use crate::log::LogItem;
+use crate::perf_map::PerfMap;
+use crate::promote::Stale;
+use crate::region::cache::{Placed, RegionCache};
+use crate::region::form::{self, Profile};
+use crate::region::queue::Queue;
+
+/// Regions that a block may be part of.
+const MAX_COPIES: u32 = 4;
+
+/// How long a worker waits for the CPUs to leave a segment of the code memory before it looks again.
+const EVICTION_STEP: Duration = Duration::from_micros(200);
+
+/// When and where regions are compiled.
+#[derive(Debug)]
+pub struct RegionConfig {
+    /// Background threads; with none, the thread that runs into a hot block compiles it at once.
+    pub workers: usize,
+    /// Bytes of compiled code at most.
+    pub code_bytes: usize,
+    /// How code is generated.
+    pub options: CompileOptions,
+    /// Where to tell `perf` the names of compiled code.
+    pub perf_map: Option<PerfMap>,
+}
+
+impl Default for RegionConfig {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            code_bytes: 64 << 20,
+            options: CompileOptions::for_host(),
+            perf_map: None,
+        }
+    }
+}
+
+/// What the promoter and its workers share.
+pub(crate) struct Shared {
+    pub(crate) config: RegionConfig,
+    pub(crate) code: Range<HostPtr>,
+    cache: Mutex<RegionCache>,
+    pub(crate) queue: Queue,
+    workers: AtomicUsize,
+    /// Set when this process has no code memory to compile to.
+    pub(crate) broken: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: RegionConfig) -> Result<Self, CodeMemoryError> {
+        let cache = RegionCache::new(config.code_bytes)?;
+        Ok(Self {
+            config,
+            code: cache.code(),
+            cache: Mutex::new(cache),
+            queue: Queue::default(),
+            workers: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn cache(&self) -> MutexGuard<'_, RegionCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the workers, unless they run already.
+    pub(crate) fn start_workers(self: &Arc<Self>, engine: &Arc<Engine>) {
+        let wanted = self.config.workers;
+        if self.workers.swap(wanted, Ordering::AcqRel) >= wanted {
+            return;
+        }
+        for number in 0..wanted {
+            let (shared, engine) = (Arc::clone(self), Arc::downgrade(engine));
+            let name = format!("ferry-compile-{number}");
+            let spawned = base::sys::thread::spawn_quiet(&name, move || work(&shared, &engine));
+            if let Err(error) = spawned {
+                tracing::warn!(%error, "cannot start a compile worker");
+            }
+        }
+    }
+
+    /// In a forked child, where the workers are gone.
+    pub(crate) fn forget_workers(&self) {
+        self.workers.store(0, Ordering::Release);
+    }
+}
+
+/// A worker's life.
+fn work(shared: &Shared, engine: &Weak<Engine>) {
+    let mut compiler = None;
+    while let Some(key) = shared.queue.pop() {
+        if let Some(engine) = engine.upgrade() {
+            compile_around(shared, &engine, &mut compiler, key);
+        }
+        shared.queue.done(key);
+    }
+}
+
+/// Compiles and publishes a region around a hot block. What goes wrong costs speed only.
+pub(crate) fn compile_around(
+    shared: &Shared,
+    engine: &Arc<Engine>,
+    compiler: &mut Option<Compiler>,
+    key: BlockKey,
+) {
+    match try_compile(shared, engine, compiler, key) {
+        Ok(()) => {}
+        Err(error @ Failure::Memory(CodeMemoryError::Host { .. })) => {
+            shared.broken.store(true, Ordering::Release);
+            tracing::warn!(%error, "no more regions are compiled");
+        }
+        Err(error) => tracing::debug!(?key, %error, "a region was not compiled"),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("its code cannot be fetched")]
+    Fetch,
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    #[error(transparent)]
+    Memory(#[from] CodeMemoryError),
+    #[error(transparent)]
+    Stale(#[from] Stale),
+}
+
+fn try_compile(
+    shared: &Shared,
+    engine: &Arc<Engine>,
+    compiler: &mut Option<Compiler>,
+    key: BlockKey,
+) -> Result<(), Failure> {
+    let (stamp, start) = (engine.stamp(), Instant::now());
+    let region = form::form(&EngineProfile { engine, shared }, key).ok_or(Failure::Fetch)?;
+    let compiler = match compiler {
+        Some(compiler) => compiler,
+        None => {
+            let options = shared.config.options.clone();
+            compiler.insert(Compiler::new(engine.frontend().guest(), options)?)
+        }
+    };
+    let compiled = compiler.compile(&region)?;
+    let nanos = start.elapsed().as_nanos() as u64;
+    log(engine, &region, &compiled);
+    let (insns, bytes) = (compiled.guest_insns, compiled.code.len());
+    let keys: Vec<BlockKey> = region.entries.iter().map(|&e| region.blocks[e].key).collect();
+    let placed = place(shared, engine, &region, &compiled, &keys)?;
+    if let Some(map) = &shared.config.perf_map {
+        map.add(placed.body.clone(), key);
+    }
+    let entries: Vec<_> = keys
+        .into_iter()
+        .zip(&placed.entries)
+        .filter_map(|(key, at)| Some((key, std::ptr::NonNull::new(at.0 as *mut u8)?)))
+        .collect();
+    if let Err(stale) = engine.publish(placed.id, &form::pages(&region), &entries, stamp) {
+        let epoch = engine.withdraw(&[]);
+        shared.cache().discard(placed.id, epoch);
+        return Err(stale.into());
+    }
+    engine.count_region(insns, bytes, nanos);
+    Ok(())
+}
+
+/// Places a region, evicting the oldest ones where there is no room.
+fn place(
+    shared: &Shared,
+    engine: &Engine,
+    region: &Region,
+    compiled: &CompiledRegion,
+    keys: &[BlockKey],
+) -> Result<Placed, CodeMemoryError> {
+    let blocks: Vec<BlockKey> = region.blocks.iter().map(|block| block.key).collect();
+    loop {
+        let attempt = shared.cache().place(compiled, &blocks, keys);
+        match attempt {
+            Err(CodeMemoryError::Full(segment)) => evict(shared, engine, segment),
+            other => return other,
+        }
+    }
+}
+
+/// Empties a segment of the code memory. The guest runs on: only this thread waits until every CPU
+/// has been outside the segment's regions.
+fn evict(shared: &Shared, engine: &Engine, segment: usize) {
+    let (regions, keys) = shared.cache().live_in(segment);
+    let epoch = engine.withdraw(&keys);
+    {
+        let mut cache = shared.cache();
+        regions.iter().for_each(|&id| cache.discard(id, epoch));
+    }
+    let last = shared.cache().discarded_in(segment).unwrap_or(epoch).max(epoch);
+    while !engine.is_forgotten(last) {
+        std::thread::sleep(EVICTION_STEP);
+    }
+    // SAFETY: its regions are discarded, and every CPU has been outside since.
+    #[expect(unsafe_code, reason = "the promise is kept by the lines above")]
+    unsafe {
+        shared.cache().free_segment(segment);
+    }
+    engine.count_eviction(regions.len());
+}
+
+fn log(engine: &Engine, region: &Region, compiled: &CompiledRegion) {
+    let Some(listing) = &compiled.listing else { return };
+    let (items, sink) = (engine.config().log, &engine.config().sink);
+    if items.has(LogItem::Clif) {
+        sink.write(format_args!("CLIF: {:?}\n{}\n", region.key(), listing.clif));
+    }
+    if items.has(LogItem::OutAsm) {
+        sink.write(format_args!("OUT: {:?}\n{}\n", region.key(), listing.assembly));
+    }
+}
+
+/// The engine's blocks and the regions there are.
+struct EngineProfile<'a> {
+    engine: &'a Engine,
+    shared: &'a Shared,
+}
+
+impl Profile for EngineProfile<'_> {
+    fn translate(&self, builder: &Builder, key: BlockKey) -> Option<Block> {
+        self.engine.translate_ir(builder, key).ok()
+    }
+
+    fn is_warm(&self, key: BlockKey) -> bool {
+        self.engine.is_translated(key)
+    }
+
+    fn is_compiled(&self, key: BlockKey) -> bool {
+        self.engine.is_compiled(key)
+    }
+
+    fn is_everywhere(&self, key: BlockKey) -> bool {
+        self.shared.cache().copies(key) >= MAX_COPIES
+    }
+}

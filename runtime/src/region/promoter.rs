@@ -1,0 +1,142 @@
+//! The region compiler as the engine sees it.
+
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use backend::{CodeMemoryError, ExitCode, fp_slow};
+use base::{CpuFrame, GuestVirt, HostPtr};
+use ir::{BlockKey, Trap};
+
+use crate::engine::Engine;
+use crate::promote::{CompiledStop, ExitId, Promoter, RegionId};
+use crate::region::cache::{RegionCache, exit_id};
+use crate::region::compile::{RegionConfig, Shared, compile_around};
+use crate::region::enter;
+use crate::region::queue;
+
+/// Compiles hot regions of one engine.
+pub struct RegionCompiler {
+    shared: Arc<Shared>,
+}
+
+impl RegionCompiler {
+    /// A compiler, to be given to [`Engine::set_promoter`].
+    ///
+    /// # Errors
+    /// The host refuses memory for code.
+    pub fn new(config: RegionConfig) -> Result<Arc<Self>, CodeMemoryError> {
+        enter::install_fault_hook();
+        Ok(Arc::new(Self { shared: Arc::new(Shared::new(config)?) }))
+    }
+
+    /// Bytes of compiled code in use.
+    #[must_use]
+    pub fn code_bytes(&self) -> usize {
+        self.shared.cache().code_bytes()
+    }
+
+    /// What compiled code reported as a fault: it is to be replayed.
+    fn replay(&self, frame: &mut CpuFrame) -> CompiledStop {
+        let host_pc = HostPtr(std::mem::take(&mut frame.fault) as usize);
+        let location = self.shared.cache().locate(host_pc, frame.sync_point);
+        let location = location.expect("an access in compiled code belongs to a guest instruction");
+        CompiledStop::Replay {
+            sync_pc: location.sync_point,
+            fault_pc: location.pc,
+            fault_addr: GuestVirt(frame.fault_addr),
+        }
+    }
+}
+
+impl Drop for RegionCompiler {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+impl std::fmt::Debug for RegionCompiler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RegionCompiler").finish_non_exhaustive()
+    }
+}
+
+impl Promoter for RegionCompiler {
+    fn promote(&self, engine: &Arc<Engine>, key: BlockKey) {
+        if self.shared.broken.load(Ordering::Acquire) {
+            return;
+        }
+        if self.shared.config.workers == 0 {
+            compile_around(&self.shared, engine, &mut None, key);
+        } else {
+            self.shared.queue.push(key);
+            self.shared.start_workers(engine);
+        }
+    }
+
+    #[expect(unsafe_code, reason = "the promise is the caller's")]
+    unsafe fn enter(&self, frame: *mut CpuFrame, code: NonNull<u8>) -> CompiledStop {
+        // SAFETY: by the caller's promise.
+        let exit = unsafe { enter::enter(frame, code, &self.shared.code) };
+        // SAFETY: as above; compiled code has returned.
+        let frame = unsafe { &mut *frame };
+        let pc = GuestVirt(frame.pc);
+        match exit {
+            ExitCode::Unlinked => {
+                CompiledStop::Unlinked { exit: exit_id(frame.region, frame.exit), target: pc }
+            }
+            ExitCode::Indirect => CompiledStop::Indirect(pc),
+            ExitCode::Lookup => CompiledStop::Lookup(pc),
+            ExitCode::Interrupted => CompiledStop::Interrupted(pc),
+            ExitCode::Interpret => {
+                frame.fault = 0;
+                CompiledStop::Interpret(pc)
+            }
+            ExitCode::Syscall => CompiledStop::Trap(Trap::Syscall, pc),
+            ExitCode::Illegal => CompiledStop::Trap(Trap::Illegal, pc),
+            ExitCode::Breakpoint => CompiledStop::Trap(Trap::Breakpoint, pc),
+            ExitCode::Misaligned => CompiledStop::Trap(Trap::Misaligned, pc),
+            ExitCode::Fault => self.replay(frame),
+        }
+    }
+
+    fn link(&self, exit: ExitId, to: NonNull<u8>) {
+        self.shared.cache().link(exit, HostPtr(to.as_ptr() as usize));
+    }
+
+    fn discard(&self, regions: &[RegionId], epoch: u64) {
+        let mut cache = self.shared.cache();
+        regions.iter().for_each(|&id| cache.discard(id, epoch));
+    }
+
+    fn prepare(&self, frame: &mut CpuFrame) {
+        frame.fp_slow = Some(fp_slow::evaluate);
+    }
+
+    fn before_fork(&self) -> Box<dyn crate::promote::Held + '_> {
+        let (queue, cache) = (self.shared.queue.hold(), self.shared.cache());
+        Box::new(HeldCompiler { shared: &self.shared, queue, cache })
+    }
+}
+
+/// The locks of a compiler, held while its process forks.
+struct HeldCompiler<'a> {
+    shared: &'a Shared,
+    queue: queue::Held<'a>,
+    cache: std::sync::MutexGuard<'a, RegionCache>,
+}
+
+impl crate::promote::Held for HeldCompiler<'_> {
+    fn child(mut self: Box<Self>) {
+        self.queue.forget_running();
+        self.shared.forget_workers();
+        // SAFETY: the engine forks outside translated code, and the child has one thread.
+        #[expect(unsafe_code, reason = "the promise is the engine's")]
+        let copied = unsafe { self.cache.after_fork() };
+        if let Err(error) = copied {
+            // Going on would share the parent's code memory, which the parent writes to.
+            tracing::error!(%error, "cannot copy translated code");
+            std::process::abort();
+        }
+    }
+}
