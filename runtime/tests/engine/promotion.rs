@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base::{CpuFrame, GuestVirt};
-use ferry_runtime::{CompiledStop, Engine, EngineConfig, Exit, ExitId, Promoter, RegionId, Tier};
+use ferry_runtime::{
+    CompiledStop, Engine, EngineConfig, Exit, ExitId, Held, Promoter, RegionId, Tier,
+};
 use ir::{BlockKey, Builder, Trap};
 
 use crate::guest::*;
@@ -64,6 +66,17 @@ impl Promoter for Player {
     fn prepare(&self, frame: &mut CpuFrame) {
         frame.fp_scratch = 42;
     }
+
+    fn before_fork(&self) -> Box<dyn Held + '_> {
+        Box::new(NoLocks)
+    }
+}
+
+/// This promoter's locks over a fork.
+struct NoLocks;
+
+impl Held for NoLocks {
+    fn child(self: Box<Self>) {}
 }
 
 fn guest(config: EngineConfig, code: &[u32]) -> (Guest, Arc<Player>) {
