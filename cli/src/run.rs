@@ -95,6 +95,14 @@ pub(crate) fn main(args: RunArgs) -> u8 {
         Some((program, rest)) => (program.clone(), rest.to_vec()),
         None => (OsString::new(), Vec::new()),
     };
+    // Everything from the first word that is no option on belongs to the program.
+    if program.as_bytes().starts_with(b"-") {
+        complain(&format!(
+            "{}: no such option, see `ferry run --help`; for a program of that name write ./{0}",
+            program.display()
+        ));
+        return OWN_ERROR;
+    }
     start(config(args), &program, &rest)
 }
 

@@ -1,6 +1,7 @@
 //! ELF files (System V ABI, chapters 4 and 5): headers that cannot be trusted. [`map`] loads them.
 
 mod map;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -14,7 +15,6 @@ use syscalls::Errno;
 
 use crate::memory::vma::Prot;
 use crate::user::PATH_MAX;
-
 use crate::window;
 
 pub(crate) use map::Loaded;

@@ -145,7 +145,10 @@ fn exec_ferry(task: &mut Task, request: &Request) -> Result<std::convert::Infall
     let mut argv = vec![b"ferry".to_vec()];
     argv.extend(config.run_arguments().into_iter().map(OsString::into_vec));
     argv.push(b"--".to_vec());
-    argv.push(request.path.as_os_str().as_bytes().to_vec());
+    // A leading dash would be taken for an option.
+    let dash = request.path.as_os_str().as_bytes().starts_with(b"-");
+    let path = if dash { Path::new(".").join(&request.path) } else { request.path.clone() };
+    argv.push(path.into_os_string().into_vec());
     argv.extend(request.argv.iter().skip(1).cloned());
     let own = task.process.own_executable()?;
     host_exec(task, HostProgram::Fd(own), &argv, &request.envp)
