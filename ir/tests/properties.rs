@@ -1,12 +1,14 @@
 //! What holds of every valid block. Failures are printed whole, so none are kept in a file.
 
+use base::cpu::Effects;
 use base::{GuestVirt, RegSlot};
 use ferry_ir::eval::Exit;
+use ferry_ir::ops::flag;
 use ferry_ir::opt::liveness::{Region, live_out};
 use ferry_ir::opt::{Optimiser, Options, Passes, Precision, optimise};
 use ferry_ir::testing::{Choices, GUEST, Outcome, block, outcome, outcome_of_all};
 use ferry_ir::text::parse_block;
-use ferry_ir::{Block, Opcode, Operand, Terminator, verify};
+use ferry_ir::{Block, Inst, Opcode, Operand, Terminator, verify};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -78,7 +80,7 @@ proptest! {
         if !left_by_a_fault(&was) {
             prop_assert_eq!(was, is, "{}", shown(&before, &after));
         }
-        for offset in sync_points(&before) {
+        for offset in sync_points(&after) {
             let (was, is) = (run(&up_to(&before, offset)), run(&up_to(&after, offset)));
             if !left_by_a_fault(&was) {
                 prop_assert_eq!(was, is, "at {:#x}:\n{}", offset, shown(&before, &after));
@@ -161,25 +163,63 @@ fn left_by_a_fault(outcome: &Outcome) -> bool {
     matches!(outcome.exit, Exit::Fault { .. } | Exit::Misaligned { .. })
 }
 
-/// Offsets of the guest instructions at whose start slots must be exact for a replay.
+/// Offsets of the guest instructions at whose start a sync point may lie, whatever came before the
+/// block. The rule: before the first store after a load; before and after what cannot be done
+/// twice, which is atomics, helpers with effects, and a store after a load in one instruction.
 fn sync_points(block: &Block) -> Vec<i32> {
+    let starts = [(false, false), (true, false), (false, true)];
+    starts.into_iter().flat_map(|start| sync_points_after(block, start)).collect()
+}
+
+/// The same if a load, or something that cannot be done twice, came before and no sync point since.
+fn sync_points_after(block: &Block, (mut loaded, mut once): (bool, bool)) -> Vec<i32> {
     let mut offsets = Vec::new();
-    let mut mark = 0;
-    for inst in &block.insts {
-        if inst.op == Opcode::Mark {
-            mark = inst.imm;
-        } else if Precision::Replay.exposes_slots(inst, &GUEST) {
-            offsets.push(mark);
+    for insn in block.insts.chunk_by(|_, next| next.op != Opcode::Mark) {
+        let (mut loads, mut stores, mut unrepeatable) = (false, false, false);
+        for inst in insn {
+            match access(inst) {
+                None => {}
+                Some(Access::Load) => loads = true,
+                Some(Access::Store) => (stores, unrepeatable) = (true, unrepeatable || loads),
+                Some(Access::Once) => unrepeatable = true,
+            }
         }
+        if !(loads || stores || unrepeatable) {
+            continue;
+        }
+        if unrepeatable || once || stores && loaded {
+            offsets.push(insn[0].imm);
+            loaded = false;
+        }
+        (loaded, once) = (loaded || loads, unrepeatable);
     }
-    offsets.dedup();
     offsets
+}
+
+enum Access {
+    Load,
+    Store,
+    Once,
+}
+
+fn access(inst: &Inst) -> Option<Access> {
+    let info = inst.op.info();
+    if inst.op == Opcode::Call {
+        let effects = GUEST.helper(inst.helper())?.effects;
+        return matches!(effects, Effects::Frame | Effects::Memory).then_some(Access::Once);
+    }
+    match (info.has(flag::READS), info.has(flag::WRITES), info.has(flag::FAULTS)) {
+        (true, true, _) => Some(Access::Once),
+        (_, true, true) => Some(Access::Store),
+        (_, false, true) => Some(Access::Load),
+        _ => None,
+    }
 }
 
 /// The block up to the start of a guest instruction.
 fn up_to(block: &Block, offset: i32) -> Block {
     let mut block = block.clone();
-    let at = |inst: &ferry_ir::Inst| inst.op == Opcode::Mark && inst.imm == offset;
+    let at = |inst: &Inst| inst.op == Opcode::Mark && inst.imm == offset;
     let end = block.insts.iter().position(at).unwrap_or(block.insts.len());
     block.insts.truncate(end);
     block.terminator = Terminator::Lookup { target: block.key.pc() };

@@ -4,7 +4,8 @@
 
 use base::cpu::{Effects, TEMP_COUNT};
 
-use super::{Precision, SlotSet, Stats, effects};
+use super::exposure::{Exposure, effects, reads_all_slots};
+use super::{Precision, SlotSet, Stats};
 use crate::block::{Block, Inst, Operand};
 use crate::guest::Guest;
 use crate::ops::{Opcode, flag};
@@ -14,27 +15,39 @@ use crate::ops::{Opcode, flag};
 pub(super) struct Eliminator {
     /// Which temporaries are read further on.
     temps: Vec<bool>,
+    exposure: Exposure,
 }
 
 /// Which slots are read further on, at one place of a walk from a block's end to its start.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Live<'g> {
+#[derive(Debug)]
+pub(super) struct Live<'a> {
     pub(super) slots: SlotSet,
-    guest: &'g Guest,
+    guest: &'a Guest,
     precision: Precision,
-    /// The instruction that is being walked exposes slots, and so does its mark.
-    exposed: bool,
+    exposure: &'a mut Exposure,
 }
 
-impl<'g> Live<'g> {
-    pub(super) fn new(slots: SlotSet, guest: &'g Guest, precision: Precision) -> Self {
-        Self { slots, guest, precision, exposed: false }
+impl<'a> Live<'a> {
+    /// The end of a block, after which `slots` are read.
+    pub(super) fn at_end(
+        block: &Block,
+        slots: SlotSet,
+        guest: &'a Guest,
+        precision: Precision,
+        exposure: &'a mut Exposure,
+    ) -> Self {
+        exposure.of(block, guest, precision);
+        let mut live = Self { slots, guest, precision, exposure };
+        if let Some(slot) = block.terminator.operand().and_then(Operand::as_slot) {
+            live.slots.insert(slot);
+        }
+        live
     }
 
-    /// Moves to the place before an operation.
-    pub(super) fn step(&mut self, inst: &Inst) {
+    /// Moves to the place before an operation, given the one that stood at `index`.
+    pub(super) fn step(&mut self, index: usize, inst: &Inst) {
         if inst.op == Opcode::Mark {
-            if std::mem::take(&mut self.exposed) && self.precision == Precision::Replay {
+            if self.exposure.pop(index) {
                 self.slots = SlotSet::ALL;
             }
             return;
@@ -42,11 +55,11 @@ impl<'g> Live<'g> {
         if let Some(slot) = inst.dst.as_slot() {
             self.slots.remove(slot);
         }
-        if self.precision.exposes_slots(inst, self.guest) {
-            (self.slots, self.exposed) = (SlotSet::ALL, true);
+        if reads_all_slots(inst, self.guest, self.precision) {
+            self.slots = SlotSet::ALL;
             return;
         }
-        inst.args.iter().filter_map(|arg| arg.as_slot()).for_each(|slot| self.slots.insert(slot));
+        inst.args.into_iter().filter_map(Operand::as_slot).for_each(|s| self.slots.insert(s));
         if inst.op == Opcode::Call && effects(inst, self.guest) == Effects::FpFlags {
             self.slots.insert(self.guest.fp_flags);
         }
@@ -62,71 +75,65 @@ impl Eliminator {
         live_out: &SlotSet,
         stats: &mut Stats,
     ) {
-        self.temps.clear();
-        self.temps.resize(usize::from(block.temps), false);
-        let mut live = Live::new(*live_out, guest, precision);
-        if let Some(operand) = block.terminator.operand() {
-            self.reads(&mut live, operand);
-        }
+        let Self { temps, exposure } = self;
+        temps.clear();
+        temps.resize(usize::from(block.temps), false);
+        let read = |operand: Operand, temps: &mut [bool]| {
+            if let Some(temp) = operand.as_temp() {
+                temps[usize::from(temp)] = true;
+            }
+        };
+        let mut live = Live::at_end(block, *live_out, guest, precision, exposure);
+        block.terminator.operand().into_iter().for_each(|operand| read(operand, temps));
         let mut kept = block.insts.len();
         for index in (0..block.insts.len()).rev() {
             let mut inst = block.insts[index];
-            if !self.is_needed(&mut inst, block, &live, stats) {
+            if !is_needed(&mut inst, block, temps, &live, stats) {
                 continue;
             }
-            for arg in inst.args {
-                self.reads(&mut live, arg);
-            }
-            live.step(&inst);
+            inst.args.into_iter().for_each(|arg| read(arg, temps));
+            live.step(index, &inst);
             kept -= 1;
             block.insts[kept] = inst;
         }
         block.insts.drain(..kept);
     }
+}
 
-    fn reads(&mut self, live: &mut Live<'_>, operand: Operand) {
-        if let Some(temp) = operand.as_temp() {
-            self.temps[usize::from(temp)] = true;
-        } else if let Some(slot) = operand.as_slot() {
-            live.slots.insert(slot);
-        }
+/// Whether an operation must stay. If it stays for its effects alone, its result goes to a
+/// temporary that nothing reads.
+fn is_needed(
+    inst: &mut Inst,
+    block: &mut Block,
+    temps: &mut Vec<bool>,
+    live: &Live<'_>,
+    stats: &mut Stats,
+) -> bool {
+    if let Some(temp) = inst.dst.as_temp() {
+        let dead = !temps[usize::from(temp)] && !has_effects(inst, live);
+        stats.dead += u64::from(dead);
+        return !dead;
     }
-
-    /// Whether an operation must stay. If it stays for its effects alone, its result goes to a
-    /// temporary that nothing reads.
-    fn is_needed(
-        &mut self,
-        inst: &mut Inst,
-        block: &mut Block,
-        live: &Live<'_>,
-        stats: &mut Stats,
-    ) -> bool {
-        if let Some(temp) = inst.dst.as_temp() {
-            let dead = !self.temps[usize::from(temp)] && !has_effects(inst, live);
-            stats.dead += u64::from(dead);
-            return !dead;
-        }
-        let Some(slot) = inst.dst.as_slot() else {
-            let dead = inst.op == Opcode::Call && !has_effects(inst, live);
-            stats.dead += u64::from(dead);
-            return !dead;
-        };
-        let itself = inst.op == Opcode::Mov && inst.args[0] == inst.dst;
-        if live.slots.contains(slot) && !itself {
-            return true;
-        }
-        if !has_effects(inst, live) {
-            stats.dead_writes += 1;
-            return false;
-        }
-        if usize::from(block.temps) < TEMP_COUNT {
-            inst.dst = Operand::temp(block.temps);
-            block.temps += 1;
-            self.temps.push(false);
-            stats.dead_writes += 1;
-        }
-        true
+    let Some(slot) = inst.dst.as_slot() else {
+        let dead = inst.op == Opcode::Call && !has_effects(inst, live);
+        stats.dead += u64::from(dead);
+        return !dead;
+    };
+    let itself = inst.op == Opcode::Mov && inst.args[0] == inst.dst;
+    if live.slots.contains(slot) && !itself {
+        return true;
     }
+    if !has_effects(inst, live) {
+        stats.dead_writes += 1;
+        return false;
+    }
+    if usize::from(block.temps) < TEMP_COUNT {
+        inst.dst = Operand::temp(block.temps);
+        block.temps += 1;
+        temps.push(false);
+        stats.dead_writes += 1;
+    }
+    true
 }
 
 /// Whether an operation does more than to give a result.

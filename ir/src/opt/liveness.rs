@@ -8,6 +8,7 @@
 use base::GuestVirt;
 
 use super::dead::Live;
+use super::exposure::Exposure;
 use super::{Precision, SlotSet};
 use crate::block::Block;
 use crate::guest::Guest;
@@ -43,7 +44,9 @@ where
 {
     let blocks = region.blocks;
     let edges: Vec<_> = (0..blocks.len()).map(|index| edges_of(region, index)).collect();
-    let transfers: Vec<_> = blocks.iter().map(|block| transfer(block, guest, precision)).collect();
+    let mut exposure = Exposure::default();
+    let transfer = |block: &&Block| transfer(block, guest, precision, &mut exposure);
+    let transfers: Vec<_> = blocks.iter().map(transfer).collect();
     let mut predecessors = vec![Vec::new(); blocks.len()];
     for (from, edges) in edges.iter().enumerate() {
         edges.inside.iter().for_each(|&to| predecessors[to].push(from));
@@ -96,16 +99,19 @@ where
     edges
 }
 
-fn transfer(block: &Block, guest: &Guest, precision: Precision) -> Transfer {
-    let (mut live, mut passes) = (Live::new(SlotSet::NONE, guest, precision), SlotSet::ALL);
-    if let Some(slot) = block.terminator.operand().and_then(|operand| operand.as_slot()) {
-        live.slots.insert(slot);
-    }
-    for inst in block.insts.iter().rev() {
+fn transfer(
+    block: &Block,
+    guest: &Guest,
+    precision: Precision,
+    exposure: &mut Exposure,
+) -> Transfer {
+    let mut passes = SlotSet::ALL;
+    let mut live = Live::at_end(block, SlotSet::NONE, guest, precision, exposure);
+    for (index, inst) in block.insts.iter().enumerate().rev() {
         if let Some(slot) = inst.dst.as_slot() {
             passes.remove(slot);
         }
-        live.step(inst);
+        live.step(index, inst);
     }
     Transfer { reads: live.slots, passes }
 }

@@ -13,14 +13,12 @@
 //! All of it is linear in the operations. Loads and stores stay as they are, in number and order:
 //! other threads can tell.
 
-use base::cpu::Effects;
-
-use crate::block::{Block, Inst};
+use crate::block::Block;
 use crate::guest::Guest;
-use crate::ops::{Opcode, flag};
 
 mod checks;
 mod dead;
+mod exposure;
 mod facts;
 mod forward;
 pub mod liveness;
@@ -33,51 +31,8 @@ mod tests;
 mod values;
 mod walk;
 
+pub use exposure::Precision;
 pub use slot_set::SlotSet;
-
-/// At which places the guest can find out what a slot holds: which slot writes may go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Precision {
-    /// A fault shows the slots as the faulting operation left them, so every operation that may
-    /// fault reads all slots.
-    EveryAccess,
-    /// A fault discards what ran since the last sync point, and the interpreter runs from there on,
-    /// by the blocks as they were before this optimiser. So a fault shows slots that the
-    /// interpreter computed, and needs nothing of ours but the slots *at the sync point*, where the
-    /// interpreter starts. Sync points lie at the starts of guest instructions that store, access
-    /// memory atomically, fence or call a helper that has effects on memory or slots, and at block
-    /// boundaries: those places read all slots; loads and alignment checks read none.
-    ///
-    /// A dead write between two sync points is invisible then: the interpreter does it again on
-    /// the way to a fault, and on every other way it is overwritten before anybody looks. Whoever
-    /// places a sync point at an instruction that only loads (a device access) must use
-    /// [`Precision::EveryAccess`] for that block.
-    Replay,
-}
-
-impl Precision {
-    /// Whether an operation makes every slot visible. At [`Precision::Replay`] so does the mark of
-    /// its instruction.
-    #[must_use]
-    pub fn exposes_slots(self, inst: &Inst, guest: &Guest) -> bool {
-        let info = inst.op.info();
-        match (inst.op, self) {
-            (Opcode::Call, _) => has_slot_effects(inst, guest),
-            (_, Self::EveryAccess) => info.has(flag::FAULTS),
-            (_, Self::Replay) => info.has(flag::WRITES),
-        }
-    }
-}
-
-/// Whether a call may read or write any slot.
-fn has_slot_effects(call: &Inst, guest: &Guest) -> bool {
-    !matches!(effects(call, guest), Effects::Pure | Effects::FpFlags)
-}
-
-/// Effects of the helper that a call names.
-fn effects(call: &Inst, guest: &Guest) -> Effects {
-    guest.helper(call.helper()).map_or(Effects::Memory, |helper| helper.effects)
-}
 
 /// A set of passes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,8 +2,9 @@
 
 use base::cpu::Effects;
 
+use super::exposure::{effects, uses_frame};
 use super::values::{Known, Values, computation};
-use super::{Passes, Stats, checks, effects, facts, forward, has_slot_effects, number, simplify};
+use super::{Passes, Stats, checks, facts, forward, number, simplify};
 use crate::block::{Block, Inst, Operand};
 use crate::guest::Guest;
 use crate::ops::{Opcode, flag};
@@ -107,7 +108,7 @@ impl Walk<'_> {
             self.flag_writes += 1;
         }
         if inst.op == Opcode::Call {
-            if has_slot_effects(inst, self.guest) {
+            if uses_frame(inst, self.guest) {
                 self.values.forget_slots();
                 self.flag_writes += 1;
             } else if effects(inst, self.guest) == Effects::FpFlags {

@@ -1,11 +1,13 @@
 //! A few bytes of guest memory with nothing around them.
 
+use std::fmt;
+
 use base::GuestVirt;
 
 use crate::eval::{Denied, Memory};
 
 /// Guest memory for tests: every access outside of it is denied.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Sandbox {
     start: GuestVirt,
     bytes: Vec<u8>,
@@ -22,6 +24,15 @@ impl Sandbox {
         let offset = addr.0.wrapping_sub(self.start.0) as usize;
         let end = offset.checked_add(bytes as usize);
         end.and_then(|end| self.bytes.get_mut(offset..end)).ok_or(Denied(addr))
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    /// The bytes that are not zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = self.bytes.iter().enumerate().filter(|&(_, &byte)| byte != 0);
+        let addressed = set.map(|(offset, byte)| (self.start.wrapping_add(offset as u64), byte));
+        f.debug_map().entries(addressed).finish()
     }
 }
 

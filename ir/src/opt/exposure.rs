@@ -1,0 +1,112 @@
+//! Where the guest, or a replay, can find out what slots hold.
+
+use base::cpu::Effects;
+
+use crate::block::{Block, Inst};
+use crate::guest::Guest;
+use crate::ops::{Opcode, flag};
+
+/// At which places slots must be exact: which slot writes may go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Precision {
+    /// A fault shows the slots as the faulting operation finds them, so every operation that may
+    /// fault reads all slots.
+    EveryAccess,
+    /// A fault discards what ran since the last *sync point*, and the interpreter runs from there
+    /// on, by the blocks as they were before this optimiser. So a fault shows slots that the
+    /// interpreter computed, and of ours only those that it started with.
+    ///
+    /// Sync points lie at the starts of guest instructions. Those that may have one read all
+    /// slots: instructions that store, access memory atomically or call a helper with effects on
+    /// slots or memory; and the first one that accesses memory at all, loads and alignment checks
+    /// included, after something that cannot be done twice (atomics, such helpers, a store after a
+    /// load in one instruction) or after the start of the block, since that may have come before.
+    /// Other loads read nothing.
+    ///
+    /// A dead write between two sync points is invisible then: the interpreter does it again on
+    /// the way to a fault, and on every other way it is overwritten before anybody looks. Whoever
+    /// puts sync points elsewhere (at a load from a device) must say
+    /// [`Precision::EveryAccess`].
+    Replay,
+}
+
+/// Finds the places of a block that read all slots.
+#[derive(Debug, Default)]
+pub(super) struct Exposure {
+    /// Indices of the marks at which all slots are read.
+    marks: Vec<usize>,
+}
+
+impl Exposure {
+    /// Looks at another block.
+    pub(super) fn of(&mut self, block: &Block, guest: &Guest, precision: Precision) {
+        self.marks.clear();
+        if precision == Precision::EveryAccess {
+            return;
+        }
+        let mut insn = Insn { mark: 0, ..Insn::default() };
+        let mut after_unrepeatable = true;
+        for (index, inst) in block.insts.iter().enumerate() {
+            if inst.op == Opcode::Mark {
+                self.close(&insn, &mut after_unrepeatable);
+                insn = Insn { mark: index, ..Insn::default() };
+            } else {
+                insn.add(inst, guest);
+            }
+        }
+        self.close(&insn, &mut after_unrepeatable);
+    }
+
+    fn close(&mut self, insn: &Insn, after_unrepeatable: &mut bool) {
+        if insn.writes || insn.unrepeatable || (insn.accesses && *after_unrepeatable) {
+            self.marks.push(insn.mark);
+        }
+        *after_unrepeatable = insn.unrepeatable || (*after_unrepeatable && !insn.accesses);
+    }
+
+    /// Whether the mark at this index reads all slots. Asked from the block's end to its start.
+    pub(super) fn pop(&mut self, mark: usize) -> bool {
+        self.marks.pop_if(|last| *last == mark).is_some()
+    }
+}
+
+/// What one guest instruction does to memory.
+#[derive(Default)]
+struct Insn {
+    mark: usize,
+    accesses: bool,
+    loads: bool,
+    writes: bool,
+    /// It must not be done again in part.
+    unrepeatable: bool,
+}
+
+impl Insn {
+    fn add(&mut self, inst: &Inst, guest: &Guest) {
+        let info = inst.op.info();
+        self.unrepeatable |= uses_frame(inst, guest);
+        if info.has(flag::FAULTS) {
+            let (reads, writes) = (info.has(flag::READS), info.has(flag::WRITES));
+            self.accesses = true;
+            self.unrepeatable |= writes && (reads || self.loads);
+            self.loads |= !writes;
+            self.writes |= writes;
+        }
+    }
+}
+
+/// Whether an operation itself, wherever it stands, reads all slots.
+pub(super) fn reads_all_slots(inst: &Inst, guest: &Guest, precision: Precision) -> bool {
+    let faults = precision == Precision::EveryAccess && inst.op.info().has(flag::FAULTS);
+    faults || uses_frame(inst, guest)
+}
+
+/// Whether it is a call that may read or write any slot.
+pub(super) fn uses_frame(inst: &Inst, guest: &Guest) -> bool {
+    inst.op == Opcode::Call && !matches!(effects(inst, guest), Effects::Pure | Effects::FpFlags)
+}
+
+/// Effects of the helper that a call names.
+pub(super) fn effects(call: &Inst, guest: &Guest) -> Effects {
+    guest.helper(call.helper()).map_or(Effects::Memory, |helper| helper.effects)
+}
