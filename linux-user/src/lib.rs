@@ -37,6 +37,7 @@ mod window;
 pub use abi::CpuError;
 pub use config::{Config, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
 pub use engine::EngineError;
+pub use fs::FsError;
 pub use loader::ProgramError;
 pub use run::{RunError, run};
 pub use syscalls::matrix;

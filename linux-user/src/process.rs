@@ -57,6 +57,10 @@ pub(crate) struct Program {
     pub(crate) argv: Vec<Vec<u8>>,
     /// The auxiliary vector as it lies on the stack.
     pub(crate) auxv: Vec<u8>,
+    /// `NAME=value` strings that it was started with.
+    pub(crate) environ: Vec<Vec<u8>>,
+    /// Its stack pointer at the start.
+    pub(crate) sp: GuestVirt,
     /// The vdso's code that returns from a signal handler.
     pub(crate) sigreturn: GuestVirt,
 }

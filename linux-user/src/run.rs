@@ -12,7 +12,7 @@ use crate::abi::CpuError;
 use crate::config::{Config, EnvChange};
 use crate::engine::{self, EngineError};
 use crate::fds::OwnFds;
-use crate::fs::FsContext;
+use crate::fs::{FsContext, FsError};
 use crate::loader::{self, Executable, ProgramError};
 use crate::memory::AddressSpace;
 use crate::process::{Process, Program};
@@ -24,6 +24,9 @@ pub enum RunError {
     /// The program itself.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// `--root`, `--bind` or `-L`.
+    #[error(transparent)]
+    FileSystem(#[from] FsError),
     /// The CPU model.
     #[error(transparent)]
     Cpu(#[from] CpuError),
@@ -38,7 +41,7 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Program(error) => error.exit_status(),
-            Self::Cpu(_) | Self::Engine(_) => 125,
+            Self::FileSystem(_) | Self::Cpu(_) | Self::Engine(_) => 125,
         }
     }
 }
@@ -53,7 +56,7 @@ pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Inf
     for path in config.root.iter_mut().chain(&mut config.sysroot).chain(&mut config.log_file) {
         *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
     }
-    let fs = FsContext::new(&config);
+    let fs = FsContext::new(&config)?;
     let envp = environment(&config.environment);
     let path = find_program(&fs, program, &envp);
     let argv0 = config.argv0.clone().unwrap_or_else(|| program.to_owned());
@@ -98,6 +101,8 @@ fn start(
         path: fs.absolute(&executable.path),
         argv: executable.argv,
         auxv: image.auxv,
+        environ: envp.to_vec(),
+        sp: image.sp,
         sigreturn: image.sigreturn,
     };
     let process = Process::new(abi, Arc::new(config), fds, fs, memory, engine, program);

@@ -1,5 +1,6 @@
 //! What differs between guest architectures in Linux user mode: one folder each.
 
+mod generic;
 pub(crate) mod riscv64;
 
 use std::sync::Arc;
@@ -85,6 +86,41 @@ pub(crate) trait Abi: Send + Sync {
 
     /// /proc/cpuinfo, for this many processors.
     fn cpuinfo(&self, processors: usize) -> String;
+
+    /// A `struct stat`.
+    fn stat(&self, stat: &libc::stat) -> Vec<u8> {
+        generic::stat(stat)
+    }
+
+    /// The host's values of this guest's `O_…` flags.
+    fn open_flags_to_host(&self, flags: i32) -> i32 {
+        flags
+    }
+
+    /// This guest's values of the host's `O_…` flags.
+    fn open_flags_from_host(&self, flags: i32) -> i32 {
+        flags
+    }
+
+    /// Bytes of a `struct epoll_event`.
+    fn epoll_event_size(&self) -> u64 {
+        generic::EPOLL_EVENT_SIZE
+    }
+
+    /// A `struct epoll_event`.
+    fn epoll_event(&self, events: u32, data: u64) -> Vec<u8> {
+        generic::epoll_event(events, data)
+    }
+
+    /// Events and data of a `struct epoll_event` of [`Abi::epoll_event_size`] bytes.
+    fn parse_epoll_event(&self, bytes: &[u8]) -> (u32, u64) {
+        generic::parse_epoll_event(bytes)
+    }
+
+    /// A `struct semid64_ds`.
+    fn semid_ds(&self, status: &libc::semid_ds) -> Vec<u8> {
+        generic::semid_ds(status)
+    }
 
     /// `riscv_hwprobe`: the value of a key, if it is known.
     fn hardware_probe(&self, _key: i64) -> Option<u64> {

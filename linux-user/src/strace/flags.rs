@@ -1,6 +1,6 @@
 //! Names of flags and constants. All Linux guests share these values, except where noted.
 
-use crate::syscalls::ArgKind;
+use crate::syscalls::{ArgKind, ioctl};
 
 /// Constants by value.
 type Names = &'static [(u64, &'static str)];
@@ -22,6 +22,9 @@ macro_rules! names {
 /// The value as its names, joined by `|`; what has no name in hexadecimal.
 pub(super) fn format(kind: ArgKind, value: u64) -> String {
     let value = value & 0xffff_ffff;
+    if kind == ArgKind::IoctlRequest {
+        return ioctl::name(value as u32).map_or_else(|| format!("{value:#x}"), str::to_owned);
+    }
     match shape(kind) {
         Shape::One(names) => match find(names, value) {
             Some(name) => name.to_owned(),
@@ -68,7 +71,6 @@ fn shape(kind: ArgKind) -> Shape {
         ArgKind::AtFlags => Shape::Bits(AT),
         ArgKind::Whence => Shape::One(WHENCE),
         ArgKind::FcntlCmd => Shape::One(FCNTL),
-        ArgKind::IoctlRequest => Shape::One(IOCTL),
         ArgKind::Prot => Shape::Bits(PROT),
         ArgKind::MmapFlags => Shape::Mixed(3, MAP_TYPE, MAP),
         ArgKind::MremapFlags => Shape::Bits(MREMAP),
@@ -150,27 +152,6 @@ const FCNTL: Names = names![
     F_GETPIPE_SZ = 1032,
     F_ADD_SEALS = 1033,
     F_GET_SEALS = 1034,
-];
-const IOCTL: Names = names![
-    TCGETS = 0x5401,
-    TCSETS = 0x5402,
-    TCSETSW = 0x5403,
-    TCSETSF = 0x5404,
-    TIOCSCTTY = 0x540e,
-    TIOCGPGRP = 0x540f,
-    TIOCSPGRP = 0x5410,
-    TIOCGWINSZ = 0x5413,
-    TIOCSWINSZ = 0x5414,
-    FIONREAD = 0x541b,
-    FIONBIO = 0x5421,
-    TIOCNOTTY = 0x5422,
-    FIONCLEX = 0x5450,
-    FIOCLEX = 0x5451,
-    TIOCGPTN = 0x8004_5430,
-    TIOCSPTLCK = 0x4004_5431,
-    FICLONE = 0x4004_9409,
-    FS_IOC_GETFLAGS = 0x8008_6601,
-    FS_IOC_SETFLAGS = 0x4008_6602,
 ];
 const PROT: Names = names![
     PROT_NONE = 0,

@@ -42,6 +42,7 @@ struct Request {
 /// execve(2)
 fn execve(task: &mut Task, args: &Args) -> SyscallResult {
     let path = PathBuf::from(OsString::from_vec(args.ptr(0).read_path()?.into_bytes()));
+    let path = task.process.program_of_link(path);
     let (argv, envp) = (read_strings(args.ptr(1))?, read_strings(args.ptr(2))?);
     Err(execute(task, Request { path, file: None, argv, envp }))
 }
@@ -55,21 +56,20 @@ fn execveat(task: &mut Task, args: &Args) -> SyscallResult {
     }
     let path = PathBuf::from(OsString::from_vec(args.ptr(1).read_path()?.into_bytes()));
     let (argv, envp) = (read_strings(args.ptr(2))?, read_strings(args.ptr(3))?);
-    let by_fd = path.as_os_str().is_empty() && flags & libc::AT_EMPTY_PATH != 0;
-    if by_fd && dir != libc::AT_FDCWD {
-        let file = Some(reopen(dir)?);
-        let path = PathBuf::from(format!("/dev/fd/{dir}"));
-        return Err(execute(task, Request { path, file, argv, envp }));
-    }
-    let path = if path.is_absolute() || path.as_os_str().is_empty() || dir == libc::AT_FDCWD {
-        path
-    } else {
-        task.process.fs.path_of_fd(dir)?.join(path)
-    };
-    if flags & libc::AT_SYMLINK_NOFOLLOW != 0 && task.process.fs.is_symlink(&path) {
-        return Err(Errno::ELOOP.into());
+    let is_below_fd = !path.is_absolute() && dir != libc::AT_FDCWD;
+    if is_below_fd || flags & libc::AT_SYMLINK_NOFOLLOW != 0 {
+        let (file, path) = open(task, dir, &path, flags)?;
+        return Err(execute(task, Request { path, file: Some(file), argv, envp }));
     }
     Err(execute(task, Request { path, file: None, argv, envp }))
+}
+
+/// Opens what a descriptor and a path name, and says how the guest calls it.
+fn open(task: &Task, dir: i32, path: &Path, flags: i32) -> Result<(File, PathBuf), Errno> {
+    if path.as_os_str().is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+        return Ok((reopen(dir)?, PathBuf::from(format!("/dev/fd/{dir}"))));
+    }
+    task.process.open_for_exec(dir, &c_string(path.as_os_str().as_bytes())?, flags)
 }
 
 /// A descriptor of our own on the same file, readable even if the guest's was opened with `O_PATH`.

@@ -1,52 +1,124 @@
-//! File descriptors and what is read and written through them.
+//! What is read and written through file descriptors.
 
+use base::GuestVirt;
+use syscalls::Sysno;
+
+use super::fs::{host_stat, write_stat};
 use super::row::rows;
+use super::{Args, SyscallResult};
+use crate::fs::{path_of_fd, proc};
+use crate::host::{self, Arg, args};
+use crate::task::Task;
+use crate::user::UserSlice;
 
 rows! {
     read(Fd, OutBuf, Size) => pass_blocking;
     write(Fd, InBuf, Size) => pass_blocking;
     pread64(Fd, OutBuf, Size, Long) => pass_blocking;
     pwrite64(Fd, InBuf, Size, Long) => pass_blocking;
-    readv(Fd, Ptr, Size) => enosys, "vectored input and output is not implemented yet";
-    writev(Fd, Ptr, Size) => enosys, "vectored input and output is not implemented yet";
-    preadv(Fd, Ptr, Size, Long, Long) => enosys, "vectored input and output is not implemented yet";
-    pwritev(Fd, Ptr, Size, Long, Long) => enosys, "vectored input and output is not implemented yet";
-    preadv2(Fd, Ptr, Size, Long, Long, Hex) => enosys, "vectored input and output is not implemented yet";
-    pwritev2(Fd, Ptr, Size, Long, Long, Hex) => enosys, "vectored input and output is not implemented yet";
     lseek(Fd, Long, Whence) => pass;
-    close(Fd) => pass;
-    close_range(Int, Int, Hex) => enosys, "not implemented yet";
-    dup(Fd) => pass;
-    dup3(Fd, Fd, OpenFlags) => pass;
-    fcntl(Fd, FcntlCmd, Hex) => enosys, "not implemented yet";
-    ioctl(Fd, IoctlRequest, Hex) => enosys, "not implemented yet";
-    flock(Fd, Int) => pass_blocking;
-    fsync(Fd) => pass;
-    fdatasync(Fd) => pass;
+    fsync(Fd) => pass_blocking;
+    fdatasync(Fd) => pass_blocking;
     sync() => pass;
     syncfs(Fd) => pass;
     sync_file_range(Fd, Long, Long, Hex) => pass;
     ftruncate(Fd, Long) => pass;
-    fallocate(Fd, Hex, Long, Long) => pass;
+    fallocate(Fd, Hex, Long, Long) => pass_blocking;
     fadvise64(Fd, Long, Long, Int) => pass;
     readahead(Fd, Long, Size) => pass;
     sendfile(Fd, Fd, Ptr, Size) => pass_blocking;
     splice(Fd, Ptr, Fd, Ptr, Size, Hex) => pass_blocking;
     tee(Fd, Fd, Size, Hex) => pass_blocking;
-    vmsplice(Fd, Ptr, Size, Hex) => enosys, "vectored input and output is not implemented yet";
     copy_file_range(Fd, Ptr, Fd, Ptr, Size, Hex) => pass_blocking;
-    pipe2(OutFds, OpenFlags) => pass;
     memfd_create(Str, Hex) => pass;
     memfd_secret(Hex) => enosys, "secret memory cannot be read by Ferry either";
-    fstat(Fd, Ptr) => enosys, "not implemented yet";
-    getdents64(Fd, Ptr, Size) => pass;
+    fstat(Fd, Ptr) => fstat;
+    fstatfs(Fd, Ptr) => pass;
+    getdents64(Fd, Ptr, Size) => getdents64;
     fchmod(Fd, Mode) => pass;
     fchown(Fd, Int, Int) => pass;
-    fstatfs(Fd, Ptr) => pass;
-    fsetxattr(Fd, Str, Ptr, Size, Hex) => pass;
-    fgetxattr(Fd, Str, Ptr, Size) => pass;
-    flistxattr(Fd, Ptr, Size) => pass;
-    fremovexattr(Fd, Str) => pass;
-    cachestat(Fd, Ptr, Ptr, Hex) => enosys, "not implemented yet";
+    cachestat(Fd, Ptr, Ptr, Hex) => cachestat;
     vhangup() => pass;
+}
+
+/// fstat(2)
+fn fstat(task: &mut Task, args: &Args) -> SyscallResult {
+    let stat = host_stat(Arg::from(args.int(0)), Arg::from(c""), libc::AT_EMPTY_PATH)?;
+    write_stat(task, args.addr(1), &stat)
+}
+
+/// cachestat(2), which has the same number on every architecture.
+fn cachestat(_: &mut Task, args: &Args) -> SyscallResult {
+    const CACHESTAT: u64 = 451;
+    Ok(host::call_raw(CACHESTAT, args.0)?)
+}
+
+/// getdents64(2), without Ferry's descriptors where descriptors are listed.
+fn getdents64(task: &mut Task, args: &Args) -> SyscallResult {
+    let (fd, addr, size) = (args.int(0), args.addr(1), args.long(2));
+    let buffer = UserSlice::new(addr, size)?;
+    crate::memory::prepare_write(buffer);
+    let own: Vec<Vec<u8>> =
+        task.process.fds.list().iter().map(|fd| fd.to_string().into_bytes()).collect();
+    loop {
+        let len = host::call(Sysno::getdents64, args![fd, addr, size])?;
+        if len == 0 || own.is_empty() {
+            return Ok(len);
+        }
+        let entries = UserSlice::new(addr, len)?.read()?;
+        let kept = without(&entries, &own);
+        let lists_fds = || path_of_fd(&task.process, fd).is_some_and(|p| proc::lists_own_fds(&p));
+        if kept.len() == entries.len() || !lists_fds() {
+            return Ok(len);
+        }
+        if !kept.is_empty() {
+            return write_entries(addr, &kept);
+        }
+    }
+}
+
+fn write_entries(addr: GuestVirt, entries: &[u8]) -> SyscallResult {
+    Ok(UserSlice::new(addr, entries.len() as u64)?.write(entries)? as u64)
+}
+
+/// Directory entries but for those of these names.
+fn without(entries: &[u8], names: &[Vec<u8>]) -> Vec<u8> {
+    // struct linux_dirent64: inode, offset, length of the entry, type, name.
+    const LENGTH: usize = 16;
+    const NAME: usize = 19;
+    let mut kept = Vec::with_capacity(entries.len());
+    let mut rest = entries;
+    while rest.len() > NAME {
+        let len = usize::from(u16::from_ne_bytes([rest[LENGTH], rest[LENGTH + 1]]));
+        let len = len.clamp(NAME + 1, rest.len());
+        let (entry, after) = rest.split_at(len);
+        let name = entry[NAME..].split(|&byte| byte == 0).next().unwrap_or_default();
+        if !names.iter().any(|own| own == name) {
+            kept.extend_from_slice(entry);
+        }
+        rest = after;
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str) -> Vec<u8> {
+        let len = (19 + name.len() + 1).next_multiple_of(8);
+        let mut bytes = vec![0; len];
+        bytes[16..18].copy_from_slice(&(len as u16).to_ne_bytes());
+        bytes[19..19 + name.len()].copy_from_slice(name.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn ferrys_descriptors_are_left_out() {
+        let all = [entry("."), entry("0"), entry("1023"), entry("10234")].concat();
+        let kept = without(&all, &[b"1023".to_vec()]);
+        assert_eq!(kept, [entry("."), entry("0"), entry("10234")].concat());
+        assert_eq!(without(&all, &[]), all);
+        assert_eq!(without(&[0; 64], &[]).len(), 64 / 20 * 20, "entries without a length end");
+    }
 }

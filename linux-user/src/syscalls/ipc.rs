@@ -3,28 +3,28 @@
 use syscalls::{Errno, Sysno};
 
 use super::row::rows;
-use super::{Args, SyscallResult, pass};
-use crate::host::{self, Arg};
+use super::{Args, SyscallResult, block_unless_handled};
+use crate::host::{self, Arg, args};
 use crate::memory;
 use crate::task::Task;
 use crate::user::UserSlice;
-use crate::{plain, window};
+use crate::window;
 
 rows! {
-    mq_open(Str, OpenFlags, Mode, Ptr) => pass;
+    mq_open(Str, OpenFlags, Mode, Ptr) => mq_open;
     mq_unlink(Str) => pass;
     mq_timedsend(Fd, InBuf, Size, Int, Timespec) => pass_blocking;
-    mq_timedreceive(Fd, Ptr, Size, Ptr, Timespec) => pass_blocking;
+    mq_timedreceive(Fd, OutBuf, Size, Ptr, Timespec) => pass_blocking;
     mq_notify(Fd, Ptr) => pass;
     mq_getsetattr(Fd, Ptr, Ptr) => pass;
     msgget(Hex, Hex) => pass;
     msgctl(Int, Int, Ptr) => pass;
-    msgrcv(Int, Ptr, Size, Long, Hex) => pass_blocking;
-    msgsnd(Int, Ptr, Size, Hex) => pass_blocking;
+    msgrcv(Int, Ptr, Size, Long, Hex) => msgrcv;
+    msgsnd(Int, Ptr, Size, Hex) => msgsnd;
     semget(Hex, Int, Hex) => pass;
     semctl(Int, Int, Int, Hex) => semctl;
-    semop(Int, Ptr, Size) => pass_blocking;
-    semtimedop(Int, Ptr, Size, Timespec) => pass_blocking;
+    semop(Int, Ptr, Size) => semop;
+    semtimedop(Int, Ptr, Size, Timespec) => semtimedop;
     shmget(Hex, Size, Hex) => pass;
     shmctl(Int, Int, Ptr) => pass;
     shmat(Int, Addr, Hex) => shmat;
@@ -34,80 +34,86 @@ rows! {
     keyctl(Int, Hex, Hex, Hex, Hex) => enosys, "its arguments depend on the command";
 }
 
-const IPC_SET: i32 = 1;
-const IPC_STAT: i32 = 2;
-const IPC_INFO: i32 = 3;
-const GETALL: i32 = 13;
-const SETALL: i32 = 17;
-const SEM_STAT: i32 = 18;
-const SEM_INFO: i32 = 19;
-const SEM_STAT_ANY: i32 = 20;
-/// Semaphores of a set at most, as Linux is built (`SEMMSL`), in bytes of their values.
-const SEMAPHORES_MAX: u64 = 32000 * 2;
-
-plain! {
-    /// `struct semid64_ds` of asm-generic, which every guest but x86-64 has.
-    struct GenericSemid {
-        perm: [u64; 6],
-        otime: i64,
-        ctime: i64,
-        nsems: u64,
-        unused: [u64; 2],
-    }
-
-    /// `struct semid64_ds` of x86-64.
-    struct X86Semid {
-        perm: [u64; 6],
-        otime: i64,
-        unused1: u64,
-        ctime: i64,
-        unused2: u64,
-        nsems: u64,
-        unused3: [u64; 2],
-    }
+/// mq_open(2)
+fn mq_open(task: &mut Task, args: &Args) -> SyscallResult {
+    let flags = task.process.abi.open_flags_to_host(args.int(1));
+    let pass = args![args.addr(0), flags, args.uint(2), args.addr(3)];
+    Ok(host::call(Sysno::mq_open, pass)?)
 }
 
-/// semctl(2): what the fourth argument is depends on the command.
+/// A message with its type before it.
+fn message(args: &Args) -> Result<UserSlice, Errno> {
+    const TYPE_BYTES: u64 = 8;
+    let len = args.long(2).checked_add(TYPE_BYTES).ok_or(Errno::EINVAL)?;
+    UserSlice::new(args.addr(1), len)
+}
+
+/// msgrcv(2)
+fn msgrcv(task: &mut Task, args: &Args) -> SyscallResult {
+    memory::prepare_write(message(args)?);
+    let pass = args![args.int(0), args.addr(1), args.long(2), args.long(3), args.int(4)];
+    block_unless_handled(task, Sysno::msgrcv, pass)
+}
+
+/// msgsnd(2)
+fn msgsnd(task: &mut Task, args: &Args) -> SyscallResult {
+    message(args)?;
+    let pass = args![args.int(0), args.addr(1), args.long(2), args.int(3)];
+    block_unless_handled(task, Sysno::msgsnd, pass)
+}
+
+/// semop(2)
+fn semop(task: &mut Task, args: &Args) -> SyscallResult {
+    let pass = args![args.int(0), args.addr(1), args.long(2)];
+    block_unless_handled(task, Sysno::semop, pass)
+}
+
+/// semtimedop(2)
+fn semtimedop(task: &mut Task, args: &Args) -> SyscallResult {
+    let pass = args![args.int(0), args.addr(1), args.long(2), args.addr(3)];
+    block_unless_handled(task, Sysno::semtimedop, pass)
+}
+
+/// semctl(2): the last argument is what the command makes of it.
 fn semctl(task: &mut Task, args: &Args) -> SyscallResult {
-    match args.int(2) {
-        IPC_STAT | SEM_STAT | SEM_STAT_ANY => sem_stat(args),
-        IPC_SET => {
-            let new = args.ptr::<GenericSemid>(3).read()?;
-            let host = X86Semid {
-                perm: new.perm,
-                otime: new.otime,
-                unused1: 0,
-                ctime: new.ctime,
-                unused2: 0,
-                nsems: new.nsems,
-                unused3: [0; 2],
-            };
-            let asked = [args.int(0), args.int(1), args.int(2)].map(Arg::from);
-            Ok(host::call(Sysno::semctl, [asked[0], asked[1], asked[2], Arg::reads(&host)])?)
+    const SEM_STAT_ANY: i32 = 20;
+    const SEM_INFO: i32 = 19;
+    /// `SEMMSL`: semaphores of a set at most, each of 16 bits here.
+    const VALUES_BYTES: u64 = 32_000 * 2;
+    let (id, number, command) = (args.int(0), args.int(1), args.int(2));
+    let call = |last: Arg| host::call(Sysno::semctl, args![id, number, command, last]);
+    match command {
+        libc::IPC_STAT | libc::SEM_STAT | SEM_STAT_ANY => {
+            let mut status = zeroed_semid();
+            let result = call(Arg::writes(&mut status))?;
+            let bytes = task.process.abi.semid_ds(&status);
+            UserSlice::new(args.addr(3), bytes.len() as u64)?.write(&bytes)?;
+            Ok(result)
         }
-        GETALL | SETALL | IPC_INFO | SEM_INFO => {
+        libc::IPC_SET => {
+            // Of all that is there the kernel takes owner and mode only, from `struct ipc64_perm`,
+            // which comes first and is the same everywhere.
+            const PERM_BYTES: u64 = 48;
+            let mut status = [0; size_of::<libc::semid_ds>()];
+            let perm = UserSlice::new(args.addr(3), PERM_BYTES)?.read()?;
+            status[..perm.len()].copy_from_slice(&perm);
+            Ok(call(Arg::reads(&status))?)
+        }
+        libc::GETALL | libc::SETALL | libc::IPC_INFO | SEM_INFO => {
             window::check(args.addr(3))?;
-            memory::prepare_write(UserSlice { addr: args.addr(3), len: SEMAPHORES_MAX });
-            pass(task, args)
+            memory::prepare_write(UserSlice { addr: args.addr(3), len: VALUES_BYTES });
+            Ok(call(Arg::from(args.addr(3)))?)
         }
-        // The others take a number, or nothing.
-        _ => pass(task, args),
+        _ => Ok(call(Arg::from(args.long(3)))?),
     }
 }
 
-fn sem_stat(args: &Args) -> SyscallResult {
-    let mut host = [0_u64; size_of::<X86Semid>() / 8];
-    let asked = [args.int(0), args.int(1), args.int(2)].map(Arg::from);
-    let done = host::call(Sysno::semctl, [asked[0], asked[1], asked[2], Arg::writes(&mut host)])?;
-    let [p0, p1, p2, p3, p4, p5, otime, _, ctime, _, nsems, ..] = host;
-    args.ptr(3).write(GenericSemid {
-        perm: [p0, p1, p2, p3, p4, p5],
-        otime: otime as i64,
-        ctime: ctime as i64,
-        nsems,
-        unused: [0; 2],
-    })?;
-    Ok(done)
+fn zeroed_semid() -> libc::semid_ds {
+    #[expect(unsafe_code, reason = "a C structure of zeros")]
+    // SAFETY: all zeros is a valid `semid_ds`.
+    unsafe {
+        std::mem::zeroed()
+    }
 }
 
 /// shmat(2)
@@ -115,7 +121,7 @@ fn shmat(task: &mut Task, args: &Args) -> SyscallResult {
     let (id, addr, flags) = (args.int(0), args.addr(1), args.int(2));
     // struct shmid64_ds: ipc64_perm of 48 bytes, then the size.
     let mut status = [0_u64; 14];
-    host::call(Sysno::shmctl, [Arg::from(id), Arg::from(IPC_STAT), Arg::writes(&mut status)])?;
+    host::call(Sysno::shmctl, [Arg::from(id), Arg::from(libc::IPC_STAT), Arg::writes(&mut status)])?;
     Ok(task.process.memory.attach(id, status[6], addr, flags)?.0)
 }
 

@@ -4,12 +4,20 @@
 //! checks pointers and file descriptors), how well it is supported, and what answers it. Rows are
 //! shared by all guests; `abi` says which numbers they have.
 
+mod address;
+mod descriptor;
 pub(crate) mod exec;
 mod file;
 mod fs;
+pub(crate) mod ioctl;
+mod iovec;
 mod ipc;
 pub mod matrix;
 mod memory;
+mod message;
+mod mount;
+mod notify;
+mod open;
 mod poll;
 mod process;
 mod row;
@@ -19,6 +27,7 @@ mod system;
 mod table;
 mod thread;
 mod time;
+mod xattr;
 
 pub(crate) use row::{Action, ArgKind, Args, Row, Support};
 pub(crate) use table::{Entry, Table};
@@ -129,6 +138,18 @@ pub(crate) fn block<const N: usize>(
     args: [host::Arg; N],
 ) -> SyscallResult {
     block_raw(task, number as u64, host::widen(args))
+}
+
+/// As [`block`], for calls that never go on after a handler has run, whatever its flags.
+pub(crate) fn block_unless_handled<const N: usize>(
+    task: &Task,
+    number: syscalls::Sysno,
+    args: [host::Arg; N],
+) -> SyscallResult {
+    match block(task, number, args) {
+        Err(NotDone::Restart(_)) => Err(NotDone::Restart(Restart::UnlessHandled)),
+        other => other,
+    }
 }
 
 /// The host's call of the same name with the same arguments, which the handler has checked.

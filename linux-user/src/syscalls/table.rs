@@ -6,13 +6,20 @@ use std::str::FromStr;
 use syscalls::{Errno, Sysno};
 
 use super::{
-    Row, exec, file, fs, ipc, memory, poll, process, signal, socket, system, thread, time,
+    Row, descriptor, exec, file, fs, ioctl, iovec, ipc, memory, message, mount, notify, poll, process,
+    signal, socket, system, thread, time, xattr,
 };
 
 /// The families, in the order in which they are listed.
 pub(crate) const FAMILIES: &[(&str, &[Row])] = &[
     ("file", file::ROWS),
+    ("iovec", iovec::ROWS),
+    ("descriptor", descriptor::ROWS),
+    ("ioctl", ioctl::ROWS),
     ("fs", fs::ROWS),
+    ("xattr", xattr::ROWS),
+    ("mount", mount::ROWS),
+    ("notify", notify::ROWS),
     ("memory", memory::ROWS),
     ("exec", exec::ROWS),
     ("process", process::ROWS),
@@ -20,6 +27,7 @@ pub(crate) const FAMILIES: &[(&str, &[Row])] = &[
     ("signal", signal::ROWS),
     ("time", time::ROWS),
     ("socket", socket::ROWS),
+    ("message", message::ROWS),
     ("poll", poll::ROWS),
     ("ipc", ipc::ROWS),
     ("system", system::ROWS),
