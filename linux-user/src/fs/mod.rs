@@ -143,19 +143,6 @@ impl FsContext {
         }
     }
 
-    /// The guest's path of an open file or directory.
-    ///
-    /// # Errors
-    /// `EBADF`
-    pub(crate) fn path_of_fd(&self, fd: i32) -> Result<PathBuf, Errno> {
-        std::fs::read_link(format!("/proc/self/fd/{fd}")).map_err(|_| Errno::EBADF)
-    }
-
-    /// Whether a path ends in a symbolic link.
-    pub(crate) fn is_symlink(&self, path: &Path) -> bool {
-        std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
-    }
-
     /// Where absolute paths are looked up besides, for messages.
     pub(crate) fn searched(&self) -> Option<&Path> {
         self.searched.as_deref()

@@ -121,7 +121,10 @@ fn shmat(task: &mut Task, args: &Args) -> SyscallResult {
     let (id, addr, flags) = (args.int(0), args.addr(1), args.int(2));
     // struct shmid64_ds: ipc64_perm of 48 bytes, then the size.
     let mut status = [0_u64; 14];
-    host::call(Sysno::shmctl, [Arg::from(id), Arg::from(libc::IPC_STAT), Arg::writes(&mut status)])?;
+    host::call(
+        Sysno::shmctl,
+        [Arg::from(id), Arg::from(libc::IPC_STAT), Arg::writes(&mut status)],
+    )?;
     Ok(task.process.memory.attach(id, status[6], addr, flags)?.0)
 }
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use syscalls::{Errno, Sysno};
 
 use super::{
-    Row, descriptor, exec, file, fs, ioctl, iovec, ipc, memory, message, mount, notify, poll, process,
-    signal, socket, system, thread, time, xattr,
+    Row, descriptor, exec, file, fs, ioctl, iovec, ipc, memory, message, mount, notify, poll,
+    process, signal, socket, system, thread, time, xattr,
 };
 
 /// The families, in the order in which they are listed.
