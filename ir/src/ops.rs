@@ -297,6 +297,53 @@ impl OpInfo {
 }
 
 impl Shape {
+    /// All shapes, in the order in which the documentation lists them.
+    pub const ALL: &[Self] = &[
+        Self::Unary,
+        Self::Binary,
+        Self::Compare,
+        Self::Select,
+        Self::Extend,
+        Self::Load,
+        Self::Store,
+        Self::AtomicRmw,
+        Self::AtomicCas,
+        Self::AlignCheck,
+        Self::Fence,
+        Self::FpUnary,
+        Self::FpBinary,
+        Self::FpTernary,
+        Self::FpCompare,
+        Self::FpToInt,
+        Self::IntToFp,
+        Self::FpToFp,
+        Self::Call,
+        Self::Mark,
+    ];
+
+    /// Operands and result as the documentation writes them: `ty` is the operation's type, `other`
+    /// its second one, `bool` an i64 that is 0 or 1.
+    #[must_use]
+    pub const fn signature(self) -> &'static str {
+        match self {
+            Self::Unary | Self::FpUnary => "ty → ty",
+            Self::Binary | Self::FpBinary => "ty, ty → ty",
+            Self::Compare | Self::FpCompare => "ty, ty → bool",
+            Self::Select => "i64, ty, ty → ty",
+            Self::Extend => "ty → i64",
+            Self::Load => "[i64 + imm] → i64, or ty for floats",
+            Self::Store => "[i64 + imm], ty",
+            Self::AtomicRmw => "[i64 + imm], ty → ty",
+            Self::AtomicCas => "[i64 + imm], ty expected, ty new → ty",
+            Self::AlignCheck => "[i64 + imm]",
+            Self::Fence | Self::Mark => "",
+            Self::FpTernary => "ty, ty, ty → ty",
+            Self::FpToInt => "ty → i64, of the width of other",
+            Self::IntToFp | Self::FpToFp => "other → ty",
+            Self::Call => "up to four i64 → i64",
+        }
+    }
+
     /// How many operands it takes (a call takes as many as its helper, four at most).
     #[must_use]
     pub const fn operands(self) -> usize {
@@ -385,6 +432,13 @@ mod tests {
         for &op in Opcode::ALL {
             assert_eq!(Opcode::by_name(op.info().name), Some(op));
             assert!(!op.types().is_empty());
+        }
+    }
+
+    #[test]
+    fn every_shape_is_listed() {
+        for &op in Opcode::ALL {
+            assert!(Shape::ALL.contains(&op.info().shape), "{op:?}");
         }
     }
 
