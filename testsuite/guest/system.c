@@ -168,7 +168,8 @@ static void wait_until_asleep(uint32_t count)
 {
     while (sleepers < count)
         sleep_ms(1);
-    sleep_ms(50);
+    /* From counting to sleeping in the kernel is a few instructions, but other threads want the processor too. */
+    sleep_ms(300);
 }
 
 static void futexes(void)
