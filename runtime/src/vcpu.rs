@@ -264,7 +264,10 @@ impl Vcpu {
     /// Reports a block that has spent its budget.
     fn count_execution(&mut self, block: &Tb) {
         let budget = block.budget();
-        if budget.load(Ordering::Relaxed) > 0 || block.validate {
+        let left = budget.load(Ordering::Relaxed);
+        if left > 0 || block.validate {
+            // The interpreter counts only the blocks that it goes on to.
+            budget.store(left.saturating_sub(1), Ordering::Relaxed);
             return;
         }
         let Some(promoter) = self.engine.promoter() else {
