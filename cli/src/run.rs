@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use linux_user::{Config, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
+use linux_user::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
 
 use crate::run_qemu::{self, Binfmt, Invocation};
 use crate::{OWN_ERROR, complain};
@@ -20,6 +20,9 @@ pub(crate) struct RunArgs {
     /// Host path that the guest sees below its root (may be repeated)
     #[arg(long, value_name = "SRC[:DST]", requires = "root")]
     bind: Vec<OsString>,
+    /// Do not show the host's /proc, /sys and /dev below the root
+    #[arg(long, requires = "root")]
+    no_default_binds: bool,
     /// Where absolute paths, such as the interpreter's, are looked up first
     #[arg(short = 'L', value_name = "SYSROOT", env = "FERRY_LD_PREFIX")]
     sysroot: Option<PathBuf>,
@@ -147,6 +150,11 @@ fn config(args: RunArgs) -> Config {
     Config {
         root: args.root,
         binds: args.bind.iter().map(bind).collect(),
+        default_binds: if args.no_default_binds {
+            DefaultBinds::LeftOut
+        } else {
+            DefaultBinds::Made
+        },
         sysroot: args.sysroot,
         cpu: args.cpu,
         strace: args.strace,
@@ -232,6 +240,7 @@ mod tests {
         let settings = Config {
             root: Some("/r".into()),
             binds: vec![("/a".into(), "/b".into())],
+            default_binds: DefaultBinds::LeftOut,
             cpu: Some("rv64gc".into()),
             strace: true,
             argv0: Some("-bash".into()),

@@ -10,6 +10,8 @@ pub struct Config {
     pub root: Option<PathBuf>,
     /// `--bind SRC[:DST]`: host paths that the guest sees below its root.
     pub binds: Vec<(PathBuf, PathBuf)>,
+    /// `--no-default-binds`: whether /proc, /sys and /dev are bound besides.
+    pub default_binds: DefaultBinds,
     /// `-L`: where absolute paths are looked up first.
     pub sysroot: Option<PathBuf>,
     /// `--cpu`: the CPU model.
@@ -87,6 +89,9 @@ impl Config {
         if self.strace {
             args.push("--strace".into());
         }
+        if self.default_binds == DefaultBinds::LeftOut {
+            args.push("--no-default-binds".into());
+        }
         if self.perf_map == PerfMap::On {
             args.push("--perf-map".into());
         }
@@ -104,6 +109,16 @@ impl Tier {
             Self::Jit => "jit",
         }
     }
+}
+
+/// Which binds a root directory has without being told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DefaultBinds {
+    /// The host's /proc, /sys and /dev.
+    #[default]
+    Made,
+    /// None.
+    LeftOut,
 }
 
 /// A change to the environment that the guest inherits.

@@ -53,7 +53,9 @@ impl RunError {
 pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Infallible, RunError> {
     base::sys::fault::install();
     // Children start in other directories.
-    for path in config.root.iter_mut().chain(&mut config.sysroot).chain(&mut config.log_file) {
+    let sources = config.binds.iter_mut().map(|(source, _)| source);
+    let paths = config.root.iter_mut().chain(&mut config.sysroot).chain(&mut config.log_file);
+    for path in paths.chain(sources) {
         *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
     }
     let fs = FsContext::new(&config)?;
@@ -98,13 +100,14 @@ fn start(
     let mut cpu = engine.new_vcpu();
     abi.start_program(cpu.frame_mut(), image.entry, image.sp);
     let program = Program {
-        path: fs.absolute(&executable.path),
+        path: fs.path_of_file(&executable.file).unwrap_or_else(|| fs.absolute(&executable.path)),
         argv: executable.argv,
         auxv: image.auxv,
         environ: envp.to_vec(),
         sp: image.sp,
         sigreturn: image.sigreturn,
     };
+    fs.announce(&program);
     let process = Process::new(abi, Arc::new(config), fds, fs, memory, engine, program);
     Ok(Task::new(Arc::new(process), cpu))
 }

@@ -15,28 +15,32 @@ mod walk;
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use syscalls::{Errno, Sysno};
 
-use crate::config::Config;
+use crate::config::{Config, DefaultBinds};
 use crate::host::{self, Arg, args};
 use crate::locks::{Guard, Lock, Rank};
-use crate::process::Process;
+use crate::process::{Process, Program};
 use crate::user::PATH_MAX;
 pub use namespace::FsError;
-pub(crate) use namespace::{Mount, Namespace};
+use namespace::Mount;
+pub(crate) use namespace::Namespace;
 pub(crate) use place::{Last, Links, Place};
-use proc::View;
+use proc::{Content, View};
 
 /// A process's view of the file system.
 pub(crate) struct FsContext {
     mode: Lock<Mode>,
     /// For messages.
     searched: Option<PathBuf>,
+    /// Whether the host shows the guest's arguments in /proc.
+    is_announced: AtomicBool,
 }
 
 /// What the lock of an [`FsContext`] guards.
@@ -68,11 +72,37 @@ impl FsContext {
             }
             (None, None) => Mode::Plain,
         };
-        Ok(Self { mode: Lock::new(Rank::Fs, mode), searched: config.sysroot.clone() })
+        Ok(Self {
+            mode: Lock::new(Rank::Fs, mode),
+            searched: config.sysroot.clone(),
+            is_announced: AtomicBool::new(false),
+        })
     }
 
     fn mode(&self) -> Mode {
         self.mode.lock().clone()
+    }
+
+    /// Lets the host show the guest's program in /proc, if it can.
+    pub(crate) fn announce(&self, program: &Program) {
+        match proc::announce(program) {
+            Ok(()) => self.is_announced.store(true, Ordering::Relaxed),
+            Err(error) => tracing::debug!(%error, "the host's /proc shows ferry's arguments"),
+        }
+    }
+
+    /// What Ferry itself writes at a place in /proc, if anything.
+    pub(crate) fn content_at(&self, place: &Place) -> Option<Content> {
+        let shown_by_host =
+            |content: &Content| content.is_announced() && self.is_announced.load(Ordering::Relaxed);
+        place.path.as_deref().and_then(proc::content_at).filter(|content| !shown_by_host(content))
+    }
+
+    /// The guest's own canonical path of an open file, if it has one that it can see.
+    pub(crate) fn path_of_file(&self, file: &File) -> Option<PathBuf> {
+        let host = walk::host_path(&place::Dir::Guest(file.as_raw_fd())).ok()?;
+        let path = self.guest_path(&host).filter(|path| path.starts_with(b"/"))?;
+        Some(PathBuf::from(std::ffi::OsString::from_vec(path)))
     }
 
     /// Lets no other thread change the view: for `fork`.
@@ -88,9 +118,15 @@ impl FsContext {
         }
     }
 
-    /// Root and binds (defaults included) as they are now, for a program that the guest executes.
-    pub(crate) fn mounts(&self) -> Option<Vec<Mount>> {
-        self.namespace().map(|namespace| namespace.mounts().to_vec())
+    /// Writes root and binds as they are now into the settings of a program that the guest
+    /// executes.
+    pub(crate) fn describe(&self, config: &mut Config) {
+        let Some(namespace) = self.namespace() else { return };
+        let shown = |mount: &Mount| (mount.host.clone(), namespace::as_path(&mount.at).to_owned());
+        config.root = Some(namespace.root().host.clone());
+        config.binds = namespace.mounts()[1..].iter().map(shown).collect();
+        config.default_binds = DefaultBinds::LeftOut;
+        config.sysroot = None;
     }
 
     fn place(&self, view: &View<'_>, dirfd: i32, path: &CStr, last: Last) -> Result<Place, Errno> {

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// Why a root directory or a bind cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,8 @@ impl Namespace {
             std::io::ErrorKind::NotADirectory => FsError::RootIsFile(path.clone()),
             _ => FsError::Root { path: path.clone(), error },
         })?;
-        for dir in DEFAULT_BINDS {
+        let made = config.default_binds == config::DefaultBinds::Made;
+        for dir in DEFAULT_BINDS.iter().filter(|_| made) {
             // A host without one of them has nothing to show there.
             let _ = namespace.bind(Path::new(dir), Path::new(dir));
         }

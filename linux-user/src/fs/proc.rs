@@ -3,6 +3,7 @@
 //!
 //! Only what a path names is decided here; the contents are made in [`contents`].
 
+mod announce;
 pub(crate) mod contents;
 
 use std::os::fd::RawFd;
@@ -12,6 +13,8 @@ use std::path::Path;
 use syscalls::{Errno, Sysno};
 
 use super::namespace::{GuestPath, Namespace, as_path};
+pub(crate) use announce::announce;
+
 use crate::fds::OwnFds;
 use crate::host::{self, Arg};
 
@@ -129,6 +132,13 @@ pub(super) fn is_interesting(name: &[u8]) -> bool {
     NAMES.contains(&name) || name.first().is_some_and(u8::is_ascii_digit)
 }
 
+impl Content {
+    /// Whether the host shows it itself after [`announce`].
+    pub(crate) fn is_announced(self) -> bool {
+        matches!(self, Self::Auxv | Self::Cmdline | Self::Environ)
+    }
+}
+
 /// What Ferry writes at this canonical path, if anything.
 pub(crate) fn content_at(path: &[u8]) -> Option<Content> {
     if path == b"/proc/cpuinfo" {
@@ -152,7 +162,9 @@ pub(crate) fn content_at(path: &[u8]) -> Option<Content> {
 /// The program, if this is the link to it.
 pub(super) fn program_of_link<'a>(path: &[u8], view: &View<'a>) -> Option<&'a Path> {
     let process = OfProcess::parse(path).filter(|process| process.is_own)?;
-    (process.magic() == Some(Magic::Exe)).then_some(view.program)
+    let is_link = process.magic() == Some(Magic::Exe);
+    // Before there is a program, it is Ferry's own.
+    (is_link && !view.program.as_os_str().is_empty()).then_some(view.program)
 }
 
 /// Whether a path names one of Ferry's descriptors.
@@ -241,6 +253,7 @@ pub(super) fn link_target(
     let magic = process.as_ref().and_then(OfProcess::magic);
     let is_own = process.is_some_and(|process| process.is_own);
     match magic {
+        Some(Magic::Exe) if is_own && view.program.as_os_str().is_empty() => Err(Errno::ENOENT),
         Some(Magic::Exe) if is_own => {
             Ok(LinkTarget::Path(view.program.as_os_str().as_bytes().to_vec()))
         }

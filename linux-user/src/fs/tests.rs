@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::symlink;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 use super::*;
 
@@ -55,7 +55,7 @@ impl Tree {
         };
         let namespace = Namespace::from_config(&config).unwrap().unwrap();
         let mode = Lock::new(Rank::Fs, Mode::Root(Arc::new(namespace)));
-        FsContext { mode, searched: None }
+        FsContext { mode, searched: None, is_announced: AtomicBool::new(false) }
     }
 }
 

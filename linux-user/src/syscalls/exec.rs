@@ -125,7 +125,7 @@ fn try_execute(task: &mut Task, request: &mut Request) -> Result<std::convert::I
         None => loader::resolve(fs, &request.path, argv),
     };
     let program = program.map_err(|error| error.errno())?;
-    if program.is_native() && task.process.config.root.is_none() {
+    if program.is_native() && task.process.fs.namespace().is_none() {
         let path = c_string(program.path.as_os_str().as_bytes())?;
         return host_exec(task, HostProgram::Path(&path), &program.argv, &request.envp);
     }
@@ -139,6 +139,7 @@ fn exec_ferry(task: &mut Task, request: &Request) -> Result<std::convert::Infall
     let mut config = (*task.process.config).clone();
     config.argv0 = request.argv.first().map(|argv0| OsStr::from_bytes(argv0).to_owned());
     config.log_start = LogStart::Continued;
+    task.process.fs.describe(&mut config);
     // The new Ferry closes it; until then it must outlive this one.
     let passed = request.file.as_ref().map(inheritable).transpose()?;
     config.program_fd = passed.as_ref().map(AsRawFd::as_raw_fd);

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use syscalls::{Errno, Sysno};
 
 use super::{NotDone, SyscallResult, block};
-use crate::fs::proc::{self, Content, contents};
+use crate::fs::proc::{Content, contents};
 use crate::fs::{Last, Links, Place};
 use crate::host::{self, Arg, args};
 use crate::task::Task;
@@ -30,7 +30,7 @@ pub(super) fn open(task: &Task, dirfd: i32, path: &CStr, how: How) -> SyscallRes
     let last = last_of(flags);
     for _ in 0..RETRIES {
         let place = task.process.place_to_read(dirfd, path, last)?;
-        if let Some(content) = content(&place, flags) {
+        if let Some(content) = content(task, &place, flags) {
             return open_content(task, content, flags);
         }
         let pass = args![place.dirfd(), place.name(), flags | place.open_flag(), how.mode];
@@ -58,9 +58,9 @@ fn was_replaced(place: &Place, last: Last) -> bool {
 }
 
 /// What Ferry writes itself, if the place is a file of /proc that is opened to be read.
-fn content(place: &Place, flags: i32) -> Option<Content> {
+fn content(task: &Task, place: &Place, flags: i32) -> Option<Content> {
     let reads = flags & (libc::O_ACCMODE | libc::O_PATH | libc::O_DIRECTORY) == libc::O_RDONLY;
-    place.path.as_deref().filter(|_| reads).and_then(proc::content_at)
+    if reads { task.process.fs.content_at(place) } else { None }
 }
 
 /// A descriptor from which the guest reads what Ferry wrote.
@@ -116,7 +116,7 @@ pub(super) fn open2(
         return Err(Errno::ELOOP.into());
     }
     let plain = resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) == 0;
-    if let Some(content) = content(&place, flags).filter(|_| plain) {
+    if let Some(content) = content(task, &place, flags).filter(|_| plain) {
         return open_content(task, content, flags);
     }
     let how = [(flags | place.open_flag()) as u64, mode, resolve];
