@@ -13,14 +13,14 @@ use ferry_runtime::{
 use translator::riscv64::Frontend;
 
 /// Pages of guest memory: code at the start, data from the middle on, then a hole.
-pub const PAGES: u64 = 16;
+pub(crate) const PAGES: u64 = 16;
 
 /// Guest memory; the whole of it may be executed, read and written.
-pub struct Memory {
-    pub base: GuestVirt,
+pub(crate) struct Memory {
+    pub(crate) base: GuestVirt,
     protected: Mutex<Vec<GuestVirt>>,
-    pub shared: AtomicBool,
-    pub protections: AtomicU64,
+    pub(crate) shared: AtomicBool,
+    pub(crate) protections: AtomicU64,
 }
 
 impl Memory {
@@ -52,12 +52,12 @@ impl Memory {
         assert_eq!(unsafe { libc::mprotect(page.0 as *mut _, 4096, protection) }, 0);
     }
 
-    pub fn at(&self, offset: u64) -> GuestVirt {
+    pub(crate) fn at(&self, offset: u64) -> GuestVirt {
         self.base.wrapping_add(offset)
     }
 
     /// Writes code as the kernel would: through any protection, without a word to the engine.
-    pub fn put(&self, offset: u64, words: &[u32]) {
+    pub(crate) fn put(&self, offset: u64, words: &[u32]) {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let page = self.at(offset).page();
         let held = self.protected.lock().unwrap();
@@ -68,16 +68,16 @@ impl Memory {
         }
     }
 
-    pub fn word(&self, offset: u64) -> u64 {
+    pub(crate) fn word(&self, offset: u64) -> u64 {
         base::sys::access::load64(self.at(offset)).unwrap()
     }
 
-    pub fn set_word(&self, offset: u64, value: u64) {
+    pub(crate) fn set_word(&self, offset: u64, value: u64) {
         base::sys::access::store64(self.at(offset), value).unwrap();
     }
 
     /// Keeps other threads from changing protections: for `fork`.
-    pub fn hold(&self) -> std::sync::MutexGuard<'_, Vec<GuestVirt>> {
+    pub(crate) fn hold(&self) -> std::sync::MutexGuard<'_, Vec<GuestVirt>> {
         self.protected.lock().unwrap()
     }
 
@@ -121,27 +121,27 @@ impl CodePages for Memory {
 }
 
 /// A guest with one CPU, whose code starts at offset 0.
-pub struct Guest {
-    pub memory: Arc<Memory>,
-    pub engine: Arc<Engine>,
-    pub cpu: Vcpu,
+pub(crate) struct Guest {
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) cpu: Vcpu,
 }
 
-pub fn interpreted() -> EngineConfig {
+pub(crate) fn interpreted() -> EngineConfig {
     EngineConfig { tier: Tier::Interp, ..EngineConfig::default() }
 }
 
 impl Guest {
-    pub fn new(code: &[u32]) -> Self {
+    pub(crate) fn new(code: &[u32]) -> Self {
         Self::with(interpreted(), code)
     }
 
-    pub fn with(config: EngineConfig, code: &[u32]) -> Self {
+    pub(crate) fn with(config: EngineConfig, code: &[u32]) -> Self {
         Self::prepared(config, code, |_| {})
     }
 
     /// `prepare` sees the engine before its first CPU is made.
-    pub fn prepared(config: EngineConfig, code: &[u32], prepare: impl FnOnce(&Engine)) -> Self {
+    pub(crate) fn prepared(config: EngineConfig, code: &[u32], prepare: impl FnOnce(&Engine)) -> Self {
         let memory = Memory::new();
         memory.put(0, code);
         let frontend = Arc::new(Frontend::new("max".parse().unwrap()));
@@ -152,51 +152,51 @@ impl Guest {
         Self { memory, engine, cpu }
     }
 
-    pub fn logging(items: LogItems, path: &std::path::Path, code: &[u32]) -> Self {
+    pub(crate) fn logging(items: LogItems, path: &std::path::Path, code: &[u32]) -> Self {
         let sink = LogSink::file(path).unwrap();
         Self::with(EngineConfig { log: items, sink, ..interpreted() }, code)
     }
 
-    pub fn x(&self, n: u8) -> u64 {
+    pub(crate) fn x(&self, n: u8) -> u64 {
         self.cpu.frame().get(arch::riscv64::slot::x(n))
     }
 
-    pub fn set_x(&mut self, n: u8, value: u64) {
+    pub(crate) fn set_x(&mut self, n: u8, value: u64) {
         self.cpu.frame_mut().set(arch::riscv64::slot::x(n), value);
     }
 
     /// The pc's offset from the start of memory.
-    pub fn pc(&self) -> u64 {
+    pub(crate) fn pc(&self) -> u64 {
         self.cpu.frame().pc - self.memory.base.0
     }
 
-    pub fn set_pc(&mut self, offset: u64) {
+    pub(crate) fn set_pc(&mut self, offset: u64) {
         self.cpu.frame_mut().pc = self.memory.at(offset).0;
     }
 }
 
-pub const ECALL: u32 = 0x0000_0073;
-pub const EBREAK: u32 = 0x0010_0073;
-pub const FENCE_I: u32 = 0x0000_100f;
-pub const ILLEGAL: u32 = 0;
+pub(crate) const ECALL: u32 = 0x0000_0073;
+pub(crate) const EBREAK: u32 = 0x0010_0073;
+pub(crate) const FENCE_I: u32 = 0x0000_100f;
+pub(crate) const ILLEGAL: u32 = 0;
 
 fn i_type(opcode: u32, funct3: u32, rd: u32, rs1: u32, imm: i32) -> u32 {
     (imm as u32 & 0xfff) << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | opcode
 }
 
-pub fn addi(rd: u32, rs1: u32, imm: i32) -> u32 {
+pub(crate) fn addi(rd: u32, rs1: u32, imm: i32) -> u32 {
     i_type(0x13, 0, rd, rs1, imm)
 }
 
-pub fn ld(rd: u32, rs1: u32, imm: i32) -> u32 {
+pub(crate) fn ld(rd: u32, rs1: u32, imm: i32) -> u32 {
     i_type(0x03, 3, rd, rs1, imm)
 }
 
-pub fn jalr(rd: u32, rs1: u32, imm: i32) -> u32 {
+pub(crate) fn jalr(rd: u32, rs1: u32, imm: i32) -> u32 {
     i_type(0x67, 0, rd, rs1, imm)
 }
 
-pub fn add(rd: u32, rs1: u32, rs2: u32) -> u32 {
+pub(crate) fn add(rd: u32, rs1: u32, rs2: u32) -> u32 {
     rs2 << 20 | rs1 << 15 | rd << 7 | 0x33
 }
 
@@ -205,27 +205,27 @@ fn s_type(funct3: u32, rs2: u32, rs1: u32, imm: i32) -> u32 {
     (imm >> 5 & 0x7f) << 25 | rs2 << 20 | rs1 << 15 | funct3 << 12 | (imm & 0x1f) << 7 | 0x23
 }
 
-pub fn sd(rs2: u32, rs1: u32, imm: i32) -> u32 {
+pub(crate) fn sd(rs2: u32, rs1: u32, imm: i32) -> u32 {
     s_type(3, rs2, rs1, imm)
 }
 
-pub fn sw(rs2: u32, rs1: u32, imm: i32) -> u32 {
+pub(crate) fn sw(rs2: u32, rs1: u32, imm: i32) -> u32 {
     s_type(2, rs2, rs1, imm)
 }
 
-pub fn bne(rs1: u32, rs2: u32, offset: i32) -> u32 {
+pub(crate) fn bne(rs1: u32, rs2: u32, offset: i32) -> u32 {
     let imm = offset as u32;
     let high = (imm >> 12 & 1) << 31 | (imm >> 5 & 0x3f) << 25;
     high | rs2 << 20 | rs1 << 15 | 1 << 12 | (imm >> 1 & 0xf) << 8 | (imm >> 11 & 1) << 7 | 0x63
 }
 
-pub fn jal(rd: u32, offset: i32) -> u32 {
+pub(crate) fn jal(rd: u32, offset: i32) -> u32 {
     let imm = offset as u32;
     let high = (imm >> 20 & 1) << 31 | (imm >> 1 & 0x3ff) << 21 | (imm >> 11 & 1) << 20;
     high | (imm >> 12 & 0xff) << 12 | rd << 7 | 0x6f
 }
 
 /// Counts x1 down to zero, adding 3 to x2 each time; then a system call.
-pub fn countdown() -> [u32; 4] {
+pub(crate) fn countdown() -> [u32; 4] {
     [addi(2, 2, 3), addi(1, 1, -1), bne(1, 0, -8), ECALL]
 }
