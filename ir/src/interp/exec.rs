@@ -4,7 +4,8 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering, fence};
 
-use base::float::{F32, F64, Round, Rules, fast};
+use base::float::fast::{self, HostFormat as _};
+use base::float::{Env, F32, F64, Flags, Format as _, Round, Rules};
 use base::sys::access::Faulted;
 use base::{CpuFrame, GuestVirt, HelperFn};
 
@@ -245,16 +246,75 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 };
             }
             macro_rules! float {
-                ($function:ident, $format:ty, $bits:ty, $round:expr, [$($arg:expr),*]) => {{
+                ($format:ty, $stands:ident, $host:expr, $whole:expr) => {{
                     let flags = &mut reg!(imm as Reg);
-                    let result = with_flags(flags, $round, Rules::RISCV, |env| {
-                        fast::$function::<$format>($($arg as $bits,)* env).into()
+                    // With "inexact" already raised, most results can raise nothing more.
+                    let quick: Option<_> = if *flags & NX != 0 { $host } else { None };
+                    match quick {
+                        Some(r) if fast::$stands::<$format>(r) => u64::from(r),
+                        _ => whole(flags, $whole),
+                    }
+                }};
+            }
+            macro_rules! double {
+                ($host:ident, $stands:ident, $whole:ident) => {{
+                    let (x, y) = (reg!(a), reg!(b));
+                    set!(float!(F64, $stands, Some(F64::$host(x, y)), |env| {
+                        fast::$whole::<F64>(x, y, env)
+                    }));
+                }};
+            }
+            macro_rules! single {
+                ($read:ident, $host:ident, $stands:ident, $whole:ident) => {{
+                    let (x, y) = ($read(reg!(a)), $read(reg!(b)));
+                    set!(
+                        BOX | float!(F32, $stands, Some(F32::$host(x, y)), |env| {
+                            fast::$whole::<F32>(x, y, env).into()
+                        })
+                    );
+                }};
+            }
+            macro_rules! fused {
+                ($format:ty, $read:ident, $box:expr) => {{
+                    let (x, y) = ($read(reg!(a)), $read(reg!(b)));
+                    let z = $read(reg!((imm >> 16) as Reg));
+                    set!(
+                        $box | float!(
+                            $format,
+                            result_stands,
+                            <$format>::host_fma(x, y, z),
+                            |env| { u64::from(fast::fma::<$format>(x, y, z, env)) }
+                        )
+                    );
+                }};
+            }
+            macro_rules! compare {
+                ($format:ty, $read:ident, $compare:ident) => {{
+                    let (x, y) = ($read(reg!(a)), $read(reg!(b)));
+                    let flags = &mut reg!(imm as Reg);
+                    let result = with_flags(flags, Round::NearestEven, Rules::RISCV, |env| {
+                        fast::$compare::<$format>(x, y, env).into()
                     });
                     set!(result);
                 }};
-                ($function:ident, $format:ty, $bits:ty) => {
-                    float!($function, $format, $bits, Round::NearestEven, [reg!(a), reg!(b)])
-                };
+            }
+            // The second half of a pair, whose word is as if it stood alone: so are its faults.
+            macro_rules! then_load {
+                ($load:ident, $extended:ty) => {{
+                    ip = ip.add(1);
+                    let &MicroOp { dst, a, imm, .. } = &*ip.cast::<MicroOp>();
+                    let addr = GuestVirt(reg!(a).wrapping_add(imm));
+                    let value = access!(cx.memory.$load(Site(ip), addr));
+                    reg!(dst) = value as $extended as i64 as u64;
+                }};
+            }
+            macro_rules! then_store {
+                ($store:ident, $ty:ty) => {{
+                    ip = ip.add(1);
+                    let &MicroOp { a, b, imm, .. } = &*ip.cast::<MicroOp>();
+                    let addr = GuestVirt(reg!(a).wrapping_add(imm));
+                    access!(cx.memory.$store(Site(ip), addr, reg!(b) as $ty));
+                }};
             }
             match kind {
                 Micro::Mov => set!(reg!(a)),
@@ -378,25 +438,60 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     fence(Ordering::SeqCst);
                 }
                 Micro::LightFence => fence(Ordering::AcqRel),
-                Micro::FAddD => float!(add, F64, u64),
-                Micro::FSubD => float!(sub, F64, u64),
-                Micro::FMulD => float!(mul, F64, u64),
-                Micro::FDivD => float!(div, F64, u64),
-                Micro::FAddS => float!(add, F32, u32),
-                Micro::FSubS => float!(sub, F32, u32),
-                Micro::FMulS => float!(mul, F32, u32),
-                Micro::FDivS => float!(div, F32, u32),
-                Micro::FMulAddD => {
-                    let c = reg!((imm >> 16) as Reg);
-                    float!(fma, F64, u64, Round::NearestEven, [reg!(a), reg!(b), c]);
+                Micro::ShlShrU => {
+                    set!(reg!(a).wrapping_shl(imm as u32).wrapping_shr((imm >> 8) as u32))
                 }
-                Micro::FMulAddS => {
-                    let c = reg!((imm >> 16) as Reg);
-                    float!(fma, F32, u32, Round::NearestEven, [reg!(a), reg!(b), c]);
+                Micro::ShlAdd => set!(reg!(a).wrapping_shl(imm as u32).wrapping_add(reg!(b))),
+                Micro::Load64Load64 => {
+                    load!(load64, |value| value);
+                    then_load!(load64, u64);
                 }
-                Micro::FEqD => float!(eq, F64, u64),
-                Micro::FLtD => float!(lt, F64, u64),
-                Micro::FLeD => float!(le, F64, u64),
+                Micro::LoadU8LoadU8 => {
+                    load!(load8, |value| u64::from(value));
+                    then_load!(load8, u8);
+                }
+                Micro::Store64Store64 => {
+                    store!(store64, u64);
+                    then_store!(store64, u64);
+                }
+                Micro::AddRLoadU8 => {
+                    set!(reg!(a).wrapping_add(reg!(b)));
+                    then_load!(load8, u8);
+                }
+                Micro::AddRLoadS32 => {
+                    set!(reg!(a).wrapping_add(reg!(b)));
+                    then_load!(load32, i32);
+                }
+                Micro::AddRLoad64 => {
+                    set!(reg!(a).wrapping_add(reg!(b)));
+                    then_load!(load64, u64);
+                }
+                Micro::AddRStore8 => {
+                    set!(reg!(a).wrapping_add(reg!(b)));
+                    then_store!(store8, u8);
+                }
+                Micro::LoadBoxed => load!(load32, |value| BOX | u64::from(value)),
+                Micro::FAddD => double!(host_add, exact_when_tiny_stands, add),
+                Micro::FSubD => double!(host_sub, exact_when_tiny_stands, sub),
+                Micro::FMulD => double!(host_mul, result_stands, mul),
+                Micro::FDivD => double!(host_div, result_stands, div),
+                Micro::FAddS => single!(low, host_add, exact_when_tiny_stands, add),
+                Micro::FSubS => single!(low, host_sub, exact_when_tiny_stands, sub),
+                Micro::FMulS => single!(low, host_mul, result_stands, mul),
+                Micro::FDivS => single!(low, host_div, result_stands, div),
+                Micro::FAddSBoxed => single!(unboxed, host_add, exact_when_tiny_stands, add),
+                Micro::FSubSBoxed => single!(unboxed, host_sub, exact_when_tiny_stands, sub),
+                Micro::FMulSBoxed => single!(unboxed, host_mul, result_stands, mul),
+                Micro::FDivSBoxed => single!(unboxed, host_div, result_stands, div),
+                Micro::FMulAddD => fused!(F64, whole_register, 0),
+                Micro::FMulAddS => fused!(F32, low, BOX),
+                Micro::FMulAddSBoxed => fused!(F32, unboxed, BOX),
+                Micro::FEqD => compare!(F64, whole_register, eq),
+                Micro::FLtD => compare!(F64, whole_register, lt),
+                Micro::FLeD => compare!(F64, whole_register, le),
+                Micro::FEqSBoxed => compare!(F32, unboxed, eq),
+                Micro::FLtSBoxed => compare!(F32, unboxed, lt),
+                Micro::FLeSBoxed => compare!(F32, unboxed, le),
                 Micro::Float => {
                     let [function, rest] = *ip.add(1);
                     let function = std::mem::transmute::<usize, Float>(function as usize);
@@ -408,11 +503,8 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     set!(result);
                     ip = ip.add(1);
                 }
-                Micro::NanBox => set!(reg!(a) | 0xffff_ffff << 32),
-                Micro::NanUnbox => {
-                    let x = reg!(a);
-                    set!(if x >> 32 == 0xffff_ffff { x } else { F32_CANONICAL_NAN })
-                }
+                Micro::NanBox => set!(reg!(a) | BOX),
+                Micro::NanUnbox => set!(unboxed(reg!(a)).into()),
                 Micro::Call => {
                     set!(call(frame, ip, [reg!(a), reg!(b)]));
                     ip = ip.add(1);
@@ -429,6 +521,10 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     ip = ip.add(1);
                 }
                 Micro::Jump => direct!(Side::Taken, imm),
+                Micro::JumpLink => {
+                    set!(imm);
+                    direct!(Side::Taken, (*ip.add(2))[0]);
+                }
                 Micro::BrEqR => branch!(reg!(a) == reg!(b)),
                 Micro::BrEqI => branch!(reg!(a) == imm),
                 Micro::BrNeR => branch!(reg!(a) != reg!(b)),
@@ -443,6 +539,11 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 Micro::BrGeSI => branch!(reg!(a) as i64 >= imm as i64),
                 Micro::Indirect => indirect!(reg!(a)),
                 Micro::IndirectEven => indirect!(reg!(a).wrapping_add(imm) & !1),
+                Micro::IndirectLink => {
+                    let target = reg!(a) & !1;
+                    set!(imm);
+                    indirect!(target);
+                }
                 Micro::Lookup => stop!(Stop::Lookup(GuestVirt(imm))),
                 Micro::Trap => {
                     // A trap other than a system call stops before its instruction is done.
@@ -459,7 +560,32 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
 /// Index among the temporaries of the one that is always zero.
 pub(super) const ZERO_TEMP: usize = base::cpu::TEMP_COUNT - 1;
 
-const F32_CANONICAL_NAN: u64 = <F32 as base::float::Format>::QUIET_NAN;
+/// The upper half of a NaN-boxed binary32.
+const BOX: u64 = 0xffff_ffff << 32;
+
+const NX: u64 = Flags::NX.0 as u64;
+
+#[inline(always)]
+fn whole_register(register: u64) -> u64 {
+    register
+}
+
+#[inline(always)]
+fn low(register: u64) -> u32 {
+    register as u32
+}
+
+#[inline(always)]
+fn unboxed(register: u64) -> u32 {
+    if register >= BOX { register as u32 } else { F32::QUIET_NAN as u32 }
+}
+
+/// A floating-point operation with all its consequences.
+#[cold]
+#[inline(never)]
+fn whole(flags: &mut u64, operation: impl FnOnce(&mut Env) -> u64) -> u64 {
+    with_flags(flags, Round::NearestEven, Rules::RISCV, operation)
+}
 
 fn unpack_trap(index: Reg) -> Trap {
     Trap::ALL[usize::from(index) % Trap::ALL.len()]

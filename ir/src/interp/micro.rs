@@ -27,16 +27,32 @@ impl MicroOp {
         let low = self.kind as u64 | (self.dst as u64) << 16;
         [low | (self.a as u64) << 32 | (self.b as u64) << 48, self.imm]
     }
+
+    /// The inverse of [`MicroOp::to_raw`]; `None` if the word is none.
+    pub(super) fn from_raw([low, imm]: Raw) -> Option<Self> {
+        let kind = *Micro::ALL.get(usize::from(low as u16))?;
+        Some(Self::new(kind, (low >> 16) as Reg, (low >> 32) as Reg, (low >> 48) as Reg, imm))
+    }
 }
 
 const _: () = assert!(size_of::<MicroOp>() == 16 && cfg!(target_endian = "little"));
 
-/// What a micro-operation does. `R` takes registers `a` and `b`, `I` register `a` and `imm`; `W`
-/// works on the low 32 bits and sign-extends its result, as the others' narrow forms do
-/// ([`Micro::Pure`], atomics): so a sign extension that follows costs nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u16)]
-pub(super) enum Micro {
+macro_rules! micro_operations {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a micro-operation does. `R` takes registers `a` and `b`, `I` register `a` and
+        /// `imm`; `W` works on the low 32 bits and sign-extends its result, as the others' narrow
+        /// forms do ([`Micro::Pure`], atomics): so a sign extension that follows costs nothing.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u16)]
+        pub(super) enum Micro { $($(#[$doc])* $name,)* }
+
+        impl Micro {
+            const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+micro_operations! {
     Mov,
     Const,
     AddR,
@@ -136,7 +152,22 @@ pub(super) enum Micro {
     Fence,
     /// An acquire or release fence, on hosts that need one.
     LightFence,
-    /// Rounding to nearest even, RISC-V rules; `imm` is the flags' register.
+    /// `(a << imm[7:0]) >> imm[15:8]`
+    ShlShrU,
+    /// `(a << imm) + b`
+    ShlAdd,
+    /// Two loads, the second being the word after it; so for those that follow.
+    Load64Load64,
+    LoadU8LoadU8,
+    Store64Store64,
+    AddRLoadU8,
+    AddRLoadS32,
+    AddRLoad64,
+    AddRStore8,
+    /// Loads a binary32, and NaN-boxes it.
+    LoadBoxed,
+    /// Rounding to nearest even, RISC-V rules; `imm` is the flags' register. Results of binary32
+    /// are NaN-boxed; a binary32 in a temporary may be anything above its 32 bits.
     FAddD,
     FSubD,
     FMulD,
@@ -145,12 +176,21 @@ pub(super) enum Micro {
     FSubS,
     FMulS,
     FDivS,
+    /// The same on NaN-boxed operands.
+    FAddSBoxed,
+    FSubSBoxed,
+    FMulSBoxed,
+    FDivSBoxed,
     /// As these; the third operand's register stands in bits 16 to 31 of `imm`.
     FMulAddD,
     FMulAddS,
+    FMulAddSBoxed,
     FEqD,
     FLtD,
     FLeD,
+    FEqSBoxed,
+    FLtSBoxed,
+    FLeSBoxed,
     /// Any floating-point operation: two words, the second being a function's address and
     /// `c | flags << 16 | round << 32 | rules << 40`.
     Float,
@@ -162,6 +202,8 @@ pub(super) enum Micro {
     CallMemory,
     /// Direct jump: to `imm`; a word of links.
     Jump,
+    /// As [`Micro::Jump`], and writes `imm` to `dst`: the third word holds the target.
+    JumpLink,
     /// Branches: the second word holds the links, the third the pcs, taken first.
     BrEqR,
     BrEqI,
@@ -179,6 +221,8 @@ pub(super) enum Micro {
     Indirect,
     /// Goes on at `(a + imm) & !1`.
     IndirectEven,
+    /// Goes on at `a & !1`, and writes `imm` to `dst`.
+    IndirectLink,
     /// Goes on at `imm` by a look-up elsewhere.
     Lookup,
     /// Leaves with the trap in `a`; the guest's pc is `imm`.

@@ -5,7 +5,7 @@ use crate::block::{Block, Inst};
 use crate::guest::{FpRules, Guest};
 use crate::interp::eval::Pure;
 use crate::interp::float::{float_function, pack_environment};
-use crate::interp::micro::Micro;
+use crate::interp::micro::{Micro, Reg};
 use crate::ops::Opcode;
 use crate::types::{FpRound, Type};
 
@@ -30,6 +30,21 @@ fn frequent(guest: &Guest, inst: &Inst) -> Option<Micro> {
         (Opcode::FEq, Type::F64) => Micro::FEqD,
         (Opcode::FLt, Type::F64) => Micro::FLtD,
         (Opcode::FLe, Type::F64) => Micro::FLeD,
+        _ => return None,
+    })
+}
+
+/// The same for operands that were NaN-boxed.
+fn boxed(guest: &Guest, inst: &Inst) -> Option<Micro> {
+    Some(match (frequent(guest, inst), inst.op, inst.ty) {
+        (Some(Micro::FAddS), ..) => Micro::FAddSBoxed,
+        (Some(Micro::FSubS), ..) => Micro::FSubSBoxed,
+        (Some(Micro::FMulS), ..) => Micro::FMulSBoxed,
+        (Some(Micro::FDivS), ..) => Micro::FDivSBoxed,
+        (Some(Micro::FMulAddS), ..) => Micro::FMulAddSBoxed,
+        (_, Opcode::FEq, Type::F32) => Micro::FEqSBoxed,
+        (_, Opcode::FLt, Type::F32) => Micro::FLtSBoxed,
+        (_, Opcode::FLe, Type::F32) => Micro::FLeSBoxed,
         _ => return None,
     })
 }
@@ -59,21 +74,31 @@ impl Lowerer {
                 let function = function as usize as u64;
                 self.define(inst.dst, Type::I64, Micro::Pure, a, b, function);
             }
-            _ => match frequent(guest, inst) {
-                Some(kind) => {
-                    let imm = u64::from(guest.fp_flags.0) | u64::from(c) << 16;
-                    self.define(inst.dst, Type::I64, kind, a, b, imm);
-                }
-                None => self.float_call(guest, inst, [a, b, c]),
-            },
+            _ => self.arithmetic(guest, inst, [a, b, c]),
         }
     }
 
-    fn float_call(&mut self, guest: &Guest, inst: &Inst, [a, b, c]: [u16; 3]) {
+    fn arithmetic(&mut self, guest: &Guest, inst: &Inst, mut regs: [Reg; 3]) {
+        let operands = &inst.args[..inst.op.info().shape.operands()];
+        let kind = match boxed(guest, inst) {
+            Some(kind) if self.take_unboxed(operands, &mut regs) => Some(kind),
+            _ => frequent(guest, inst),
+        };
+        let [a, b, c] = regs;
+        match kind {
+            Some(kind) => {
+                let imm = u64::from(guest.fp_flags.0) | u64::from(c) << 16;
+                self.define(inst.dst, Type::I64, kind, a, b, imm);
+            }
+            None => self.float_call(guest, inst, regs),
+        }
+    }
+
+    fn float_call(&mut self, guest: &Guest, inst: &Inst, [a, b, c]: [Reg; 3]) {
         let Some(function) = float_function(inst) else { return self.unsupported(inst) };
         let dst = self.dst(inst.dst);
         self.push(Micro::Float, dst, a, b, 0);
         let environment = pack_environment(c, guest.fp_flags, inst.round(), guest.fp);
-        self.words.push([function as usize as u64, environment]);
+        self.push_data([function as usize as u64, environment]);
     }
 }

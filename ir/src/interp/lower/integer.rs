@@ -136,6 +136,9 @@ impl Lowerer {
         if inst.op == Opcode::Mov {
             return self.move_operand(block, inst.dst, operand);
         }
+        if self.box_last(inst) {
+            return;
+        }
         let source = self.source(block, operand);
         if self.fold(inst, source, Source::Const(0)) {
             return;
@@ -268,6 +271,6 @@ impl Lowerer {
         };
         let dst = if inst.dst.is_none() { SINK } else { self.dst(inst.dst) };
         self.push(kind, dst, a, b, u64::from(c) | u64::from(d) << 16);
-        self.words.push([helper.func as usize as u64, 0]);
+        self.push_data([helper.func as usize as u64, 0]);
     }
 }

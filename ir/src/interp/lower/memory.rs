@@ -45,7 +45,9 @@ impl Lowerer {
             (Opcode::LoadS, Type::I32) => Micro::LoadS32,
             (_, Type::I8) => Micro::LoadU8,
             (_, Type::I16) => Micro::LoadU16,
-            (_, Type::I32 | Type::F32) => Micro::LoadU32,
+            (_, Type::I32) => Micro::LoadU32,
+            // What is above a binary32 in a register is unspecified: it may as well be a box.
+            (_, Type::F32) => Micro::LoadBoxed,
         };
         let (base, offset) = self.address(block, inst);
         if inst.order() == MemOrder::SeqCst {

@@ -4,6 +4,7 @@
 //! are reused, nothing is optimised but what shows in two neighbouring operations.
 
 mod float;
+mod fuse;
 mod integer;
 mod memory;
 mod terminator;
@@ -56,6 +57,8 @@ pub struct Lowerer {
     /// How often each temporary is read.
     uses: Vec<u8>,
     scratch: Reg,
+    /// How many of the last words are micro-operations of one word each.
+    single_words: usize,
     /// The temporary that the last micro-operation defines, if it may go elsewhere instead.
     last: Option<Last>,
     error: Option<LowerError>,
@@ -68,6 +71,8 @@ struct Last {
     word: usize,
     /// The type from which the result is known to be sign-extended.
     extended: Type,
+    /// Whether the result is a NaN-boxed binary32.
+    boxed: bool,
 }
 
 /// A source operand: a register, or a constant for an immediate.
@@ -99,6 +104,7 @@ impl Lowerer {
             self.lower_inst(guest, block, inst);
         }
         self.lower_terminator(block, fused);
+        self.pair();
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -120,6 +126,7 @@ impl Lowerer {
         self.uses.clear();
         self.uses.resize(usize::from(block.temps), 0);
         self.last = None;
+        self.single_words = 0;
         self.error = None;
         self.links_at = None;
         let args = block.insts.iter().flat_map(|inst| inst.args);
@@ -165,15 +172,28 @@ impl Lowerer {
 
     fn push(&mut self, kind: Micro, dst: Reg, a: Reg, b: Reg, imm: u64) {
         self.last = None;
+        self.single_words += 1;
         self.words.push(MicroOp::new(kind, dst, a, b, imm).to_raw());
+    }
+
+    /// Pushes data of the last micro-operation.
+    fn push_data(&mut self, data: Raw) {
+        self.single_words = 0;
+        self.words.push(data);
     }
 
     /// Pushes the definition of `to`, whose result is known to be sign-extended from `extended`.
     fn define(&mut self, to: Operand, extended: Type, kind: Micro, a: Reg, b: Reg, imm: u64) {
         let dst = self.dst(to);
+        let MicroOp { kind, a, b, imm, .. } = self.fuse(MicroOp::new(kind, dst, a, b, imm));
         self.push(kind, dst, a, b, imm);
+        self.note_last(to, extended);
+    }
+
+    fn note_last(&mut self, to: Operand, extended: Type) {
+        let boxed = self.micro_op(0).is_some_and(|op| op.boxes());
         if to.as_temp().is_some() {
-            self.last = Some(Last { temp: to, word: self.words.len() - 1, extended });
+            self.last = Some(Last { temp: to, word: self.words.len() - 1, extended, boxed });
         }
     }
 
@@ -181,8 +201,14 @@ impl Lowerer {
     /// that and nobody else reads it.
     fn retarget(&mut self, from: Operand, to: Operand, narrowest: Type) -> bool {
         let Some(last) = self.last.filter(|last| last.temp == from) else { return false };
-        let read_once = from.as_temp().is_some_and(|temp| self.uses[usize::from(temp)] == 1);
-        if !read_once || last.extended.bits() > narrowest.bits() {
+        if last.extended.bits() > narrowest.bits() {
+            return false;
+        }
+        self.retarget_last(last, from, to)
+    }
+
+    fn retarget_last(&mut self, last: Last, from: Operand, to: Operand) -> bool {
+        if !self.read_once(from) {
             return false;
         }
         let dst = self.dst(to);

@@ -17,37 +17,41 @@ struct Branch {
 impl Lowerer {
     /// How many of the last operations become part of the terminator.
     pub(super) fn fused_tail(&self, block: &Block) -> usize {
-        let Some(operand) = block.terminator.operand() else { return 0 };
-        let Some(last) = block.insts.last() else { return 0 };
-        if last.dst != operand || !self.read_once(operand) {
-            return 0;
-        }
-        match block.terminator {
-            Terminator::Branch { .. } if last.op.info().shape == Shape::Compare => {
-                usize::from(last.ty == Type::I64)
+        match (block.terminator, &block.insts[..]) {
+            (Terminator::Jump { .. }, [.., link]) => usize::from(is_link(link)),
+            (Terminator::Branch { cond, .. }, [.., compare]) => {
+                let is_compare = compare.op.info().shape == Shape::Compare;
+                usize::from(is_compare && compare.ty == Type::I64 && self.is_only(compare, cond))
             }
-            Terminator::Indirect { .. } if clears_low_bit(block, last) => {
-                let before = block.insts.len().checked_sub(2).map(|index| &block.insts[index]);
-                1 + usize::from(before.is_some_and(|add| {
-                    let is_add = add.op == Opcode::Add && add.ty == Type::I64;
-                    let of_constant = add.args[1].is_const() && !add.args[0].is_const();
-                    is_add && of_constant && add.dst == last.args[0] && self.read_once(add.dst)
-                }))
+            (Terminator::Indirect { target, .. }, [.., and, link])
+                if is_link(link) && clears_low_bit(block, and) && self.is_only(and, target) =>
+            {
+                2
+            }
+            (Terminator::Indirect { target, .. }, [.., add, and])
+                if clears_low_bit(block, and) && self.is_only(and, target) =>
+            {
+                let is_add = add.op == Opcode::Add && add.ty == Type::I64;
+                let of_constant = add.args[1].is_const() && !add.args[0].is_const();
+                1 + usize::from(is_add && of_constant && self.is_only(add, and.args[0]))
             }
             _ => 0,
         }
     }
 
-    fn read_once(&self, operand: Operand) -> bool {
-        let temp = operand.as_temp().map(usize::from);
-        temp.and_then(|temp| self.uses.get(temp)).is_some_and(|&uses| uses == 1)
+    /// Whether an operation makes a value that is read once only, as this operand.
+    fn is_only(&self, inst: &Inst, operand: Operand) -> bool {
+        inst.dst == operand && self.read_once(operand)
     }
 
     pub(super) fn lower_terminator(&mut self, block: &Block, fused: usize) {
         self.scratch = 0;
         let tail = &block.insts[block.insts.len() - fused..];
         match block.terminator {
-            Terminator::Jump { target, .. } => self.jump(target.0),
+            Terminator::Jump { target, .. } => match tail {
+                [link] => self.jump_and_link(block, link, target.0),
+                _ => self.jump(target.0),
+            },
             Terminator::Branch { cond, taken, fallthrough } => {
                 let targets = [taken.0, fallthrough.0];
                 match tail {
@@ -66,9 +70,25 @@ impl Lowerer {
         self.links();
     }
 
+    fn jump_and_link(&mut self, block: &Block, link: &Inst, target: u64) {
+        let (dst, link) = self.link(block, link);
+        self.push(Micro::JumpLink, dst, 0, 0, link);
+        self.links();
+        self.push_data([target, 0]);
+    }
+
+    /// Where a return address goes, and the address.
+    fn link(&mut self, block: &Block, link: &Inst) -> (Reg, u64) {
+        let dst = self.dst(link.dst);
+        match self.source(block, link.args[0]) {
+            Source::Const(address) => (dst, address),
+            Source::Reg(_) => (SINK, 0),
+        }
+    }
+
     fn links(&mut self) {
         self.links_at = Some(self.words.len());
-        self.words.push([0, 0]);
+        self.push_data([0, 0]);
     }
 
     fn branch_if_not_zero(&mut self, block: &Block, cond: Operand, targets: [u64; 2]) {
@@ -99,11 +119,16 @@ impl Lowerer {
             Source::Reg(b) => self.push(branch.registers, SINK, a, b, 0),
         }
         self.links();
-        self.words.push(targets);
+        self.push_data(targets);
     }
 
     fn indirect(&mut self, block: &Block, target: Operand, tail: &[Inst]) {
         let (operand, offset) = match tail {
+            [and, link] if is_link(link) => {
+                let a = self.reg(block, and.args[0]);
+                let (dst, link) = self.link(block, link);
+                return self.push(Micro::IndirectLink, dst, a, 0, link);
+            }
             [add, _] => (add.args[0], self.source(block, add.args[1])),
             [and] => (and.args[0], Source::Const(0)),
             _ => {
@@ -116,6 +141,11 @@ impl Lowerer {
             self.push(Micro::IndirectEven, SINK, a, 0, offset);
         }
     }
+}
+
+/// Whether it writes a return address: a constant into a register.
+fn is_link(inst: &Inst) -> bool {
+    inst.op == Opcode::Mov && inst.dst.as_slot().is_some() && inst.args[0].is_const()
 }
 
 fn clears_low_bit(block: &Block, inst: &Inst) -> bool {
