@@ -10,6 +10,9 @@ use crate::host::{self, Arg, args};
 /// How many descriptors Ferry keeps for itself at most.
 const CAPACITY: usize = 16;
 
+/// The end of the descriptor space in which Ferry's lie.
+const RESERVED: i32 = 64;
+
 /// The descriptors that Ferry keeps open beside the guest's.
 #[derive(Debug)]
 pub(crate) struct OwnFds {
@@ -27,11 +30,7 @@ impl OwnFds {
     /// # Errors
     /// `EMFILE` if there is no room.
     pub(crate) fn adopt(&self, fd: OwnedFd) -> Result<OwnedFd, Errno> {
-        let top = highest_possible();
-        let moved = (0..64_i32)
-            .map(|n| top - 64 + n)
-            .find_map(|floor| duplicate_at_least(fd.as_fd(), floor).ok())
-            .ok_or(Errno::EMFILE)?;
+        let moved = duplicate_at_least(fd.as_fd(), highest_possible() - RESERVED)?;
         let raw = moved.as_raw_fd();
         let free = |slot: &&AtomicI32| {
             slot.compare_exchange(-1, raw, Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -64,15 +63,15 @@ impl OwnFds {
     }
 }
 
-/// One past the highest descriptor that this process may open; bounded, because some containers
-/// allow a thousand million and the kernel's table grows with the highest one used.
+/// One past the highest descriptor that this process may open, but not above the usual limit of
+/// 1024: the kernel's table is as long as the highest descriptor demands, and every fork copies it.
 fn highest_possible() -> i32 {
     let mut limit = [0_u64; 2];
     let got = host::call(
         Sysno::prlimit64,
         [Arg::from(0), Arg::from(libc::RLIMIT_NOFILE), Arg::from(0), Arg::writes(&mut limit)],
     );
-    got.map_or(1024, |_| limit[0].clamp(64, 1 << 16) as i32)
+    got.map_or(1024, |_| limit[0].clamp(64, 1024) as i32)
 }
 
 #[expect(unsafe_code, reason = "takes ownership of a new descriptor")]
@@ -91,7 +90,7 @@ mod tests {
         let fds = OwnFds::new();
         let fd = fds.adopt(std::fs::File::open("/dev/null").unwrap().into()).unwrap();
         let raw = fd.as_raw_fd();
-        assert!(raw >= highest_possible() - 64, "{raw}");
+        assert!(raw >= highest_possible() - RESERVED, "{raw}");
         assert!(fds.is_own(raw) && !fds.is_own(0) && !fds.is_own(-1));
         assert_eq!(fds.list(), [raw]);
         fds.release(fd);
