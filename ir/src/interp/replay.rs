@@ -11,6 +11,7 @@ use base::GuestVirt;
 
 use super::code::Entry;
 use super::memory::Site;
+use crate::block::BlockKey;
 
 /// Wraps a memory for a replay.
 #[derive(Debug)]
@@ -55,6 +56,11 @@ impl<'a, M> Replay<'a, M> {
     /// the suppression.
     pub(super) fn suppresses(&mut self, site: Site, addr: GuestVirt, bytes: u64) -> bool {
         let Some(block) = self.running else { return false };
+        // A store to where nothing can be mapped has not happened; the host does not say its address.
+        if addr.0 >> (BlockKey::PC_BITS - 1) != 0 {
+            self.lift();
+            return false;
+        }
         let covers = self.fault_addr.0.wrapping_sub(addr.0) < bytes;
         // SAFETY: by the promise to `enter`; the site is a micro-operation of the running block.
         if covers && unsafe { block.locate(site.0) }.0 == self.fault_pc {

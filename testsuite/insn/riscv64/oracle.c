@@ -157,6 +157,8 @@ static void run_case(uint64_t enter)
         code[i] = EBREAK;
     memcpy(code, request.code, request.code_len);
     asm volatile("fence.i" ::: "memory");
+    for (size_t i = 0; i < PAGE / 8; i++)
+        ((volatile uint64_t *)DATA)[i] = 0;
     memcpy((void *)DATA, request.memory, EDGE);
     memcpy((void *)(DATA + PAGE - EDGE), request.memory + EDGE, EDGE);
     run(&request, enter);

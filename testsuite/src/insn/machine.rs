@@ -137,10 +137,12 @@ impl Memory {
         frame.set(slot::RESERVATION_VALUE, 0);
         let value = fcsr(frame);
         set_fcsr(frame, value);
+        // SAFETY: the data page is mapped, holds nothing of Rust's, and `self` is its only user.
+        unsafe { std::ptr::write_bytes(DATA.0 as *mut u8, 0, PAGE) };
         let (start, end) = state.memory.split_at(EDGE);
         self.edges(|at, half| {
             let source = if half == 0 { start } else { end };
-            // SAFETY: the data page is mapped, holds nothing of Rust's, and `self` is its only user.
+            // SAFETY: as above.
             unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), at, EDGE) }
         });
     }

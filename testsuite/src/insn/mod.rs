@@ -5,11 +5,14 @@
 //! * [`machine`] is where cases run: a page of data at a fixed address between pages that fault.
 //! * [`tier`] are Ferry's ways to run one.
 //! * [`oracle`] runs a batch of them under qemu-user.
+//! * [`fuzz`] makes programs at random.
 //!
 //! Only RISC-V 64 so far; what is particular to it stands in [`machine::State`] and the oracle.
 
 pub mod case;
+pub mod fuzz;
 pub mod machine;
 pub mod oracle;
+pub mod rng;
 pub mod tier;
 mod value;

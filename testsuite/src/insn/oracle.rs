@@ -51,6 +51,8 @@ impl Oracle {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("insn/riscv64/oracle.c");
         let flags = ["-nostdlib", "-static", "-ffreestanding", "-O2", "-fno-stack-protector"];
         let flags = [&flags[..], &["-mno-relax", "-mcmodel=medany", "-fno-builtin"]].concat();
+        // Where a case is not likely to look for memory.
+        let flags = [&flags[..], &["-Wl,-Ttext-segment=0x2b3c4d5000"]].concat();
         Ok(Self { program: Compiler::Riscv64.build(&source, &flags)? })
     }
 

@@ -2,15 +2,19 @@
 
 use arch::riscv64::cpu::CACHE_BLOCK;
 use decoders::riscv64::{Cbo, RvZicbo};
-use ir::{MemOrder, Type};
+use ir::{MemOrder, Type, Val};
 
 use super::{Flow, Insn};
 
-impl Insn<'_> {
+impl<'b> Insn<'b> {
     /// Caches are coherent, so that only the fault of a block that may not be accessed remains.
     fn manage(&self, rs1: u8) -> Flow {
-        let _ = self.b.load_u(Type::I8, self.x(rs1), 0, MemOrder::Plain);
+        let _ = self.b.load_u(Type::I8, self.block(rs1), 0, MemOrder::Plain);
         Flow::Next
+    }
+
+    fn block(&self, rs1: u8) -> Val<'b> {
+        self.x(rs1) & self.konst(!(CACHE_BLOCK - 1))
     }
 }
 
@@ -32,7 +36,7 @@ impl RvZicbo for Insn<'_> {
 
     /// CBO.ZERO (Zicboz): the block that holds address x[rs1] = 0
     fn cbo_zero(&self, Cbo { rs1 }: Cbo) -> Flow {
-        let block = self.x(rs1) & self.konst(!(CACHE_BLOCK - 1));
+        let block = self.block(rs1);
         for offset in (0..CACHE_BLOCK as i32).step_by(8) {
             self.b.store(Type::I64, block, offset, self.konst(0), MemOrder::Plain);
         }

@@ -14,6 +14,12 @@ use crate::GuestVirt;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Faulted;
 
+#[cold]
+fn faulted(addr: GuestVirt, write: bool) -> Faulted {
+    super::fault::complete(addr, write);
+    Faulted
+}
+
 /// The guarded instruction at label 2, its fixup at 4, which sets the error register and goes on
 /// at 3. What stands before and after it runs in either case.
 macro_rules! guarded {
@@ -49,7 +55,7 @@ macro_rules! load {
                 guarded!($insn, err = out(reg) err, value = lateout(reg) value,
                     addr = in(reg) addr.0, options(nostack, readonly));
             }
-            if err == 0 { Ok(value as $type) } else { Err(Faulted) }
+            if err == 0 { Ok(value as $type) } else { Err(faulted(addr, false)) }
         }
     };
 }
@@ -66,7 +72,7 @@ macro_rules! store {
                 guarded!($insn, err = out(reg) err, value = in($class) value,
                     addr = in(reg) addr.0, options(nostack));
             }
-            if err == 0 { Ok(()) } else { Err(Faulted) }
+            if err == 0 { Ok(()) } else { Err(faulted(addr, true)) }
         }
     };
 }
@@ -101,7 +107,7 @@ macro_rules! compare_exchange {
                 guarded!($insn, err = out(reg) err, addr = in(reg) addr.0, new = in($class) new,
                     inout("rax") old, options(nostack));
             }
-            if err == 0 { Ok(old as $type) } else { Err(Faulted) }
+            if err == 0 { Ok(old as $type) } else { Err(faulted(addr, true)) }
         }
     };
 }
@@ -129,7 +135,7 @@ pub fn compare_exchange128(addr: GuestVirt, expected: u128, new: u128) -> Result
             out("r8") err, in("rdi") addr.0, inout("rsi") new_low => _,
             in("rcx") new_high, inout("rax") low, inout("rdx") high, options(nostack));
     }
-    if err == 0 { Ok(u128::from(high) << 64 | u128::from(low)) } else { Err(Faulted) }
+    if err == 0 { Ok(u128::from(high) << 64 | u128::from(low)) } else { Err(faulted(addr, true)) }
 }
 
 /// Copies from guest memory; on a fault, says how many bytes at the end were not copied.
@@ -183,6 +189,10 @@ mod tests {
         assert!(fault::last_fault().write);
         assert_eq!(compare_exchange32(bad, 0, 1), Err(Faulted));
         assert_eq!(copy_from_guest(&mut [0; 8], bad), Err(8));
+        let beyond = GuestVirt(0x1234_5678_9abc_def0);
+        assert_eq!(store64(beyond, 1), Err(Faulted));
+        let last = fault::last_fault();
+        assert_eq!((last.addr, last.code, last.write), (beyond, 1, true));
     }
 
     #[test]

@@ -49,6 +49,18 @@ pub fn last_fault() -> HostFault {
     LAST.get()
 }
 
+/// Completes the description of a guarded access that faulted: the host does not say where when the
+/// address is none that its MMU can translate at all. Nothing is mapped there.
+pub(super) fn complete(addr: GuestVirt, write: bool) {
+    let fault = LAST.get();
+    if fault.code == libc::SI_KERNEL {
+        LAST.set(HostFault { addr, code: SEGV_MAPERR, write, ..fault });
+    }
+}
+
+/// Nothing is mapped at the address (not in the `libc` crate).
+const SEGV_MAPERR: i32 = 1;
+
 /// Sets who is asked about faults in compiled code.
 pub fn set_hook(hook: FaultHook) {
     HOOK.store(hook as *mut (), Ordering::Release);

@@ -1,0 +1,167 @@
+//! Random programs: the interpreter, compiled regions and qemu-user must agree on every register,
+//! on memory, and on how they end.
+//!
+//! Each run has a fresh seed, which it prints. `FERRY_FUZZ_SEED` repeats one; `FERRY_FUZZ_CASES` sets
+//! how many programs there are, instead of what fits into some seconds.
+#![expect(clippy::print_stderr, reason = "says its seed, and why it does not ask qemu-user")]
+
+use std::env;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use base::GuestVirt;
+use decoders::riscv64::{ExtensionSet, identify};
+use ferry_testsuite as testsuite;
+use testsuite::insn::fuzz::{Generator, Program};
+use testsuite::insn::machine::{CODE, End, State};
+use testsuite::insn::oracle::Oracle;
+use testsuite::insn::tier::{Runner, Tier};
+
+/// Programs that go to qemu-user together.
+const BATCH: usize = 200;
+const TIME: Duration = Duration::from_secs(15);
+
+fn number(variable: &str) -> Option<u64> {
+    let text = env::var(variable).ok()?;
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    Some(parsed.unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_nanos() as u64 ^ u64::from(std::process::id()) << 40
+}
+
+#[test]
+fn tiers_and_qemu_agree_on_random_programs() {
+    let seed = number("FERRY_FUZZ_SEED").unwrap_or_else(fresh_seed);
+    let cases = number("FERRY_FUZZ_CASES").map(|n| n as usize);
+    eprintln!("FERRY_FUZZ_SEED={seed:#x}");
+    let oracle = Oracle::find().map_err(|error| eprintln!("without qemu-user: {error}")).ok();
+    let (mut generator, mut runner) = (Generator::new(seed), Runner::new());
+    let (start, mut done) = (Instant::now(), 0);
+    while cases.map_or(start.elapsed() < TIME, |n| done < n) {
+        let count = cases.map_or(BATCH, |n| BATCH.min(n - done));
+        let programs: Vec<Program> = (0..count).map(|_| generator.program()).collect();
+        if let Some(wrong) = check(&mut runner, oracle.as_ref(), &programs) {
+            panic!(
+                "FERRY_FUZZ_SEED={seed:#x}, among programs {done} to {}:\n{wrong}",
+                done + count
+            );
+        }
+        done += count;
+    }
+    eprintln!("{done} programs in {:.1} s", start.elapsed().as_secs_f64());
+}
+
+/// What is wrong with the first program that something is wrong with, made as small as may be.
+fn check(runner: &mut Runner, oracle: Option<&Oracle>, programs: &[Program]) -> Option<String> {
+    let results: Vec<_> = programs.iter().map(|p| run(runner, Tier::Interpreter, p)).collect();
+    for (program, result) in programs.iter().zip(&results) {
+        if disagreement(&run(runner, Tier::Region, program), result).is_some() {
+            let fails = |p: &Program| {
+                let expected = run(runner, Tier::Interpreter, p);
+                disagreement(&run(runner, Tier::Region, p), &expected)
+            };
+            return Some(format!("region, not interpreter: {}", shrink(program, fails)));
+        }
+    }
+    let answers = ask(oracle?, programs);
+    for ((program, result), answer) in programs.iter().zip(&results).zip(&answers) {
+        if disagreement_with_qemu(program, result, answer).is_some() {
+            let fails = |p: &Program| {
+                let result = run(runner, Tier::Interpreter, p);
+                disagreement_with_qemu(p, &result, &ask(oracle?, std::slice::from_ref(p))[0])
+            };
+            return Some(format!("interpreter, not qemu: {}", shrink(program, fails)));
+        }
+    }
+    None
+}
+
+fn run(runner: &mut Runner, tier: Tier, program: &Program) -> (State, End) {
+    runner.run(tier, &program.code(), &program.before)
+}
+
+fn ask(oracle: &Oracle, programs: &[Program]) -> Vec<(State, End)> {
+    let codes: Vec<_> = programs.iter().map(Program::code).collect();
+    let cases: Vec<_> =
+        codes.iter().zip(programs).map(|(code, p)| (code.as_slice(), &p.before)).collect();
+    oracle.run(&cases).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn disagreement(mine: &(State, End), theirs: &(State, End)) -> Option<String> {
+    let states = mine.0.difference(&theirs.0);
+    let ends = (mine.1 != theirs.1).then(|| format!("{:x?} not {:x?}", mine.1, theirs.1));
+    match (states, ends) {
+        (None, None) => None,
+        (states, ends) => Some([states, ends].into_iter().flatten().collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn disagreement_with_qemu(
+    program: &Program,
+    mine: &(State, End),
+    theirs: &(State, End),
+) -> Option<String> {
+    let [mine, theirs] =
+        [mine, theirs].map(|(state, end)| (state.clone(), without_unreachable_address(*end)));
+    let excused = is_excused(program, &mine) || drops_flags(program, &mine.0, &theirs.0);
+    if excused { None } else { disagreement(&mine, &theirs) }
+}
+
+/// The host does not report an address that no process can have mapped; nor does qemu-user, mostly.
+fn without_unreachable_address(end: End) -> End {
+    match end {
+        End::Fault { pc, addr } if addr.0 >> 47 != 0 => End::Fault { pc, addr: GuestVirt(0) },
+        end => end,
+    }
+}
+
+/// qemu-user checks neither the alignment of AMOs nor, before it compares addresses, anything of a
+/// store-conditional.
+fn is_excused(program: &Program, (_, end): &(State, End)) -> bool {
+    let pc = match *end {
+        End::Misaligned { pc } => pc,
+        // Under qemu-user the code is mapped, and breakpoints around it.
+        End::Fault { addr, .. } if addr.0.wrapping_sub(CODE.0) as i64 >> 16 == 0 => return true,
+        End::Fault { addr, .. } if CODE.0.wrapping_sub(addr.0) as i64 >> 16 == 0 => return true,
+        End::Fault { pc, .. } => pc,
+        _ => return false,
+    };
+    let code = program.code();
+    let at = pc.0.wrapping_sub(CODE.0) as usize;
+    let word = code.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    let op = word.and_then(|word| identify(word, ExtensionSet::ALL));
+    op.is_some_and(|op| {
+        let name = op.name();
+        name.starts_with("sc.") || matches!(end, End::Misaligned { .. }) && name.starts_with("amo")
+    })
+}
+
+/// qemu-user 10.0.2 leaves FROUND and FROUNDNX out, flags and all, where nobody wants the result.
+fn drops_flags(program: &Program, mine: &State, theirs: &State) -> bool {
+    mine.fcsr() != theirs.fcsr() && program.listing().contains("  fround")
+}
+
+/// Drops instructions as long as the program still fails.
+fn shrink(program: &Program, mut fails: impl FnMut(&Program) -> Option<String>) -> String {
+    let mut smallest = program.clone();
+    for index in (0..program.len()).rev() {
+        if let Some(smaller) = smallest.without(index)
+            && fails(&smaller).is_some()
+        {
+            smallest = smaller;
+        }
+    }
+    let message = fails(&smallest).unwrap_or_else(|| "but not twice".to_owned());
+    let registers: Vec<String> = (1..)
+        .zip(&smallest.before.slots[1..])
+        .filter_map(|(n, value)| {
+            arch::riscv64::slot::name(base::RegSlot(n)).map(|name| format!("{name}={value:#x}"))
+        })
+        .collect();
+    format!("{message}\n{}\n{}", smallest.listing(), registers.join(" "))
+}
