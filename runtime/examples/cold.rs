@@ -30,7 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (insns, blocks, translating, lowering, size) = measure(code);
     let each = |time: Duration| time.as_nanos() as f64 / insns as f64;
     println!("{blocks} blocks of {insns} instructions, {size} bytes of tier 0 code");
-    println!("translating {:.0} ns, lowering {:.0} ns an instruction", each(translating), each(lowering));
+    println!(
+        "translating {:.0} ns, lowering {:.0} ns an instruction",
+        each(translating),
+        each(lowering)
+    );
     Ok(())
 }
 

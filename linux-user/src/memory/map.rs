@@ -59,7 +59,8 @@ impl MapRequest {
             None if self.has(libc::MAP_ANONYMOUS) => Backing::Anonymous,
             None => Backing::File { offset: self.offset },
         };
-        let shared = self.flags & libc::MAP_TYPE != libc::MAP_PRIVATE;
+        let kind = self.flags & libc::MAP_TYPE;
+        let shared = kind == libc::MAP_SHARED || kind == libc::MAP_SHARED_VALIDATE;
         let sharing = if shared { Sharing::Shared } else { Sharing::Private };
         Vma { end, prot: self.prot, sharing, backing, seal: Seal::Open }
     }
@@ -67,7 +68,8 @@ impl MapRequest {
     /// The host call that maps it at `start` with this kind of fixing.
     fn map_on_host(&self, start: u64, len: u64, fixing: i32, lock: i32) -> Result<(), Errno> {
         let fixings = libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE;
-        let flags = (self.flags & !fixings) | fixing | lock;
+        // A flag of x86's alone, which other guests do not have.
+        let flags = (self.flags & !(fixings | libc::MAP_32BIT)) | fixing | lock;
         let offset = self.offset as i64;
         host::call(Sysno::mmap, args![start, len, self.prot.host(), flags, self.fd, offset])
             .map(|_| ())

@@ -141,7 +141,11 @@ impl Guest {
     }
 
     /// `prepare` sees the engine before its first CPU is made.
-    pub(crate) fn prepared(config: EngineConfig, code: &[u32], prepare: impl FnOnce(&Engine)) -> Self {
+    pub(crate) fn prepared(
+        config: EngineConfig,
+        code: &[u32],
+        prepare: impl FnOnce(&Engine),
+    ) -> Self {
         let memory = Memory::new();
         memory.put(0, code);
         let frontend = Arc::new(Frontend::new("max".parse().unwrap()));
