@@ -25,6 +25,12 @@ impl OwnFds {
         Self { slots: [const { AtomicI32::new(-1) }; CAPACITY] }
     }
 
+    /// The same descriptors, for a process whose table is a copy of this one's.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = |slot: &AtomicI32| AtomicI32::new(slot.load(Ordering::Relaxed));
+        Self { slots: self.slots.each_ref().map(copy) }
+    }
+
     /// Moves a descriptor of Ferry's to the top of the space, hidden from the guest.
     ///
     /// # Errors

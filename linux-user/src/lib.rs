@@ -16,6 +16,7 @@
 //! * A host system call that may block goes through [`safe_syscall`].
 
 mod abi;
+mod clone;
 mod config;
 mod engine;
 mod fds;

@@ -32,6 +32,16 @@ thread_local! {
     static HELD: Cell<u32> = const { Cell::new(0) };
 }
 
+/// The ranks that this thread holds, to be kept while another process borrows the thread's storage.
+pub(crate) fn held() -> u32 {
+    HELD.get()
+}
+
+/// Restores what [`held`] returned.
+pub(crate) fn set_held(held: u32) {
+    HELD.set(held);
+}
+
 /// A mutual-exclusion lock with a rank. A panic while it is held does not poison it: Ferry's
 /// release builds abort on panic.
 #[derive(Debug)]

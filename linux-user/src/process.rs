@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base::GuestVirt;
 use syscalls::{Errno, Sysno};
 
 use crate::abi::Abi;
+use crate::clone::{self, CloneRequest};
 use crate::config::Config;
 use crate::engine::{self, Engine};
 use crate::fds::OwnFds;
@@ -35,17 +36,28 @@ pub(crate) struct Process {
     /// Ferry's own file descriptors in it.
     pub(crate) fds: OwnFds,
     /// How it sees the file system.
-    pub(crate) fs: FsContext,
+    pub(crate) fs: Arc<FsContext>,
     /// Signal dispositions.
     pub(crate) signals: ProcessSignals,
     /// Its living tasks.
     pub(crate) tasks: Lock<Vec<TaskHandle>>,
     /// What it is running.
-    pub(crate) program: Program,
+    pub(crate) program: Arc<Program>,
     /// Resource limits that the guest set and that are not the host's: soft and hard.
     pub(crate) limits: Lock<BTreeMap<u32, [u64; 2]>>,
-    own_executable: Option<OwnedFd>,
-    strace: Option<Strace>,
+    own_executable: Option<Arc<OwnedFd>>,
+    strace: Option<Arc<Strace>>,
+    /// What the first thread ended with, if it has ended before the others.
+    leader_status: OnceLock<i32>,
+    statistics: Statistics,
+}
+
+/// Whether a process prints the engine's statistics at its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Statistics {
+    Own,
+    /// They are those of a process with which it shares memory.
+    Another,
 }
 
 /// The program that a process runs, as /proc shows it.
@@ -79,23 +91,76 @@ impl Process {
         let own_executable = exec::open_own_executable().and_then(|fd| fds.adopt(fd).ok());
         Self {
             abi,
-            fs,
+            fs: Arc::new(fs),
             config,
             memory,
             engine,
             fds,
-            signals: ProcessSignals::new(),
+            signals: ProcessSignals::inherited(),
             tasks: Lock::new(Rank::Tasks, Vec::new()),
-            program,
+            program: Arc::new(program),
             limits: Lock::new(Rank::Limits, BTreeMap::new()),
-            own_executable,
-            strace,
+            own_executable: own_executable.map(Arc::new),
+            strace: strace.map(Arc::new),
+            leader_status: OnceLock::new(),
+            statistics: Statistics::Own,
+        }
+    }
+
+    /// A process in the same memory. What the kernel copies for it is copied here.
+    pub(crate) fn sharing_memory(&self, request: &CloneRequest) -> Self {
+        Self {
+            abi: self.abi,
+            config: Arc::clone(&self.config),
+            memory: Arc::clone(&self.memory),
+            engine: Arc::clone(&self.engine),
+            fds: self.fds.copy(),
+            fs: if request.has(clone::flags::FS) {
+                Arc::clone(&self.fs)
+            } else {
+                Arc::new(self.fs.copy())
+            },
+            signals: self.signals.for_clone(request),
+            tasks: Lock::new(Rank::Tasks, Vec::new()),
+            program: Arc::clone(&self.program),
+            limits: Lock::new(Rank::Limits, self.limits.lock().clone()),
+            own_executable: self.own_executable.clone(),
+            strace: self.strace.clone(),
+            leader_status: OnceLock::new(),
+            statistics: Statistics::Another,
+        }
+    }
+
+    /// Takes every lock, in the order of their ranks: for `fork`.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        (
+            self.tasks.lock(),
+            self.signals.hold(),
+            self.fs.hold(),
+            self.limits.lock(),
+            self.memory.hold(),
+        )
+    }
+
+    /// Takes a task that has ended off the list. The last one ends the process, with the status of
+    /// its first thread.
+    pub(crate) fn task_ended(&self, tid: i32, status: i32) {
+        let is_leader = host::call(Sysno::getpid, []) == Ok(tid as u64);
+        if is_leader {
+            let _ = self.leader_status.set(status);
+        }
+        let mut tasks = self.tasks.lock();
+        tasks.retain(|task| task.tid != tid);
+        let is_last = tasks.is_empty();
+        drop(tasks);
+        if is_last {
+            self.end(*self.leader_status.get().unwrap_or(&status));
         }
     }
 
     /// Where system calls are printed, if they are.
     pub(crate) fn strace(&self) -> Option<&Strace> {
-        self.strace.as_ref()
+        self.strace.as_deref()
     }
 
     /// A descriptor of Ferry's own executable file.
@@ -103,7 +168,7 @@ impl Process {
     /// # Errors
     /// `ENOENT`: it could not be opened at the start.
     pub(crate) fn own_executable(&self) -> Result<i32, Errno> {
-        self.own_executable.as_ref().map(AsRawFd::as_raw_fd).ok_or(Errno::ENOENT)
+        self.own_executable.as_ref().map(|fd| fd.as_raw_fd()).ok_or(Errno::ENOENT)
     }
 
     /// Ends the process with this status, with all its threads.
@@ -111,7 +176,7 @@ impl Process {
         if let Some(strace) = &self.strace {
             strace.process_ended(status & 0xff);
         }
-        if let Some(format) = self.config.stats {
+        if let (Some(format), Statistics::Own) = (self.config.stats, self.statistics) {
             let text = engine::statistics(&self.engine, format);
             // Whoever closed standard error does not want to see it.
             let _ = std::io::stderr().write_all(text.as_bytes());

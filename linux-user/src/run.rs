@@ -16,6 +16,7 @@ use crate::fs::{FsContext, FsError};
 use crate::loader::{self, Executable, ProgramError};
 use crate::memory::AddressSpace;
 use crate::process::{Process, Program};
+use crate::signal::{self, SigSet};
 use crate::task::Task;
 
 /// Why a program could not be started.
@@ -52,6 +53,7 @@ impl RunError {
 /// The program could not be started.
 pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Infallible, RunError> {
     base::sys::fault::install();
+    let blocked = signal::start();
     // Children start in other directories.
     let sources = config.binds.iter_mut().map(|(source, _)| source);
     let paths = config.root.iter_mut().chain(&mut config.sysroot).chain(&mut config.log_file);
@@ -67,8 +69,7 @@ pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Inf
         Some(file) => loader::resolve_file(&fs, &path, file, argv)?,
         None => loader::resolve(&fs, &path, argv)?,
     };
-    let mut task = start(config, fs, executable, &path, &envp)?;
-    task.run()
+    start(config, fs, executable, &path, &envp, blocked)?.run_first()
 }
 
 /// The file that the Ferry before this one opened for us.
@@ -85,6 +86,7 @@ fn start(
     executable: Executable,
     execfn: &Path,
     envp: &[Vec<u8>],
+    blocked: SigSet,
 ) -> Result<Task, RunError> {
     let architecture = executable.architecture()?;
     // There is one program in a process, and its tasks never end before it.
@@ -109,7 +111,7 @@ fn start(
     };
     fs.announce(&program);
     let process = Process::new(abi, Arc::new(config), fds, fs, memory, engine, program);
-    Ok(Task::new(Arc::new(process), cpu))
+    Ok(Task::new(Arc::new(process), cpu, blocked))
 }
 
 /// The host's environment with the user's changes.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use runtime::Exit;
-use syscalls::Errno;
+use syscalls::{Errno, Sysno};
 
-use crate::engine::{Interrupter, Vcpu};
+use crate::engine::Vcpu;
 use crate::process::Process;
-use crate::signal::{self, TaskSignals};
+use crate::signal::{self, SigSet, TaskSignals};
 use crate::syscalls as calls;
 use crate::user::UserPtr;
+use crate::{clone, host};
 
 /// A guest thread. Only its own host thread touches it; others reach it through its
 /// [`TaskHandle`].
@@ -21,30 +22,53 @@ pub(crate) struct Task {
     /// Zeroed, and woken as a futex, when the task ends: `set_tid_address`.
     pub(crate) clear_child_tid: UserPtr<u32>,
     /// Head of the list of robust futexes: `set_robust_list`.
-    pub(crate) robust_list: UserPtr<u8>,
+    pub(crate) robust_list: UserPtr<u64>,
     /// Signal mask, alternate stack, pending signals.
     pub(crate) signals: TaskSignals,
+    /// What it called exit(2) with.
+    pub(crate) ended: Option<i32>,
 }
 
-/// What other threads may do with a task.
-#[derive(Clone)]
+/// What other threads may know of a task.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct TaskHandle {
     /// Its thread id, the same for guest and host.
     pub(crate) tid: i32,
-    /// Makes its CPU leave translated code.
-    pub(crate) interrupter: Interrupter,
 }
 
 impl Task {
-    /// A task of `process` on a CPU whose registers are set up. Call on the task's own thread.
-    pub(crate) fn new(process: Arc<Process>, cpu: Vcpu) -> Self {
+    /// A task of `process` on a CPU whose registers are set up, with its signal mask. Call on the
+    /// task's own thread, which must be closed to signals ([`signal::close_thread`]).
+    pub(crate) fn new(process: Arc<Process>, cpu: Vcpu, blocked: SigSet) -> Self {
+        let task = Self::unattached(process, cpu, blocked);
+        task.signals.attach();
+        task.register();
+        task
+    }
+
+    /// A task that will run elsewhere.
+    pub(crate) fn unattached(process: Arc<Process>, cpu: Vcpu, blocked: SigSet) -> Self {
+        let signals = TaskSignals::new(blocked, cpu.interrupter());
         Self {
             process,
             cpu,
             clear_child_tid: UserPtr::NULL,
             robust_list: UserPtr::NULL,
-            signals: TaskSignals::new(),
+            signals,
+            ended: None,
         }
+    }
+
+    /// Puts the task on its process's list. Call on the task's own thread.
+    pub(crate) fn register(&self) {
+        self.process.tasks.lock().push(self.handle());
+    }
+
+    /// What other threads may know of it. Call on the task's own thread.
+    pub(crate) fn handle(&self) -> TaskHandle {
+        // It never fails.
+        let tid = host::call(Sysno::gettid, []).unwrap_or_default() as i32;
+        TaskHandle { tid }
     }
 
     /// The host's number of the system call that the CPU has just executed, by its name.
@@ -57,8 +81,10 @@ impl Task {
         abi.syscalls().entry(number).ok_or(Errno::ENOSYS)?.host_number()
     }
 
-    /// Runs the guest thread until its process ends.
-    pub(crate) fn run(&mut self) -> ! {
+    /// Runs the guest thread until it ends before its process; returns its status. The caller ends
+    /// the host thread.
+    pub(crate) fn run(&mut self) -> i32 {
+        self.signals.open();
         loop {
             let restart = match self.cpu.run() {
                 Exit::Syscall => calls::dispatch(self),
@@ -68,7 +94,18 @@ impl Task {
                     None
                 }
             };
+            if let Some(status) = self.ended {
+                clone::end_thread(self, status);
+                return status;
+            }
             signal::deliver(self, restart);
         }
+    }
+
+    /// Runs the first thread of a process, which ends with it.
+    pub(crate) fn run_first(mut self) -> ! {
+        let status = self.run();
+        drop(self);
+        signal::exit_thread(status)
     }
 }

@@ -6,9 +6,12 @@ pub(crate) mod riscv64;
 use std::sync::Arc;
 
 use base::{CpuFrame, GuestVirt};
+use syscalls::Errno;
 use translator::Frontend;
 
+use crate::clone::CloneRequest;
 use crate::loader::vdso::VdsoSpec;
+use crate::signal::{SignalEntry, SignalReturn};
 use crate::syscalls::{Args, Table};
 
 /// A guest architecture that Ferry runs.
@@ -65,6 +68,40 @@ pub(crate) trait Abi: Send + Sync {
     /// Prepares a CPU of zeros to start a program.
     fn start_program(&self, frame: &mut CpuFrame, entry: GuestVirt, sp: GuestVirt);
 
+    /// The stack pointer.
+    fn stack_pointer(&self, frame: &CpuFrame) -> GuestVirt;
+
+    /// Prepares a copy of a CPU that has just executed `clone` to return from it in the child.
+    fn start_clone(&self, frame: &mut CpuFrame, request: &CloneRequest);
+
+    /// What the arguments of clone(2) mean; their order differs between architectures.
+    fn clone_request(&self, args: &Args) -> CloneRequest;
+
+    /// Whether the guest kernel's `struct sigaction` has the field `sa_restorer`.
+    fn has_sa_restorer(&self) -> bool {
+        true
+    }
+
+    /// Where a signal frame lies below the free end of a stack.
+    fn signal_frame_place(&self, stack: GuestVirt) -> GuestVirt;
+
+    /// Writes a signal frame and sets the registers up for the handler.
+    ///
+    /// # Errors
+    /// `EFAULT`: the frame cannot be written; the registers are unchanged.
+    fn enter_signal_handler(
+        &self,
+        frame: &mut CpuFrame,
+        place: GuestVirt,
+        entry: &SignalEntry,
+    ) -> Result<(), Errno>;
+
+    /// Restores the registers from the frame of a handler that returns (`rt_sigreturn`).
+    ///
+    /// # Errors
+    /// There is no valid frame.
+    fn leave_signal_handler(&self, frame: &mut CpuFrame) -> Result<SignalReturn, Errno>;
+
     /// The functions of its vdso.
     fn vdso(&self) -> &'static VdsoSpec;
 
@@ -83,6 +120,11 @@ pub(crate) trait Abi: Send + Sync {
 
     /// `AT_MINSIGSTKSZ`: bytes that a signal frame needs.
     fn min_signal_stack(&self) -> u64;
+
+    /// `MINSIGSTKSZ` in the kernel's headers: the smallest alternate stack that it accepts.
+    fn min_altstack(&self) -> u64 {
+        2048
+    }
 
     /// /proc/cpuinfo, for this many processors.
     fn cpuinfo(&self, processors: usize) -> String;

@@ -79,6 +79,15 @@ impl FsContext {
         })
     }
 
+    /// The same view, for a process that may change its own.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            mode: Lock::new(Rank::Fs, self.mode()),
+            searched: self.searched.clone(),
+            is_announced: AtomicBool::new(self.is_announced.load(Ordering::Relaxed)),
+        }
+    }
+
     fn mode(&self) -> Mode {
         self.mode.lock().clone()
     }

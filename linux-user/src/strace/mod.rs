@@ -15,6 +15,7 @@ use syscalls::{Errno, Sysno};
 
 use crate::fds::OwnFds;
 use crate::host;
+use crate::signal::SigInfo;
 use crate::syscalls::{ArgKind, Args, Entry, NotDone, SyscallResult};
 
 /// Where calls are printed.
@@ -57,6 +58,18 @@ impl Strace {
         let tid = current_tid();
         self.break_line(tid);
         self.write(&format!("{tid} {text}\n"));
+    }
+
+    /// Prints a signal that is being delivered.
+    pub(crate) fn signal(&self, info: &SigInfo) {
+        let name = flags::format(ArgKind::Signal, info.signal() as u64);
+        let rest = match (info.signal(), info.code()) {
+            (libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP, 1..) => {
+                format!("si_addr={:#x}", info.addr().0)
+            }
+            _ => format!("si_pid={}", info.pid()),
+        };
+        self.note(&format!("--- {name} {{si_signo={name}, si_code={}, {rest}}} ---", info.code()));
     }
 
     /// Ends the line of an `execve` that is about to succeed: nothing comes back from it.

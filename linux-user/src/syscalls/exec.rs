@@ -5,6 +5,7 @@
 //! Everything that can fail is checked before. The host's own programs are executed as they are,
 //! unless the guest has a root directory of its own.
 
+use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -14,10 +15,12 @@ use std::path::{Path, PathBuf};
 use syscalls::{Errno, Sysno};
 
 use super::row::rows;
-use super::{Args, NotDone, SyscallResult};
+use super::{Args, NotDone, Restart, SyscallResult};
 use crate::config::LogStart;
 use crate::host::{self, Arg, args};
 use crate::loader::{self, stack};
+use crate::safe_syscall::{self, Blocked};
+use crate::signal;
 use crate::task::Task;
 use crate::user::UserPtr;
 
@@ -103,14 +106,14 @@ fn read_strings(from: UserPtr<u64>) -> Result<Vec<Vec<u8>>, Errno> {
 /// Executes; returns only to say why not.
 fn execute(task: &mut Task, mut request: Request) -> NotDone {
     match try_execute(task, &mut request) {
-        Err(errno) => errno.into(),
+        Err(not_done) => not_done,
         Ok(never) => match never {},
     }
 }
 
-fn try_execute(task: &mut Task, request: &mut Request) -> Result<std::convert::Infallible, Errno> {
+fn try_execute(task: &mut Task, request: &mut Request) -> Result<Infallible, NotDone> {
     if request.path.as_os_str().is_empty() {
-        return Err(Errno::ENOENT);
+        return Err(Errno::ENOENT.into());
     }
     // Linux gives a program at least an empty argv[0].
     if request.argv.is_empty() {
@@ -135,7 +138,7 @@ fn try_execute(task: &mut Task, request: &mut Request) -> Result<std::convert::I
 }
 
 /// Executes Ferry with the same settings, to run this program.
-fn exec_ferry(task: &mut Task, request: &Request) -> Result<std::convert::Infallible, Errno> {
+fn exec_ferry(task: &mut Task, request: &Request) -> Result<Infallible, NotDone> {
     let mut config = (*task.process.config).clone();
     config.argv0 = request.argv.first().map(|argv0| OsStr::from_bytes(argv0).to_owned());
     config.log_start = LogStart::Continued;
@@ -174,22 +177,29 @@ fn host_exec(
     program: HostProgram<'_>,
     argv: &[Vec<u8>],
     envp: &[Vec<u8>],
-) -> Result<std::convert::Infallible, Errno> {
+) -> Result<Infallible, NotDone> {
     let (argv, envp) = (CStrings::new(argv)?, CStrings::new(envp)?);
     if let Some(strace) = task.process.strace() {
         strace.program_replaced();
     }
     let (argv, envp) = (Arg::reads(&argv.pointers[..]), Arg::reads(&envp.pointers[..]));
+    let _signals = signal::before_exec(task)?;
+    let pending = task.signals.pending();
+    // A signal that has come by now would be lost in the new program.
     let failed = match program {
         HostProgram::Path(path) => {
-            host::call(Sysno::execve, [Arg::from(path.as_c_str()), argv, envp])
+            safe_syscall::call(pending, Sysno::execve, [Arg::from(path.as_c_str()), argv, envp])
         }
-        HostProgram::Fd(fd) => host::call(
+        HostProgram::Fd(fd) => safe_syscall::call(
+            pending,
             Sysno::execveat,
             [Arg::from(fd), Arg::from(c""), argv, envp, Arg::from(libc::AT_EMPTY_PATH)],
         ),
     };
-    Err(failed.err().unwrap_or(Errno::ENOEXEC))
+    Err(match failed {
+        Blocked::Finished(failed) => failed.err().unwrap_or(Errno::ENOEXEC).into(),
+        Blocked::Abandoned => NotDone::Restart(Restart::Always),
+    })
 }
 
 fn c_string(bytes: &[u8]) -> Result<CString, Errno> {

@@ -157,7 +157,7 @@ pub(crate) fn pass(task: &mut Task, args: &Args) -> SyscallResult {
     Ok(host::call_raw(task.current_host_number()?, args.0)?)
 }
 
-fn block_raw(task: &Task, number: u64, args: [u64; 6]) -> SyscallResult {
+pub(crate) fn block_raw(task: &Task, number: u64, args: [u64; 6]) -> SyscallResult {
     match safe_syscall::call_raw(task.signals.pending(), number, args) {
         // A host signal that the guest does not see interrupts no guest call either.
         Blocked::Finished(Err(Errno::EINTR)) => Err(NotDone::Restart(Restart::UnlessHandled)),

@@ -4,9 +4,10 @@ use base::GuestVirt;
 use syscalls::{Errno, Sysno};
 
 use super::row::rows;
-use super::{Args, SyscallResult, block_unless_handled};
+use super::{Args, SyscallResult};
 use crate::host::{self, Arg, args};
 use crate::memory;
+use crate::signal::{read_mask, with_mask};
 use crate::task::Task;
 use crate::user::{UserPtr, UserSlice};
 
@@ -29,27 +30,6 @@ rows! {
     io_uring_register(Fd, Int, Ptr, Int) => enosys, "its rings would let the guest name any address to the kernel";
 }
 
-/// Bytes of a signal set in the kernel's interface.
-const SIGSET_BYTES: u64 = 8;
-/// Signals that the host must never block: the faults that Ferry's own accesses take.
-const NEVER_BLOCKED: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (libc::SIGBUS - 1);
-
-/// The signals to be blocked while waiting, as the host is told; `None` for no change.
-fn read_mask(mask: UserPtr<u64>, size: u64) -> Result<Option<u64>, Errno> {
-    if mask.is_null() {
-        return Ok(None);
-    }
-    if size != SIGSET_BYTES {
-        return Err(Errno::EINVAL);
-    }
-    Ok(Some(mask.read()? & !NEVER_BLOCKED))
-}
-
-/// The mask as an argument.
-fn mask_arg(mask: Option<&u64>) -> Arg {
-    mask.map_or(Arg::from(0), Arg::reads)
-}
-
 /// ppoll(2)
 fn ppoll(task: &mut Task, args: &Args) -> SyscallResult {
     let (fds, count) = (args.addr(0), args.long(1));
@@ -57,8 +37,10 @@ fn ppoll(task: &mut Task, args: &Args) -> SyscallResult {
     let len = count.checked_mul(POLLFD_BYTES).ok_or(Errno::EINVAL)?;
     memory::prepare_write(UserSlice::new(fds, len)?);
     let mask = read_mask(args.ptr(3), args.long(4))?;
-    let pass = args![fds, count, args.addr(2), mask_arg(mask.as_ref()), SIGSET_BYTES];
-    block_unless_handled(task, Sysno::ppoll, pass)
+    let timeout = args.addr(2);
+    with_mask(task, mask, Sysno::ppoll, |mask| {
+        args![fds, count, timeout, mask.pointer(), mask.size()]
+    })
 }
 
 /// pselect6(2): its last argument points to the address and the size of a signal set.
@@ -72,16 +54,10 @@ fn pselect6(task: &mut Task, args: &Args) -> SyscallResult {
     for set in 1..=3 {
         memory::prepare_write(UserSlice { addr: args.addr(set), len: bytes });
     }
-    let last = [mask_arg(mask.as_ref()).raw(), SIGSET_BYTES];
-    let pass = args![
-        args.int(0),
-        args.addr(1),
-        args.addr(2),
-        args.addr(3),
-        args.addr(4),
-        Arg::reads(&last)
-    ];
-    block_unless_handled(task, Sysno::pselect6, pass)
+    with_mask(task, mask, Sysno::pselect6, |mask| {
+        let [read, write, except, timeout] = [1, 2, 3, 4].map(|n| args.addr(n));
+        args![args.int(0), read, write, except, timeout, mask.pair()]
+    })
 }
 
 /// epoll_ctl(2)
@@ -120,8 +96,9 @@ fn epoll_wait(task: &mut Task, args: &Args, number: Sysno, timeout: Arg) -> Sysc
     let mask = read_mask(args.ptr(4), args.long(5))?;
     let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; room as usize];
     let list = Arg::writes(&mut events[..]);
-    let pass = args![fd, list, room, timeout, mask_arg(mask.as_ref()), SIGSET_BYTES];
-    let count = block_unless_handled(task, number, pass)?;
+    let count = with_mask(task, mask, number, |mask| {
+        args![fd, list, room, timeout, mask.pointer(), mask.size()]
+    })?;
     let abi = task.process.abi;
     let bytes: Vec<u8> = events[..count as usize]
         .iter()

@@ -1,5 +1,6 @@
 //! RISC-V 64 Linux, LP64D.
 
+mod signal;
 mod vdso;
 
 use std::sync::{Arc, OnceLock};
@@ -7,24 +8,27 @@ use std::sync::{Arc, OnceLock};
 use arch::riscv64::CpuModel;
 use arch::riscv64::slot::{self, x};
 use base::{CpuFrame, GuestVirt, RegSlot};
+use syscalls::Errno;
 use syscalls::riscv64::Sysno;
 use translator::Frontend;
 
 use super::{Abi, Architecture, CpuError};
+use crate::clone::CloneRequest;
 use crate::loader::vdso::VdsoSpec;
+use crate::signal::{SignalEntry, SignalReturn};
 use crate::syscalls::{Args, Table};
 use crate::window;
 
 /// The stack pointer.
 pub(crate) const SP: RegSlot = x(2);
+/// The thread pointer.
+const TP: RegSlot = x(4);
 /// First argument and result.
 pub(crate) const A0: RegSlot = x(10);
 /// System-call number.
 pub(crate) const A7: RegSlot = x(17);
 /// Bytes of the `ecall` instruction.
 const ECALL_LEN: u64 = 4;
-/// `struct rt_sigframe` without vector state: 128 bytes of siginfo and 960 of ucontext.
-const SIGNAL_FRAME: u64 = 1088;
 
 /// RISC-V 64.
 pub(crate) const ARCHITECTURE: Architecture =
@@ -75,6 +79,47 @@ impl Abi for Riscv64 {
         frame.set(slot::RESERVATION_ADDR, slot::NO_RESERVATION);
     }
 
+    fn stack_pointer(&self, frame: &CpuFrame) -> GuestVirt {
+        GuestVirt(frame.get(SP))
+    }
+
+    fn start_clone(&self, frame: &mut CpuFrame, request: &CloneRequest) {
+        frame.set(A0, 0);
+        frame.set(slot::RESERVATION_ADDR, slot::NO_RESERVATION);
+        if let Some(sp) = request.stack {
+            frame.set(SP, sp.0);
+        }
+        if let Some(tls) = request.tls {
+            frame.set(TP, tls);
+        }
+    }
+
+    /// `CLONE_BACKWARDS`: flags, stack, parent_tid, tls, child_tid.
+    fn clone_request(&self, args: &Args) -> CloneRequest {
+        CloneRequest::legacy(args.long(0), args.addr(1), args.addr(2), args.long(3), args.addr(4))
+    }
+
+    fn has_sa_restorer(&self) -> bool {
+        false
+    }
+
+    fn signal_frame_place(&self, stack: GuestVirt) -> GuestVirt {
+        signal::frame_place(stack)
+    }
+
+    fn enter_signal_handler(
+        &self,
+        frame: &mut CpuFrame,
+        place: GuestVirt,
+        entry: &SignalEntry,
+    ) -> Result<(), Errno> {
+        signal::enter(frame, place, entry)
+    }
+
+    fn leave_signal_handler(&self, frame: &mut CpuFrame) -> Result<SignalReturn, Errno> {
+        signal::leave(frame)
+    }
+
     fn vdso(&self) -> &'static VdsoSpec {
         &vdso::SPEC
     }
@@ -84,7 +129,7 @@ impl Abi for Riscv64 {
     }
 
     fn min_signal_stack(&self) -> u64 {
-        SIGNAL_FRAME
+        signal::FRAME_BYTES
     }
 
     fn cpuinfo(&self, processors: usize) -> String {

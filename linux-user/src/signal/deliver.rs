@@ -1,0 +1,206 @@
+//! Delivery: from a signal in the inbox, or a fault of the CPU, to a handler's frame on the guest's
+//! stack.
+
+use base::GuestVirt;
+use runtime::{Exit, FetchFaultCause};
+use syscalls::Errno;
+
+use super::action::{Action, Handler, flags};
+use super::host::{self, Target};
+use super::info::{SI_KERNEL, SigInfo};
+use super::set::SigSet;
+use super::{SignalEntry, die_of, trace};
+use crate::syscalls::Restart;
+use crate::task::Task;
+
+const SEGV_MAPERR: i32 = 1;
+const SEGV_ACCERR: i32 = 2;
+const BUS_ADRALN: i32 = 1;
+const BUS_ADRERR: i32 = 2;
+const ILL_ILLOPC: i32 = 1;
+const TRAP_BRKPT: i32 = 1;
+
+/// Delivers what has come, if anything, and settles an interrupted system call. Called after every
+/// exit of the CPU.
+pub(crate) fn deliver(task: &mut Task, restart: Option<Restart>) {
+    if restart.is_none() && task.signals.is_quiet() {
+        return;
+    }
+    let mut restart = restart;
+    while let Some(info) = task.signals.take() {
+        dispose(task, &info, &mut restart);
+        // Lets in what the kernel holds back; it may be for the handler that was just entered.
+        task.signals.open();
+    }
+    if restart.is_some() {
+        restart_syscall(task);
+    }
+    task.signals.drop_temporary_mask();
+}
+
+/// Does about a signal what the process wants.
+fn dispose(task: &mut Task, info: &SigInfo, restart: &mut Option<Restart>) {
+    let signal = info.signal();
+    let action = task.process.signals.take(signal);
+    match action.handler {
+        Handler::Function(entry) => {
+            trace(task, info);
+            settle_syscall(task, restart.take(), &action);
+            enter_handler(task, info, &action, entry);
+        }
+        Handler::Ignore => {}
+        Handler::Default if SigSet::IGNORED_BY_DEFAULT.has(signal) => {}
+        // The handler was taken back after the host's had run: now the host's default action is
+        // the guest's, and the kernel takes it.
+        Handler::Default if !SigSet::FAULTS.has(signal) => host::send_again(info, Target::Thread),
+        Handler::Default => {
+            trace(task, info);
+            die_of(signal)
+        }
+    }
+}
+
+/// What becomes of the system call that a handler interrupts.
+fn settle_syscall(task: &mut Task, restart: Option<Restart>, action: &Action) {
+    let again = match restart {
+        None => return,
+        Some(Restart::Always) => true,
+        Some(Restart::UnlessHandlerForbids) => action.has(flags::RESTART),
+        Some(Restart::UnlessHandled) => false,
+    };
+    if again {
+        restart_syscall(task);
+    } else {
+        let value = i64::from(Errno::EINTR.into_raw()).wrapping_neg() as u64;
+        let abi = task.process.abi;
+        abi.set_syscall_result(task.cpu.frame_mut(), value);
+    }
+}
+
+fn restart_syscall(task: &mut Task) {
+    let abi = task.process.abi;
+    abi.restart_syscall(task.cpu.frame_mut());
+}
+
+/// Builds the handler's frame; if the stack cannot hold it, that is a fault of its own.
+fn enter_handler(task: &mut Task, info: &SigInfo, action: &Action, entry: GuestVirt) {
+    let signal = info.signal();
+    let abi = task.process.abi;
+    let sp = abi.stack_pointer(task.cpu.frame());
+    let alternate = task.signals.altstack.top_for(sp).filter(|_| action.has(flags::ONSTACK));
+    let entry = SignalEntry {
+        handler: entry,
+        info: *info,
+        stack: alternate.unwrap_or(sp),
+        trampoline: if action.has(flags::RESTORER) {
+            action.restorer
+        } else {
+            task.process.program.sigreturn
+        },
+        blocked: task.signals.mask_after_handler(),
+        altstack: task.signals.altstack.to_user(sp),
+    };
+    let overflows = |frame| task.signals.altstack.is_on(sp) && !task.signals.altstack.is_on(frame);
+    let place = abi.signal_frame_place(entry.stack);
+    let built = if alternate.is_none() && overflows(place) {
+        Err(Errno::EFAULT)
+    } else {
+        abi.enter_signal_handler(task.cpu.frame_mut(), place, &entry)
+    };
+    if built.is_err() {
+        tracing::debug!(signal, sp = sp.0, "no room for a signal frame");
+        return bad_frame(task, signal);
+    }
+    task.signals.altstack.disarm();
+    let own = if action.has(flags::NODEFER) { SigSet::NONE } else { SigSet::of(&[signal]) };
+    task.signals.enter_handler(action.mask.and(own));
+}
+
+/// A signal frame that cannot be written or read. `signal` is the one being delivered, or zero.
+pub(crate) fn bad_frame(task: &mut Task, signal: i32) {
+    if signal == libc::SIGSEGV {
+        die_of(signal);
+    }
+    force(task, &SigInfo::bare(libc::SIGSEGV, SI_KERNEL));
+}
+
+/// Delivers a signal that the guest's own execution caused and that cannot wait: where it is
+/// blocked, ignored or left to its default, the process dies of it.
+fn force(task: &mut Task, info: &SigInfo) {
+    let signal = info.signal();
+    trace(task, info);
+    let action = task.process.signals.take(signal);
+    match action.handler {
+        Handler::Function(entry) if !task.signals.blocked().has(signal) => {
+            enter_handler(task, info, &action, entry);
+            task.signals.open();
+        }
+        _ => die_of(signal),
+    }
+}
+
+/// Raises the signal that a fault of the guest's CPU means.
+pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
+    let pc = GuestVirt(task.cpu.frame().pc);
+    let Some(info) = describe(fault, pc) else { return };
+    tracing::debug!(?fault, pc = pc.0, "guest fault");
+    force(task, &info);
+}
+
+/// What the kernel says of a fault at `pc`; nothing of what is no fault.
+fn describe(fault: &Exit, pc: GuestVirt) -> Option<SigInfo> {
+    Some(match fault {
+        Exit::Syscall | Exit::Interrupted => return None,
+        Exit::DataFault(fault) => {
+            // A non-canonical address is a general protection fault to an x86 host, which does not
+            // say where; to the guest nothing is mapped there.
+            let is_paging = fault.code == SEGV_MAPERR || fault.code == SEGV_ACCERR;
+            let code = if is_paging || fault.signal != libc::SIGSEGV { fault.code } else { 1 };
+            SigInfo::fault(fault.signal, code, fault.addr)
+        }
+        Exit::FetchFault(fault) => match fault.cause {
+            FetchFaultCause::Unmapped => SigInfo::fault(libc::SIGSEGV, SEGV_MAPERR, fault.addr),
+            FetchFaultCause::NotExecutable => {
+                SigInfo::fault(libc::SIGSEGV, SEGV_ACCERR, fault.addr)
+            }
+            FetchFaultCause::BeyondFile => SigInfo::fault(libc::SIGBUS, BUS_ADRERR, fault.addr),
+        },
+        // The kernel reports the instruction, not the address that it used.
+        Exit::Misaligned(_) => SigInfo::fault(libc::SIGBUS, BUS_ADRALN, pc),
+        Exit::IllegalInstruction => SigInfo::fault(libc::SIGILL, ILL_ILLOPC, pc),
+        Exit::Breakpoint => SigInfo::fault(libc::SIGTRAP, TRAP_BRKPT, pc),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use base::sys::fault::HostFault;
+    use runtime::FetchFault;
+
+    use super::*;
+
+    const PC: GuestVirt = GuestVirt(0x4000);
+    const ADDR: GuestVirt = GuestVirt(0x1238);
+
+    fn check(fault: Exit, signal: i32, code: i32, addr: GuestVirt) {
+        let info = describe(&fault, PC).unwrap();
+        assert_eq!((info.signal(), info.code(), info.addr()), (signal, code, addr), "{fault:?}");
+    }
+
+    #[test]
+    fn faults_are_described_as_the_kernel_does() {
+        let data =
+            |signal, code| Exit::DataFault(HostFault { addr: ADDR, signal, code, write: false });
+        let fetch = |cause| Exit::FetchFault(FetchFault { addr: ADDR, cause });
+        check(data(libc::SIGSEGV, SEGV_ACCERR), libc::SIGSEGV, SEGV_ACCERR, ADDR);
+        check(data(libc::SIGSEGV, SI_KERNEL), libc::SIGSEGV, SEGV_MAPERR, ADDR);
+        check(data(libc::SIGBUS, BUS_ADRERR), libc::SIGBUS, BUS_ADRERR, ADDR);
+        check(fetch(FetchFaultCause::Unmapped), libc::SIGSEGV, SEGV_MAPERR, ADDR);
+        check(fetch(FetchFaultCause::NotExecutable), libc::SIGSEGV, SEGV_ACCERR, ADDR);
+        check(fetch(FetchFaultCause::BeyondFile), libc::SIGBUS, BUS_ADRERR, ADDR);
+        check(Exit::Misaligned(ADDR), libc::SIGBUS, BUS_ADRALN, PC);
+        check(Exit::IllegalInstruction, libc::SIGILL, ILL_ILLOPC, PC);
+        check(Exit::Breakpoint, libc::SIGTRAP, TRAP_BRKPT, PC);
+        assert_eq!(describe(&Exit::Syscall, PC), None);
+    }
+}
