@@ -29,8 +29,8 @@ use crate::locks::{Guard, Lock, Rank};
 use crate::process::{Process, Program};
 use crate::user::PATH_MAX;
 pub use namespace::FsError;
-use namespace::Mount;
 pub(crate) use namespace::Namespace;
+use namespace::{Mount, MountKind};
 pub(crate) use place::{Last, Links, Place};
 use proc::{Content, View};
 
@@ -160,6 +160,23 @@ impl FsContext {
             return Ok(place);
         }
         self.place(view, dirfd, path, last)
+    }
+
+    /// A host path by which a guest's path can be opened at once, if no symbolic link is on it.
+    /// `None` where a walk is needed in any case.
+    pub(crate) fn direct(&self, path: &[u8]) -> Option<CString> {
+        let namespace = self.namespace()?;
+        let is_plain = |name: &[u8]| !matches!(name, b"." | b"..");
+        if !path.starts_with(b"/") || !path.split(|&b| b == b'/').all(is_plain) {
+            return None;
+        }
+        let canonical = namespace::lexical(path);
+        let (mount, rest) = namespace.mount_of(&canonical);
+        if rest.is_empty() || mount.kind == MountKind::File || mount.host == Path::new("/proc") {
+            return None;
+        }
+        let slash: &[u8] = if path.ends_with(b"/") { b"/" } else { b"" };
+        CString::new([mount.host.as_os_str().as_bytes(), rest, slash].concat()).ok()
     }
 
     /// Opens a file by the guest's path, to load it.

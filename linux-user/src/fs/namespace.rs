@@ -32,6 +32,17 @@ pub enum FsError {
         /// What the host says.
         error: std::io::Error,
     },
+    /// `--bind` to a place that cannot be one.
+    #[error(
+        "--bind {}: {} is no place for it: the directory above must exist below the root",
+        path.display(), at.display()
+    )]
+    BindTarget {
+        /// What was given as the source.
+        path: PathBuf,
+        /// What was given as the target.
+        at: PathBuf,
+    },
     /// `-L`
     #[error("-L {}: {error}", path.display())]
     Sysroot {
@@ -104,27 +115,26 @@ impl Namespace {
             let _ = namespace.bind(Path::new(dir), Path::new(dir));
         }
         for (source, at) in &config.binds {
-            namespace
+            let done = namespace
                 .bind(source, at)
                 .map_err(|error| FsError::Bind { path: source.clone(), error })?;
+            if done.is_none() {
+                return Err(FsError::BindTarget { path: source.clone(), at: at.clone() });
+            }
         }
         Ok(Some(namespace))
     }
 
-    /// Mounts a host path; what was mounted there before is replaced.
-    fn bind(&mut self, source: &Path, at: &Path) -> std::io::Result<()> {
+    /// Mounts a host path; what was mounted there before is replaced. `None` if that is no place
+    /// for a mount.
+    fn bind(&mut self, source: &Path, at: &Path) -> std::io::Result<Option<()>> {
         let host = source.canonicalize()?;
         let kind = if host.is_dir() { MountKind::Directory } else { MountKind::File };
-        let at = self.canonical_mount_point(at);
+        let at = super::walk::canonical(self, &lexical(at.as_os_str().as_bytes()));
+        let Some(at) = at.filter(|at| !at.is_empty()) else { return Ok(None) };
         self.mounts.retain(|mount| mount.at != at);
         self.mounts.push(Mount { at, host, kind });
-        Ok(())
-    }
-
-    /// Follows the symbolic links on the way to a mount point, as far as the way exists.
-    fn canonical_mount_point(&self, at: &Path) -> GuestPath {
-        let lexical = lexical(at.as_os_str().as_bytes());
-        super::walk::canonical(self, &lexical).unwrap_or(lexical)
+        Ok(Some(()))
     }
 
     /// The host's path of the root.

@@ -5,6 +5,7 @@
 
 mod announce;
 pub(crate) mod contents;
+mod others;
 
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -70,6 +71,8 @@ enum Magic {
 
 /// A path below /proc/PID.
 struct OfProcess<'a> {
+    /// Of the process or thread; zero for `self` and `thread-self`.
+    id: i32,
     is_own: bool,
     rest: Vec<&'a [u8]>,
 }
@@ -78,12 +81,13 @@ impl<'a> OfProcess<'a> {
     /// Takes /proc/PID/… and /proc/PID/task/TID/… apart.
     fn parse(path: &'a [u8]) -> Option<Self> {
         let mut names = path.strip_prefix(b"/proc/")?.split(|&b| b == b'/');
-        let is_own = is_own_id(names.next()?)?;
+        let first = names.next()?;
+        let is_own = is_own_id(first)?;
         let mut rest: Vec<&[u8]> = names.collect();
         if rest.first() == Some(&&b"task"[..]) && rest.len() >= 2 {
             rest.drain(..2);
         }
-        Some(Self { is_own, rest })
+        Some(Self { id: parse_number(first).unwrap_or(0), is_own, rest })
     }
 
     fn magic(&self) -> Option<Magic> {
@@ -201,6 +205,10 @@ pub(crate) fn link_text(
     match process.magic() {
         None => host_text.to_vec(),
         Some(Magic::Exe) if process.is_own => view.program.as_os_str().as_bytes().to_vec(),
+        Some(Magic::Exe) => match others::program_of(process.id, host_text) {
+            Some(program) => shown(&program),
+            None => shown(host_text),
+        },
         Some(Magic::Root) if namespace.is_some() => b"/".to_vec(),
         Some(_) => shown(host_text),
     }
@@ -251,7 +259,10 @@ pub(super) fn link_target(
     let root = || LinkTarget::Path(b"/".to_vec());
     let process = OfProcess::parse(path);
     let magic = process.as_ref().and_then(OfProcess::magic);
-    let is_own = process.is_some_and(|process| process.is_own);
+    let is_own = process.as_ref().is_some_and(|process| process.is_own);
+    let other = process.as_ref().filter(|_| magic == Some(Magic::Exe) && !is_own);
+    let program = other.and_then(|process| others::program_of(process.id, text));
+    let text = program.as_deref().unwrap_or(text);
     match magic {
         Some(Magic::Exe) if is_own && view.program.as_os_str().is_empty() => Err(Errno::ENOENT),
         Some(Magic::Exe) if is_own => {

@@ -233,3 +233,17 @@ fn a_sysroot_comes_before_the_host() {
     let root = place(&fs, libc::AT_FDCWD, "/", Last::Follow).unwrap();
     assert_eq!(root.links, Links::LeftToHost);
 }
+
+#[test]
+fn paths_without_links_can_be_opened_at_once() {
+    let tree = Tree::new();
+    let fs = tree.context();
+    let direct = |path: &str| fs.direct(path.as_bytes()).map(|path| path.into_string().unwrap());
+    let host = |rest: &str| Some(format!("{}/{rest}", tree.top.to_str().unwrap()));
+    assert_eq!(direct("/dir//sub/file"), host("root/dir/sub/file"));
+    assert_eq!(direct("/mnt/file"), host("outside/file"));
+    assert_eq!(direct("/dir/"), host("root/dir/"));
+    for other in ["/", "dir", "/dir/../file", "/./file", "/proc/self/maps", "/mnt", "/dir/bound"] {
+        assert_eq!(direct(other), None, "{other}");
+    }
+}

@@ -27,6 +27,9 @@ pub(super) struct How {
 /// openat(2)
 pub(super) fn open(task: &Task, dirfd: i32, path: &CStr, how: How) -> SyscallResult {
     let flags = task.process.abi.open_flags_to_host(how.flags) | libc::O_LARGEFILE;
+    if let Some(result) = open_at_once(task, path, flags, how.mode) {
+        return result;
+    }
     let last = last_of(flags);
     for _ in 0..RETRIES {
         let place = task.process.place_to_read(dirfd, path, last)?;
@@ -40,6 +43,22 @@ pub(super) fn open(task: &Task, dirfd: i32, path: &CStr, how: How) -> SyscallRes
         }
     }
     Err(Errno::ELOOP.into())
+}
+
+/// Opens a path that has no symbolic link on it in one step; `None` if it has, or if the host does
+/// not know how.
+fn open_at_once(task: &Task, path: &CStr, flags: i32, mode: u32) -> Option<SyscallResult> {
+    let host = task.process.fs.direct(path.to_bytes())?;
+    let creates = flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE;
+    let mode = if creates { u64::from(mode & 0o7777) } else { 0 };
+    let how = [flags as u64, mode, RESOLVE_NO_SYMLINKS];
+    let pass = args![libc::AT_FDCWD, host.as_c_str(), Arg::reads(&how), size_of_val(&how)];
+    match block(task, Sysno::openat2, pass) {
+        Err(NotDone::Failed(
+            Errno::ELOOP | Errno::EINVAL | Errno::ENOSYS | Errno::EPERM | Errno::EAGAIN,
+        )) => None,
+        result => Some(result),
+    }
 }
 
 /// Whether a link can be the last name, and who follows it.
