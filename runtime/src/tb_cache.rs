@@ -5,20 +5,24 @@
 
 #![expect(unsafe_code, reason = "readers follow pointers that the epochs keep alive")]
 
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use ir::BlockKey;
 
 use crate::block::{Tb, TbRef};
 
-/// Marks an entry whose block was removed: a search goes on behind it.
-const REMOVED: *mut Tb = std::ptr::without_provenance_mut(1);
+/// An entry whose block was removed: a search goes on behind it.
+const REMOVED: u64 = 1;
 const FIRST_CAPACITY: usize = 1 << 12;
+/// Bits of an entry above a block's address: part of the key's hash, so that a search looks at
+/// other blocks' memory rarely.
+const TAG: u64 = 0xffff << 48;
 
-/// One table: open addressing, linear probing, at most two thirds full.
+/// One table: open addressing, linear probing, at most two thirds full. An entry is null,
+/// [`REMOVED`], or a block's address with a tag.
 #[derive(Debug)]
 pub(crate) struct Table {
-    entries: Box<[AtomicPtr<Tb>]>,
+    entries: Box<[AtomicU64]>,
     /// Entries that are not null. Only the writer looks at it.
     used: AtomicUsize,
 }
@@ -29,41 +33,55 @@ pub(crate) struct TbCache {
     table: AtomicPtr<Table>,
 }
 
+fn hash(key: BlockKey) -> u64 {
+    key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn block_of(entry: u64) -> Option<TbRef> {
+    TbRef::from_ptr(std::ptr::with_exposed_provenance_mut((entry & !TAG & !REMOVED) as usize))
+}
+
 impl Table {
     fn with_capacity(capacity: usize) -> Box<Self> {
-        let entries = (0..capacity).map(|_| AtomicPtr::default()).collect();
+        let entries = (0..capacity).map(|_| AtomicU64::default()).collect();
         Box::new(Self { entries, used: AtomicUsize::new(0) })
     }
 
-    /// Indices in the order of a search for `key`.
-    fn probe(&self, key: BlockKey) -> impl Iterator<Item = usize> + use<> {
+    /// Entries in the order of a search.
+    #[inline]
+    fn probe(&self, hash: u64) -> impl Iterator<Item = &AtomicU64> {
         let mask = self.entries.len() - 1;
-        let start = (key.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize;
-        (0..self.entries.len()).map(move |step| start.wrapping_add(step) & mask)
+        let start = (hash >> 24) as usize;
+        (0..self.entries.len()).map(move |step| &self.entries[start.wrapping_add(step) & mask])
     }
 
     /// # Safety
     /// The table's blocks must live: the caller is in an epoch, or holds the lock.
-    unsafe fn find(&self, key: BlockKey) -> Option<(usize, TbRef)> {
-        for index in self.probe(key) {
-            match self.entries[index].load(Ordering::Acquire) {
-                REMOVED => {}
-                found => {
-                    let tb = TbRef::from_ptr(found)?;
-                    // SAFETY: by the caller's promise.
-                    if unsafe { tb.get() }.key() == key {
-                        return Some((index, tb));
-                    }
-                }
+    #[inline]
+    unsafe fn find(&self, key: BlockKey) -> Option<(&AtomicU64, TbRef)> {
+        let hash = hash(key);
+        for place in self.probe(hash) {
+            let entry = place.load(Ordering::Acquire);
+            if entry == 0 {
+                return None;
+            }
+            if (entry ^ hash) & TAG != 0 {
+                continue;
+            }
+            // SAFETY: by the caller's promise.
+            let found = block_of(entry).filter(|tb| unsafe { tb.get() }.key() == key);
+            if let Some(tb) = found {
+                return Some((place, tb));
             }
         }
         None
     }
 
     fn insert(&self, key: BlockKey, tb: TbRef) {
-        let free = |&index: &usize| self.entries[index].load(Ordering::Relaxed).is_null();
-        if let Some(index) = self.probe(key).find(free) {
-            self.entries[index].store(tb.as_ptr(), Ordering::Release);
+        let hash = hash(key);
+        let entry = tb.as_ptr().expose_provenance() as u64 | hash & TAG;
+        if let Some(place) = self.probe(hash).find(|place| place.load(Ordering::Relaxed) == 0) {
+            place.store(entry, Ordering::Release);
             self.used.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -73,8 +91,7 @@ impl Table {
     }
 
     fn blocks(&self) -> impl Iterator<Item = TbRef> + '_ {
-        let entries = self.entries.iter().map(|entry| entry.load(Ordering::Relaxed));
-        entries.filter(|&entry| entry != REMOVED).filter_map(TbRef::from_ptr)
+        self.entries.iter().filter_map(|entry| block_of(entry.load(Ordering::Relaxed)))
     }
 }
 
@@ -123,10 +140,10 @@ impl TbCache {
         // SAFETY: the lock keeps table and blocks.
         unsafe {
             let table = &*self.table.load(Ordering::Relaxed);
-            if let Some((index, found)) = table.find(tb.get().key())
+            if let Some((place, found)) = table.find(tb.get().key())
                 && found == tb
             {
-                table.entries[index].store(REMOVED, Ordering::Release);
+                place.store(REMOVED, Ordering::Release);
             }
         }
     }
@@ -147,6 +164,59 @@ impl Drop for TbCache {
         unsafe {
             let table = Box::from_raw(*self.table.get_mut());
             table.blocks().for_each(|tb| tb.free());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::GuestVirt;
+    use ir::interp::Lowerer;
+    use ir::{BlockKey, Builder};
+    use translator::Frontend as _;
+
+    use super::*;
+    use crate::block::Tb;
+
+    fn block(pc: u64) -> TbRef {
+        let frontend = translator::riscv64::Frontend::new("max".parse().unwrap());
+        let builder = Builder::new();
+        builder.begin(BlockKey::new(GuestVirt(pc), 0));
+        builder.begin_insn(GuestVirt(pc), 4);
+        let block = builder.finish(GuestVirt(pc + 4));
+        let code = Lowerer::new().lower(frontend.guest(), &block, 1).unwrap();
+        TbRef::from_box(Tb::new(code, 4, None))
+    }
+
+    fn key(pc: u64) -> BlockKey {
+        BlockKey::new(GuestVirt(pc), 0)
+    }
+
+    #[test]
+    fn blocks_are_found_until_they_are_removed() {
+        let cache = TbCache::new();
+        // More than fit the first table, at pcs that differ in few bits and in many.
+        let pcs: Vec<u64> = (0..4000).map(|i| i * 4).chain((0..4000).map(|i| i << 24)).collect();
+        let mut tables = Vec::new();
+        let mut blocks = Vec::new();
+        // SAFETY: one thread; blocks and tables are freed at the end.
+        unsafe {
+            for &pc in pcs.iter().skip(1) {
+                let tb = block(pc);
+                assert!(cache.find(key(pc)).is_none() || pc == 0);
+                tables.extend(cache.insert(key(pc), tb));
+                blocks.push((pc, tb));
+            }
+            assert!(!tables.is_empty(), "it grew");
+            assert!(blocks.iter().all(|&(pc, tb)| pc == 0 || cache.find(key(pc)) == Some(tb)));
+            for (_, tb) in blocks.iter().step_by(2) {
+                cache.remove(*tb);
+            }
+            for (index, &(pc, tb)) in blocks.iter().enumerate() {
+                assert_eq!(cache.find(key(pc)), (index % 2 != 0).then_some(tb), "{pc:#x}");
+            }
+            assert_eq!(cache.blocks().len(), blocks.len() / 2);
+            blocks.iter().step_by(2).for_each(|(_, tb)| tb.free());
         }
     }
 }

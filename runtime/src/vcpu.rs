@@ -33,6 +33,8 @@ pub struct Vcpu {
     forgotten: u64,
     /// How control came to the pc where the CPU goes on.
     arrival: Arrival,
+    /// The block at that pc, if tier 0 named it when it stopped. Of the current epoch.
+    next: Option<TbRef>,
 }
 
 /// How control came to a pc, so that next time it comes there by itself.
@@ -85,6 +87,7 @@ impl Vcpu {
             translator: Translator::new(),
             forgotten: 0,
             arrival: Arrival::Anyhow,
+            next: None,
         }
     }
 
@@ -117,7 +120,7 @@ impl Vcpu {
     /// Runs guest code from the frame's pc on, until something happens that its owner must see to.
     pub fn run(&mut self) -> Exit {
         self.enter_epoch();
-        self.arrival = Arrival::Anyhow;
+        (self.arrival, self.next) = (Arrival::Anyhow, None);
         let exit = loop {
             if let Some(exit) = self.poll().or_else(|| self.advance()) {
                 break exit;
@@ -147,7 +150,7 @@ impl Vcpu {
         if epoch != self.forgotten {
             self.jumps.clear();
             self.compiled_jumps.clear();
-            self.arrival = Arrival::Anyhow;
+            (self.arrival, self.next) = (Arrival::Anyhow, None);
             self.forgotten = epoch;
         }
     }
@@ -174,8 +177,7 @@ impl Vcpu {
 
     /// Runs from the block at pc until a stop.
     fn advance(&mut self) -> Option<Exit> {
-        let key = self.key();
-        let tb = match self.find(key) {
+        let tb = match self.next.take().map_or_else(|| self.find(self.key()), Ok) {
             Ok(tb) => tb,
             Err(fault) => return Some(Exit::FetchFault(fault)),
         };
@@ -191,8 +193,7 @@ impl Vcpu {
 
     /// The block of a key, translated if it is not in the cache. Valid in this epoch.
     pub(crate) fn find(&mut self, key: BlockKey) -> Result<TbRef, FetchFault> {
-        // SAFETY: between `enter_epoch` and `leave_epoch`.
-        if let Some(tb) = unsafe { self.engine.cache.find(key) } {
+        if let Some(tb) = self.find_quickly(key) {
             self.counters().cache_hits.add(1);
             return Ok(tb);
         }
@@ -210,6 +211,18 @@ impl Vcpu {
             self.engine.flush();
         }
         Ok(tb)
+    }
+
+    fn find_quickly(&self, key: BlockKey) -> Option<TbRef> {
+        if let Some(entry) = self.jumps.probe(key) {
+            // SAFETY: the jump cache remembers nothing from before this epoch.
+            return unsafe { TbRef::of(entry) };
+        }
+        // SAFETY: between `enter_epoch` and `leave_epoch`.
+        let tb = unsafe { self.engine.cache.find(key) }?;
+        // SAFETY: as above.
+        self.jumps.insert(key, unsafe { tb.get() }.entry());
+        Some(tb)
     }
 
     /// Lets the way by which control came to this block lead there at once from now on.
@@ -295,7 +308,9 @@ impl Vcpu {
             Stop::Lookup(target) => (target, None),
             Stop::Attention(entry) | Stop::Interrupted(entry) => {
                 // SAFETY: it was linked to, or in the jump cache, just now.
-                (unsafe { entry.head() }.key().pc(), None)
+                let (next, head) = unsafe { (TbRef::of(entry), entry.head()) };
+                self.next = next;
+                (head.key().pc(), None)
             }
             Stop::Trap(trap, pc) => (pc, Some(exit_of(trap, pc))),
             Stop::Misaligned { pc, addr } => (pc, Some(Exit::Misaligned(addr))),
