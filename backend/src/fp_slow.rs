@@ -1,17 +1,23 @@
 //! The slow path of floating point: called by compiled code where the host's result may not stand,
 //! through [`CpuFrame::fp_slow`].
 
-use base::CpuFrame;
-use ir::types::FpRound;
-use ir::{FpOp, FpRules, Opcode, Type};
+#![expect(unsafe_code, reason = "hand-made glue; compiled code passes its frame as a pointer")]
 
-/// Packs an operation and its guest's rules into the argument of [`evaluate`].
-pub(crate) fn pack(op: FpOp, rules: FpRules) -> u64 {
-    let FpRules::RiscV = rules;
-    op.op as u64 | (op.ty as u64) << 8 | (op.round as u64) << 16 | (op.other as u64) << 24
+use std::arch::naked_asm;
+
+use base::{CpuFrame, RegSlot};
+use ir::types::FpRound;
+use ir::{FpOp, FpRules, Guest, Opcode, Type};
+
+/// Packs an operation and its guest's rules, and the slot of its flags, into the second argument of
+/// [`call`].
+pub(crate) fn pack(op: FpOp, guest: &Guest) -> u64 {
+    let FpRules::RiscV = guest.fp;
+    let flags = u64::from(guest.fp_flags.0) << 32;
+    op.op as u64 | (op.ty as u64) << 8 | (op.round as u64) << 16 | (op.other as u64) << 24 | flags
 }
 
-fn unpack(packed: u64) -> (FpOp, FpRules) {
+fn unpack(packed: u64) -> (FpOp, FpRules, RegSlot) {
     let byte = |n: u32| (packed >> (8 * n)) as u8 as usize;
     let op = FpOp {
         op: Opcode::ALL[byte(0)],
@@ -19,26 +25,81 @@ fn unpack(packed: u64) -> (FpOp, FpRules) {
         round: FpRound::ALL[byte(2)],
         other: Type::ALL[byte(3)],
     };
-    (op, FpRules::RiscV)
+    (op, FpRules::RiscV, RegSlot((packed >> 32) as u16))
 }
 
-/// Computes a packed operation exactly. The flags accumulated so far come in and go out through
-/// [`CpuFrame::fp_scratch`].
-///
+/// Computes a packed operation exactly: adds to the flags in the frame, and leaves the result in
+/// [`CpuFrame::fp_result`]. Takes the frame, the packed operation and three operands as System V
+/// does, but changes no register.
+#[unsafe(naked)]
+pub unsafe extern "C" fn call() {
+    naked_asm!(
+        "push rax",
+        "push rcx",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        // The return address and nine registers: aligned again.
+        "sub rsp, 256",
+        "movups [rsp], xmm0",
+        "movups [rsp + 16], xmm1",
+        "movups [rsp + 32], xmm2",
+        "movups [rsp + 48], xmm3",
+        "movups [rsp + 64], xmm4",
+        "movups [rsp + 80], xmm5",
+        "movups [rsp + 96], xmm6",
+        "movups [rsp + 112], xmm7",
+        "movups [rsp + 128], xmm8",
+        "movups [rsp + 144], xmm9",
+        "movups [rsp + 160], xmm10",
+        "movups [rsp + 176], xmm11",
+        "movups [rsp + 192], xmm12",
+        "movups [rsp + 208], xmm13",
+        "movups [rsp + 224], xmm14",
+        "movups [rsp + 240], xmm15",
+        "call {evaluate}",
+        "movups xmm0, [rsp]",
+        "movups xmm1, [rsp + 16]",
+        "movups xmm2, [rsp + 32]",
+        "movups xmm3, [rsp + 48]",
+        "movups xmm4, [rsp + 64]",
+        "movups xmm5, [rsp + 80]",
+        "movups xmm6, [rsp + 96]",
+        "movups xmm7, [rsp + 112]",
+        "movups xmm8, [rsp + 128]",
+        "movups xmm9, [rsp + 144]",
+        "movups xmm10, [rsp + 160]",
+        "movups xmm11, [rsp + 176]",
+        "movups xmm12, [rsp + 192]",
+        "movups xmm13, [rsp + 208]",
+        "movups xmm14, [rsp + 224]",
+        "movups xmm15, [rsp + 240]",
+        "add rsp, 256",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rdi",
+        "pop rsi",
+        "pop rdx",
+        "pop rcx",
+        "pop rax",
+        "ret",
+        evaluate = sym evaluate,
+    )
+}
+
 /// # Safety
 /// `frame` is the frame of the calling CPU.
-#[expect(unsafe_code, reason = "compiled code passes its frame as a pointer")]
-pub unsafe extern "C" fn evaluate(
-    frame: *mut CpuFrame,
-    packed: u64,
-    a: u64,
-    b: u64,
-    c: u64,
-) -> u64 {
-    let (op, rules) = unpack(packed);
+unsafe extern "C" fn evaluate(frame: *mut CpuFrame, packed: u64, a: u64, b: u64, c: u64) {
+    let (op, rules, flags) = unpack(packed);
     // SAFETY: by this function's contract; nobody else uses the frame while its CPU runs.
-    let flags = unsafe { &mut (*frame).fp_scratch };
-    op.evaluate(rules, [a, b, c], flags)
+    let frame = unsafe { &mut *frame };
+    frame.fp_result = op.evaluate(rules, [a, b, c], &mut frame.slots[flags.index()]);
 }
 
 #[cfg(test)]
@@ -50,7 +111,8 @@ mod tests {
         for &op in Opcode::ALL {
             for round in FpRound::ALL {
                 let op = FpOp { op, ty: Type::F32, round, other: Type::I64 };
-                assert_eq!(unpack(pack(op, FpRules::RiscV)).0, op);
+                let (unpacked, _, flags) = unpack(pack(op, &ir::testing::GUEST));
+                assert_eq!((unpacked, flags), (op, ir::testing::GUEST.fp_flags));
             }
         }
     }

@@ -15,6 +15,10 @@
 //! helpers that touch memory, which can be neither repeated nor skipped; and, so that replaying
 //! takes bounded time, now and then in loops (at their polls).
 //!
+//! The floating-point flags are never held in a register: operations add to them in the frame at
+//! once. Adding again does no harm, but reading them would: an instruction that names their slot is
+//! one that can be neither repeated nor skipped.
+//!
 //! Sync points lie at the boundaries of guest instructions only. An instruction that itself loads
 //! and then stores has one at its start, and another must follow before the next access.
 
@@ -107,11 +111,15 @@ enum Since {
 enum Access {
     Load,
     Store,
-    /// An atomic, or a helper that touches memory or the whole frame.
+    /// An atomic, a helper that touches memory or the whole frame, or the floating-point flags by
+    /// name.
     Unrepeatable,
 }
 
 fn access_of(inst: &Inst, guest: &Guest) -> Option<Access> {
+    if inst.names_slot(guest.fp_flags) {
+        return Some(Access::Unrepeatable);
+    }
     if inst.op == Opcode::Call {
         return match guest.helper(inst.helper()).map(|h| h.effects) {
             Some(Effects::Pure | Effects::FpFlags) => None,
@@ -216,6 +224,8 @@ fn sync_block(
             Precision::EveryAccess => insn.iter().any(|i| access_of(i, guest).is_some()),
             Precision::None => insn.iter().any(|i| uses_frame(i, guest)),
         };
+        let needs_flags = terminator_slot(block) == Some(guest.fp_flags);
+        let after = if needs_flags { Since::Unrepeatable } else { after };
         if sync {
             syncs.push(mark);
         }
@@ -260,10 +270,9 @@ fn guest_insns(block: &Block) -> impl Iterator<Item = (usize, &[Inst])> {
     })
 }
 
-/// The slot that an operation writes, the floating-point flags included.
-pub fn written_slots(inst: &Inst, guest: &Guest) -> impl Iterator<Item = RegSlot> + use<> {
-    let flags = accumulates_flags(inst, guest).then_some(guest.fp_flags);
-    inst.dst.as_slot().into_iter().chain(flags)
+/// The slot that an operation writes, if it is one that is held in a register.
+pub fn written_slot(inst: &Inst, guest: &Guest) -> Option<RegSlot> {
+    inst.dst.as_slot().filter(|&slot| slot != guest.fp_flags)
 }
 
 /// Whether it may set floating-point flags.
@@ -276,8 +285,8 @@ pub fn accumulates_flags(inst: &Inst, guest: &Guest) -> bool {
 }
 
 fn read_slots(inst: &Inst, guest: &Guest) -> impl Iterator<Item = RegSlot> + use<> {
-    let flags = accumulates_flags(inst, guest).then_some(guest.fp_flags);
-    inst.args.into_iter().filter_map(Operand::as_slot).chain(flags)
+    let flags = guest.fp_flags;
+    inst.args.into_iter().filter_map(Operand::as_slot).filter(move |&slot| slot != flags)
 }
 
 fn terminator_slot(block: &Block) -> Option<RegSlot> {
@@ -286,6 +295,10 @@ fn terminator_slot(block: &Block) -> Option<RegSlot> {
         | ir::Terminator::Indirect { target: operand, .. } => operand.as_slot(),
         _ => None,
     }
+}
+
+fn held_terminator_slot(block: &Block, guest: &Guest) -> Option<RegSlot> {
+    terminator_slot(block).filter(|&slot| slot != guest.fp_flags)
 }
 
 /// Forward: which slots may be dirty. Returns all slots in use.
@@ -307,12 +320,12 @@ fn propagate_dirty(
                     dirty = SlotSet::EMPTY;
                 }
                 read_slots(inst, guest).for_each(|s| used.insert(s));
-                for slot in written_slots(inst, guest) {
+                if let Some(slot) = written_slot(inst, guest) {
                     used.insert(slot);
                     dirty.insert(slot);
                 }
             }
-            terminator_slot(block).into_iter().for_each(|s| used.insert(s));
+            held_terminator_slot(block, guest).into_iter().for_each(|s| used.insert(s));
             for next in region.successors(index) {
                 changed |= plans[next].dirty_in.union_with(&dirty);
             }
@@ -341,12 +354,12 @@ fn live_before(block: &Block, guest: &Guest, plan: &BlockPlan, mut live: SlotSet
     let dirty = dirty_before_each(block, guest, plan);
     // Every block may leave by its terminator or a poll, writing back what is dirty then.
     live.union_with(&dirty[block.insts.len()]);
-    terminator_slot(block).into_iter().for_each(|s| live.insert(s));
+    held_terminator_slot(block, guest).into_iter().for_each(|s| live.insert(s));
     for (n, inst) in block.insts.iter().enumerate().rev() {
         if uses_frame(inst, guest) {
             live = SlotSet::EMPTY;
         }
-        for slot in written_slots(inst, guest) {
+        if let Some(slot) = written_slot(inst, guest) {
             live.remove(slot);
         }
         read_slots(inst, guest).for_each(|s| live.insert(s));
@@ -367,7 +380,7 @@ fn dirty_before_each(block: &Block, guest: &Guest, plan: &BlockPlan) -> Vec<Slot
         if plan.syncs.contains(&n) || uses_frame(inst, guest) {
             dirty = SlotSet::EMPTY;
         }
-        written_slots(inst, guest).for_each(|s| dirty.insert(s));
+        written_slot(inst, guest).into_iter().for_each(|s| dirty.insert(s));
     }
     all.push(dirty);
     all

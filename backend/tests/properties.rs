@@ -94,7 +94,7 @@ fn run(block: &Block, mut choices: Choices<'_>, precision: Precision) -> Jit {
     let mut frame = Outcome::start(&mut choices);
     frame.jump_cache = jump_cache.as_mut_ptr();
     frame.helpers = helpers.as_ptr();
-    frame.fp_slow = Some(ferry_backend::fp_slow::evaluate);
+    frame.fp_slow = Some(ferry_backend::fp_slow::call);
     RUNNING.store(&raw mut *frame, std::sync::atomic::Ordering::Relaxed);
     // SAFETY: the region was just placed and the frame is ours.
     let raw = unsafe { entry::enter(&mut *frame, placed.entries[0].0 as *const u8) };

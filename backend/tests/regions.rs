@@ -61,7 +61,7 @@ impl Machine {
         let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
         let mut frame = CpuFrame::new();
         frame.jump_cache = jump_cache.as_mut_ptr();
-        frame.fp_slow = Some(backend::fp_slow::evaluate);
+        frame.fp_slow = Some(backend::fp_slow::call);
         let memory = CodeMemory::new(1 << 20).expect("code memory");
         Self { frame, memory, _jump_cache: jump_cache }
     }

@@ -119,8 +119,8 @@ pub struct CpuFrame {
     pub exit: u32,
     /// The jump cache of this CPU.
     pub jump_cache: *mut JumpCacheEntry,
-    /// Floating-point flags, as a scratch word between compiled code and its soft-float helpers.
-    pub fp_scratch: u64,
+    /// What the slow path of floating point computed for compiled code.
+    pub fp_result: u64,
     /// Set by a helper with [`Effects::Memory`] that could not finish: nonzero if it faulted.
     pub fault: u64,
     /// The guest address at which it faulted.
@@ -129,8 +129,8 @@ pub struct CpuFrame {
     pub retired: u64,
     /// The host's stack pointer at the entry to compiled code: where a fault comes back to.
     pub host_sp: u64,
-    /// The slow path of floating point in compiled code.
-    pub fp_slow: Option<HelperFn>,
+    /// The slow path of floating point in compiled code: changes no register.
+    pub fp_slow: Option<unsafe extern "C" fn()>,
     /// The guest's helpers, by id: compiled code calls through it and so holds no host address.
     pub helpers: *const HelperFn,
     /// Whatever the guest's system layer hangs on the CPU (a pointer for its helpers).
@@ -164,8 +164,8 @@ frame_offsets! {
     EXIT = exit;
     /// Offset of `jump_cache` in bytes.
     JUMP_CACHE = jump_cache;
-    /// Offset of `fp_scratch` in bytes.
-    FP_SCRATCH = fp_scratch;
+    /// Offset of `fp_result` in bytes.
+    FP_RESULT = fp_result;
     /// Offset of `fault` in bytes.
     FAULT = fault;
     /// Offset of `retired` in bytes.
@@ -202,7 +202,7 @@ impl CpuFrame {
             region: 0,
             exit: 0,
             jump_cache: std::ptr::null_mut(),
-            fp_scratch: 0,
+            fp_result: 0,
             fault: 0,
             fault_addr: 0,
             retired: 0,

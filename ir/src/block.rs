@@ -206,6 +206,13 @@ impl Inst {
         round as u16 | (other as u16) << 8
     }
 
+    /// Whether an operand or the destination is this slot.
+    #[must_use]
+    pub fn names_slot(&self, slot: RegSlot) -> bool {
+        let slot = Operand::slot(slot);
+        self.dst == slot || self.args.contains(&slot)
+    }
+
     /// The helper that a call names.
     #[must_use]
     pub const fn helper(&self) -> HelperId {

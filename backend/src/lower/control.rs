@@ -59,13 +59,15 @@ impl Lowering<'_, '_> {
         for slot in self.map.blocks[block].live_in.iter() {
             self.load_slot(slot);
         }
+        self.flags_changed();
         let target = self.clif_blocks[block];
         self.fb.ins().jump(target, &[]);
     }
 
     fn load_slot(&mut self, slot: base::RegSlot) {
         let value = self.load_frame(self.slot_type(slot), slot.offset() as i32);
-        self.assign(slot, value);
+        let variable = self.variable(slot);
+        self.fb.def_var(variable, value);
     }
 
     /// A sync point: the frame becomes complete, as of the start of the instruction at `pc`.
@@ -100,6 +102,7 @@ impl Lowering<'_, '_> {
         for slot in self.map.used.iter() {
             self.load_slot(slot);
         }
+        self.flags_changed();
     }
 
     /// Leaves the region if `condition` is not zero, with a complete frame as of `pc`.

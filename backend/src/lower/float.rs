@@ -141,8 +141,12 @@ impl Lowering<'_, '_> {
         self.fb.ins().icmp(IntCC::UnsignedLessThan, above_least, limit)
     }
 
-    /// Brings the limits up to date with the flags slot.
-    pub(super) fn flags_changed(&mut self, flags: Value) {
+    /// Brings the limits up to date with the flags in the frame.
+    pub(super) fn flags_changed(&mut self) {
+        if !self.uses_float {
+            return;
+        }
+        let flags = self.flags();
         let bit = self.fb.ins().band_imm_u(flags, INEXACT);
         let gate = self.fb.ins().ineg(bit);
         for rule in Limit::ALL {
@@ -153,15 +157,14 @@ impl Lowering<'_, '_> {
     }
 
     fn is_inexact_set(&mut self) -> Value {
-        let flags = self.flags();
-        let bit = self.fb.ins().band_imm_u(flags, INEXACT);
+        let limit = self.fb.use_var(self.limits[Limit::Finite64 as usize]);
         let zero = self.konst(0);
-        self.fb.ins().icmp(IntCC::NotEqual, bit, zero)
+        self.fb.ins().icmp(IntCC::NotEqual, limit, zero)
     }
 
+    /// The guest's flags, as they are now.
     pub(super) fn flags(&mut self) -> Value {
-        let variable = self.variable(self.guest.fp_flags);
-        self.fb.use_var(variable)
+        self.load_frame(types::I64, self.guest.fp_flags.offset() as i32)
     }
 
     /// Ordered and unequal operands need no rule about NaNs or zeros.
@@ -200,8 +203,10 @@ impl Lowering<'_, '_> {
         let signed = inst.op == Opcode::FToS;
         let bits = inst.other_type().bits();
         let in_range = self.is_in_range(inst.ty, whole, signed, bits);
+        let exact = self.fb.ins().fcmp(FloatCC::Equal, whole, a);
         let inexact = self.is_inexact_set();
-        let stands = self.fb.ins().band(in_range, inexact);
+        let silent = self.fb.ins().bor(exact, inexact);
+        let stands = self.fb.ins().band(in_range, silent);
         // The host's conversion must not see what is out of range: it would trap.
         let zero = self.float_constant(inst.ty, 0.0);
         let safe = self.fb.ins().select(stands, whole, zero);
@@ -266,7 +271,8 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The fast result where it stands, else that of the slow path, which may set flags.
+    /// The fast result where it stands, else that of the slow path, which may set flags. In between,
+    /// out of line: as long as "inexact" is not set, a result stands if it is exact.
     fn guarded(&mut self, inst: &Inst, args: &[Value], (fast, stands): Fast) -> Value {
         let (cold, done) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(cold);
@@ -274,28 +280,106 @@ impl Lowering<'_, '_> {
         let result = self.fb.append_block_param(done, result_type);
         self.fb.ins().brif(stands, done, &[fast.into()], cold, &[]);
         self.fb.switch_to_block(cold);
+        if let Some(exact) = self.is_exact(inst, args, fast) {
+            let slow = self.fb.create_block();
+            self.fb.set_cold_block(slow);
+            self.fb.ins().brif(exact, done, &[fast.into()], slow, &[]);
+            self.fb.switch_to_block(slow);
+        }
         let slow = self.slow(inst, args);
         self.fb.ins().jump(done, &[slow.into()]);
         self.fb.switch_to_block(done);
         result
     }
 
+    /// Whether arithmetic lost nothing, by computing its error with the host; `None` where that
+    /// takes too long. The error is itself exact as long as neither it nor the result is tiny
+    /// (Muller et al., Handbook of Floating-Point Arithmetic, 2nd edition, chapter 4).
+    fn is_exact(&mut self, inst: &Inst, args: &[Value], result: Value) -> Option<Value> {
+        let zero = self.float_constant(inst.ty, 0.0);
+        let exact = match (inst.op, self.options.host_has_fma) {
+            (Opcode::FAdd, _) => self.is_exact_sum(args[0], args[1], result, zero),
+            (Opcode::FSub, _) => {
+                let negated = self.fb.ins().fneg(args[1]);
+                self.is_exact_sum(args[0], negated, result, zero)
+            }
+            (Opcode::FMul, true) => self.is_exact_product(args[0], args[1], result, zero),
+            (Opcode::FMulAdd, true) => {
+                let product = self.fb.ins().fmul(args[0], args[1]);
+                let is_product = self.is_exact_product(args[0], args[1], product, zero);
+                let is_sum = self.is_exact_sum(product, args[2], result, zero);
+                let product_is_large = self.is_large(product);
+                let exact = self.fb.ins().band(is_product, is_sum);
+                self.fb.ins().band(exact, product_is_large)
+            }
+            (Opcode::FDiv, true) => {
+                let negated = self.fb.ins().fneg(result);
+                let rest = self.fb.ins().fma(negated, args[1], args[0]);
+                let none = self.fb.ins().fcmp(FloatCC::Equal, rest, zero);
+                let dividend_is_large = self.is_large(args[0]);
+                self.fb.ins().band(none, dividend_is_large)
+            }
+            (Opcode::FSqrt, true) => {
+                let negated = self.fb.ins().fneg(result);
+                let rest = self.fb.ins().fma(negated, result, args[0]);
+                let none = self.fb.ins().fcmp(FloatCC::Equal, rest, zero);
+                let square_is_large = self.is_large(args[0]);
+                self.fb.ins().band(none, square_is_large)
+            }
+            _ => return None,
+        };
+        let large = self.is_large(result);
+        Some(self.fb.ins().band(exact, large))
+    }
+
+    /// The sum's error, by the six operations of Knuth's TwoSum, is zero.
+    fn is_exact_sum(&mut self, a: Value, b: Value, sum: Value, zero: Value) -> Value {
+        let b_part = self.fb.ins().fsub(sum, a);
+        let a_part = self.fb.ins().fsub(sum, b_part);
+        let b_error = self.fb.ins().fsub(b, b_part);
+        let a_error = self.fb.ins().fsub(a, a_part);
+        let error = self.fb.ins().fadd(a_error, b_error);
+        self.fb.ins().fcmp(FloatCC::Equal, error, zero)
+    }
+
+    fn is_exact_product(&mut self, a: Value, b: Value, product: Value, zero: Value) -> Value {
+        let negated = self.fb.ins().fneg(product);
+        let error = self.fb.ins().fma(a, b, negated);
+        self.fb.ins().fcmp(FloatCC::Equal, error, zero)
+    }
+
+    /// Whether a number is finite and far enough from the subnormal ones that an error of it is a
+    /// normal number or zero.
+    fn is_large(&mut self, a: Value) -> Value {
+        let bits = self.as_integer(a);
+        let ty = self.fb.func.dfg.value_type(bits);
+        // Twice the exponent's field, the sign shifted out: three significands above the least.
+        let (least, infinity) = match ty {
+            types::I32 => ((3_u64 * 24) << 24, 0xff00_0000),
+            _ => ((3_u64 * 53) << 53, 0xffe0_0000_0000_0000),
+        };
+        let doubled = self.fb.ins().ishl_imm_u(bits, 1);
+        let least_value = self.fb.ins().iconst(ty, least as i64);
+        let above = self.fb.ins().isub(doubled, least_value);
+        let limit = self.fb.ins().iconst(ty, (infinity - least) as i64);
+        self.fb.ins().icmp(IntCC::UnsignedLessThan, above, limit)
+    }
+
     fn slow(&mut self, inst: &Inst, args: &[Value]) -> Value {
         let (op, ty) = (inst.op, inst.ty);
         let op = FpOp { op, ty, round: inst.round(), other: inst.other_type() };
-        let mut operands = vec![self.frame, self.konst(fp_slow::pack(op, self.guest.fp))];
+        let mut operands = vec![self.frame, self.konst(fp_slow::pack(op, self.guest))];
         for &arg in args {
             let bits = self.as_integer(arg);
             operands.push(self.convert(bits, Type::I64));
         }
         let zero = self.konst(0);
         operands.resize(5, zero);
-        let flags = self.flags();
-        self.store_frame(flags, CpuFrame::FP_SCRATCH);
         let function = self.load_frame(types::I64, CpuFrame::FP_SLOW);
-        let result = self.call_function(function, &operands);
-        let flags = self.load_frame(types::I64, CpuFrame::FP_SCRATCH);
-        self.define_slot(self.guest.fp_flags, flags);
+        let sig = self.sigs.slow_float;
+        self.fb.ins().call_indirect(sig, function, &operands);
+        self.flags_changed();
+        let result = self.load_frame(types::I64, CpuFrame::FP_RESULT);
         self.convert(result, inst.result_type())
     }
 }

@@ -110,25 +110,13 @@ impl Lowering<'_, '_> {
             self.reload();
             self.check_helper_fault();
             self.define(inst, result);
-        } else if accumulates_flags(inst, self.guest) {
-            self.call_with_flags(block, inst);
         } else {
             let result = self.call_helper(block, inst);
+            if accumulates_flags(inst, self.guest) {
+                self.flags_changed();
+            }
             self.define(inst, result);
         }
-    }
-
-    /// The helper works on the flags in the frame, which must stay as of the last sync point.
-    fn call_with_flags(&mut self, block: &Block, inst: &Inst) {
-        let offset = self.guest.fp_flags.offset() as i32;
-        let at_sync_point = self.load_frame(types::I64, offset);
-        let flags = self.flags();
-        self.store_frame(flags, offset);
-        let result = self.call_helper(block, inst);
-        let flags = self.load_frame(types::I64, offset);
-        self.store_frame(at_sync_point, offset);
-        self.define_slot(self.guest.fp_flags, flags);
-        self.define(inst, result);
     }
 
     fn call_helper(&mut self, block: &Block, inst: &Inst) -> Value {

@@ -22,7 +22,7 @@ use ir::{Block, Guest, Inst, Opcode};
 use crate::compiler::{CompileOptions, ExitSite};
 use crate::entry::ExitCode;
 use crate::region::Region;
-use crate::register_mapper::{RegisterMap, SlotSet};
+use crate::register_mapper::{RegisterMap, SlotSet, accumulates_flags};
 
 /// Lowers one region into one Cranelift function.
 pub(crate) struct Lowering<'a, 'f> {
@@ -48,6 +48,8 @@ pub(crate) struct Lowering<'a, 'f> {
     /// The current guest instruction.
     pc: GuestVirt,
     sigs: Signatures,
+    /// Whether any operation looks at the floating-point flags.
+    uses_float: bool,
     output: Output,
 }
 
@@ -55,6 +57,7 @@ pub(crate) struct Lowering<'a, 'f> {
 struct Signatures {
     region: SigRef,
     helper: SigRef,
+    slow_float: SigRef,
 }
 
 /// What the lowering learns besides the function itself.
@@ -69,6 +72,14 @@ pub(crate) fn region_signature() -> Signature {
     let mut sig = Signature::new(CallConv::Tail);
     sig.params.extend([AbiParam::new(types::I64), AbiParam::new(types::I64)]);
     sig.returns.push(AbiParam::new(types::I64));
+    sig
+}
+
+/// The signature of [`crate::fp_slow::call`]: it preserves all registers, so that the fast path
+/// around it is allocated as if there were no call. Such calls have no result.
+fn slow_float_signature() -> Signature {
+    let mut sig = Signature::new(CallConv::PreserveAll);
+    sig.params.extend([AbiParam::new(types::I64); 5]);
     sig
 }
 
@@ -90,6 +101,7 @@ pub(crate) fn lower(
     let sigs = Signatures {
         region: fb.import_signature(region_signature()),
         helper: fb.import_signature(helper_signature()),
+        slow_float: fb.import_signature(slow_float_signature()),
     };
     let start = fb.create_block();
     fb.append_block_params_for_function_params(start);
@@ -113,6 +125,11 @@ pub(crate) fn lower(
         dirty: SlotSet::EMPTY,
         pc: GuestVirt(0),
         sigs,
+        uses_float: region
+            .blocks
+            .iter()
+            .flat_map(|b| &b.insts)
+            .any(|i| accumulates_flags(i, guest)),
         output: Output::default(),
     };
     lowering.declare_variables();

@@ -46,6 +46,10 @@ impl Lowering<'_, '_> {
                 let value = self.temp(index);
                 self.convert(value, ty)
             }
+            OperandKind::Slot(slot) if slot == self.guest.fp_flags => {
+                let flags = self.flags();
+                self.convert(flags, ty)
+            }
             OperandKind::Slot(slot) => {
                 let variable = self.variable(slot);
                 let value = self.fb.use_var(variable);
@@ -118,20 +122,18 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// Writes a slot's variable, which thereby is dirty.
+    /// Writes a slot's variable, which thereby is dirty. The floating-point flags are kept in the
+    /// frame.
     pub(super) fn define_slot(&mut self, slot: RegSlot, value: Value) {
         let ty = if self.slot_type(slot) == types::F64 { Type::F64 } else { Type::I64 };
         let value = self.convert(value, ty);
-        self.assign(slot, value);
-        self.dirty.insert(slot);
-    }
-
-    /// Gives a slot's variable a value of the slot's type.
-    pub(super) fn assign(&mut self, slot: RegSlot, value: Value) {
+        if slot == self.guest.fp_flags {
+            self.store_frame(value, slot.offset() as i32);
+            self.flags_changed();
+            return;
+        }
         let variable = self.variable(slot);
         self.fb.def_var(variable, value);
-        if slot == self.guest.fp_flags {
-            self.flags_changed(value);
-        }
+        self.dirty.insert(slot);
     }
 }

@@ -20,7 +20,7 @@ pub enum Precision {
     /// slots: instructions that store, access memory atomically or call a helper with effects on
     /// slots or memory; and the first one that accesses memory at all, loads and alignment checks
     /// included, after something that cannot be done twice (atomics, such helpers, a store after a
-    /// load in one instruction) or after the start of the block, since that may have come before.
+    /// load in one instruction, an operation that names the floating-point flags) or after the start of the block, since that may have come before.
     /// Other loads read nothing.
     ///
     /// A dead write between two sync points is invisible then: the interpreter does it again on
@@ -84,7 +84,7 @@ struct Insn {
 impl Insn {
     fn add(&mut self, inst: &Inst, guest: &Guest) {
         let info = inst.op.info();
-        self.unrepeatable |= uses_frame(inst, guest);
+        self.unrepeatable |= uses_frame(inst, guest) || inst.names_slot(guest.fp_flags);
         if info.has(flag::FAULTS) {
             let (reads, writes) = (info.has(flag::READS), info.has(flag::WRITES));
             self.accesses = true;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Region};
+use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Precision, Region};
 use base::HostPtr;
-use ir::{Block, BlockKey, Builder};
+use ir::{Block, BlockKey, Builder, opt};
 
 use crate::engine::Engine;
 use crate::log::LogItem;
@@ -234,7 +234,14 @@ struct EngineProfile<'a> {
 
 impl Profile for EngineProfile<'_> {
     fn translate(&self, builder: &Builder, key: BlockKey) -> Option<Block> {
-        self.engine.translate_ir(builder, key).ok()
+        let mut block = self.engine.translate_ir(builder, key).ok()?;
+        let precision = match self.shared.config.options.precision {
+            Precision::EveryAccess => opt::Precision::EveryAccess,
+            Precision::Replay | Precision::None => opt::Precision::Replay,
+        };
+        let options = opt::Options { passes: opt::Passes::ALL, precision };
+        opt::optimise(&mut block, self.engine.frontend().guest(), options);
+        Some(block)
     }
 
     fn is_warm(&self, key: BlockKey) -> bool {

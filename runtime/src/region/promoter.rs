@@ -110,7 +110,7 @@ impl Promoter for RegionCompiler {
     }
 
     fn prepare(&self, frame: &mut CpuFrame) {
-        frame.fp_slow = Some(fp_slow::evaluate);
+        frame.fp_slow = Some(fp_slow::call);
     }
 
     fn before_fork(&self) -> Box<dyn crate::promote::Held + '_> {

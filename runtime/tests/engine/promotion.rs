@@ -64,7 +64,7 @@ impl Promoter for Player {
     }
 
     fn prepare(&self, frame: &mut CpuFrame) {
-        frame.fp_scratch = 42;
+        frame.fp_result = 42;
     }
 
     fn before_fork(&self) -> Box<dyn Held + '_> {
@@ -90,7 +90,7 @@ fn guest(config: EngineConfig, code: &[u32]) -> (Guest, Arc<Player>) {
 fn a_hot_block_is_promoted_and_entered() {
     let config = EngineConfig { hot_threshold: 50, ..EngineConfig::default() };
     let (mut guest, player) = guest(config, &countdown());
-    assert_eq!(guest.cpu.frame().fp_scratch, 42);
+    assert_eq!(guest.cpu.frame().fp_result, 42);
     guest.set_x(1, 100);
     assert_eq!(guest.cpu.run(), Exit::Syscall);
     // The round after the fiftieth promotes the block.

@@ -99,7 +99,7 @@ impl Runner {
         let mut frame = CpuFrame::new();
         frame.jump_cache = jump_cache.as_mut_ptr();
         frame.helpers = helpers.as_ptr();
-        frame.fp_slow = Some(backend::fp_slow::evaluate);
+        frame.fp_slow = Some(backend::fp_slow::call);
         let compiler = Compiler::new(&riscv64::GUEST, CompileOptions::for_host());
         Self {
             frontend: riscv64::Frontend::new(CpuModel::default()),
