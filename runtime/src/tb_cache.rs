@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use ir::BlockKey;
 
-use crate::block::{Tb, TbRef};
+use crate::block::TbRef;
 
 /// An entry whose block was removed: a search goes on behind it.
 const REMOVED: u64 = 1;
