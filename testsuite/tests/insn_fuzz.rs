@@ -1,5 +1,5 @@
-//! Random programs: the interpreter, compiled regions and qemu-user must agree on every register,
-//! on memory, and on how they end.
+//! Random programs: the interpreter, compiled regions, both on optimised blocks, and qemu-user must
+//! agree on every register, on memory, and on how they end.
 //!
 //! Each run has a fresh seed, which it prints. `FERRY_FUZZ_SEED` repeats one; `FERRY_FUZZ_CASES` sets
 //! how many programs there are, instead of what fits into some seconds.
@@ -60,12 +60,18 @@ fn tiers_and_qemu_agree_on_random_programs() {
 fn check(runner: &mut Runner, oracle: Option<&Oracle>, programs: &[Program]) -> Option<String> {
     let results: Vec<_> = programs.iter().map(|p| run(runner, Tier::Interpreter, p)).collect();
     for (program, result) in programs.iter().zip(&results) {
-        if disagreement(&run(runner, Tier::Region, program), result).is_some() {
-            let fails = |p: &Program| {
-                let expected = run(runner, Tier::Interpreter, p);
-                disagreement(&run(runner, Tier::Region, p), &expected)
-            };
-            return Some(format!("region, not interpreter: {}", shrink(program, fails)));
+        for tier in Tier::ALL {
+            if disagreement(&run(runner, tier, program), result).is_some() {
+                let fails = |p: &Program| {
+                    let expected = run(runner, Tier::Interpreter, p);
+                    disagreement(&run(runner, tier, p), &expected)
+                };
+                return Some(format!(
+                    "{}, not interpreter: {}",
+                    tier.name(),
+                    shrink(program, fails)
+                ));
+            }
         }
     }
     let answers = ask(oracle?, programs);

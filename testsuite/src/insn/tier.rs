@@ -10,6 +10,7 @@ use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestVirt, HelperFn};
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
+use ir::opt::{Optimiser, Options, Passes, Precision};
 use ir::{Block, BlockKey, Builder, Trap};
 use translator::{Frontend as _, Limits, Translation, riscv64};
 
@@ -25,11 +26,16 @@ pub enum Tier {
     Interpreter,
     /// Regions of all that the code's blocks lead to, compiled.
     Region,
+    /// The interpreter on optimised blocks.
+    OptimisedInterpreter,
+    /// Regions of optimised blocks.
+    OptimisedRegion,
 }
 
 impl Tier {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Interpreter, Self::Region];
+    pub const ALL: [Self; 4] =
+        [Self::Interpreter, Self::Region, Self::OptimisedInterpreter, Self::OptimisedRegion];
 
     /// As it stands in the names of tests.
     #[must_use]
@@ -37,6 +43,17 @@ impl Tier {
         match self {
             Self::Interpreter => "interpreter",
             Self::Region => "region",
+            Self::OptimisedInterpreter => "optimised-interpreter",
+            Self::OptimisedRegion => "optimised-region",
+        }
+    }
+
+    /// How exact an optimised block must keep the slots; `None` if blocks are not optimised.
+    fn optimised(self) -> Option<Precision> {
+        match self {
+            Self::Interpreter | Self::Region => None,
+            Self::OptimisedInterpreter => Some(Precision::EveryAccess),
+            Self::OptimisedRegion => Some(Precision::Replay),
         }
     }
 }
@@ -46,6 +63,7 @@ pub struct Runner {
     frontend: riscv64::Frontend,
     builder: Builder,
     lowerer: Lowerer,
+    optimiser: Optimiser,
     compiler: Compiler,
     code_memory: CodeMemory,
     frame: Box<CpuFrame>,
@@ -105,6 +123,7 @@ impl Runner {
             frontend: riscv64::Frontend::new(CpuModel::default()),
             builder: Builder::new(),
             lowerer: Lowerer::new(),
+            optimiser: Optimiser::new(),
             compiler: compiler.expect("a compiler for this host"),
             code_memory: CodeMemory::new(16 << 20).expect("code memory"),
             frame,
@@ -130,8 +149,8 @@ impl Runner {
         for _ in 0..MAX_STEPS {
             let step = match tier {
                 _ if !contains(code, pc) => return End::Stopped(pc),
-                Tier::Interpreter => self.interpret(code, pc),
-                Tier::Region => self.run_region(code, pc),
+                Tier::Interpreter | Tier::OptimisedInterpreter => self.interpret(tier, code, pc),
+                Tier::Region | Tier::OptimisedRegion => self.run_region(tier, code, pc),
             };
             match step {
                 Step::At(next) => pc = next,
@@ -139,6 +158,15 @@ impl Runner {
             }
         }
         End::Endless
+    }
+
+    fn translate_for(&mut self, tier: Tier, code: &[u8], key: BlockKey) -> Option<Block> {
+        let mut block = self.translate(code, key)?;
+        if let Some(precision) = tier.optimised() {
+            let options = Options { passes: Passes::ALL, precision };
+            self.optimiser.optimise(&mut block, &riscv64::GUEST, options);
+        }
+        Some(block)
     }
 
     fn translate(&mut self, code: &[u8], key: BlockKey) -> Option<Block> {
@@ -150,9 +178,9 @@ impl Runner {
         }
     }
 
-    fn interpret(&mut self, code: &[u8], pc: GuestVirt) -> Step {
+    fn interpret(&mut self, tier: Tier, code: &[u8], pc: GuestVirt) -> Step {
         let key = BlockKey::new(pc, self.frame.key_flags);
-        let Some(block) = self.translate(code, key) else {
+        let Some(block) = self.translate_for(tier, code, key) else {
             return Step::End(End::Stopped(pc));
         };
         let stop = self.interpret_block(&block, &mut Direct);
@@ -192,7 +220,7 @@ impl Runner {
     }
 
     /// All blocks that control can reach from `pc` without leaving the code, as one region.
-    fn region(&mut self, code: &[u8], pc: GuestVirt) -> Option<Region> {
+    fn region(&mut self, tier: Tier, code: &[u8], pc: GuestVirt) -> Option<Region> {
         let flags = self.frame.key_flags;
         let mut blocks: Vec<Block> = Vec::new();
         let mut wanted = VecDeque::from([pc]);
@@ -200,15 +228,16 @@ impl Runner {
             if !contains(code, pc) || blocks.iter().any(|block| block.key.pc() == pc) {
                 continue;
             }
-            let Some(block) = self.translate(code, BlockKey::new(pc, flags)) else { continue };
+            let key = BlockKey::new(pc, flags);
+            let Some(block) = self.translate_for(tier, code, key) else { continue };
             wanted.extend(block.successors());
             blocks.push(block);
         }
         (!blocks.is_empty()).then(|| Region::new(blocks, vec![0]))
     }
 
-    fn run_region(&mut self, code: &[u8], pc: GuestVirt) -> Step {
-        let Some(region) = self.region(code, pc) else {
+    fn run_region(&mut self, tier: Tier, code: &[u8], pc: GuestVirt) -> Step {
+        let Some(region) = self.region(tier, code, pc) else {
             return Step::End(End::Stopped(pc));
         };
         let compiled = self.compiler.compile(&region).expect("a region");
@@ -221,7 +250,7 @@ impl Runner {
             ExitCode::Lookup => self.after(Stop::Lookup(pc)),
             // The look-up of a FENCE.I may come after a poll.
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
-            ExitCode::Interpret => self.interpret(code, pc),
+            ExitCode::Interpret => self.interpret(Tier::Interpreter, code, pc),
             ExitCode::Syscall => Step::End(End::Syscall(pc)),
             ExitCode::Illegal => Step::End(End::Illegal(pc)),
             ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
@@ -257,7 +286,8 @@ impl Runner {
         (ExitCode::from_raw(raw), fault_at)
     }
 
-    /// Repeats what compiled code did since its last sync point, up to the fault.
+    /// Repeats what compiled code did since its last sync point, up to the fault, by blocks that are
+    /// not optimised.
     fn replay(&mut self, code: &[u8], sync_point: GuestVirt, fault_pc: GuestVirt) -> Step {
         let fault_addr = fault::last_fault().addr;
         let mut memory = Direct;
