@@ -17,6 +17,7 @@ use crate::engine::Vcpu;
 use crate::syscalls::SyscallResult;
 use crate::task::Task;
 use crate::user::UserPtr;
+use crate::window;
 
 pub(crate) use robust::HEAD_BYTES as ROBUST_LIST_BYTES;
 pub(crate) use thread::end as end_thread;
@@ -141,9 +142,6 @@ impl CloneRequest {
             return Err(Errno::EINVAL);
         }
         let at = |place, flag| GuestVirt(if has(flag) { place } else { 0 });
-        for place in [pidfd, child_tid, parent_tid, set_tid] {
-            crate::window::check(GuestVirt(place))?;
-        }
         Ok(Self {
             flags,
             exit_signal,
@@ -211,6 +209,9 @@ pub(crate) fn clone(task: &mut Task, request: &CloneRequest) -> SyscallResult {
     let has = |flag| request.has(flag);
     if (has(flags::THREAD) && !has(flags::SIGHAND)) || (has(flags::SIGHAND) && !has(flags::VM)) {
         return Err(Errno::EINVAL.into());
+    }
+    for place in [request.pidfd, request.parent_tid, request.child_tid, request.set_tid] {
+        window::check(place.addr())?;
     }
     if has(flags::THREAD) {
         thread::start(task, request)

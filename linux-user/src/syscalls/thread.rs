@@ -10,7 +10,7 @@ use crate::user::UserSlice;
 use crate::{host, memory, window};
 
 rows! {
-    clone(CloneFlags, Addr, Ptr, Addr, Ptr) => clone;
+    clone(CloneFlags, Addr, Addr, Addr, Addr) => clone;
     clone3(Ptr, Size) => clone3;
     exit(Int) => exit;
     exit_group(Int) => exit_group;
