@@ -9,6 +9,7 @@ use crate::engine::Vcpu;
 use crate::process::Process;
 use crate::signal::{self, SigSet, TaskSignals};
 use crate::syscalls as calls;
+use crate::syscalls::exec::Prepared;
 use crate::user::UserPtr;
 use crate::{clone, host};
 
@@ -25,6 +26,8 @@ pub(crate) struct Task {
     pub(crate) robust_list: UserPtr<u64>,
     /// Signal mask, alternate stack, pending signals.
     pub(crate) signals: TaskSignals,
+    /// The program that it is about to execute.
+    pub(crate) exec: Option<Prepared>,
     /// What it called exit(2) with.
     pub(crate) ended: Option<i32>,
 }
@@ -55,6 +58,7 @@ impl Task {
             clear_child_tid: UserPtr::NULL,
             robust_list: UserPtr::NULL,
             signals,
+            exec: None,
             ended: None,
         }
     }

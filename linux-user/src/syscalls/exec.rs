@@ -5,10 +5,9 @@
 //! Everything that can fail is checked before. The host's own programs are executed as they are,
 //! unless the guest has a root directory of its own.
 
-use std::convert::Infallible;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -104,16 +103,40 @@ fn read_strings(from: UserPtr<u64>) -> Result<Vec<Vec<u8>>, Errno> {
 }
 
 /// Executes; returns only to say why not.
-fn execute(task: &mut Task, mut request: Request) -> NotDone {
-    match try_execute(task, &mut request) {
-        Err(not_done) => not_done,
-        Ok(never) => match never {},
+fn execute(task: &mut Task, request: Request) -> NotDone {
+    task.exec = match prepare(task, request) {
+        Ok(prepared) => Some(prepared),
+        Err(errno) => return errno.into(),
+    };
+    let not_done = match &task.exec {
+        Some(prepared) => prepared.execute(task),
+        None => Errno::ENOEXEC.into(),
+    };
+    if let Some(fd) = task.exec.take().and_then(|prepared| prepared.passed) {
+        let _ = host::call(Sysno::close, args![fd]);
     }
+    not_done
 }
 
-fn try_execute(task: &mut Task, request: &mut Request) -> Result<Infallible, NotDone> {
+/// A host `execve`, ready to be made. A task keeps its own, because a child that shares its parent's
+/// memory leaves it there: the parent drops it with the child's task.
+pub(crate) struct Prepared {
+    program: HostProgram,
+    argv: CStrings,
+    envp: CStrings,
+    /// A descriptor for the new program, in the table of the process that executes: not owned,
+    /// since another process may drop this.
+    passed: Option<i32>,
+}
+
+enum HostProgram {
+    Path(CString),
+    Fd(i32),
+}
+
+fn prepare(task: &Task, mut request: Request) -> Result<Prepared, Errno> {
     if request.path.as_os_str().is_empty() {
-        return Err(Errno::ENOENT.into());
+        return Err(Errno::ENOENT);
     }
     // Linux gives a program at least an empty argv[0].
     if request.argv.is_empty() {
@@ -129,20 +152,26 @@ fn try_execute(task: &mut Task, request: &mut Request) -> Result<Infallible, Not
     };
     let program = program.map_err(|error| error.errno())?;
     if program.is_native() && task.process.fs.namespace().is_none() {
-        let path = c_string(program.path.as_os_str().as_bytes())?;
-        return host_exec(task, HostProgram::Path(&path), &program.argv, &request.envp);
+        return Ok(Prepared {
+            program: HostProgram::Path(c_string(program.path.as_os_str().as_bytes())?),
+            argv: CStrings::new(&program.argv)?,
+            envp: CStrings::new(&request.envp)?,
+            passed: None,
+        });
     }
     program.architecture().map_err(|error| error.errno())?;
     loader::open_interpreter(fs, &program).map_err(|error| error.errno())?;
-    exec_ferry(task, request)
+    prepare_ferry(task, &request)
 }
 
-/// Executes Ferry with the same settings, to run this program.
-fn exec_ferry(task: &mut Task, request: &Request) -> Result<Infallible, NotDone> {
+/// Ferry with the same settings, to run this program.
+fn prepare_ferry(task: &Task, request: &Request) -> Result<Prepared, Errno> {
     let mut config = (*task.process.config).clone();
     config.argv0 = request.argv.first().map(|argv0| OsStr::from_bytes(argv0).to_owned());
     config.log_start = LogStart::Continued;
     task.process.fs.describe(&mut config);
+    let envp = CStrings::new(&request.envp)?;
+    let program = HostProgram::Fd(task.process.own_executable()?);
     // The new Ferry closes it; until then it must outlive this one.
     let passed = request.file.as_ref().map(inheritable).transpose()?;
     config.program_fd = passed.as_ref().map(AsRawFd::as_raw_fd);
@@ -154,8 +183,38 @@ fn exec_ferry(task: &mut Task, request: &Request) -> Result<Infallible, NotDone>
     let path = if dash { Path::new(".").join(&request.path) } else { request.path.clone() };
     argv.push(path.into_os_string().into_vec());
     argv.extend(request.argv.iter().skip(1).cloned());
-    let own = task.process.own_executable()?;
-    host_exec(task, HostProgram::Fd(own), &argv, &request.envp)
+    let argv = CStrings::new(&argv)?;
+    Ok(Prepared { program, argv, envp, passed: passed.map(IntoRawFd::into_raw_fd) })
+}
+
+impl Prepared {
+    /// Makes the call; returns only to say why not.
+    fn execute(&self, task: &Task) -> NotDone {
+        if let Some(strace) = task.process.strace() {
+            strace.program_replaced();
+        }
+        let (argv, envp) = (self.argv.as_arg(), self.envp.as_arg());
+        let _signals = match signal::before_exec(task) {
+            Ok(signals) => signals,
+            Err(not_done) => return not_done,
+        };
+        let pending = task.signals.pending();
+        // A signal that has come by now would be lost in the new program.
+        let failed = match &self.program {
+            HostProgram::Path(path) => {
+                safe_syscall::call(pending, Sysno::execve, [Arg::from(path.as_c_str()), argv, envp])
+            }
+            HostProgram::Fd(fd) => safe_syscall::call(
+                pending,
+                Sysno::execveat,
+                [Arg::from(*fd), Arg::from(c""), argv, envp, Arg::from(libc::AT_EMPTY_PATH)],
+            ),
+        };
+        match failed {
+            Blocked::Finished(failed) => failed.err().unwrap_or(Errno::ENOEXEC).into(),
+            Blocked::Abandoned => NotDone::Restart(Restart::Always),
+        }
+    }
 }
 
 #[expect(unsafe_code, reason = "takes ownership of a new descriptor")]
@@ -167,41 +226,6 @@ fn inheritable(file: &File) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-enum HostProgram<'a> {
-    Path(&'a CString),
-    Fd(i32),
-}
-
-fn host_exec(
-    task: &Task,
-    program: HostProgram<'_>,
-    argv: &[Vec<u8>],
-    envp: &[Vec<u8>],
-) -> Result<Infallible, NotDone> {
-    let (argv, envp) = (CStrings::new(argv)?, CStrings::new(envp)?);
-    if let Some(strace) = task.process.strace() {
-        strace.program_replaced();
-    }
-    let (argv, envp) = (Arg::reads(&argv.pointers[..]), Arg::reads(&envp.pointers[..]));
-    let _signals = signal::before_exec(task)?;
-    let pending = task.signals.pending();
-    // A signal that has come by now would be lost in the new program.
-    let failed = match program {
-        HostProgram::Path(path) => {
-            safe_syscall::call(pending, Sysno::execve, [Arg::from(path.as_c_str()), argv, envp])
-        }
-        HostProgram::Fd(fd) => safe_syscall::call(
-            pending,
-            Sysno::execveat,
-            [Arg::from(fd), Arg::from(c""), argv, envp, Arg::from(libc::AT_EMPTY_PATH)],
-        ),
-    };
-    Err(match failed {
-        Blocked::Finished(failed) => failed.err().unwrap_or(Errno::ENOEXEC).into(),
-        Blocked::Abandoned => NotDone::Restart(Restart::Always),
-    })
-}
-
 fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
     CString::new(bytes).map_err(|_| Errno::EINVAL)
 }
@@ -209,15 +233,19 @@ fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
 /// A null-terminated array of strings for the kernel.
 struct CStrings {
     _strings: Vec<CString>,
-    pointers: Vec<*const libc::c_char>,
+    pointers: Vec<u64>,
 }
 
 impl CStrings {
     fn new(strings: &[Vec<u8>]) -> Result<Self, Errno> {
         let strings: Vec<CString> =
             strings.iter().map(|s| c_string(s)).collect::<Result<_, _>>()?;
-        let pointers = strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
+        let pointers = strings.iter().map(|s| s.as_ptr() as u64).chain([0]).collect();
         Ok(Self { _strings: strings, pointers })
+    }
+
+    fn as_arg(&self) -> Arg {
+        Arg::reads(&self.pointers[..])
     }
 }
 

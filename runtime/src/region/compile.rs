@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Precision, Region};
+use backend::{
+    CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Precision, Region,
+};
 use base::HostPtr;
 use ir::{Block, BlockKey, Builder, opt};
 
