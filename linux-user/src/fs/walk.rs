@@ -194,10 +194,9 @@ impl Walker<'_> {
             // Not knowing the path only means that nothing is shown differently.
             let _ = self.anchor();
         }
-        if last == Last::Follow || (last == Last::NoFollow && self.must_be_dir) {
-            if let Some(target) = self.read_link(name).ok().flatten() {
-                return self.follow(name, &target);
-            }
+        let follows = last == Last::Follow || (last == Last::NoFollow && self.must_be_dir);
+        if follows && let Some(target) = self.read_link(name).ok().flatten() {
+            return self.follow(name, &target);
         }
         if self.must_be_dir && last != Last::Entry {
             return self.enter_last(name).map(Some);

@@ -12,7 +12,7 @@ use crate::user::{UserPtr, UserSlice};
 rows! {
     socket(SocketDomain, SocketType, Int) => pass;
     socketpair(SocketDomain, SocketType, Int, OutFds) => pass;
-    bind(Fd, Ptr, Size) => bind;
+    bind(Fd, Ptr, Size) => bind, "with --root, a path that is too long on the host has another name afterwards";
     listen(Fd, Int) => pass;
     accept(Fd, Ptr, Ptr) => accept;
     accept4(Fd, Ptr, Ptr, SocketType) => accept;
