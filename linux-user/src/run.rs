@@ -1,7 +1,7 @@
 //! `ferry run`: from a command line to a running guest.
 
 use std::convert::Infallible;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::os::fd::FromRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -63,6 +63,7 @@ pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Inf
     let fs = FsContext::new(&config)?;
     let envp = environment(&config.environment);
     let path = find_program(&fs, program, &envp);
+    loader::set_comm(&path);
     let argv0 = config.argv0.clone().unwrap_or_else(|| program.to_owned());
     let argv = std::iter::once(argv0).chain(args.iter().cloned()).map(OsString::into_vec).collect();
     let executable = match config.program_fd.take().map(take_file) {
@@ -98,7 +99,6 @@ fn start(
     memory.set_engine(Arc::clone(&engine));
     let environment = loader::Environment { abi, envp, execfn: execfn.as_os_str().as_bytes() };
     let image = loader::load(&executable, interpreter.as_ref(), &environment, &memory)?;
-    loader::set_comm(&executable);
     let mut cpu = engine.new_vcpu();
     abi.start_program(cpu.frame_mut(), image.entry, image.sp);
     let program = Program {
@@ -114,25 +114,42 @@ fn start(
     Ok(Task::new(Arc::new(process), cpu, blocked))
 }
 
-/// The host's environment with the user's changes.
+/// The host's environment with the user's changes, otherwise byte for byte: a guest may have put
+/// strings there that are no assignments.
 fn environment(changes: &[EnvChange]) -> Vec<Vec<u8>> {
-    let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let mut strings = inherited_environment();
     for change in changes {
-        match change {
-            EnvChange::Unset(name) => variables.retain(|(n, _)| n != name),
-            EnvChange::Set(name, value) => match variables.iter_mut().find(|(n, _)| n == name) {
-                Some(variable) => variable.1.clone_from(value),
-                None => variables.push((name.clone(), value.clone())),
-            },
+        let (name, value) = match change {
+            EnvChange::Unset(name) => (name, None),
+            EnvChange::Set(name, value) => (name, Some(value)),
+        };
+        let assignment = [name.as_bytes(), b"="].concat();
+        let at = strings.iter().position(|string| string.starts_with(&assignment));
+        strings.retain(|string| !string.starts_with(&assignment));
+        if let Some(value) = value {
+            let string = [&assignment, value.as_bytes()].concat();
+            strings.insert(at.unwrap_or(strings.len()).min(strings.len()), string);
         }
     }
-    let join = |(name, value): (OsString, OsString)| {
-        let mut bytes = name.into_vec();
-        bytes.push(b'=');
-        bytes.extend(value.into_vec());
-        bytes
-    };
-    variables.into_iter().map(join).collect()
+    strings
+}
+
+#[expect(unsafe_code, reason = "the C library's list of environment strings")]
+fn inherited_environment() -> Vec<Vec<u8>> {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    let mut strings = Vec::new();
+    // SAFETY: the list ends with a null pointer, its strings with a zero, and nothing here changes
+    // the environment.
+    unsafe {
+        let mut next = environ;
+        while !next.is_null() && !(*next).is_null() {
+            strings.push(CStr::from_ptr(*next).to_bytes().to_vec());
+            next = next.add(1);
+        }
+    }
+    strings
 }
 
 /// A name without a slash is a file here, or else a command in the guest's `PATH`.
@@ -148,4 +165,24 @@ fn find_program(fs: &FsContext, program: &OsStr, envp: &[Vec<u8>]) -> PathBuf {
         .map(|dir| Path::new(OsStr::from_bytes(dir)).join(program))
         .find(|candidate| fs.open_program(candidate).is_ok())
         .unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_replace_in_place_and_remove() {
+        let before = inherited_environment();
+        let path = before.iter().position(|string| string.starts_with(b"PATH=")).unwrap();
+        let after = environment(&[
+            EnvChange::Set("PATH".into(), "/x".into()),
+            EnvChange::Set("FERRY_TEST_NEW".into(), "a=b".into()),
+        ]);
+        assert_eq!(after[path], b"PATH=/x");
+        assert_eq!(after.last().unwrap(), b"FERRY_TEST_NEW=a=b");
+        assert_eq!(after.len(), before.len() + 1);
+        let without = environment(&[EnvChange::Unset("PATH".into())]);
+        assert!(!without.iter().any(|string| string.starts_with(b"PATH=")));
+    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod vdso;
 
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use base::GuestVirt;
 use base::addr::PAGE_SIZE;
@@ -169,9 +170,10 @@ fn map_vdso(abi: &dyn Abi, memory: &AddressSpace) -> Result<(GuestVirt, GuestVir
     Ok((at, at.wrapping_add(sigreturn.map_or(0, |(_, offset)| *offset))))
 }
 
-/// The name that a thread starts with: the file's, cut as the kernel cuts it.
-pub(crate) fn set_comm(program: &Executable) {
-    let name = program.path.file_name().unwrap_or_default().as_bytes();
+/// The name that the main thread starts with: the last part of the path that was executed, a script's
+/// too, cut as the kernel cuts it.
+pub(crate) fn set_comm(path: &Path) {
+    let name = path.file_name().unwrap_or_default().as_bytes();
     let mut comm = [0_u8; 16];
     let len = name.len().min(15);
     comm[..len].copy_from_slice(&name[..len]);
