@@ -215,6 +215,34 @@ static void dispositions_after_vfork_are_its_own(void)
     REQUIRE(caught == 1 && raise(SIGUSR1) == 0 && caught == 2);
 }
 
+static volatile int *volatile nowhere = (volatile int *)8;
+
+static void fault(int signal, siginfo_t *info, void *context)
+{
+    (void)context;
+    _exit(signal == SIGSEGV && info->si_addr == (void *)8 ? 21 : 22);
+}
+
+static void faults_after_vfork_are_its_own(void)
+{
+    handle(SIGSEGV, fault, SA_SIGINFO);
+    pid_t child = vfork();
+    if (child == 0) {
+        *nowhere = 1;
+        _exit(1);
+    }
+    REQUIRE(child > 0 && exit_status_of(child, 0) == 21);
+    signal(SIGSEGV, SIG_DFL);
+    child = vfork();
+    if (child == 0) {
+        *nowhere = 1;
+        _exit(1);
+    }
+    int status;
+    REQUIRE(child > 0 && waitpid(child, &status, 0) == child);
+    REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
 static void vforks_within_vforks(void)
 {
     shared = 0;
@@ -263,6 +291,7 @@ int main(void)
     RUN(process_descriptors);
     RUN(handlers_may_be_cleared);
     RUN(dispositions_after_vfork_are_its_own);
+    RUN(faults_after_vfork_are_its_own);
     RUN(vforks_within_vforks);
     RUN(what_is_refused);
     return finish();

@@ -115,6 +115,7 @@ fn become_child(task: &mut Task, request: &CloneRequest, is_simple: bool) {
         let _ = request.child_tid.write_opt(handle.tid);
     }
     *process.tasks.lock() = vec![handle];
+    task.signals.forget_pending();
     task.clear_child_tid = request.child_tid_to_clear();
     task.robust_list = UserPtr::NULL;
     let abi = process.abi;

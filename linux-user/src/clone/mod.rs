@@ -16,8 +16,8 @@ use syscalls::Errno;
 use crate::engine::Vcpu;
 use crate::syscalls::SyscallResult;
 use crate::task::Task;
-use crate::user::UserPtr;
-use crate::window;
+use crate::user::{UserPtr, UserSlice};
+use crate::{memory, window};
 
 pub(crate) use robust::HEAD_BYTES as ROBUST_LIST_BYTES;
 pub(crate) use thread::end as end_thread;
@@ -212,6 +212,7 @@ pub(crate) fn clone(task: &mut Task, request: &CloneRequest) -> SyscallResult {
     }
     for place in [request.pidfd, request.parent_tid, request.child_tid, request.set_tid] {
         window::check(place.addr())?;
+        memory::prepare_write(UserSlice { addr: place.addr(), len: size_of::<i32>() as u64 });
     }
     if has(flags::THREAD) {
         thread::start(task, request)

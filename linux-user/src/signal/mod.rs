@@ -208,6 +208,12 @@ impl TaskSignals {
         self.inbox.take_fault(wanted)
     }
 
+    /// In a forked child, for which nothing is pending. The thread is closed, so that only a SIGSEGV
+    /// or SIGBUS can be here.
+    pub(crate) fn forget_pending(&self) {
+        while self.inbox.take_fault(SigSet::ALL).is_some() {}
+    }
+
     /// Before the task ends: closes the thread, and gives back what was meant for the process.
     pub(crate) fn retire(&self) {
         close_thread();
