@@ -45,15 +45,6 @@ impl OwnFds {
         Ok(moved)
     }
 
-    /// Closes a descriptor that [`OwnFds::adopt`] returned.
-    pub(crate) fn release(&self, fd: OwnedFd) {
-        let raw = fd.as_raw_fd();
-        drop(fd);
-        for slot in &self.slots {
-            let _ = slot.compare_exchange(raw, -1, Ordering::AcqRel, Ordering::Relaxed);
-        }
-    }
-
     /// Whether a descriptor is Ferry's, and so not there for the guest.
     pub(crate) fn is_own(&self, fd: i32) -> bool {
         fd >= 0 && self.slots.iter().any(|slot| slot.load(Ordering::Relaxed) == fd)
@@ -92,14 +83,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn adopted_descriptors_are_high_and_known_until_released() {
+    fn adopted_descriptors_are_high_and_known() {
         let fds = OwnFds::new();
         let fd = fds.adopt(std::fs::File::open("/dev/null").unwrap().into()).unwrap();
         let raw = fd.as_raw_fd();
         assert!(raw >= highest_possible() - RESERVED, "{raw}");
         assert!(fds.is_own(raw) && !fds.is_own(0) && !fds.is_own(-1));
         assert_eq!(fds.list(), [raw]);
-        fds.release(fd);
-        assert!(!fds.is_own(raw));
     }
 }

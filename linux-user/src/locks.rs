@@ -19,12 +19,8 @@ pub(crate) enum Rank {
     Fs,
     /// Resource limits.
     Limits,
-    /// Ferry's own file descriptors.
-    Fds,
     /// The guest's memory map.
     Memory,
-    /// The `--strace` output.
-    Strace,
 }
 
 thread_local! {

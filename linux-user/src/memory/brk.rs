@@ -18,12 +18,6 @@ impl AddressSpace {
         self.maps.lock().brk = Brk { start: start.0, end: start.0 };
     }
 
-    /// Where the heap starts and ends, as /proc/self/stat shows it.
-    pub(crate) fn brk_range(&self) -> (GuestVirt, GuestVirt) {
-        let brk = self.maps.lock().brk;
-        (GuestVirt(brk.start), GuestVirt(brk.end))
-    }
-
     /// brk(2): the new end of the heap, or the old one if it cannot be moved there.
     pub(crate) fn set_brk(&self, wanted: GuestVirt) -> GuestVirt {
         let Brk { start, end } = self.maps.lock().brk;

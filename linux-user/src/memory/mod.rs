@@ -92,7 +92,8 @@ impl AddressSpace {
     }
 
     /// What the guest may do at this address, if anything is mapped there.
-    pub(crate) fn protection(&self, addr: GuestVirt) -> Option<Prot> {
+    #[cfg(test)]
+    fn protection(&self, addr: GuestVirt) -> Option<Prot> {
         self.maps.lock().tree.find(addr.0).map(|(_, vma)| vma.prot)
     }
 

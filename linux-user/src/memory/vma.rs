@@ -361,7 +361,7 @@ mod tests {
     fn room_is_used_again() {
         let mut tree = VmaTree::default();
         let all = 0..PAGES * PAGE;
-        let mut take = |tree: &mut VmaTree, pages: u64| {
+        let take = |tree: &mut VmaTree, pages: u64| {
             let start = tree.find_free(pages * PAGE, PAGE, all.clone())?;
             assert!(tree.is_free(start..start + pages * PAGE));
             tree.insert(start, vma(start + pages * PAGE, Prot(3), Backing::Anonymous));
