@@ -1,0 +1,233 @@
+/*
+ * Faults at every access of hot loops. Each loop walks memory a page at a time, and every page is
+ * closed when it gets there: the handler takes down the whole register state and opens the page.
+ * What is printed, a hash of all the states for each loop, must not depend on how the loops are
+ * executed.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define PAGE 4096UL
+#define PAGES 192UL
+#define ROUNDS 24
+
+static char *const area = (char *)0x1000000000UL;
+static char *const other = (char *)0x1100000000UL;
+static uint64_t hash;
+static unsigned long faults;
+
+static void mix(uint64_t value)
+{
+    hash = (hash ^ value) * 0x100000001b3UL;
+    hash ^= hash >> 29;
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+    mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
+    uint64_t sp = machine->__gregs[2];
+    mix((uint64_t)signal << 32 | (uint32_t)info->si_code);
+    mix((uint64_t)info->si_addr);
+    for (int i = 0; i < 32; i++) {
+        uint64_t value = machine->__gregs[i];
+        if (i == 2 || i == 3 || i == 4)
+            continue; /* sp, gp and tp */
+        /* Where the stack lies is the kernel's choice. */
+        mix(value - (sp - (4UL << 20)) < (8UL << 20) ? value - sp : value);
+    }
+    for (int i = 0; i < 32; i++)
+        mix(machine->__fpregs.__d.__f[i]);
+    mix(machine->__fpregs.__d.__fcsr);
+    faults++;
+    char *page = (char *)((uint64_t)info->si_addr & ~(PAGE - 1));
+    if (mprotect(page, PAGE, PROT_READ | PROT_WRITE) != 0)
+        _Exit(3);
+}
+
+static void close_pages(int protection)
+{
+    if (mprotect(area, PAGES * PAGE, protection) || mprotect(other, PAGES * PAGE, protection))
+        exit(4);
+}
+
+#define LOOP static __attribute__((noinline)) uint64_t
+#define ALL_PAGES(i) (unsigned long i = 0; i < PAGES; i++)
+
+LOOP loads(uint64_t seed)
+{
+    uint64_t sum = seed, steps = 0;
+    for ALL_PAGES(i) {
+        sum += *(volatile uint32_t *)(area + i * PAGE + (i & 63) * 8);
+        steps ^= sum << 1;
+        sum = sum * 5 + *(volatile int16_t *)(other + i * PAGE + 2);
+    }
+    return sum ^ steps;
+}
+
+LOOP stores(uint64_t seed)
+{
+    uint64_t value = seed;
+    for ALL_PAGES(i) {
+        *(volatile uint64_t *)(area + i * PAGE + 16) = value;
+        value = value * 3 + i;
+        *(volatile uint8_t *)(area + i * PAGE + 17) = (uint8_t)value;
+        *(volatile uint32_t *)(other + i * PAGE) = (uint32_t)value;
+    }
+    return value;
+}
+
+LOOP copies(uint64_t seed)
+{
+    uint64_t count = seed;
+    for ALL_PAGES(i) {
+        uint64_t value = *(volatile uint64_t *)(area + i * PAGE + 16);
+        count += value & 1;
+        *(volatile uint64_t *)(other + i * PAGE + 24) = value + count;
+    }
+    return count;
+}
+
+LOOP updates(uint64_t seed)
+{
+    for ALL_PAGES(i) {
+        volatile uint64_t *cell = (volatile uint64_t *)(area + i * PAGE + 40);
+        *cell += seed;
+        seed ^= *cell >> 3;
+        cell[1] -= seed;
+    }
+    return seed;
+}
+
+LOOP floats(uint64_t seed)
+{
+    double sum = (double)seed, product = 1.0;
+    for ALL_PAGES(i) {
+        volatile double *cell = (volatile double *)(area + i * PAGE + 64);
+        sum += cell[0] / 3.0;
+        cell[1] = sum * product;
+        product = product * 1.0000001 + cell[2];
+        *(volatile float *)(other + i * PAGE + 64) = (float)product;
+        cell[3] = (double)(int64_t)(sum * 0.5);
+    }
+    return (uint64_t)(int64_t)(sum + product);
+}
+
+LOOP atomics(uint64_t seed)
+{
+    for ALL_PAGES(i) {
+        uint64_t *cell = (uint64_t *)(area + i * PAGE + 128);
+        seed += __atomic_fetch_add(cell, seed, __ATOMIC_SEQ_CST);
+        uint32_t expected = (uint32_t)seed;
+        __atomic_compare_exchange_n((uint32_t *)(other + i * PAGE + 8), &expected, (uint32_t)i, 0,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        seed ^= expected;
+        *(volatile uint64_t *)(other + i * PAGE + 16) = seed;
+    }
+    return seed;
+}
+
+LOOP leaf(char *at, uint64_t value)
+{
+    volatile uint64_t *cell = (volatile uint64_t *)at;
+    cell[0] = value;
+    return cell[1] + value;
+}
+
+LOOP calls(uint64_t seed)
+{
+    uint64_t a = seed, b = seed + 1, c = seed + 2;
+    for ALL_PAGES(i) {
+        a += leaf(area + i * PAGE + 256, b);
+        b ^= leaf(other + i * PAGE + 256, c);
+        c += a >> 7;
+    }
+    return a ^ b ^ c;
+}
+
+LOOP recursion(unsigned long page, uint64_t value)
+{
+    if (page == PAGES)
+        return value;
+    uint64_t below = *(volatile uint64_t *)(area + page * PAGE + 320);
+    uint64_t result = recursion(page + 1, value * 3 + below);
+    *(volatile uint64_t *)(other + page * PAGE + 320) = result;
+    return result + below + page;
+}
+
+LOOP straddling(uint64_t seed)
+{
+    for (unsigned long i = 1; i < PAGES; i++) {
+        uint64_t value;
+        memcpy(&value, area + i * PAGE - 3, sizeof value);
+        seed = seed * 7 + value;
+        memcpy(other + i * PAGE - 5, &seed, sizeof seed);
+    }
+    return seed;
+}
+
+LOOP dispatch(uint64_t seed)
+{
+    for ALL_PAGES(i) {
+        volatile uint64_t *cell = (volatile uint64_t *)(area + i * PAGE + 512);
+        switch (seed % 6) {
+        case 0: seed += cell[0]; break;
+        case 1: cell[1] = seed; seed = seed * 3 + 1; break;
+        case 2: seed ^= cell[2] << 5; break;
+        case 3: cell[3] += seed; seed -= i; break;
+        case 4: seed = seed >> 1 | seed << 63; cell[4] = seed; break;
+        default: seed += 7; break;
+        }
+    }
+    return seed;
+}
+
+static uint64_t descend(uint64_t seed)
+{
+    return recursion(0, seed);
+}
+
+static const struct {
+    const char *name;
+    uint64_t (*run)(uint64_t);
+} loops[] = {
+    {"loads", loads},     {"stores", stores},         {"copies", copies}, {"updates", updates},
+    {"floats", floats},   {"atomics", atomics},       {"calls", calls},   {"recursion", descend},
+    {"straddling", straddling}, {"dispatch", dispatch},
+};
+
+static void map(char *at)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    if (mmap(at, PAGES * PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) != at)
+        exit(5);
+}
+
+int main(void)
+{
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    map(area);
+    map(other);
+    for (unsigned i = 0; i < sizeof loops / sizeof *loops; i++) {
+        hash = 0xcbf29ce484222325UL;
+        faults = 0;
+        uint64_t result = 1;
+        for (int round = 0; round < ROUNDS; round++) {
+            /* Every third time reads pass and writes fault. */
+            close_pages(round % 3 == 2 ? PROT_READ : PROT_NONE);
+            result = loops[i].run(result + (uint64_t)round);
+            mix(result);
+        }
+        close_pages(PROT_READ);
+        for (unsigned long word = 0; word < PAGES * PAGE / 8; word++)
+            mix(((uint64_t *)area)[word] * 31 + ((uint64_t *)other)[word]);
+        printf("%s faults=%lu states=%016lx\n", loops[i].name, faults, (unsigned long)hash);
+    }
+    return 0;
+}
