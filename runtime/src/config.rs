@@ -21,7 +21,8 @@ pub enum Tier {
 pub struct EngineConfig {
     /// Which tiers may run.
     pub tier: Tier,
-    /// Executions of a block after which it is compiled, under [`Tier::Auto`].
+    /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
+    /// as interpreting the same code some ten thousand times.
     pub hot_threshold: u32,
     /// Where blocks end at the latest.
     pub limits: Limits,
@@ -40,7 +41,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             tier: Tier::Auto,
-            hot_threshold: 1000,
+            hot_threshold: 16_000,
             limits: Limits::default(),
             cache_bytes: 256 << 20,
             thrash_limit: 64,

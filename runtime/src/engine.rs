@@ -22,6 +22,9 @@ use crate::stats::{Counters, Stats};
 use crate::tb_cache::TbCache;
 use crate::vcpu::Vcpu;
 
+/// A block is warm after one part in so many of the executions that make it hot.
+const WARM_PART: i32 = 32;
+
 /// Why no engine could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -123,11 +126,16 @@ impl Engine {
         sum
     }
 
-    /// Whether tier 0 has a block of this key: the guest has been there lately.
-    pub(crate) fn is_translated(&self, key: BlockKey) -> bool {
+    /// Whether the guest has executed the block of this key often enough to be compiled together
+    /// with a hot one.
+    pub(crate) fn is_warm(&self, key: BlockKey) -> bool {
+        let first = self.config.first_budget();
+        let warm = first - first / WARM_PART;
         let _lock = self.translations();
         // SAFETY: the lock keeps the blocks in the cache.
-        unsafe { self.cache.find(key) }.is_some()
+        let block = unsafe { self.cache.find(key) };
+        // SAFETY: as above.
+        block.is_some_and(|tb| unsafe { tb.get() }.budget().load(Ordering::Relaxed) <= warm)
     }
 
     /// Whether a region is entered at this key.

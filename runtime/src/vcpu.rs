@@ -69,7 +69,7 @@ pub(crate) unsafe fn interpret<M: Memory, J: Jumps>(
 }
 
 /// Executions of a hot block that is not compiled yet before somebody looks at it again.
-const RECHECK: i32 = 256;
+const RECHECK: i32 = 2048;
 /// Translations between looks at the size of the cache.
 const CROWD_CHECK: u64 = 256;
 

@@ -247,7 +247,7 @@ impl Profile for EngineProfile<'_> {
     }
 
     fn is_warm(&self, key: BlockKey) -> bool {
-        self.engine.is_translated(key)
+        self.engine.is_warm(key)
     }
 
     fn is_compiled(&self, key: BlockKey) -> bool {
