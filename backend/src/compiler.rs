@@ -238,9 +238,6 @@ fn host_isa() -> Result<OwnedTargetIsa, CompileError> {
     let mut flags = settings::builder();
     for (name, value) in [
         ("opt_level", "speed"),
-        // It drops a store of a value that was just loaded from there: the guest may have no
-        // permission to write, or another thread may have written meanwhile.
-        ("enable_alias_analysis", "false"),
         ("regalloc_algorithm", "backtracking"),
         ("enable_probestack", "false"),
         ("unwind_info", "false"),

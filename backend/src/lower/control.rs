@@ -53,6 +53,7 @@ impl Lowering<'_, '_> {
     /// One entry: everything is in the frame. The entries are the first sync points, in order.
     fn entry(&mut self, block: usize) {
         let pc = self.region.blocks[block].key.pc();
+        self.keep_next_access();
         let interrupt = self.load_frame(types::I32, CpuFrame::INTERRUPT);
         self.leave_if(interrupt, pc, ExitCode::Interrupted);
         self.note_sync_point(pc);
@@ -200,6 +201,7 @@ impl Lowering<'_, '_> {
         self.sync(pc);
         let fuel = self.fb.ins().iconst(types::I32, FUEL);
         self.fb.def_var(self.fuel, fuel);
+        self.keep_next_access();
         let interrupt = self.load_frame(types::I32, CpuFrame::INTERRUPT);
         self.leave_if(interrupt, pc, ExitCode::Interrupted);
         self.fb.ins().jump(go_on, &[]);

@@ -13,12 +13,20 @@ use super::values::clif_type;
 use crate::entry::ExitCode;
 use crate::register_mapper::{accumulates_flags, uses_frame};
 
-/// Flags of a guest access: it may fault, so it is never dropped or moved over another.
+/// Flags of a guest access: it may fault.
 fn guest_flags() -> MemFlagsData {
     MemFlagsData::new()
 }
 
 impl Lowering<'_, '_> {
+    /// Stands before each access to memory that others can see or that may fault. Without it,
+    /// Cranelift drops a store that a later one overwrites, a store of what was just loaded, and a
+    /// load of what was loaded before, even round a loop that waits for it to change; its setting
+    /// `enable_alias_analysis` is without effect. Costs no code.
+    pub(super) fn keep_next_access(&mut self) {
+        self.fb.ins().sequence_point();
+    }
+
     pub(super) fn memory(&mut self, block: &Block, inst: &Inst) {
         match inst.op.info().shape {
             Shape::Load => self.guest_load(block, inst),
@@ -26,7 +34,7 @@ impl Lowering<'_, '_> {
             Shape::AtomicRmw => self.atomic_rmw(block, inst),
             Shape::AtomicCas => self.atomic_cas(block, inst),
             Shape::AlignCheck => self.align_check(block, inst),
-            // Host accesses keep every other order, and Cranelift moves none.
+            // Host accesses keep every other order, and Cranelift moves no guest access.
             _ if inst.order() != MemOrder::SeqCst => {}
             _ => {
                 self.fb.ins().fence();
@@ -37,6 +45,7 @@ impl Lowering<'_, '_> {
     fn guest_load(&mut self, block: &Block, inst: &Inst) {
         let base = self.arg(block, inst, 0);
         let (flags, offset) = (guest_flags(), inst.imm);
+        self.keep_next_access();
         let ins = self.fb.ins();
         let value = match (inst.op, inst.ty) {
             (_, ty @ (Type::F32 | Type::F64 | Type::I64)) => {
@@ -54,6 +63,7 @@ impl Lowering<'_, '_> {
 
     fn guest_store(&mut self, block: &Block, inst: &Inst) {
         let (base, value) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
+        self.keep_next_access();
         self.fb.ins().store(guest_flags(), value, base, inst.imm);
         if inst.order() == MemOrder::SeqCst {
             self.fb.ins().fence();

@@ -57,7 +57,7 @@ impl<'a, M> Replay<'a, M> {
     pub(super) fn suppresses(&mut self, site: Site, addr: GuestVirt, bytes: u64) -> bool {
         let Some(block) = self.running else { return false };
         // A store to where nothing can be mapped has not happened; the host does not say its address.
-        if addr.0 >> (BlockKey::PC_BITS - 1) != 0 {
+        if addr.0.saturating_add(bytes - 1) >> (BlockKey::PC_BITS - 1) != 0 {
             self.lift();
             return false;
         }
