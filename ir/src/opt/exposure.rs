@@ -18,7 +18,8 @@ pub enum Precision {
     ///
     /// Sync points lie at the starts of guest instructions. Those that may have one read all
     /// slots: instructions that store, access memory atomically or call a helper with effects on
-    /// slots or memory; and the first one that accesses memory at all, loads and alignment checks
+    /// slots or memory; those that check an alignment, since a check that fails is no fault and
+    /// leaves with the slots as they are; and the first one that accesses memory at all, loads
     /// included, after something that cannot be done twice (atomics, such helpers, a store after a
     /// load in one instruction, an operation that names the floating-point flags) or after the start of the block, since that may have come before.
     /// Other loads read nothing.
@@ -58,7 +59,8 @@ impl Exposure {
     }
 
     fn close(&mut self, insn: &Insn, after_unrepeatable: &mut bool) {
-        if insn.writes || insn.unrepeatable || (insn.accesses && *after_unrepeatable) {
+        let exposed = insn.writes || insn.unrepeatable || insn.leaves;
+        if exposed || (insn.accesses && *after_unrepeatable) {
             self.marks.push(insn.mark);
         }
         *after_unrepeatable = insn.unrepeatable || (*after_unrepeatable && !insn.accesses);
@@ -79,11 +81,14 @@ struct Insn {
     writes: bool,
     /// It must not be done again in part.
     unrepeatable: bool,
+    /// It may leave with the slots as of its start.
+    leaves: bool,
 }
 
 impl Insn {
     fn add(&mut self, inst: &Inst, guest: &Guest) {
         let info = inst.op.info();
+        self.leaves |= inst.op == Opcode::AlignCheck;
         self.unrepeatable |= uses_frame(inst, guest) || inst.names_slot(guest.fp_flags);
         if info.has(flag::FAULTS) {
             let (reads, writes) = (info.has(flag::READS), info.has(flag::WRITES));

@@ -64,12 +64,12 @@ fn with_replay_only_sync_points_show_slots() {
         "insn 8 4 %0 = atomic_add.i64.sc [r1], 1",
         "insn 8 4 call rotate()",
         "insn 8 4 call probe(r1)",
+        "insn 8 4 align_check.i64 [r1]",
     ] {
         assert!(stays(sync), "{sync}");
     }
     for other in [
         "insn 8 4 r2 = load_u.i64 [r1]",
-        "insn 8 4 align_check.i64 [r1]",
         "insn 8 4 call raise(1)",
         "insn 8 4 fence.sc",
         "insn 8 4 r2 = load_u.i64 [r1] insn 12 4 r2 = load_u.i64 [r1]",
