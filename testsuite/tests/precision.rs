@@ -1,0 +1,53 @@
+//! Precise state: faults at every access of hot loops (`testsuite/precision/faults.c`). What the
+//! guest's handler sees, all registers of some seventy thousand faults, is the same interpreted, compiled
+//! under each exact way of keeping state, and under qemu-user.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use ferry_testsuite::cache;
+use ferry_testsuite::process;
+use ferry_testsuite::suite::{Profile, ferry_binary};
+use ferry_testsuite::toolchain::Compiler;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn states(mut command: Command) -> String {
+    let outcome = process::run(&mut command, b"", LIMIT).expect("a program that starts");
+    let (stdout, stderr) = (&outcome.stdout, String::from_utf8_lossy(&outcome.stderr));
+    assert!(outcome.success(), "{command:?}: {:?}\n{stderr}", outcome.end);
+    String::from_utf8_lossy(stdout).into_owned()
+}
+
+fn ferry(program: &Path, tier: &str, precision: &str, threshold: &str) -> Command {
+    let ferry = ferry_binary(Profile::OfThisTest).expect("a ferry of this build");
+    let mut command = Command::new(ferry);
+    command.args(["run", "--tier", tier]).arg(program);
+    command.env("FERRY_PRECISION", precision).env("FERRY_HOT_THRESHOLD", threshold);
+    command
+}
+
+#[test]
+fn a_handler_sees_the_same_registers_however_the_loops_run() {
+    let source = cache::source_tree().join("testsuite/precision/faults.c");
+    let program = match Compiler::Riscv64.build(&source, &["-O2", "-static"]) {
+        Ok(program) => program,
+        Err(error) => return println!("skipped: precision: {error}"),
+    };
+    let interpreted = states(ferry(&program, "interp", "replay", "1000"));
+    assert_eq!(interpreted.lines().count(), 10, "{interpreted}");
+    for (tier, precision) in
+        [("jit", "replay"), ("jit", "every-access"), ("auto", "replay"), ("auto", "every-access")]
+    {
+        let compiled = states(ferry(&program, tier, precision, "100"));
+        assert_eq!(compiled, interpreted, "--tier {tier}, {precision}");
+    }
+    let mut qemu = Command::new("qemu-riscv64");
+    if qemu.arg("--version").output().is_err() {
+        return println!("skipped: precision: qemu-riscv64 is not installed");
+    }
+    let mut qemu = Command::new("qemu-riscv64");
+    qemu.arg(&program);
+    assert_eq!(states(qemu), interpreted, "qemu-riscv64");
+}
