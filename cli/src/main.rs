@@ -4,9 +4,13 @@
 // inherit, and would open what stands closed as descriptors 0 to 2.
 #![cfg_attr(not(test), no_main)]
 
+mod doctor;
+mod isa;
 mod run;
 mod run_qemu;
 mod syscalls;
+
+use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 
@@ -33,6 +37,10 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// List the system calls of a guest architecture and how well they are supported
     Syscalls(syscalls::SyscallsArgs),
+    /// List the extensions and instructions of a guest architecture and which are implemented
+    Isa(isa::IsaArgs),
+    /// Say what this host offers to Ferry and what it lacks, each with its remedy
+    Doctor,
 }
 
 /// Where the C library starts Ferry. It keeps the arguments for [`std::env`].
@@ -60,7 +68,14 @@ fn start() -> u8 {
     match cli.command {
         Command::Run(args) => run::main(*args),
         Command::Syscalls(args) => syscalls::main(&args),
+        Command::Isa(args) => isa::main(&args),
+        Command::Doctor => doctor::main(),
     }
+}
+
+/// Prints what was asked for. A closed pipe (`| head`) is no error.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Says on one line what went wrong.

@@ -1,11 +1,10 @@
 //! `ferry syscalls`: the matrix of system calls.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 
 use clap::Args;
 
-use crate::{OWN_ERROR, complain};
+use crate::{OWN_ERROR, complain, print};
 
 /// Arguments of `ferry syscalls`.
 #[derive(Args)]
@@ -33,7 +32,6 @@ pub(crate) fn main(args: &SyscallsArgs) -> u8 {
     let count = |support| lines.iter().filter(|line| line.support == support).count();
     let (full, partial, none) = (count("full"), count("partial"), count("ENOSYS"));
     let _ = writeln!(text, "{} calls: {full} full, {partial} partial, {none} ENOSYS", lines.len());
-    // A closed pipe (`| head`) is no error.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text);
     0
 }

@@ -171,3 +171,20 @@ fn scripts_run_their_interpreter() {
     write_file(&dir.join("loop"), line(&dir.join("loop")).as_bytes(), 0o755);
     refuses(&dir.join("loop"), 126, &["without end"]);
 }
+
+#[test]
+fn what_ferry_is_and_where_can_be_asked() {
+    let text = |args: &[&str]| {
+        let output = ferry(args);
+        assert!(output.status.success(), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(text(&["isa"]).starts_with("riscv64 "));
+    assert!(text(&["isa", "riscv64"]).contains("/proc/cpuinfo  rv64imafdc"));
+    assert!(text(&["isa", "riscv64", "--coverage"]).contains("fmadd.d "));
+    assert!(text(&["syscalls"]).contains("openat"));
+    assert!(text(&["doctor"]).contains("code memory"));
+    for args in [&["isa", "vax"][..], &["isa", "riscv64", "--cpu", "vax"]] {
+        assert_eq!(ferry(args).status.code(), Some(125), "{args:?}");
+    }
+}

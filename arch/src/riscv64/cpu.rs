@@ -164,6 +164,23 @@ mod hwprobe {
     pub(super) const MISALIGNED_UNSUPPORTED: u64 = 4;
 }
 
+/// The keys of riscv_hwprobe that are answered, by the kernel's names without their prefix.
+pub const HWPROBE_KEYS: &[(&str, i64)] = &[
+    ("MVENDORID", hwprobe::MVENDORID),
+    ("MARCHID", hwprobe::MARCHID),
+    ("MIMPID", hwprobe::MIMPID),
+    ("BASE_BEHAVIOR", hwprobe::BASE_BEHAVIOR),
+    ("IMA_EXT_0", hwprobe::IMA_EXT_0),
+    ("CPUPERF_0", hwprobe::CPUPERF_0),
+    ("ZICBOZ_BLOCK_SIZE", hwprobe::ZICBOZ_BLOCK_SIZE),
+    ("HIGHEST_VIRT_ADDRESS", hwprobe::HIGHEST_VIRT_ADDRESS),
+    ("TIME_CSR_FREQ", hwprobe::TIME_CSR_FREQ),
+    ("MISALIGNED_SCALAR_PERF", hwprobe::MISALIGNED_SCALAR_PERF),
+    ("MISALIGNED_VECTOR_PERF", hwprobe::MISALIGNED_VECTOR_PERF),
+    ("ZICBOM_BLOCK_SIZE", hwprobe::ZICBOM_BLOCK_SIZE),
+    ("ZICBOP_BLOCK_SIZE", hwprobe::ZICBOP_BLOCK_SIZE),
+];
+
 impl CpuModel {
     /// Whether it has this extension.
     #[must_use]
@@ -281,5 +298,9 @@ mod tests {
         assert_eq!(probe(model("max"), hwprobe::ZICBOZ_BLOCK_SIZE), Some(64));
         assert_eq!(probe(model("-d"), hwprobe::IMA_EXT_0).unwrap() & 1, 0);
         assert_eq!(probe(cpu, -1), None);
+        for key in 0..64 {
+            let listed = HWPROBE_KEYS.iter().any(|&(_, known)| known == key);
+            assert_eq!(probe(cpu, key).is_some(), listed, "key {key}");
+        }
     }
 }
