@@ -188,3 +188,26 @@ fn what_ferry_is_and_where_can_be_asked() {
         assert_eq!(ferry(args).status.code(), Some(125), "{args:?}");
     }
 }
+
+#[test]
+fn the_example_computes_and_counts() {
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/riscv64/hello");
+    let hello = hello.to_str().unwrap();
+    let output = ferry(&["run", hello]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text.starts_with("Hello from a riscv64 program on Linux.\n3.14159265358979323846"));
+    // Digits 951 to 1,000.
+    assert!(text.ends_with("1857780532171226806613001927876611195909216420198\n"), "{text}");
+
+    let input = scratch("words").join("input");
+    fs::write(&input, "the cat, the dog and The bird; a cat").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_ferry"))
+        .args(["run", hello, "words"])
+        .stdin(fs::File::open(input).unwrap())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("9 words, 6 different\n       3 the\n       2 cat\n"), "{text}");
+    assert_eq!(ferry(&["run", hello, "none"]).status.code(), Some(2));
+}
