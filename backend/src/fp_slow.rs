@@ -31,6 +31,10 @@ fn unpack(packed: u64) -> (FpOp, FpRules, RegSlot) {
 /// Computes a packed operation exactly: adds to the flags in the frame, and leaves the result in
 /// [`CpuFrame::fp_result`]. Takes the frame, the packed operation and three operands as System V
 /// does, but changes no register.
+///
+/// # Safety
+/// The frame must be that of the CPU which runs on this thread, and the operation one that
+/// `pack` made: only generated code calls this.
 #[unsafe(naked)]
 pub unsafe extern "C" fn call() {
     naked_asm!(

@@ -2,6 +2,7 @@
 //! rounding, with "inexact" clear and set before.
 
 #![expect(unsafe_code, reason = "runs generated code")]
+#![expect(clippy::print_stdout, reason = "a failing test shows its seed")]
 
 use base::cpu::JumpCacheEntry;
 use base::{CpuFrame, GuestVirt, HostPtr, RegSlot};
