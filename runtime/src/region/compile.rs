@@ -190,31 +190,37 @@ fn place(
     loop {
         let attempt = shared.cache().place(compiled, &blocks, keys);
         match attempt {
-            Err(CodeMemoryError::Full(segment)) => evict(shared, engine, segment),
+            Err(CodeMemoryError::Full(segment)) => {
+                let last = retire(shared, engine, segment);
+                while !engine.is_forgotten(last) {
+                    // A CPU that compiles for itself is inside as long as it waits: later, then.
+                    if shared.config.workers == 0 {
+                        return Err(CodeMemoryError::Full(segment));
+                    }
+                    std::thread::sleep(EVICTION_STEP);
+                }
+                // SAFETY: its regions are discarded, and every CPU has been outside since.
+                #[expect(unsafe_code, reason = "the promise is kept by the lines above")]
+                unsafe {
+                    shared.cache().free_segment(segment);
+                }
+            }
             other => return other,
         }
     }
 }
 
-/// Empties a segment of the code memory. The guest runs on: only this thread waits until every CPU
-/// has been outside the segment's regions.
-fn evict(shared: &Shared, engine: &Engine, segment: usize) {
+/// Takes the regions of a segment of the code memory out of use. The guest runs on: once every CPU has
+/// seen the epoch that this returns, the segment is free.
+fn retire(shared: &Shared, engine: &Engine, segment: usize) -> u64 {
     let (regions, keys) = shared.cache().live_in(segment);
-    let epoch = engine.withdraw(&keys);
-    {
+    if !regions.is_empty() {
+        let epoch = engine.withdraw(&keys);
         let mut cache = shared.cache();
         regions.iter().for_each(|&id| cache.discard(id, epoch));
+        engine.count_eviction(regions.len());
     }
-    let last = shared.cache().discarded_in(segment).unwrap_or(epoch).max(epoch);
-    while !engine.is_forgotten(last) {
-        std::thread::sleep(EVICTION_STEP);
-    }
-    // SAFETY: its regions are discarded, and every CPU has been outside since.
-    #[expect(unsafe_code, reason = "the promise is kept by the lines above")]
-    unsafe {
-        shared.cache().free_segment(segment);
-    }
-    engine.count_eviction(regions.len());
+    shared.cache().discarded_in(segment).unwrap_or(0)
 }
 
 fn log(engine: &Engine, region: &Region, compiled: &CompiledRegion) {

@@ -2,6 +2,7 @@
 
 mod basics;
 mod code_changes;
+mod eviction;
 mod fork;
 mod guest;
 mod promotion;

@@ -1,0 +1,55 @@
+//! Code memory that is too small: the oldest regions make room, and nothing else is noticed.
+
+use ferry_runtime::{EngineConfig, Exit, RegionCompiler, RegionConfig, Tier};
+
+use crate::guest::*;
+
+/// Bytes of the smallest code memory there is.
+const LEAST_CODE_MEMORY: u64 = 256 << 10;
+
+/// Enough for the code memory of the least size to be filled more than once.
+const ROUNDS: i32 = 1500;
+
+fn tiny(workers: usize) -> Guest {
+    let tier = if workers == 0 { Tier::Jit } else { Tier::Auto };
+    let config = EngineConfig { tier, hot_threshold: 64, ..EngineConfig::default() };
+    Guest::prepared(config, &[ECALL], |engine| {
+        let regions = RegionConfig { workers, code_bytes: 1, ..RegionConfig::default() };
+        engine.set_promoter(RegionCompiler::new(regions).unwrap());
+    })
+}
+
+/// Counts x5 down to zero, adding another constant to x6 each time, by way of many registers.
+fn program(constant: i32) -> Vec<u32> {
+    let mut code: Vec<u32> = (8..31).map(|rd| addi(rd, rd - 1, 1)).collect();
+    code.push(addi(6, 6, constant));
+    code.push(addi(5, 5, -1));
+    code.push(bne(5, 0, -4 * code.len() as i32));
+    code.push(ECALL);
+    code
+}
+
+fn run_rounds(mut guest: Guest, times: u64) {
+    for round in 0..ROUNDS {
+        let constant = round % 2000;
+        guest.memory.put(0, &program(constant));
+        guest.engine.mapping_changed(guest.memory.at(0)..guest.memory.at(4096));
+        guest.set_pc(0);
+        guest.set_x(5, times);
+        guest.set_x(6, 0);
+        assert_eq!(guest.cpu.run(), Exit::Syscall);
+        assert_eq!(guest.x(6), times * constant as u64, "round {round}");
+    }
+    let stats = guest.engine.stats();
+    assert!(stats.region_bytes > LEAST_CODE_MEMORY, "{stats}");
+}
+
+#[test]
+fn a_cpu_that_compiles_for_itself_goes_round_its_code_memory() {
+    run_rounds(tiny(0), 20);
+}
+
+#[test]
+fn a_worker_goes_round_the_code_memory_behind_a_running_cpu() {
+    run_rounds(tiny(1), 20_000);
+}
