@@ -13,6 +13,7 @@ use crate::clone::CloneRequest;
 use crate::loader::vdso::VdsoSpec;
 use crate::signal::{SignalEntry, SignalReturn};
 use crate::syscalls::{Args, Table};
+use crate::window;
 
 /// A guest architecture that Ferry runs.
 pub(crate) struct Architecture {
@@ -80,6 +81,12 @@ pub(crate) trait Abi: Send + Sync {
     /// Whether the guest kernel's `struct sigaction` has the field `sa_restorer`.
     fn has_sa_restorer(&self) -> bool {
         true
+    }
+
+    /// One past the stack. Mappings without an address of their own are made below it, too, as long
+    /// as there is room.
+    fn stack_top(&self) -> GuestVirt {
+        window::END
     }
 
     /// Where a signal frame lies below the free end of a stack.

@@ -22,13 +22,9 @@ use crate::host::{self, Arg};
 use crate::memory::vma::Prot;
 use crate::memory::{AddressSpace, MapRequest, STACK};
 use crate::user::UserSlice;
-use crate::window;
 use elf::{Elf, Loaded};
 use stack::{StackContents, StackImage, at};
 
-/// Where position-independent programs are loaded: two thirds up the window, below everything that
-/// is mapped top-down.
-const PIE_BASE: GuestVirt = GuestVirt(0x2aaa_aaaa_a000);
 /// Unmapped below the stack, so that running over it is noticed (the kernel's `stack_guard_gap`).
 const STACK_GUARD: u64 = 1 << 20;
 /// The stack where the limit allows more.
@@ -73,10 +69,12 @@ pub(crate) fn load(
 ) -> Result<Image, ProgramError> {
     let bad = |error: String| ProgramError::BadElf(program.path.clone(), error);
     let stack_len = stack_limit().clamp(STACK_MIN, STACK_MAX) & !(PAGE_SIZE - 1);
-    let stack_top = window::END.0;
-    memory.set_top(GuestVirt(stack_top - stack_len - STACK_GUARD));
-    let main =
-        program.elf.map(&program.file, memory, PIE_BASE).map_err(|error| bad(error.to_string()))?;
+    let stack_top = environment.abi.stack_top().0;
+    memory.set_stack(stack_top - stack_len - STACK_GUARD..stack_top);
+    let main = program
+        .elf
+        .map(&program.file, memory, pie_base(stack_top))
+        .map_err(|error| bad(error.to_string()))?;
     let linker = interpreter
         .map(|(file, elf)| elf.map(file, memory, GuestVirt(0)))
         .transpose()
@@ -96,6 +94,12 @@ pub(crate) fn load(
         auxv: image.bytes[image.auxv].to_vec(),
         sigreturn,
     })
+}
+
+/// Where position-independent programs are loaded: two thirds up, below everything that is mapped
+/// top-down (the kernel's `ELF_ET_DYN_BASE`).
+fn pie_base(stack_top: u64) -> GuestVirt {
+    GuestVirt(stack_top / 3 * 2).page()
 }
 
 fn build_stack(

@@ -315,7 +315,6 @@ fn choose(maps: &mut Maps, request: &MapRequest, len: u64) -> Option<u64> {
     }
     let huge =
         request.has(libc::MAP_HUGETLB) || (request.has(libc::MAP_ANONYMOUS) && len >= HUGE_PAGE);
-    let limits = window::START.0..maps.top;
-    let aligned = huge.then(|| maps.tree.find_free(len, HUGE_PAGE, limits.clone())).flatten();
-    aligned.or_else(|| maps.tree.find_free(len, PAGE_SIZE, limits))
+    let aligned = huge.then(|| maps.find_room(len, HUGE_PAGE)).flatten();
+    aligned.or_else(|| maps.find_room(len, PAGE_SIZE))
 }

@@ -52,8 +52,8 @@ pub(crate) struct Maps {
     /// System V segments that are attached: start and end.
     attached: BTreeMap<u64, u64>,
     brk: brk::Brk,
-    /// Below this, mappings without an address are made.
-    top: u64,
+    /// Mappings without an address are made below it; above only if there is no room.
+    stack: Range<u64>,
     /// Whether `mlockall(MCL_FUTURE)` is in force: `MAP_LOCKED` or zero.
     lock_future: i32,
 }
@@ -65,7 +65,7 @@ impl AddressSpace {
     }
 
     fn new() -> Self {
-        let mut maps = Maps { top: window::END.0, ..Maps::default() };
+        let mut maps = Maps { stack: window::END.0..window::END.0, ..Maps::default() };
         for range in proc::host_mappings_in_window() {
             maps.note_foreign(range);
         }
@@ -86,9 +86,9 @@ impl AddressSpace {
         self.maps.lock()
     }
 
-    /// Sets below which address mappings without an address of their own are made.
-    pub(crate) fn set_top(&self, top: GuestVirt) {
-        self.maps.lock().top = top.0;
+    /// Says where the stack is going to be, with what has to stay free below it.
+    pub(crate) fn set_stack(&self, range: Range<u64>) {
+        self.maps.lock().stack = range;
     }
 
     /// What the guest may do at this address, if anything is mapped there.
@@ -107,6 +107,13 @@ impl AddressSpace {
 }
 
 impl Maps {
+    /// A free range for a mapping that may lie anywhere.
+    fn find_room(&mut self, len: u64, align: u64) -> Option<u64> {
+        let (below, above) = (window::START.0..self.stack.start, self.stack.end..window::END.0);
+        let found = self.tree.find_free(len, align, below);
+        found.or_else(|| self.tree.find_free(len, align, above))
+    }
+
     fn note_foreign(&mut self, range: Range<u64>) {
         let vma = Vma {
             end: range.end,

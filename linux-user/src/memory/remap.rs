@@ -89,8 +89,7 @@ impl AddressSpace {
         if request.flags & libc::MREMAP_MAYMOVE == 0 {
             return Err(Errno::ENOMEM);
         }
-        let limits = window::START.0..maps.top;
-        let target = maps.tree.find_free(new_len, PAGE_SIZE, limits).ok_or(Errno::ENOMEM)?;
+        let target = maps.find_room(new_len, PAGE_SIZE).ok_or(Errno::ENOMEM)?;
         self.move_to(maps, request.flags, old, target..target + new_len)
     }
 

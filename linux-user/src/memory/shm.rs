@@ -8,7 +8,6 @@ use super::map::{checked_range, release_on_host, reserve_on_host};
 use super::vma::{Backing, Prot, Seal, Sharing, Vma};
 use super::{AddressSpace, page_align};
 use crate::host::{self, args};
-use crate::window;
 
 impl AddressSpace {
     /// Attaches a System V segment of this size.
@@ -25,8 +24,7 @@ impl AddressSpace {
         let len = page_align(size).ok_or(Errno::EINVAL)?;
         let mut maps = self.maps.lock();
         let range = if addr.0 == 0 {
-            let limits = window::START.0..maps.top;
-            let start = maps.tree.find_free(len, PAGE_SIZE, limits).ok_or(Errno::ENOMEM)?;
+            let start = maps.find_room(len, PAGE_SIZE).ok_or(Errno::ENOMEM)?;
             start..start + len
         } else {
             let round = flags & libc::SHM_RND != 0;

@@ -106,6 +106,31 @@ static void zero_register_and_hints(void)
     REQUIRE(value == 0);
 }
 
+/* qemu-user 10.0.2 places all of these near 2^47. Machines with Sv39, and sanitizers, do not know such addresses. */
+static void low_addresses(void)
+{
+    static int in_data;
+    const uint64_t end = UINT64_C(1) << 38;
+    int on_stack = 0;
+    void *mapped = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *allocated = malloc(100);
+    REQUIRE((uintptr_t)&on_stack < end && (uintptr_t)&in_data < end && (uintptr_t)low_addresses < end);
+    REQUIRE((uintptr_t)mapped < end && (uintptr_t)allocated < end && getauxval(AT_SYSINFO_EHDR) < end);
+    munmap(mapped, 4096);
+    free(allocated);
+}
+
+/* More than fits there is still to be had, and so is any address that is asked for. */
+static void high_addresses(void)
+{
+    const size_t len = (size_t)1 << 39;
+    char *huge = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    REQUIRE(huge != MAP_FAILED && munmap(huge, len) == 0);
+    char *wanted = (char *)(UINT64_C(1) << 45), *got = mmap(wanted, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(got == wanted);
+    *got = 1;
+    munmap(got, 4096);
+}
+
 int main(void)
 {
     RUN(counters);
@@ -116,5 +141,7 @@ int main(void)
     RUN(hardware_probe);
     RUN(signal_return);
     RUN(zero_register_and_hints);
+    RUN(low_addresses);
+    RUN(high_addresses);
     return finish();
 }

@@ -103,6 +103,12 @@ impl Abi for Riscv64 {
         false
     }
 
+    /// As on most machines, which have Sv39 only: AddressSanitizer and ThreadSanitizer know where
+    /// things are there. Higher addresses are for those who ask for them.
+    fn stack_top(&self) -> GuestVirt {
+        GuestVirt(1 << 38)
+    }
+
     fn signal_frame_place(&self, stack: GuestVirt) -> GuestVirt {
         signal::frame_place(stack)
     }
