@@ -158,6 +158,14 @@ impl Process {
         }
     }
 
+    /// The ids of its threads: the living ones, and the first, which stays to the end.
+    pub(crate) fn thread_ids(&self) -> Vec<i32> {
+        let leader = std::process::id() as i32;
+        let tasks = self.tasks.lock();
+        let others = tasks.iter().map(|task| task.tid).filter(|&tid| tid != leader);
+        [leader].into_iter().chain(others).collect()
+    }
+
     /// Where system calls are printed, if they are.
     pub(crate) fn strace(&self) -> Option<&Strace> {
         self.strace.as_deref()

@@ -1,5 +1,6 @@
 /* Threads: creation, joining, synchronisation, thread-local storage, cancellation, robust mutexes. */
 #include "guest.h"
+#include <dirent.h>
 #include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -301,6 +302,68 @@ static void ends_of_processes(void)
     REQUIRE(WEXITSTATUS(in_child(child_main_thread_ends)) == 8);
 }
 
+static int listed_threads(void)
+{
+    int count = 0;
+    DIR *dir = opendir("/proc/self/task");
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(dir);
+    return count;
+}
+
+static int number_after(const char *path, const char *word, int fields)
+{
+    char text[8192];
+    int file = open(path, O_RDONLY);
+    ssize_t len = read(file, text, sizeof text - 1);
+    close(file);
+    REQUIRE(len > 0);
+    text[len] = 0;
+    char *at = strstr(text, word);
+    REQUIRE(at != NULL);
+    for (at += strlen(word); fields > 0; fields--)
+        at = strchr(at, ' ') + 1;
+    return atoi(at);
+}
+
+static void require_threads(int count)
+{
+    REQUIRE(listed_threads() == count);
+    REQUIRE(number_after("/proc/self/status", "\nThreads:", 0) == count);
+    REQUIRE(number_after("/proc/self/stat", ") ", 17) == count);
+}
+
+static void *wait_there(void *barrier)
+{
+    REQUIRE(number_after("/proc/self/status", "\nPid:", 0) == getpid() && number_after("/proc/thread-self/status", "\nPid:", 0) == gettid());
+    REQUIRE(number_after("/proc/thread-self/stat", "", 0) == gettid() && number_after("/proc/self/stat", "", 0) == getpid());
+    pthread_barrier_wait(barrier);
+    pthread_barrier_wait(barrier);
+    return NULL;
+}
+
+/* qemu-user 10.0.2 fails this: it shows a thread of its own. */
+static void threads_in_proc(void)
+{
+    static pthread_barrier_t barrier;
+    pthread_t threads[2];
+    for (volatile int hot = 0; hot < 3000000; hot++)
+        ;
+    pthread_barrier_init(&barrier, NULL, 3);
+    /* A thread that was joined may be there for a moment. */
+    for (int tries = 0; listed_threads() != 1 && tries < 100; tries++)
+        sleep_ms(10);
+    require_threads(1);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, wait_there, &barrier);
+    pthread_barrier_wait(&barrier);
+    require_threads(3);
+    pthread_barrier_wait(&barrier);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+}
+
 int main(void)
 {
     RUN(create_and_join);
@@ -313,5 +376,6 @@ int main(void)
     RUN(cancellation);
     RUN(stack_sizes_and_names);
     RUN(ends_of_processes);
+    RUN(threads_in_proc);
     return finish();
 }

@@ -50,6 +50,8 @@ pub(crate) enum Content {
     Environ,
     /// /proc/PID/stat
     Stat,
+    /// /proc/PID/status
+    Status,
     /// /proc/PID/mounts
     Mounts,
     /// /proc/PID/mountinfo
@@ -118,13 +120,14 @@ fn parse_number(name: &[u8]) -> Option<i32> {
 
 /// Whether a file of this name may be one that Ferry shows differently, wherever it lies.
 pub(super) fn is_interesting(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 13] = [
+    const NAMES: [&[u8]; 14] = [
         b"maps",
         b"smaps",
         b"auxv",
         b"cmdline",
         b"environ",
         b"stat",
+        b"status",
         b"mounts",
         b"mountinfo",
         b"cpuinfo",
@@ -157,6 +160,7 @@ pub(crate) fn content_at(path: &[u8]) -> Option<Content> {
         b"cmdline" => Content::Cmdline,
         b"environ" => Content::Environ,
         b"stat" => Content::Stat,
+        b"status" => Content::Status,
         b"mounts" => Content::Mounts,
         b"mountinfo" => Content::Mountinfo,
         _ => return None,
@@ -184,10 +188,23 @@ pub(super) fn names_own_fd(path: &[u8], view: &View<'_>) -> bool {
     }
 }
 
-/// Whether a directory lists the descriptors of this process.
-pub(crate) fn lists_own_fds(path: &[u8]) -> bool {
-    OfProcess::parse(path)
-        .is_some_and(|process| process.is_own && matches!(process.rest[..], [b"fd" | b"fdinfo"]))
+/// A directory of this process that shows what is Ferry's, too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Listing {
+    /// /proc/PID/fd and fdinfo
+    Descriptors,
+    /// /proc/PID/task
+    Threads,
+}
+
+/// What of this process a directory lists.
+pub(crate) fn listing(path: &[u8]) -> Option<Listing> {
+    let process = OfProcess::parse(path).filter(|process| process.is_own)?;
+    match process.rest[..] {
+        [b"fd" | b"fdinfo"] => Some(Listing::Descriptors),
+        [b"task"] => Some(Listing::Threads),
+        _ => None,
+    }
 }
 
 /// What readlink(2) says of a link at this path, given what the host says.
@@ -323,6 +340,8 @@ mod tests {
         let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
         assert!(names_own_fd(&own(&format!("fd/{number}")), &view));
         assert!(!names_own_fd(&own("fd/0"), &view));
-        assert!(lists_own_fds(&own("fd")) && !lists_own_fds(b"/proc/1/fd"));
+        assert_eq!(listing(&own("fd")), Some(Listing::Descriptors));
+        assert_eq!(listing(b"/proc/self/task"), Some(Listing::Threads));
+        assert_eq!(listing(b"/proc/1/fd"), None);
     }
 }

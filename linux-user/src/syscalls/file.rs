@@ -6,8 +6,10 @@ use syscalls::Sysno;
 use super::fs::{host_stat, write_stat};
 use super::row::rows;
 use super::{Args, SyscallResult};
+use crate::fs::proc::Listing;
 use crate::fs::{path_of_fd, proc};
 use crate::host::{self, Arg, args};
+use crate::process::Process;
 use crate::task::Task;
 use crate::user::UserSlice;
 
@@ -53,22 +55,19 @@ fn cachestat(_: &mut Task, args: &Args) -> SyscallResult {
     Ok(host::call_raw(CACHESTAT, args.0)?)
 }
 
-/// getdents64(2), without Ferry's descriptors where descriptors are listed.
+/// getdents64(2), without Ferry's descriptors and threads where they are listed.
 fn getdents64(task: &mut Task, args: &Args) -> SyscallResult {
     let (fd, addr, size) = (args.int(0), args.addr(1), args.long(2));
     let buffer = UserSlice::new(addr, size)?;
     crate::memory::prepare_write(buffer);
-    let own: Vec<Vec<u8>> =
-        task.process.fds.list().iter().map(|fd| fd.to_string().into_bytes()).collect();
     loop {
         let len = host::call(Sysno::getdents64, args![fd, addr, size])?;
-        if len == 0 || own.is_empty() {
+        if len == 0 {
             return Ok(len);
         }
         let entries = UserSlice::new(addr, len)?.read()?;
-        let kept = without(&entries, &own);
-        let lists_fds = || path_of_fd(&task.process, fd).is_some_and(|p| proc::lists_own_fds(&p));
-        if kept.len() == entries.len() || !lists_fds() {
+        let kept = shown_to(&task.process, fd, &entries);
+        if kept.len() == entries.len() {
             return Ok(len);
         }
         if !kept.is_empty() {
@@ -77,12 +76,39 @@ fn getdents64(task: &mut Task, args: &Args) -> SyscallResult {
     }
 }
 
+/// What the guest sees of the entries of a directory that is open as `fd`.
+fn shown_to(process: &Process, fd: i32, entries: &[u8]) -> Vec<u8> {
+    // Descriptors and threads have numbers for names.
+    let mut numbers = false;
+    let all = select(entries, |name| {
+        numbers |= name.first().is_some_and(u8::is_ascii_digit);
+        true
+    });
+    let listing = || path_of_fd(process, fd).and_then(|path| proc::listing(&path));
+    match if numbers { listing() } else { None } {
+        None => all,
+        Some(Listing::Descriptors) => {
+            let own = as_names(process.fds.list());
+            select(entries, |name| !own.iter().any(|own| own == name))
+        }
+        Some(Listing::Threads) => {
+            let threads = as_names(process.thread_ids());
+            let is_number = |name: &[u8]| name.iter().all(u8::is_ascii_digit);
+            select(entries, |name| !is_number(name) || threads.iter().any(|own| own == name))
+        }
+    }
+}
+
+fn as_names(numbers: Vec<i32>) -> Vec<Vec<u8>> {
+    numbers.iter().map(|number| number.to_string().into_bytes()).collect()
+}
+
 fn write_entries(addr: GuestVirt, entries: &[u8]) -> SyscallResult {
     Ok(UserSlice::new(addr, entries.len() as u64)?.write(entries)? as u64)
 }
 
-/// Directory entries but for those of these names.
-fn without(entries: &[u8], names: &[Vec<u8>]) -> Vec<u8> {
+/// The directory entries whose names pass.
+fn select(entries: &[u8], mut passes: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
     // struct linux_dirent64: inode, offset, length of the entry, type, name.
     const LENGTH: usize = 16;
     const NAME: usize = 19;
@@ -93,7 +119,7 @@ fn without(entries: &[u8], names: &[Vec<u8>]) -> Vec<u8> {
         let len = len.clamp(NAME + 1, rest.len());
         let (entry, after) = rest.split_at(len);
         let name = entry[NAME..].split(|&byte| byte == 0).next().unwrap_or_default();
-        if !names.iter().any(|own| own == name) {
+        if passes(name) {
             kept.extend_from_slice(entry);
         }
         rest = after;
@@ -114,11 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn ferrys_descriptors_are_left_out() {
+    fn entries_are_selected_by_name() {
         let all = [entry("."), entry("0"), entry("1023"), entry("10234")].concat();
-        let kept = without(&all, &[b"1023".to_vec()]);
+        let kept = select(&all, |name| name != b"1023");
         assert_eq!(kept, [entry("."), entry("0"), entry("10234")].concat());
-        assert_eq!(without(&all, &[]), all);
-        assert_eq!(without(&[0; 64], &[]).len(), 64 / 20 * 20, "entries without a length end");
+        assert_eq!(select(&all, |_| true), all);
+        assert_eq!(select(&[0; 64], |_| true).len(), 64 / 20 * 20, "entries without a length end");
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn open(task: &Task, dirfd: i32, path: &CStr, how: How) -> SyscallRes
     for _ in 0..RETRIES {
         let place = task.process.place_to_read(dirfd, path, last)?;
         if let Some(content) = content(task, &place, flags) {
-            return open_content(task, content, flags);
+            return open_content(task, content, &place, flags);
         }
         let pass = args![place.dirfd(), place.name(), flags | place.open_flag(), how.mode];
         match block(task, Sysno::openat, pass) {
@@ -83,8 +83,9 @@ fn content(task: &Task, place: &Place, flags: i32) -> Option<Content> {
 }
 
 /// A descriptor from which the guest reads what Ferry wrote.
-fn open_content(task: &Task, content: Content, flags: i32) -> SyscallResult {
-    let bytes = contents::generate(&task.process, content)?;
+fn open_content(task: &Task, content: Content, place: &Place, flags: i32) -> SyscallResult {
+    let path = place.path.as_deref().unwrap_or_default();
+    let bytes = contents::generate(&task.process, content, path)?;
     let file = memory_file(&bytes)?;
     // A second opening, because the first one may write.
     let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
@@ -136,7 +137,7 @@ pub(super) fn open2(
     }
     let plain = resolve & (RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) == 0;
     if let Some(content) = content(task, &place, flags).filter(|_| plain) {
-        return open_content(task, content, flags);
+        return open_content(task, content, &place, flags);
     }
     let how = [(flags | place.open_flag()) as u64, mode, resolve];
     let size = size_of_val(&how);

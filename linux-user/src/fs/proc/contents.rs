@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use syscalls::{Errno, Sysno};
 
@@ -10,11 +11,11 @@ use crate::fs::namespace::{Namespace, as_path};
 use crate::host::{self, Arg, args};
 use crate::process::Process;
 
-/// What reading the file gives now.
+/// What reading the file gives now. Its canonical path says which thread it describes.
 ///
 /// # Errors
 /// The host's own file cannot be read.
-pub(crate) fn generate(process: &Process, content: Content) -> Result<Vec<u8>, Errno> {
+pub(crate) fn generate(process: &Process, content: Content, path: &[u8]) -> Result<Vec<u8>, Errno> {
     let guest_path = |host: &str| match process.fs.guest_path(host.as_bytes()) {
         Some(path) => String::from_utf8_lossy(&path).into_owned(),
         None => host.to_owned(),
@@ -25,14 +26,18 @@ pub(crate) fn generate(process: &Process, content: Content) -> Result<Vec<u8>, E
         Content::Auxv => process.program.auxv.clone(),
         Content::Cmdline => zero_terminated(&process.program.argv),
         Content::Environ => zero_terminated(&process.program.environ),
-        Content::Stat => stat(&read("/proc/thread-self/stat")?, process.program.sp.0).into_bytes(),
+        Content::Stat => {
+            let (threads, sp) = (process.thread_ids().len(), process.program.sp.0);
+            stat(&read(as_path(path))?, threads, sp).into_bytes()
+        }
+        Content::Status => status(&read(as_path(path))?, process.thread_ids().len()).into_bytes(),
         Content::Mounts => mounts(&mount_lines(process)?).into_bytes(),
         Content::Mountinfo => mountinfo(&mount_lines(process)?).into_bytes(),
         Content::Cpuinfo => process.abi.cpuinfo(processors()).into_bytes(),
     })
 }
 
-fn read(path: &str) -> Result<String, Errno> {
+fn read(path: impl AsRef<Path>) -> Result<String, Errno> {
     fs::read_to_string(path).map_err(|error| Errno::new(error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
@@ -50,20 +55,33 @@ fn processors() -> usize {
     }
 }
 
-/// /proc/PID/stat of the host with the guest's stack, and without Ferry's addresses.
-fn stat(host: &str, stack: u64) -> String {
+/// /proc/PID/stat of the host with the guest's stack and threads, and without Ferry's addresses.
+fn stat(host: &str, threads: usize, stack: u64) -> String {
     // The name may hold spaces and brackets; the fields are counted after its last bracket.
     let Some((head, tail)) = host.trim_end().rsplit_once(") ") else { return host.to_owned() };
     const FIRST: usize = 3;
+    const NUM_THREADS: usize = 20;
     const STARTSTACK: usize = 28;
     // startcode endcode … kstkesp kstkeip; start_data … env_end: as for another user's process.
     let hidden = |field: usize| matches!(field, 26 | 27 | 29 | 30 | 45..=51);
     let fields = tail.split(' ').enumerate().map(|(n, value)| match n + FIRST {
+        NUM_THREADS => threads.to_string(),
         STARTSTACK => stack.to_string(),
         field if hidden(field) => "0".to_owned(),
         _ => value.to_owned(),
     });
     format!("{head}) {}\n", fields.collect::<Vec<_>>().join(" "))
+}
+
+/// /proc/PID/status of the host with the guest's number of threads.
+fn status(host: &str, threads: usize) -> String {
+    host.lines().fold(String::new(), |mut out, line| {
+        let _ = match line.starts_with("Threads:") {
+            true => writeln!(out, "Threads:\t{threads}"),
+            false => writeln!(out, "{line}"),
+        };
+        out
+    })
 }
 
 /// A line of /proc/PID/mountinfo.
@@ -174,13 +192,18 @@ mod tests {
     #[test]
     fn stat_shows_the_guests_stack() {
         let fields = (3..=52).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
-        let shown = stat(&format!("7 (a) b) {fields}\n"), 4096);
+        let shown = stat(&format!("7 (a) b) {fields}\n"), 2, 4096);
         let shown: Vec<&str> = shown.trim_end().split(' ').collect();
         // "7 (a) b)" is three words instead of two fields.
         let field = |n: usize| shown[n];
         assert_eq!(
             (field(3), field(28), field(26), field(45), field(52)),
             ("3", "4096", "0", "0", "52")
+        );
+        assert_eq!(field(20), "2");
+        assert_eq!(
+            status("Name:\ta\nThreads:\t9\nNSpid:\t1\n", 2),
+            "Name:\ta\nThreads:\t2\nNSpid:\t1\n"
         );
     }
 
