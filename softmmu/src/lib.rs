@@ -5,11 +5,12 @@
 //! numbers here, which whoever owns the map gives a meaning. Virtual addresses and the TLB, which
 //! will lie in front of the map, are not here yet.
 
-pub mod dirty;
 pub mod map;
 pub mod ram;
 pub mod range;
+pub mod tracker;
 
 pub use map::{Backing, MapError, MemoryMap, MmioId, Place, Region, ResolveError};
-pub use ram::{Ram, RamError};
+pub use ram::{GuestMemory, Ram, RamError};
 pub use range::{PhysRange, RangeError};
+pub use tracker::{CodeWatch, PageTracker};

@@ -2,7 +2,6 @@
 //! machine moves (a device's window, a PCI BAR) is removed and inserted again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use base::GuestPhys;
 use base::addr::PAGE_SIZE;
@@ -20,14 +19,14 @@ pub enum Backing {
     /// Memory, from a byte of a piece of RAM on. The same bytes may lie behind several regions.
     Ram {
         /// The memory.
-        ram: Arc<Ram>,
+        ram: Ram,
         /// The region's first byte in it.
         offset: u64,
     },
     /// Memory that the guest cannot write to.
     Rom {
         /// The memory.
-        ram: Arc<Ram>,
+        ram: Ram,
         /// The region's first byte in it.
         offset: u64,
     },

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn ram(pages: u64) -> Arc<Ram> {
-    Arc::new(Ram::new(pages * PAGE_SIZE).unwrap())
+fn ram(pages: u64) -> Ram {
+    Ram::new(GuestPhys(0), pages * PAGE_SIZE).unwrap()
 }
 
 fn mmio(map: &mut MemoryMap, start: u64, len: u64, id: u32) -> Result<(), MapError> {
@@ -59,7 +59,7 @@ fn memory_lies_on_pages_and_inside_what_backs_it() {
 fn aliases_are_the_same_bytes_and_copies_go_piece_by_piece() {
     let (mut map, memory) = (MemoryMap::new(), ram(2));
     for (page, offset) in [(0, PAGE_SIZE), (1, 0), (2, PAGE_SIZE)] {
-        let backing = Backing::Ram { ram: Arc::clone(&memory), offset };
+        let backing = Backing::Ram { ram: memory.clone(), offset };
         map.insert(GuestPhys(page * PAGE_SIZE), PAGE_SIZE, backing).unwrap();
     }
     let across = PhysRange::new(GuestPhys(PAGE_SIZE - 4), PAGE_SIZE + 8).unwrap();

@@ -1,23 +1,32 @@
 //! A machine's RAM: host memory that any number of CPUs and devices read and write at once, as
-//! they do real memory. The host gives pages when they are first touched.
+//! they do real memory. The host gives pages when they are first touched, large ones if it has them.
 
-#![expect(unsafe_code, reason = "owns a mapping and reaches it through pointers")]
+#![expect(unsafe_code, reason = "advises the host about a mapping")]
 
 use std::io;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::Arc;
 
-use base::HostPtr;
 use base::addr::PAGE_SIZE;
+use base::{GuestPhys, HostPtr};
+use vm_memory::mmap::{GuestRegionMmap, MmapRegionBuilder, MmapRegionError};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryRegion, MemoryRegionAddress};
 
-use crate::dirty::DirtyPages;
+use crate::tracker::PageTracker;
+
+/// All RAM of a machine, as devices reach it.
+pub type GuestMemory = vm_memory::GuestMemoryMmap<PageTracker>;
 
 /// What is wrong with a piece of RAM.
 #[derive(Debug, thiserror::Error)]
 pub enum RamError {
-    /// Not a positive number of pages.
-    #[error("{0:#x} bytes of RAM are not a positive number of pages of 4 KiB")]
-    Size(u64),
+    /// Not a positive number of pages, or not where it could lie.
+    #[error("{bytes:#x} bytes of RAM at {base} are not a positive number of pages of 4 KiB")]
+    Size {
+        /// Where.
+        base: GuestPhys,
+        /// How many.
+        bytes: u64,
+    },
     /// The host has no room.
     #[error("the host gives no {bytes:#x} bytes for RAM")]
     Host {
@@ -25,7 +34,7 @@ pub enum RamError {
         bytes: u64,
         /// What it says.
         #[source]
-        source: io::Error,
+        source: MmapRegionError,
     },
     /// An access beyond the end.
     #[error("{len:#x} bytes at {offset:#x} lie beyond the end of the RAM")]
@@ -37,60 +46,70 @@ pub enum RamError {
     },
 }
 
-/// Zeroed memory, and which of its pages were written to.
-///
-/// Accesses tear at most where a guest's own would: bytes are copied in aligned words of 8 where
-/// both ends allow it.
-#[derive(Debug)]
+/// Zeroed memory at an address, and what is known of its pages.
+#[derive(Clone, Debug)]
 pub struct Ram {
-    base: NonNull<u8>,
-    bytes: u64,
-    dirty: DirtyPages,
+    region: Arc<GuestRegionMmap<PageTracker>>,
 }
 
-// SAFETY: the mapping belongs to no thread, and is accessed atomically only.
-unsafe impl Send for Ram {}
-// SAFETY: as above.
-unsafe impl Sync for Ram {}
-
 impl Ram {
-    /// Zeros, a multiple of [`PAGE_SIZE`].
+    /// Zeros, a multiple of [`PAGE_SIZE`], at a multiple of it.
     ///
     /// # Errors
     /// Another size, or no room.
-    pub fn new(bytes: u64) -> Result<Self, RamError> {
-        let len =
-            usize::try_from(bytes).ok().filter(|_| bytes != 0 && bytes.is_multiple_of(PAGE_SIZE));
-        let len = len.ok_or(RamError::Size(bytes))?;
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping where the host likes.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), len, access, flags, -1, 0) };
+    pub fn new(base: GuestPhys, bytes: u64) -> Result<Self, RamError> {
+        let fits = bytes != 0 && base.0.checked_add(bytes).is_some();
+        let aligned = bytes.is_multiple_of(PAGE_SIZE) && base.0.is_multiple_of(PAGE_SIZE);
+        let len = usize::try_from(bytes).ok().filter(|_| fits && aligned);
+        let size = RamError::Size { base, bytes };
+        let Some(len) = len else { return Err(size) };
         let host = |source| RamError::Host { bytes, source };
-        if at == libc::MAP_FAILED {
-            return Err(host(io::Error::last_os_error()));
-        }
-        let at = NonNull::new(at.cast());
-        let base = at.ok_or_else(|| host(io::Error::other("mapped at address zero")))?;
-        Ok(Self { base, bytes, dirty: DirtyPages::new(bytes / PAGE_SIZE) })
+        // The host refuses what it cannot address, before flags are made for each page.
+        let mapping = MmapRegionBuilder::new_with_bitmap(len, None::<()>)
+            .with_mmap_prot(libc::PROT_NONE)
+            .with_mmap_flags(FLAGS)
+            .build();
+        mapping.map_err(host)?;
+        let tracker = PageTracker::new(base, bytes / PAGE_SIZE);
+        let mapping = MmapRegionBuilder::new_with_bitmap(len, tracker)
+            .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+            .with_mmap_flags(FLAGS)
+            .build()
+            .map_err(host)?;
+        advise_huge_pages(mapping.as_ptr(), len);
+        let region = GuestRegionMmap::new(mapping, GuestAddress(base.0)).ok_or(size)?;
+        Ok(Self { region: Arc::new(region) })
+    }
+
+    /// Where it lies for the guest.
+    #[must_use]
+    pub fn base(&self) -> GuestPhys {
+        GuestPhys(self.region.start_addr().0)
     }
 
     /// How many bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.bytes
+        self.region.len()
     }
 
     /// Where it lies, for code that checks its accesses itself and marks what it writes to.
     #[must_use]
     pub fn host(&self) -> HostPtr {
-        HostPtr(self.base.as_ptr() as usize)
+        HostPtr(self.region.get_mmap().as_ptr() as usize)
     }
 
-    /// Which pages were written to.
+    /// What is known of its pages.
     #[must_use]
-    pub fn dirty(&self) -> &DirtyPages {
-        &self.dirty
+    pub fn tracker(&self) -> &PageTracker {
+        let mapping: &vm_memory::MmapRegion<_> = &self.region;
+        mapping.bitmap()
+    }
+
+    /// As a region of all RAM.
+    #[must_use]
+    pub fn region(&self) -> Arc<GuestRegionMmap<PageTracker>> {
+        Arc::clone(&self.region)
     }
 
     /// Copies out.
@@ -99,19 +118,8 @@ impl Ram {
     /// Some of it lies beyond the end; nothing is copied.
     pub fn read(&self, offset: u64, to: &mut [u8]) -> Result<(), RamError> {
         self.check(offset, to.len())?;
-        let mut at = offset;
-        for piece in pieces(offset, to) {
-            match <[u8; 8]>::try_from(&*piece) {
-                Ok(_) => {
-                    piece.copy_from_slice(&self.word(at).load(Ordering::Relaxed).to_ne_bytes())
-                }
-                Err(_) => (at..).zip(piece.iter_mut()).for_each(|(at, byte)| {
-                    *byte = self.byte(at).load(Ordering::Relaxed);
-                }),
-            }
-            at += piece.len() as u64;
-        }
-        Ok(())
+        let copied = self.region.read_slice(to, MemoryRegionAddress(offset));
+        copied.map_err(|_: GuestMemoryError| beyond(offset, to.len()))
     }
 
     /// Copies in, and marks the pages.
@@ -120,64 +128,28 @@ impl Ram {
     /// Some of it lies beyond the end; nothing is copied.
     pub fn write(&self, offset: u64, from: &[u8]) -> Result<(), RamError> {
         self.check(offset, from.len())?;
-        let (head, rest) = from.split_at(to_alignment(offset).min(from.len()));
-        let (words, tail) = rest.as_chunks::<8>();
-        let after_head = offset + head.len() as u64;
-        self.write_bytes(offset, head);
-        for (at, word) in (after_head..).step_by(8).zip(words) {
-            self.word(at).store(u64::from_ne_bytes(*word), Ordering::Relaxed);
-        }
-        self.write_bytes(after_head + 8 * words.len() as u64, tail);
-        self.dirty.mark(offset, from.len() as u64);
-        Ok(())
-    }
-
-    fn write_bytes(&self, offset: u64, from: &[u8]) {
-        for (at, byte) in (offset..).zip(from) {
-            self.byte(at).store(*byte, Ordering::Relaxed);
-        }
+        let copied = self.region.write_slice(from, MemoryRegionAddress(offset));
+        copied.map_err(|_: GuestMemoryError| beyond(offset, from.len()))
     }
 
     fn check(&self, offset: u64, len: usize) -> Result<(), RamError> {
-        let len = len as u64;
-        let end = offset.checked_add(len).filter(|&end| end <= self.bytes);
-        end.map(|_| ()).ok_or(RamError::Beyond { offset, len })
-    }
-
-    /// The byte at an offset below the size.
-    fn byte(&self, offset: u64) -> &AtomicU8 {
-        assert!(offset < self.bytes);
-        // SAFETY: it lies in the mapping, which lives as long as `self` and is accessed atomically.
-        unsafe { AtomicU8::from_ptr(self.base.as_ptr().add(offset as usize)) }
-    }
-
-    /// The 8 bytes at an aligned offset below the size, which is a multiple of 8.
-    fn word(&self, offset: u64) -> &AtomicU64 {
-        assert!(offset < self.bytes && offset.is_multiple_of(8));
-        // SAFETY: as `byte`; the mapping is aligned to pages.
-        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset as usize).cast()) }
+        let end = offset.checked_add(len as u64).filter(|&end| end <= self.size());
+        end.map(|_| ()).ok_or(beyond(offset, len))
     }
 }
 
-/// Bytes up to the next multiple of 8.
-fn to_alignment(offset: u64) -> usize {
-    (offset.wrapping_neg() % 8) as usize
+const FLAGS: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+
+fn beyond(offset: u64, len: usize) -> RamError {
+    RamError::Beyond { offset, len: len as u64 }
 }
 
-/// Splits what is copied from `offset` into aligned words, and what lies before and after them.
-fn pieces(offset: u64, bytes: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
-    let head = to_alignment(offset).min(bytes.len());
-    let (head, rest) = bytes.split_at_mut(head);
-    // The last chunk may be shorter than a word.
-    std::iter::once(head).chain(rest.chunks_mut(8))
-}
-
-impl Drop for Ram {
-    fn drop(&mut self) {
-        // SAFETY: our own mapping, to which nothing refers any more.
-        unsafe {
-            libc::munmap(self.base.as_ptr().cast(), self.bytes as usize);
-        }
+/// Asks for large pages, which spare the host's TLB. A host without them says no, which is well.
+fn advise_huge_pages(at: *mut u8, len: usize) {
+    // SAFETY: advice about a mapping of our own changes nothing that can be read.
+    let refused = unsafe { libc::madvise(at.cast(), len, libc::MADV_HUGEPAGE) } != 0;
+    if refused {
+        tracing::debug!(error = %io::Error::last_os_error(), "no huge pages for RAM");
     }
 }
 
@@ -187,22 +159,29 @@ mod tests {
 
     use super::*;
 
+    const RAM: u64 = 0x8000_0000;
+
     #[test]
     fn sizes_are_pages_and_accesses_stay_inside() {
-        assert!(matches!(Ram::new(0), Err(RamError::Size(0))));
-        assert!(matches!(Ram::new(PAGE_SIZE + 1), Err(RamError::Size(_))));
-        assert!(matches!(Ram::new(!(PAGE_SIZE - 1)), Err(RamError::Host { .. })));
-        let ram = Ram::new(PAGE_SIZE).unwrap();
-        assert!(ram.write(PAGE_SIZE - 1, &[1, 2]).is_err() && ram.dirty().take().is_empty());
+        let new = |base, bytes| Ram::new(GuestPhys(base), bytes);
+        assert!(matches!(new(0, 0), Err(RamError::Size { .. })));
+        assert!(matches!(new(0, PAGE_SIZE + 1), Err(RamError::Size { .. })));
+        assert!(matches!(new(1, PAGE_SIZE), Err(RamError::Size { .. })));
+        assert!(matches!(new(PAGE_SIZE, !(PAGE_SIZE - 1)), Err(RamError::Size { .. })));
+        assert!(matches!(new(0, 1 << 60), Err(RamError::Host { .. })));
+        let ram = new(RAM, PAGE_SIZE).unwrap();
+        assert!(
+            ram.write(PAGE_SIZE - 1, &[1, 2]).is_err() && ram.tracker().take_dirty().is_empty()
+        );
         assert!(ram.read(u64::MAX, &mut [0]).is_err());
         assert!(ram.read(PAGE_SIZE, &mut []).is_ok());
         ram.write(PAGE_SIZE - 1, &[7]).unwrap();
-        assert_eq!(ram.dirty().take(), [0]);
+        assert_eq!(ram.tracker().take_dirty(), [0]);
     }
 
     #[test]
     fn memory_that_is_not_touched_costs_nothing() {
-        let ram = Ram::new(1 << 36).unwrap();
+        let ram = Ram::new(GuestPhys(RAM), 1 << 36).unwrap();
         ram.write((1 << 36) - 4, &[1, 2, 3, 4]).unwrap();
         let mut bytes = [9; 8];
         ram.read((1 << 36) - 8, &mut bytes).unwrap();
@@ -212,7 +191,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_row_of_bytes(writes in prop::collection::vec((0u64..90, prop::collection::vec(any::<u8>(), 0..40)), 0..12)) {
-            let ram = Ram::new(PAGE_SIZE).unwrap();
+            let ram = Ram::new(GuestPhys(RAM), PAGE_SIZE).unwrap();
             let mut model = vec![0_u8; 130];
             for (offset, bytes) in &writes {
                 ram.write(*offset, bytes).unwrap();

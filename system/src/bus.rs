@@ -1,13 +1,18 @@
 //! What joins CPUs, devices and memory: accesses to guest-physical addresses go to memory or to the
-//! device whose window they meet.
+//! device whose window they meet; interrupt lines go to the controllers that they are wired to.
 //!
 //! The bus is single-threaded by construction; a machine with several CPUs puts its own lock
 //! around it. RAM is reached without it.
 
-use base::GuestPhys;
-use softmmu::{Backing, MapError, MemoryMap, MmioId, Place, ResolveError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::device::{Access, Device, Effect, Lines, Refusal, Time, Width, World};
+use base::GuestPhys;
+use softmmu::{Backing, GuestMemory, MapError, MemoryMap, MmioId, Place, Ram, ResolveError};
+
+use crate::device::{
+    Access, Device, Effect, Lines, Message, Notifier, Refusal, Time, Width, World,
+};
 
 /// Why an access has no answer: a bus error, or what the machine makes of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -30,37 +35,85 @@ pub enum BusError {
     },
 }
 
-/// An interrupt line that is not as it was.
+/// Why something cannot be attached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AttachError {
+    /// One of its windows, or the memory, cannot be there.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// A device needs one address for each of its windows.
+    #[error("{device} has {windows} windows, not {given}")]
+    Windows {
+        /// Which.
+        device: &'static str,
+        /// How many it has.
+        windows: usize,
+        /// How many addresses were given.
+        given: usize,
+    },
+    /// There are as many devices as there can be.
+    #[error("no room for {0}: there are {MAX_DEVICES} devices already")]
+    TooMany(&'static str),
+}
+
+/// Devices on a bus at most: each has a bit among the notifications.
+pub const MAX_DEVICES: usize = 64;
+
+/// Identifies a device on its bus.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DeviceId(usize);
+
+/// An output of an interrupt controller that is not as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LineChange {
+pub struct OutputChange {
     /// Whose.
-    pub device: MmioId,
-    /// Which of its lines.
-    pub line: u32,
+    pub controller: DeviceId,
+    /// Which.
+    pub output: u32,
     /// Asserted now, or not.
     pub asserted: bool,
 }
 
 struct Slot {
     device: Box<dyn Device>,
-    /// As they were when they were last looked at.
+    /// Its lines as they were when they were last looked at.
     lines: Lines,
+    /// Where each line leads.
+    wires: Vec<Option<(DeviceId, u32)>>,
+    /// Its outputs as they were when they were last looked at, if it is an interrupt controller.
+    outputs: Vec<bool>,
+    /// What it answers to: the windows' ids in the map, by window.
+    windows: Vec<MmioId>,
 }
 
 /// Memory and devices.
-#[derive(Default)]
 pub struct Bus {
     map: MemoryMap,
+    memory: GuestMemory,
     slots: Vec<Slot>,
-    changes: Vec<LineChange>,
+    /// Whose each window is, and which of its windows.
+    windows: Vec<(DeviceId, u32)>,
+    changes: Vec<OutputChange>,
     epoch: u64,
+    notified: Arc<AtomicU64>,
+    wake: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Bus {
-    /// Nothing yet. `epoch` is Unix time in nanoseconds at [`Time`] 0.
+    /// Nothing yet. `epoch` is Unix time in nanoseconds at [`Time`] 0; `wake` is called, on any thread,
+    /// when a device wants [`Bus::wake`].
     #[must_use]
-    pub fn new(epoch: u64) -> Self {
-        Self { epoch, ..Self::default() }
+    pub fn new(epoch: u64, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            map: MemoryMap::new(),
+            memory: GuestMemory::new(),
+            slots: Vec::new(),
+            windows: Vec::new(),
+            changes: Vec::new(),
+            epoch,
+            notified: Arc::default(),
+            wake,
+        }
     }
 
     /// What lies where.
@@ -69,29 +122,92 @@ impl Bus {
         &self.map
     }
 
-    /// Adds memory.
-    ///
-    /// # Errors
-    /// It cannot be there.
-    pub fn add_memory(
-        &mut self,
-        at: GuestPhys,
-        len: u64,
-        backing: Backing,
-    ) -> Result<(), MapError> {
-        self.map.insert(at, len, backing)
+    /// All RAM.
+    #[must_use]
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
     }
 
-    /// Adds a device with its window at `at`.
+    /// Adds RAM.
     ///
     /// # Errors
     /// It cannot be there.
-    pub fn attach(&mut self, at: GuestPhys, device: Box<dyn Device>) -> Result<MmioId, MapError> {
-        let id = MmioId(self.slots.len() as u32);
-        self.map.insert(at, device.window(), Backing::Mmio(id))?;
-        let lines = device.lines();
-        self.slots.push(Slot { device, lines });
+    pub fn add_ram(&mut self, ram: &Ram) -> Result<(), AttachError> {
+        let backing = Backing::Ram { ram: ram.clone(), offset: 0 };
+        self.map.insert(ram.base(), ram.size(), backing)?;
+        // The map has found no overlap.
+        if let Ok(memory) = self.memory.insert_region(ram.region()) {
+            self.memory = memory;
+        }
+        Ok(())
+    }
+
+    /// Adds memory that the guest cannot write to.
+    ///
+    /// # Errors
+    /// It cannot be there.
+    pub fn add_rom(&mut self, rom: &Ram) -> Result<(), AttachError> {
+        let backing = Backing::Rom { ram: rom.clone(), offset: 0 };
+        Ok(self.map.insert(rom.base(), rom.size(), backing)?)
+    }
+
+    /// Adds a device with its windows at these addresses.
+    ///
+    /// # Errors
+    /// It cannot be there; nothing has changed.
+    pub fn attach(
+        &mut self,
+        at: &[GuestPhys],
+        mut device: Box<dyn Device>,
+    ) -> Result<DeviceId, AttachError> {
+        let (id, name, lens) = (DeviceId(self.slots.len()), device.name(), device.windows());
+        if self.slots.len() >= MAX_DEVICES {
+            return Err(AttachError::TooMany(name));
+        }
+        if lens.len() != at.len() {
+            let (windows, given) = (lens.len(), at.len());
+            return Err(AttachError::Windows { device: name, windows, given });
+        }
+        let mut windows = Vec::new();
+        for (&start, len) in at.iter().zip(lens) {
+            let window = MmioId((self.windows.len() + windows.len()) as u32);
+            if let Err(error) = self.map.insert(start, len, Backing::Mmio(window)) {
+                at[..windows.len()].iter().for_each(|&start| drop(self.map.remove(start)));
+                return Err(error.into());
+            }
+            windows.push(window);
+        }
+        self.windows.extend((0..).take(windows.len()).map(|window| (id, window)));
+        let notifier = Notifier::new(Arc::clone(&self.notified), 1 << id.0, Arc::clone(&self.wake));
+        device.connect(notifier);
+        let outputs = device.interrupt_controller().map_or(0, |controller| controller.outputs());
+        let (lines, outputs) = (Lines::NONE, vec![false; outputs as usize]);
+        self.slots.push(Slot { device, lines, wires: Vec::new(), outputs, windows });
+        self.settle(id);
         Ok(id)
+    }
+
+    /// Wires a device's line to an input of an interrupt controller.
+    pub fn wire(&mut self, device: DeviceId, line: u32, controller: DeviceId, input: u32) {
+        let wires = &mut self.slots[device.0].wires;
+        wires.resize(wires.len().max(line as usize + 1), None);
+        wires[line as usize] = Some((controller, input));
+        if self.slots[device.0].lines.0 >> line & 1 != 0 {
+            self.set_input(controller, input, true);
+        }
+    }
+
+    /// The device, to look at it or change it behind the guest's back.
+    pub fn device(&mut self, id: DeviceId) -> &mut dyn Device {
+        self.slots[id.0].device.as_mut()
+    }
+
+    /// Sets an input of an interrupt controller.
+    pub fn set_input(&mut self, controller: DeviceId, input: u32, asserted: bool) {
+        if let Some(controller) = self.slots[controller.0].device.interrupt_controller() {
+            controller.set_input(input, asserted);
+        }
+        self.settle(controller);
     }
 
     /// A load, zero-extended.
@@ -106,12 +222,7 @@ impl Bus {
                 ram.read(offset, part).map_err(|_| ResolveError::Unmapped(addr))?;
                 Ok(u64::from_le_bytes(bytes))
             }
-            Place::Mmio { id, offset } => {
-                let access = Access { offset, width };
-                let value =
-                    self.call(id, offset, now, |device, world| device.read(access, world))?;
-                Ok(value & width.mask())
-            }
+            Place::Mmio { id, offset } => self.read_device(id, offset, width, now),
         }
     }
 
@@ -133,11 +244,42 @@ impl Bus {
                 Ok(Effect::None)
             }
             Place::Rom { .. } => Err(BusError::ReadOnly(addr)),
-            Place::Mmio { id, offset } => {
-                let (access, value) = (Access { offset, width }, value & width.mask());
-                self.call(id, offset, now, |device, world| device.write(access, value, world))
-            }
+            Place::Mmio { id, offset } => self.write_device(id, offset, width, value, now),
         }
+    }
+
+    /// A load from a window, all of whose bytes lie in it.
+    ///
+    /// # Errors
+    /// The device refuses it.
+    pub fn read_device(
+        &mut self,
+        window: MmioId,
+        offset: u64,
+        width: Width,
+        now: Time,
+    ) -> Result<u64, BusError> {
+        let (id, window) = self.windows[window.0 as usize];
+        let access = Access { window, offset, width };
+        let value = self.call(id, offset, now, |device, world| device.read(access, world))?;
+        Ok(value & width.mask())
+    }
+
+    /// A store to a window, all of whose bytes lie in it.
+    ///
+    /// # Errors
+    /// The device refuses it.
+    pub fn write_device(
+        &mut self,
+        window: MmioId,
+        offset: u64,
+        width: Width,
+        value: u64,
+        now: Time,
+    ) -> Result<Effect, BusError> {
+        let (id, window) = self.windows[window.0 as usize];
+        let (access, value) = (Access { window, offset, width }, value & width.mask());
+        self.call(id, offset, now, |device, world| device.write(access, value, world))
     }
 
     /// When a device wants [`Bus::wake`] at the latest.
@@ -146,57 +288,104 @@ impl Bus {
         self.slots.iter().filter_map(|slot| slot.device.deadline()).min()
     }
 
-    /// Wakes the devices whose time has come.
+    /// Wakes the devices whose time has come, and those behind which something has happened.
     pub fn wake(&mut self, now: Time) {
-        let world = World { now, epoch: self.epoch, memory: &self.map };
-        for (slot, id) in self.slots.iter_mut().zip(0..) {
-            if slot.device.deadline().is_some_and(|deadline| deadline <= now) {
-                slot.device.wake(&world);
-                note_lines(slot, MmioId(id), &mut self.changes);
+        let notified = self.notified.swap(0, Ordering::AcqRel);
+        for index in 0..self.slots.len() {
+            let device = &self.slots[index].device;
+            let due = device.deadline().is_some_and(|deadline| deadline <= now);
+            if due || notified >> index & 1 != 0 {
+                let answer = self.call(DeviceId(index), 0, now, |device, world| {
+                    device.wake(world);
+                    Ok(())
+                });
+                debug_assert_eq!(answer, Ok(()), "waking is not refused");
             }
         }
     }
 
     /// Every device as after power-on. Memory stays as it is.
     pub fn reset(&mut self) {
-        for (slot, id) in self.slots.iter_mut().zip(0..) {
-            slot.device.reset();
-            note_lines(slot, MmioId(id), &mut self.changes);
+        for index in 0..self.slots.len() {
+            self.slots[index].device.reset();
+            self.settle(DeviceId(index));
         }
     }
 
-    /// What has become of interrupt lines since this was last asked, in order.
-    pub fn take_line_changes(&mut self) -> Vec<LineChange> {
+    /// What has become of interrupt controllers' outputs since this was last asked, in order.
+    pub fn take_output_changes(&mut self) -> Vec<OutputChange> {
         std::mem::take(&mut self.changes)
     }
 
     fn call<T>(
         &mut self,
-        id: MmioId,
+        id: DeviceId,
         offset: u64,
         now: Time,
         access: impl FnOnce(&mut dyn Device, &World<'_>) -> Result<T, Refusal>,
     ) -> Result<T, BusError> {
-        let world = World { now, epoch: self.epoch, memory: &self.map };
-        // Only `attach` makes ids.
-        let slot = &mut self.slots[id.0 as usize];
+        let world = World::new(now, self.epoch, &self.memory);
+        let slot = &mut self.slots[id.0];
         let device = slot.device.name();
         let answer = access(slot.device.as_mut(), &world);
-        note_lines(slot, id, &mut self.changes);
+        let messages = world.into_messages();
+        self.settle(id);
+        for message in messages {
+            self.deliver(message, now);
+        }
         answer.map_err(|refusal| BusError::Refused { device, offset, refusal })
+    }
+
+    /// Takes a message to the interrupt controller whose window it names. To anything else it is lost,
+    /// as a device must not reach another one's registers.
+    fn deliver(&mut self, message: Message, now: Time) {
+        let place = self.map.resolve(message.address, Width::B4.bytes());
+        let Ok(Place::Mmio { id: window, offset }) = place else { return };
+        let (id, window) = self.windows[window.0 as usize];
+        let device = &mut self.slots[id.0].device;
+        if device.interrupt_controller().is_none() {
+            return;
+        }
+        let world = World::new(now, self.epoch, &self.memory);
+        let access = Access { window, offset, width: Width::B4 };
+        // Controllers post no messages of their own in answer to one.
+        let _ = device.write(access, message.data.into(), &world);
+        self.settle(id);
+    }
+
+    /// Passes on what has changed in a device's interrupt lines, and what follows from that.
+    fn settle(&mut self, id: DeviceId) {
+        let slot = &mut self.slots[id.0];
+        self.changes.extend(changed_outputs(slot, id));
+        let lines = slot.device.lines();
+        let mut different = lines.0 ^ std::mem::replace(&mut slot.lines, lines).0;
+        while different != 0 {
+            let line = different.trailing_zeros();
+            different &= different - 1;
+            let wire = self.slots[id.0].wires.get(line as usize).copied().flatten();
+            if let Some((controller, input)) = wire {
+                self.set_input(controller, input, lines.0 >> line & 1 != 0);
+            }
+        }
+    }
+
+    /// The windows of a device, as the map numbers them.
+    #[must_use]
+    pub fn windows_of(&self, id: DeviceId) -> &[MmioId] {
+        &self.slots[id.0].windows
     }
 }
 
-/// Reports the lines that have changed.
-fn note_lines(slot: &mut Slot, device: MmioId, changes: &mut Vec<LineChange>) {
-    let lines = slot.device.lines();
-    let mut different = lines.0 ^ slot.lines.0;
-    while different != 0 {
-        let line = different.trailing_zeros();
-        changes.push(LineChange { device, line, asserted: lines.0 >> line & 1 != 0 });
-        different &= different - 1;
+fn changed_outputs(slot: &mut Slot, controller: DeviceId) -> Vec<OutputChange> {
+    let Some(device) = slot.device.interrupt_controller() else { return Vec::new() };
+    let mut changes = Vec::new();
+    for (output, was) in (0..).zip(&mut slot.outputs) {
+        let asserted = device.output(output);
+        if std::mem::replace(was, asserted) != asserted {
+            changes.push(OutputChange { controller, output, asserted });
+        }
     }
-    slot.lines = lines;
+    changes
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@
 pub mod bus;
 pub mod device;
 pub mod devices;
-pub mod dma;
 
-pub use bus::{Bus, BusError, LineChange};
-pub use device::{Access, Device, Effect, Lines, Refusal, Time, Width, World};
-pub use dma::{DmaError, DmaMemory};
+pub use bus::{AttachError, Bus, BusError, DeviceId, OutputChange};
+pub use device::{
+    Access, Device, Effect, InterruptController, Lines, Message, Notifier, Refusal, Time, Width,
+    World,
+};

@@ -73,8 +73,8 @@ impl Device for GoldfishRtc {
         "google,goldfish-rtc"
     }
 
-    fn window(&self) -> u64 {
-        WINDOW
+    fn windows(&self) -> Vec<u64> {
+        vec![WINDOW]
     }
 
     fn read(&mut self, access: Access, world: &World<'_>) -> Result<u64, Refusal> {
@@ -148,7 +148,7 @@ fn check(access: Access) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use softmmu::MemoryMap;
+    use softmmu::GuestMemory;
 
     use super::*;
 
@@ -156,30 +156,30 @@ mod tests {
 
     struct Bench {
         rtc: GoldfishRtc,
-        memory: MemoryMap,
+        memory: GuestMemory,
         now: u64,
     }
 
     impl Bench {
         fn new() -> Self {
-            Self { rtc: GoldfishRtc::new(), memory: MemoryMap::new(), now: 0 }
+            Self { rtc: GoldfishRtc::new(), memory: GuestMemory::new(), now: 0 }
         }
 
         fn world(&self) -> (GoldfishRtc, World<'_>) {
-            let world = World { now: Time(self.now), epoch: EPOCH, memory: &self.memory };
+            let world = World::new(Time(self.now), EPOCH, &self.memory);
             (self.rtc.clone(), world)
         }
 
         fn read(&mut self, offset: u64) -> u64 {
             let (mut rtc, world) = self.world();
-            let value = rtc.read(Access { offset, width: Width::B4 }, &world).unwrap();
+            let value = rtc.read(Access { window: 0, offset, width: Width::B4 }, &world).unwrap();
             self.rtc = rtc;
             value
         }
 
         fn write(&mut self, offset: u64, value: u64) {
             let (mut rtc, world) = self.world();
-            rtc.write(Access { offset, width: Width::B4 }, value, &world).unwrap();
+            rtc.write(Access { window: 0, offset, width: Width::B4 }, value, &world).unwrap();
             self.rtc = rtc;
         }
 
@@ -261,8 +261,8 @@ mod tests {
             (2, Width::B4, Refusal::NoRegister),
             (0x20, Width::B4, Refusal::NoRegister),
         ] {
-            assert_eq!(rtc.read(Access { offset, width }, &world), Err(refusal));
-            assert_eq!(rtc.write(Access { offset, width }, 1, &world), Err(refusal));
+            assert_eq!(rtc.read(Access { window: 0, offset, width }, &world), Err(refusal));
+            assert_eq!(rtc.write(Access { window: 0, offset, width }, 1, &world), Err(refusal));
         }
     }
 

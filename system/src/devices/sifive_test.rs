@@ -22,8 +22,8 @@ impl Device for SifiveTest {
         "sifive,test0"
     }
 
-    fn window(&self) -> u64 {
-        WINDOW
+    fn windows(&self) -> Vec<u64> {
+        vec![WINDOW]
     }
 
     fn read(&mut self, access: Access, _: &World<'_>) -> Result<u64, Refusal> {
@@ -55,17 +55,18 @@ fn check(access: Access) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use softmmu::MemoryMap;
+    use softmmu::GuestMemory;
 
     use super::*;
     use crate::device::Time;
 
     #[test]
     fn it_ends_and_restarts_the_machine() {
-        let memory = MemoryMap::new();
-        let world = World { now: Time(0), epoch: 0, memory: &memory };
-        let write =
-            |offset, width, value| SifiveTest.write(Access { offset, width }, value, &world);
+        let memory = GuestMemory::new();
+        let world = World::new(Time(0), 0, &memory);
+        let write = |offset, width, value| {
+            SifiveTest.write(Access { window: 0, offset, width }, value, &world)
+        };
         assert_eq!(write(0, Width::B4, 0x5555), Ok(Effect::PowerOff(0)));
         assert_eq!(write(0, Width::B2, 0x7777), Ok(Effect::Reset));
         assert_eq!(write(0, Width::B4, 0x0007_3333), Ok(Effect::PowerOff(7)));
@@ -73,6 +74,9 @@ mod tests {
         assert_eq!(write(0, Width::B4, 0), Ok(Effect::None));
         assert_eq!(write(0, Width::B8, 0x5555), Err(Refusal::Width));
         assert_eq!(write(4, Width::B4, 0x5555), Err(Refusal::NoRegister));
-        assert_eq!(SifiveTest.read(Access { offset: 0, width: Width::B4 }, &world), Ok(0));
+        assert_eq!(
+            SifiveTest.read(Access { window: 0, offset: 0, width: Width::B4 }, &world),
+            Ok(0)
+        );
     }
 }
