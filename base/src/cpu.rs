@@ -34,6 +34,11 @@ impl RegSlot {
     }
 }
 
+/// The slot that is added to a translation's own pc to give the pc that the guest sees. Where
+/// translations are found by virtual address it is always 0; where they are found by physical
+/// address (whole machines) it is how far from there the guest has mapped the page.
+pub const PC_DELTA: RegSlot = RegSlot(SLOT_COUNT as u16 - 1);
+
 /// Names a helper: an index into the guest's table of [`Helper`]s.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(transparent)]
@@ -95,6 +100,48 @@ impl JumpCacheEntry {
     }
 }
 
+/// An entry of the software TLB of a CPU in a whole machine: one page of RAM, for reading, writing or
+/// both. Compiled code and the interpreter probe it inline; `softmmu` fills it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+pub struct TlbEntry {
+    /// The page's address with [`CpuFrame::tlb_context`] in its low bits, if it may be read.
+    pub read: u64,
+    /// The same, if it may be written without anybody being told.
+    pub write: u64,
+    /// What added to a guest address in the page gives the host address.
+    pub addend: u64,
+    /// The guest-physical address of the page.
+    pub phys: u64,
+}
+
+impl TlbEntry {
+    /// An entry that matches nothing: no context is 0.
+    pub const EMPTY: Self = Self { read: 0, write: 0, addend: 0, phys: 0 };
+    /// Bits of a guest address that are an offset in the page, and hold the context in a tag.
+    pub const CONTEXT_MASK: u64 = crate::addr::PAGE_SIZE - 1;
+    /// How far an address is shifted right to give an entry's offset in bytes, before the mask.
+    pub const INDEX_SHIFT: u32 = crate::addr::PAGE_SIZE.trailing_zeros() - 5;
+
+    /// The tag that an access of `bytes` bytes at `addr` must find. One that crosses into the next page
+    /// finds none, since its entry is chosen by its first byte and its tag made from its last.
+    #[inline(always)]
+    #[must_use]
+    pub const fn wanted(addr: u64, bytes: u64, context: u64) -> u64 {
+        addr.wrapping_add(bytes - 1) & !Self::CONTEXT_MASK | context
+    }
+
+    /// Where in a table with this mask an address's entry lies, in bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn offset(addr: u64, mask: u64) -> u64 {
+        addr >> Self::INDEX_SHIFT & mask
+    }
+}
+
+/// What an access that the TLB does not know asks for: see [`CpuFrame::memory_slow`].
+pub type MemorySlowFn = unsafe extern "C" fn(*mut CpuFrame, addr: u64, what: u64) -> u64;
+
 /// One guest CPU's state as the engines see it. `slots` comes first: a slot's offset is eight
 /// times its index, and the lowest 16 slots are reached with short displacements.
 #[repr(C, align(64))]
@@ -123,7 +170,7 @@ pub struct CpuFrame {
     pub fp_result: u64,
     /// Set by a helper with [`Effects::Memory`] that could not finish: nonzero if it faulted.
     pub fault: u64,
-    /// The guest address at which it faulted.
+    /// The guest address at which it, or an access of compiled code, faulted.
     pub fault_addr: u64,
     /// Instructions that compiled code retired, when counting is on.
     pub retired: u64,
@@ -135,6 +182,21 @@ pub struct CpuFrame {
     pub helpers: *const HelperFn,
     /// Whatever the guest's system layer hangs on the CPU (a pointer for its helpers).
     pub context: *mut u8,
+    /// In a whole machine, the TLB in use.
+    pub tlb: *mut TlbEntry,
+    /// Its size in bytes less that of one entry.
+    pub tlb_mask: u64,
+    /// The address space in use, in bits of [`TlbEntry::CONTEXT_MASK`]. Never 0 in a whole machine.
+    pub tlb_context: u64,
+    /// What jump caches of a whole machine remember beside the pc: address space and translation
+    /// flags, and how often all was forgotten.
+    pub jump_environment: u64,
+    /// In a whole machine, finds the host address for an access that the TLB does not know; `what` is
+    /// its size in bytes, plus [`CpuFrame::SLOW_WRITE`] if it writes. 0 if the access must be made
+    /// by tier 0, be it that it faults, meets a device or crosses into another page.
+    pub memory_slow: Option<MemorySlowFn>,
+    /// In a whole machine, the memory behind the TLB.
+    pub softmmu: *mut u8,
 }
 
 macro_rules! frame_offsets {
@@ -176,6 +238,18 @@ frame_offsets! {
     FP_SLOW = fp_slow;
     /// Offset of `helpers` in bytes.
     HELPERS = helpers;
+    /// Offset of `fault_addr` in bytes.
+    FAULT_ADDR = fault_addr;
+    /// Offset of `tlb` in bytes.
+    TLB = tlb;
+    /// Offset of `tlb_mask` in bytes.
+    TLB_MASK = tlb_mask;
+    /// Offset of `tlb_context` in bytes.
+    TLB_CONTEXT = tlb_context;
+    /// Offset of `jump_environment` in bytes.
+    JUMP_ENVIRONMENT = jump_environment;
+    /// Offset of `memory_slow` in bytes.
+    MEMORY_SLOW = memory_slow;
 }
 
 impl CpuFrame {
@@ -188,6 +262,12 @@ impl CpuFrame {
     /// In `interrupt`: translations were dropped. The CPU must forget all it remembers of them
     /// before it enters another block.
     pub const INTERRUPT_FORGET: u32 = 4;
+    /// In `interrupt`: pages that the TLB holds as writable hold translated code now, or are to be
+    /// tracked again. The CPU must forget which pages it may write to.
+    pub const INTERRUPT_WRITE_PROTECT: u32 = 8;
+
+    /// In the last argument of [`CpuFrame::memory_slow`]: the access writes.
+    pub const SLOW_WRITE: u64 = 1 << 8;
 
     /// A frame of zeros, on the heap (it is over 8 KiB).
     #[must_use]
@@ -210,6 +290,12 @@ impl CpuFrame {
             fp_slow: None,
             helpers: std::ptr::null(),
             context: std::ptr::null_mut(),
+            tlb: std::ptr::null_mut(),
+            tlb_mask: 0,
+            tlb_context: 0,
+            jump_environment: 0,
+            memory_slow: None,
+            softmmu: std::ptr::null_mut(),
         })
     }
 

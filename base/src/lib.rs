@@ -10,4 +10,4 @@ pub mod float;
 pub mod sys;
 
 pub use addr::{GuestPhys, GuestVirt, HostPtr};
-pub use cpu::{CpuFrame, Helper, HelperFn, HelperId, RegSlot};
+pub use cpu::{CpuFrame, Helper, HelperFn, HelperId, RegSlot, TlbEntry};

@@ -29,6 +29,7 @@ impl Guarded {
 macro_rules! accesses {
     ($($type:ty, $load:ident, $store:ident, $cas:ident;)*) => {
         impl Memory for Guarded {
+            const ADDRESS_BITS: u32 = 47;
             $(
                 fn $load(&mut self, _: Site, addr: GuestVirt) -> Result<$type, Faulted> {
                     let loaded = self.sandbox.load(addr, <$type>::BITS / 8);

@@ -18,6 +18,8 @@ pub(crate) struct Tb {
     pub(crate) code: Code,
     /// Bytes of guest code from the key's pc on.
     pub(crate) guest_bytes: u32,
+    /// The page that its only instruction goes on on, if where it lies does not tell.
+    pub(crate) second_page: Option<GuestVirt>,
     /// The guest code itself, if writes to it may go unnoticed.
     pub(crate) source: Option<Box<[u8]>>,
     /// Whether the source must be compared with memory before each execution.
@@ -68,6 +70,7 @@ impl Tb {
         let tb = Box::new(Self {
             code,
             guest_bytes,
+            second_page: None,
             source,
             validate: false,
             compiled: AtomicPtr::default(),
@@ -93,7 +96,21 @@ impl Tb {
 
     /// The pages that its guest code lies on: one, or two.
     pub(crate) fn pages(&self) -> impl Iterator<Item = GuestVirt> + use<> {
-        pages_of(self.key().pc(), self.guest_bytes)
+        let (mut pages, second) = (pages_of(self.key().pc(), self.guest_bytes), self.second_page);
+        let first = pages.next();
+        first.into_iter().chain(second.or_else(|| pages.next()))
+    }
+
+    /// Whether it must be looked at before each execution.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.validate || self.second_page.is_some()
+    }
+
+    /// Whether it was made from some of these bytes.
+    pub(crate) fn overlaps(&self, at: GuestVirt, len: u64) -> bool {
+        let bytes = u64::from(self.guest_bytes);
+        let meets = |start: GuestVirt, bytes: u64| at.0 < start.0 + bytes && start.0 < at.0 + len;
+        meets(self.key().pc(), bytes) || self.second_page.is_some_and(|page| meets(page, bytes))
     }
 
     pub(crate) fn compiled(&self) -> Option<NonNull<u8>> {

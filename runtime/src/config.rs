@@ -16,11 +16,23 @@ pub enum Tier {
     Jit,
 }
 
+/// By which addresses translations are found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Addresses {
+    /// By the guest's own: a process.
+    #[default]
+    Virtual,
+    /// By physical ones, so that they serve every address space that maps the code: a whole machine.
+    Physical,
+}
+
 /// The settings of an engine.
 #[derive(Debug)]
 pub struct EngineConfig {
     /// Which tiers may run.
     pub tier: Tier,
+    /// By which addresses translations are found.
+    pub addresses: Addresses,
     /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
     /// as interpreting the same code some ten thousand times.
     pub hot_threshold: u32,
@@ -41,6 +53,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             tier: Tier::Auto,
+            addresses: Addresses::Virtual,
             hot_threshold: 16_000,
             limits: Limits::default(),
             cache_bytes: 256 << 20,

@@ -3,22 +3,24 @@
 #![expect(unsafe_code, reason = "keeps blocks that point at each other")]
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base::{CpuFrame, HelperFn};
 use ir::BlockKey;
 use ir::interp::Side;
+use softmmu::Softmmu;
 use translator::Frontend;
 
-use crate::block::{ExitRef, OutLink, TbRef};
+use crate::block::{ExitRef, OutLink, Tb, TbRef};
 use crate::code_pages::CodePages;
-use crate::config::{EngineConfig, Tier};
+use crate::config::{Addresses, EngineConfig, Tier};
 use crate::cpus::{Cpus, oldest_seen};
 use crate::epoch::Epoch;
 use crate::pages::Translations;
 use crate::promote::{Entries, Promoter, RegionId, Stale, Stamp};
 use crate::stats::{Counters, Stats};
+use crate::system_cpu::SystemCpu;
 use crate::tb_cache::TbCache;
 use crate::vcpu::Vcpu;
 
@@ -45,6 +47,8 @@ pub struct Engine {
     /// instruction stream.
     pub(crate) shared_pages: AtomicUsize,
     pub(crate) promoter: OnceLock<Arc<dyn Promoter>>,
+    /// How often a page was protected.
+    pub(crate) protections: AtomicU64,
     /// What belongs to no CPU, or to one that is gone.
     pub(crate) counters: Counters,
     helpers: Box<[HelperFn]>,
@@ -82,6 +86,7 @@ impl Engine {
             epoch: Epoch::default(),
             shared_pages: AtomicUsize::new(0),
             promoter: OnceLock::new(),
+            protections: AtomicU64::new(0),
             counters: Counters::default(),
             translations: Mutex::default(),
         }))
@@ -101,6 +106,14 @@ impl Engine {
             promoter.prepare(&mut frame);
         }
         Vcpu::new(Arc::clone(self), frame)
+    }
+
+    /// A new CPU of a whole machine, all registers zero. Its owner says which address space it uses.
+    #[must_use]
+    pub fn new_system_vcpu(self: &Arc<Self>, softmmu: Box<Softmmu>) -> Vcpu {
+        let mut vcpu = self.new_vcpu();
+        vcpu.attach(SystemCpu::new(softmmu));
+        vcpu
     }
 
     /// The guest's translator.
@@ -263,7 +276,8 @@ impl Engine {
             let (source, target) = (from.get(), to.get());
             let same_environment = source.key().flags() == target.key().flags();
             let linked = source.links().out[side as usize].to.is_some();
-            if source.is_dead() || target.is_dead() || linked || !same_environment {
+            let linkable = same_environment && self.are_linkable(source, target);
+            if source.is_dead() || target.is_dead() || linked || !linkable {
                 return false;
             }
             let next = target.links().incoming.replace(ExitRef { from, side });
@@ -271,6 +285,16 @@ impl Engine {
             source.code.set_link(side, Some(target.entry()));
         }
         true
+    }
+
+    /// Whether one block's code leads to another's whatever the guest maps where. What is found by
+    /// physical address stays together within a page only.
+    fn are_linkable(&self, source: &Tb, target: &Tb) -> bool {
+        let same_page = || source.key().pc().page() == target.key().pc().page();
+        match self.config.addresses {
+            Addresses::Virtual => true,
+            Addresses::Physical => same_page() && target.second_page.is_none(),
+        }
     }
 
     /// Counts that CPU's work with the engine's own from now on.

@@ -2,6 +2,7 @@
 
 use base::GuestVirt;
 use base::sys::fault::HostFault;
+use softmmu::GuestFault;
 
 /// What [`crate::Vcpu::run`] returns. Registers and pc are exact in every case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +20,10 @@ pub enum Exit {
     IllegalInstruction,
     /// A breakpoint instruction at pc.
     Breakpoint,
+    /// In a whole machine: the instruction at pc is one of system level, which the machine executes.
+    System,
+    /// In a whole machine: an access of the instruction at pc, or its fetch, faulted.
+    GuestFault(GuestFault),
     /// Somebody asked for it with [`crate::Interrupter::interrupt`]. pc is at the next instruction.
     Interrupted,
 }
@@ -41,4 +46,7 @@ pub enum FetchFaultCause {
     NotExecutable,
     /// Mapped, but beyond the end of the file.
     BeyondFile,
+    /// The instruction goes on on another page, which where it lies does not tell. Never seen
+    /// outside the runtime.
+    OtherPage,
 }

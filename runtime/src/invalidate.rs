@@ -4,9 +4,10 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use base::GuestVirt;
 use base::sys::fault::HostFault;
+use base::{GuestPhys, GuestVirt};
 
 use crate::block::{ExitRef, OutLink, Tb, TbRef};
 use crate::engine::Engine;
@@ -26,6 +27,9 @@ impl Dropped {
         self.blocks == 0 && self.regions.is_empty()
     }
 }
+
+/// Writes to a page's code that are further apart than this are no thrashing.
+const THRASH_WINDOW: Duration = Duration::from_millis(100);
 
 /// `si_code` of a SIGSEGV on a page that is mapped without the permission.
 const SEGV_ACCERR: i32 = 2;
@@ -92,6 +96,26 @@ impl Engine {
         may_be_ours && self.make_writable(fault.addr.page())
     }
 
+    /// In a whole machine: `len` bytes of RAM at `at`, all on one page, are about to be written by a CPU, or
+    /// were written by a device. Drops what was translated from them; what was translated from
+    /// other bytes of the page stays. Returns whether nothing is left, so that nobody need ask again.
+    pub fn code_written(&self, at: GuestPhys, len: u64) -> bool {
+        let at = GuestVirt(at.0);
+        let is_hit = {
+            let translations = self.translations();
+            let Some(page) = translations.pages.get(&at.page()) else { return true };
+            let overlaps = |tb: &TbRef| {
+                // SAFETY: the lock keeps the blocks of a page.
+                unsafe { tb.get() }.overlaps(at, len)
+            };
+            page.releasing != 0
+                || page.blocks.is_empty()
+                || !page.regions.is_empty()
+                || page.blocks.iter().any(overlaps)
+        };
+        is_hit && self.make_writable(at.page())
+    }
+
     /// Drops a page's translations and its protection. Returns whether the guest may write there.
     fn make_writable(&self, page: GuestVirt) -> bool {
         let mut dropped = Dropped::default();
@@ -101,6 +125,10 @@ impl Engine {
             let state = translations.pages.entry(page).or_default();
             state.releasing += 1;
             if !dropped.is_nothing() {
+                if state.last_write.is_none_or(|last| last.elapsed() > THRASH_WINDOW) {
+                    state.write_faults = 0;
+                }
+                state.last_write = Some(Instant::now());
                 state.write_faults += 1;
                 state.validate |= state.write_faults >= self.config.thrash_limit;
             }

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use base::cpu::JumpCacheEntry;
+use base::{CpuFrame, GuestVirt};
 use ir::BlockKey;
 use ir::interp::{Entry, Jumps};
 
@@ -31,6 +32,15 @@ impl JumpCache {
         self.entries[index(key)].set(Some((key, entry)));
     }
 
+    /// The code of a key.
+    #[inline(always)]
+    pub(crate) fn find(&self, key: BlockKey) -> Option<Entry> {
+        match self.entries[index(key)].get() {
+            Some((found, entry)) if found == key => Some(entry),
+            _ => None,
+        }
+    }
+
     pub(crate) fn clear(&self) {
         self.entries.iter().for_each(|entry| entry.set(None));
     }
@@ -44,11 +54,8 @@ impl Jumps for JumpCache {
     const FOLLOW: bool = true;
 
     #[inline(always)]
-    fn probe(&self, key: BlockKey) -> Option<Entry> {
-        match self.entries[index(key)].get() {
-            Some((found, entry)) if found == key => Some(entry),
-            _ => None,
-        }
+    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry> {
+        self.find(BlockKey::new(target, frame.key_flags))
     }
 }
 

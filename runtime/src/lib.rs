@@ -27,14 +27,16 @@ mod perf_map;
 mod promote;
 mod region;
 mod replay;
+mod softmmu_memory;
 mod stats;
+mod system_cpu;
 mod tb_cache;
 mod translate;
 mod vcpu;
 
 pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, Precision};
 pub use code_pages::CodePages;
-pub use config::{EngineConfig, Tier};
+pub use config::{Addresses, EngineConfig, Tier};
 pub use cpus::Interrupter;
 pub use engine::{Engine, EngineError};
 pub use exit::{Exit, FetchFault, FetchFaultCause};

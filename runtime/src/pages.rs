@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Instant;
 
 use base::GuestVirt;
 
@@ -36,8 +37,10 @@ pub(crate) struct Page {
     pub(crate) validate: bool,
     /// How many threads are about to make it writable: nothing may be translated from it then.
     pub(crate) releasing: u32,
-    /// Writes that dropped translations.
+    /// Writes that dropped translations, one soon after the other.
     pub(crate) write_faults: u32,
+    /// The last of them.
+    pub(crate) last_write: Option<Instant>,
     /// When its translations were last dropped.
     pub(crate) changed: u64,
 }

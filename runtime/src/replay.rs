@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "runs tier 0 code on the frame")]
 
 use base::GuestVirt;
-use ir::interp::{Alone, Direct, Replay};
+use ir::interp::{Alone, Direct, Memory, Replay};
 
 use crate::exit::Exit;
 use crate::vcpu::{Vcpu, interpret};
@@ -43,13 +43,18 @@ impl Vcpu {
     ) -> Option<Exit> {
         self.counters().replays.add(1);
         self.set_pc(sync_pc);
-        let mut memory = Direct;
-        let mut memory = Replay::new(&mut memory, fault_pc, fault_addr);
+        match self.soft_memory() {
+            None => self.replay_on(Replay::new(&mut Direct, fault_pc, fault_addr)),
+            Some(mut memory) => self.replay_on(Replay::new(&mut memory, fault_pc, fault_addr)),
+        }
+    }
+
+    fn replay_on<M: Memory>(&mut self, mut memory: Replay<'_, M>) -> Option<Exit> {
         // Interrupts wait: between here and the fault no state is one to stop in.
         loop {
-            let tb = match self.find(self.key()) {
+            let tb = match self.find_here() {
                 Ok(tb) => tb,
-                Err(fault) => return Some(Exit::FetchFault(fault)),
+                Err(exit) => return Some(exit),
             };
             // SAFETY: the block was found in this epoch.
             let entry = unsafe { tb.get() }.entry();

@@ -15,6 +15,7 @@ use ir::{Block, BlockKey, Builder};
 use translator::{Limits, Translation};
 
 use crate::block::{Tb, TbRef, pages_of};
+use crate::config::Addresses;
 use crate::engine::Engine;
 use crate::exit::{FetchFault, FetchFaultCause};
 use crate::log::LogItem;
@@ -56,7 +57,11 @@ impl Translator {
     pub(crate) fn is_valid(&mut self, engine: &Engine, block: &Tb) -> bool {
         let Some(source) = &block.source else { return true };
         self.bytes.resize(source.len(), 0);
-        let fetched = engine.code_pages.fetch(block.key().pc(), &mut self.bytes);
+        let mut fetched = engine.code_pages.fetch(block.key().pc(), &mut self.bytes);
+        if let (Ok(first), Some(second)) = (fetched, block.second_page) {
+            let rest = engine.code_pages.fetch(second, &mut self.bytes[first..]);
+            fetched = rest.map(|rest| first + rest);
+        }
         fetched == Ok(source.len()) && self.bytes[..] == **source
     }
 }
@@ -70,10 +75,12 @@ impl Engine {
         &self,
         translator: &mut Translator,
         key: BlockKey,
+        second_page: Option<GuestVirt>,
     ) -> Result<TbRef, FetchFault> {
-        let mut limits = self.config.limits;
+        let mut limits = if second_page.is_some() { Limits::STEP } else { self.config.limits };
         loop {
-            let mut tickets = [self.ticket(key.pc().page()), None];
+            let second = second_page.and_then(|page| self.ticket(page));
+            let mut tickets = [self.ticket(key.pc().page()), second];
             let guest_bytes = match self.build(translator, key, limits, &mut tickets)? {
                 Attempt::Done(guest_bytes) => guest_bytes,
                 Attempt::Again => continue,
@@ -90,7 +97,8 @@ impl Engine {
             let source = watched.then(|| translator.bytes[..guest_bytes as usize].into());
             let mut tb = Tb::new(code, guest_bytes, source);
             tb.validate = tickets.iter().flatten().any(|t| t.validate);
-            if tb.validate {
+            tb.second_page = second_page;
+            if tb.is_watched() {
                 tb.budget().store(0, Ordering::Relaxed);
             }
             // SAFETY: the caller is in an epoch.
@@ -159,6 +167,7 @@ impl Engine {
             let protect = !state.protected && !validate;
             drop(translations);
             if protect {
+                self.protections.fetch_add(1, Ordering::SeqCst);
                 self.code_pages.protect(page);
                 shared = self.code_pages.is_shared(page);
             }
@@ -196,10 +205,16 @@ impl Engine {
         let pc = key.pc();
         loop {
             bytes.resize(self.frontend.max_code_bytes(pc, limits), 0);
-            let fetched = self.code_pages.fetch(pc, bytes)?;
+            let mut fetched = self.code_pages.fetch(pc, bytes)?;
+            if let (Addresses::Physical, Some(second)) = (self.config.addresses, tickets[1]) {
+                fetched += self.code_pages.fetch(second.page, &mut bytes[fetched..])?;
+            }
             let code = &bytes[..fetched];
             let next = match self.frontend.translate(builder, key, code, limits) {
                 Translation::Done { next } => next,
+                Translation::Unfetchable(addr) if self.config.addresses == Addresses::Physical => {
+                    return Err(FetchFault { addr, cause: FetchFaultCause::OtherPage });
+                }
                 Translation::Unfetchable(addr) => {
                     self.code_pages.fetch(addr, &mut [0])?;
                     // It can be fetched now.
@@ -207,7 +222,8 @@ impl Engine {
                 }
             };
             let guest_bytes = next.0.wrapping_sub(pc.0) as u32;
-            match pages_of(pc, guest_bytes).nth(1) {
+            let known = self.config.addresses == Addresses::Virtual;
+            match pages_of(pc, guest_bytes).nth(1).filter(|_| known) {
                 Some(second) if tickets[0].is_some() && tickets[1].is_none() => {
                     tickets[1] = self.ticket(second);
                 }

@@ -5,20 +5,24 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base::cpu::PC_DELTA;
 use base::sys::fault::{self, HostFault};
-use base::{CpuFrame, GuestVirt, RegSlot};
+use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
 use ir::interp::{Alone, Context, Direct, Entry, Jumps, Memory, Side, Stop, run};
 use ir::{BlockKey, Trap};
+use softmmu::Softmmu;
 
 use crate::block::{Tb, TbRef};
 use crate::cpus::{CpuShared, Interrupter};
 use crate::engine::Engine;
 use crate::epoch::IDLE;
-use crate::exit::{Exit, FetchFault};
+use crate::exit::{Exit, FetchFault, FetchFaultCause};
 use crate::jump_cache::{CompiledJumpCache, JumpCache};
 use crate::log::LogItem;
 use crate::promote::{CompiledStop, ExitId};
+use crate::softmmu_memory::{SoftMemory, memory_slow};
 use crate::stats::Counters;
+use crate::system_cpu::SystemCpu;
 use crate::translate::Translator;
 
 /// A guest CPU. One thread runs it at a time.
@@ -28,7 +32,11 @@ pub struct Vcpu {
     pub(crate) shared: Arc<CpuShared>,
     jumps: JumpCache,
     compiled_jumps: CompiledJumpCache,
+    /// What a CPU of a whole machine has.
+    system: Option<SystemCpu>,
     translator: Translator,
+    /// The pages that were protected up to here are no longer held as writable.
+    protections: u64,
     /// The epoch up to which the jump caches remember nothing that was dropped.
     forgotten: u64,
     /// How control came to the pc where the CPU goes on.
@@ -84,11 +92,29 @@ impl Vcpu {
             shared,
             jumps: JumpCache::new(),
             compiled_jumps,
+            system: None,
             translator: Translator::new(),
+            protections: 0,
             forgotten: 0,
             arrival: Arrival::Anyhow,
             next: None,
         }
+    }
+
+    /// Makes it a CPU of a whole machine.
+    pub(crate) fn attach(&mut self, system: SystemCpu) {
+        let system = self.system.insert(system);
+        let softmmu = (&raw mut *system.softmmu).cast();
+        let frame = self.frame_mut();
+        frame.softmmu = softmmu;
+        frame.memory_slow = Some(memory_slow);
+    }
+
+    /// The memory of a CPU of a whole machine, and its registers.
+    pub fn system_mut(&mut self) -> Option<(&mut Softmmu, &mut CpuFrame)> {
+        // SAFETY: as in `frame`; the softmmu is no part of the frame.
+        let frame = unsafe { &mut *self.shared.frame() };
+        self.system.as_mut().map(|system| (&mut *system.softmmu, frame))
     }
 
     /// The CPU's registers.
@@ -139,8 +165,10 @@ impl Vcpu {
         BlockKey::new(GuestVirt(frame.pc), frame.key_flags)
     }
 
+    /// Sets the pc from that of a translation.
     pub(crate) fn set_pc(&mut self, pc: GuestVirt) {
-        self.frame_mut().pc = pc.0;
+        let frame = self.frame_mut();
+        frame.pc = pc.wrapping_add(frame.get(PC_DELTA)).0;
     }
 
     /// Begins to run, or goes on after something was dropped: what it finds from here on lives
@@ -148,7 +176,10 @@ impl Vcpu {
     pub(crate) fn enter_epoch(&mut self) {
         let epoch = self.engine.epoch.announce(&self.shared.seen);
         if epoch != self.forgotten {
-            self.jumps.clear();
+            match self.system_mut() {
+                Some((softmmu, frame)) => softmmu.tlb.forget_jumps(frame),
+                None => self.jumps.clear(),
+            }
             self.compiled_jumps.clear();
             (self.arrival, self.next) = (Arrival::Anyhow, None);
             self.forgotten = epoch;
@@ -172,18 +203,32 @@ impl Vcpu {
             self.enter_epoch();
             self.engine.free_forgotten();
         }
+        if bits & CpuFrame::INTERRUPT_WRITE_PROTECT != 0 {
+            self.write_protect();
+        }
         (bits & CpuFrame::INTERRUPT_REQUEST != 0).then_some(Exit::Interrupted)
+    }
+
+    /// Sees to it that writes to pages that hold translated code now are noticed.
+    fn write_protect(&mut self) {
+        let protections = self.engine.protections.load(Ordering::SeqCst);
+        if protections == std::mem::replace(&mut self.protections, protections) {
+            return;
+        }
+        if let Some(system) = &mut self.system {
+            system.softmmu.tlb.write_protect();
+        }
     }
 
     /// Runs from the block at pc until a stop.
     fn advance(&mut self) -> Option<Exit> {
-        let tb = match self.next.take().map_or_else(|| self.find(self.key()), Ok) {
+        let tb = match self.next.take().map_or_else(|| self.find_here(), Ok) {
             Ok(tb) => tb,
-            Err(fault) => return Some(Exit::FetchFault(fault)),
+            Err(exit) => return Some(exit),
         };
         // SAFETY: the block was found in this epoch, which does not end before the block is left.
         let block = unsafe { tb.get() };
-        if block.validate && !self.is_valid(block) {
+        if block.is_watched() && !self.is_valid(block) {
             self.engine.drop_one(tb);
             return None;
         }
@@ -191,14 +236,50 @@ impl Vcpu {
         self.execute(block)
     }
 
+    /// The block at pc, translated if it is not in the cache. Valid in this epoch.
+    pub(crate) fn find_here(&mut self) -> Result<TbRef, Exit> {
+        let Some((softmmu, frame)) = self.system_mut() else {
+            return self.find(self.key()).map_err(Exit::FetchFault);
+        };
+        let pc = GuestVirt(frame.pc);
+        let phys = softmmu.fetch(frame, pc).map_err(Exit::GuestFault)?;
+        frame.set(PC_DELTA, pc.0.wrapping_sub(phys.0));
+        let key = BlockKey::new(GuestVirt(phys.0), frame.key_flags);
+        match self.find(key) {
+            Err(FetchFault { cause: FetchFaultCause::OtherPage, .. }) => {
+                let second = self.second_page().map_err(Exit::GuestFault)?;
+                self.translate(key, Some(second)).map_err(Exit::FetchFault)
+            }
+            found => found.map_err(Exit::FetchFault),
+        }
+    }
+
+    /// The page on which an instruction that begins on that of the pc goes on.
+    fn second_page(&mut self) -> Result<GuestVirt, softmmu::GuestFault> {
+        let Some((softmmu, frame)) = self.system_mut() else { return Ok(GuestVirt(0)) };
+        let next = GuestVirt(frame.pc).page().wrapping_add(base::addr::PAGE_SIZE);
+        let GuestPhys(phys) = softmmu.fetch(frame, next)?;
+        Ok(GuestVirt(phys))
+    }
+
     /// The block of a key, translated if it is not in the cache. Valid in this epoch.
-    pub(crate) fn find(&mut self, key: BlockKey) -> Result<TbRef, FetchFault> {
+    fn find(&mut self, key: BlockKey) -> Result<TbRef, FetchFault> {
         if let Some(tb) = self.find_quickly(key) {
             self.counters().cache_hits.add(1);
             return Ok(tb);
         }
-        // SAFETY: as above.
-        let tb = unsafe { self.engine.translate(&mut self.translator, key) }?;
+        self.translate(key, None)
+    }
+
+    fn translate(
+        &mut self,
+        key: BlockKey,
+        second_page: Option<GuestVirt>,
+    ) -> Result<TbRef, FetchFault> {
+        // SAFETY: between `enter_epoch` and `leave_epoch`.
+        let tb = unsafe { self.engine.translate(&mut self.translator, key, second_page) };
+        self.write_protect();
+        let tb = tb?;
         // SAFETY: as above.
         let block = unsafe { tb.get() };
         let counters = self.counters();
@@ -214,15 +295,27 @@ impl Vcpu {
     }
 
     fn find_quickly(&self, key: BlockKey) -> Option<TbRef> {
-        if let Some(entry) = self.jumps.probe(key) {
+        let known = if self.system.is_none() { self.jumps.find(key) } else { None };
+        if let Some(entry) = known {
             // SAFETY: the jump cache remembers nothing from before this epoch.
             return unsafe { TbRef::of(entry) };
         }
         // SAFETY: between `enter_epoch` and `leave_epoch`.
         let tb = unsafe { self.engine.cache.find(key) }?;
         // SAFETY: as above.
-        self.jumps.insert(key, unsafe { tb.get() }.entry());
+        self.know(unsafe { tb.get() });
         Some(tb)
+    }
+
+    /// Lets jumps to pc find its block.
+    fn know(&self, block: &Tb) {
+        match &self.system {
+            None => self.jumps.insert(block.key(), block.entry()),
+            Some(system) => {
+                let frame = self.frame();
+                system.jumps.insert(frame, GuestVirt(frame.pc), block.entry());
+            }
+        }
     }
 
     /// Lets the way by which control came to this block lead there at once from now on.
@@ -230,7 +323,7 @@ impl Vcpu {
         match std::mem::replace(&mut self.arrival, Arrival::Anyhow) {
             Arrival::Anyhow => {}
             Arrival::Indirect => {
-                self.jumps.insert(block.key(), block.entry());
+                self.know(block);
                 if let Some(code) = block.compiled() {
                     self.compiled_jumps.insert(block.key(), code.as_ptr());
                 }
@@ -239,6 +332,8 @@ impl Vcpu {
                 // SAFETY: both were found in this epoch: a new one clears `arrival`.
                 if unsafe { self.engine.link(from, side, tb) } {
                     self.counters().links.add(1);
+                } else {
+                    self.know(block);
                 }
             }
             Arrival::CompiledExit(exit) => {
@@ -263,22 +358,45 @@ impl Vcpu {
             return self.after_compiled(stop);
         }
         self.count_execution(block);
+        if block.second_page.is_some() {
+            let stop = self.interpret_alone(block.entry());
+            return self.after_interpreter(stop);
+        }
         // SAFETY: this CPU is running, and the block was found in this epoch.
-        let stop = unsafe { interpret(&self.shared, &mut Direct, &self.jumps, block.entry()) };
+        let stop = unsafe {
+            match (self.soft_memory(), &self.system) {
+                (Some(mut memory), Some(SystemCpu { jumps, .. })) => {
+                    interpret(&self.shared, &mut memory, jumps, block.entry())
+                }
+                _ => interpret(&self.shared, &mut Direct, &self.jumps, block.entry()),
+            }
+        };
         self.after_interpreter(stop)
+    }
+
+    /// A whole machine's memory, to be used while this thread runs the CPU.
+    pub(crate) fn soft_memory(&mut self) -> Option<SoftMemory> {
+        let (frame, system) = (self.shared.frame(), self.system.as_mut()?);
+        // SAFETY: both are this CPU's own.
+        Some(unsafe { SoftMemory::new(frame, &raw mut *system.softmmu) })
     }
 
     /// Interprets one block and no further.
     fn interpret_alone(&mut self, entry: Entry) -> Stop {
         // SAFETY: this CPU is running; callers have just found or made the code.
-        unsafe { interpret(&self.shared, &mut Direct, &Alone, entry) }
+        unsafe {
+            match self.soft_memory() {
+                None => interpret(&self.shared, &mut Direct, &Alone, entry),
+                Some(mut memory) => interpret(&self.shared, &mut memory, &Alone, entry),
+            }
+        }
     }
 
     /// Reports a block that has spent its budget.
     fn count_execution(&mut self, block: &Tb) {
         let budget = block.budget();
         let left = budget.load(Ordering::Relaxed);
-        if left > 0 || block.validate {
+        if left > 0 || block.is_watched() {
             // The interpreter counts only the blocks that it goes on to.
             budget.store(left.saturating_sub(1), Ordering::Relaxed);
             return;
@@ -303,7 +421,8 @@ impl Vcpu {
             }
             Stop::Indirect(target) => {
                 self.arrival = Arrival::Indirect;
-                (target, None)
+                self.frame_mut().pc = target.0;
+                return None;
             }
             Stop::Lookup(target) => (target, None),
             Stop::Attention(entry) | Stop::Interrupted(entry) => {
@@ -333,7 +452,8 @@ impl Vcpu {
             }
             CompiledStop::Indirect(target) => {
                 self.arrival = Arrival::Indirect;
-                target
+                self.frame_mut().pc = target.0;
+                return None;
             }
             CompiledStop::Lookup(pc) | CompiledStop::Interrupted(pc) => pc,
             CompiledStop::Interpret(pc) => {
@@ -354,9 +474,9 @@ impl Vcpu {
 
     /// Interprets the block at pc, even if it is compiled.
     fn interpret_one(&mut self) -> Option<Exit> {
-        let tb = match self.find(self.key()) {
+        let tb = match self.find_here() {
             Ok(tb) => tb,
-            Err(fault) => return Some(Exit::FetchFault(fault)),
+            Err(exit) => return Some(exit),
         };
         // SAFETY: found in this epoch.
         let entry = unsafe { tb.get() }.entry();
@@ -367,6 +487,9 @@ impl Vcpu {
     /// The access of the instruction at `pc` faulted: because of translations, or for the guest.
     fn data_fault(&mut self, pc: GuestVirt, fault: HostFault) -> Option<Exit> {
         self.set_pc(pc);
+        if let Some(system) = &self.system {
+            return Some(Exit::GuestFault(system.softmmu.last_fault()));
+        }
         if !self.engine.write_fault(&fault) {
             return Some(Exit::DataFault(fault));
         }
@@ -388,6 +511,12 @@ impl Vcpu {
 
     /// Compares a block with memory.
     fn is_valid(&mut self, block: &Tb) -> bool {
+        if block.second_page.is_some() && self.second_page().ok() != block.second_page {
+            return false;
+        }
+        if !block.validate {
+            return true;
+        }
         self.counters().validations.add(1);
         self.translator.is_valid(&self.engine, block)
     }

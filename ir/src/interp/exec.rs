@@ -16,7 +16,8 @@ use super::memory::{Memory, Site};
 use super::micro::{Micro, MicroOp, Raw, Reg};
 use crate::block::{BlockKey, Trap};
 
-/// Why the interpreter returned. The frame's registers are exact; its pc is the one named here.
+/// Why the interpreter returned. The frame's registers are exact; its pc is the one named here, which is
+/// relative to [`base::cpu::PC_DELTA`] except at [`Stop::Indirect`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stop {
     /// A direct exit that is not linked.
@@ -61,12 +62,19 @@ pub trait Jumps {
     /// Whether to follow links and probes at all; otherwise each block's end is a [`Stop`].
     const FOLLOW: bool;
 
-    /// The code of a key, if it is known at once.
+    /// The code at the target of an indirect jump, if it is known at once. Sets
+    /// [`base::cpu::PC_DELTA`] to what holds there.
     ///
-    /// # Safety
     /// Whoever implements it promises that what it returns exists for as long as the interpreter
     /// may run it.
-    fn probe(&self, key: BlockKey) -> Option<Entry>;
+    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry>;
+
+    /// The same for a direct exit of the block of this key that is not linked, because it cannot be.
+    /// Its target is relative to [`base::cpu::PC_DELTA`], as the block's own pc is.
+    #[inline(always)]
+    fn probe_direct(&self, _: &mut CpuFrame, _: BlockKey, _: GuestVirt) -> Option<Entry> {
+        None
+    }
 }
 
 /// Runs one block, then stops.
@@ -76,7 +84,7 @@ pub struct Alone;
 impl Jumps for Alone {
     const FOLLOW: bool = false;
 
-    fn probe(&self, _: BlockKey) -> Option<Entry> {
+    fn probe(&self, _: &mut CpuFrame, _: GuestVirt) -> Option<Entry> {
         None
     }
 }
@@ -160,6 +168,11 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     follow!(next);
                 }
                 let target = GuestVirt($target);
+                if J::FOLLOW
+                    && let Some(next) = cx.jumps.probe_direct(&mut *frame, (*head).key(), target)
+                {
+                    follow!(next.0.as_ptr());
+                }
                 stop!(Stop::Unlinked { from: here(head), side: $side, target });
             }};
         }
@@ -175,11 +188,10 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
         macro_rules! indirect {
             ($target:expr) => {{
                 let target = GuestVirt($target);
-                if J::FOLLOW {
-                    let key = BlockKey::new(target, (*frame).key_flags);
-                    if let Some(next) = cx.jumps.probe(key) {
-                        follow!(next.0.as_ptr());
-                    }
+                if J::FOLLOW
+                    && let Some(next) = cx.jumps.probe(&mut *frame, target)
+                {
+                    follow!(next.0.as_ptr());
                 }
                 stop!(Stop::Indirect(target));
             }};
@@ -221,6 +233,7 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 ($load:ident, $cas:ident, $u:ty, $s:ty) => {{
                     let new = std::mem::transmute::<usize, Pure>(imm as usize);
                     let addr = GuestVirt(reg!(a));
+                    access!(cx.memory.prepare_atomic(addr, size_of::<$u>() as u64));
                     let mut old = access!(cx.memory.$load(Site(ip), addr));
                     loop {
                         let wanted = new(u64::from(old), reg!(b)) as $u;
@@ -236,7 +249,9 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
             macro_rules! cas {
                 ($cas:ident, $u:ty, $s:ty) => {{
                     let (expected, new) = (reg!(b) as $u, reg!(imm as Reg) as $u);
-                    let old = cx.memory.$cas(Site(ip), GuestVirt(reg!(a)), expected, new);
+                    let addr = GuestVirt(reg!(a));
+                    access!(cx.memory.prepare_atomic(addr, size_of::<$u>() as u64));
+                    let old = cx.memory.$cas(Site(ip), addr, expected, new);
                     set!(access!(old) as $s as i64 as u64);
                 }};
             }

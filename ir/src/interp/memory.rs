@@ -15,6 +15,9 @@ macro_rules! accesses {
         /// Accesses are little-endian, work at any alignment, and are single-copy atomic where
         /// aligned. Each method fails if the access faults, without any effect.
         pub trait Memory {
+            /// Bits of the addresses at which something can be mapped. An access beyond faults at an address
+            /// of which only that much is known.
+            const ADDRESS_BITS: u32;
             $(
                 #[doc = concat!("Reads ", $bytes, " byte(s).")]
                 fn $load(&mut self, site: Site, addr: GuestVirt) -> Result<$type, Faulted>;
@@ -29,9 +32,16 @@ macro_rules! accesses {
             /// Called before anything other than a load or store that is not plain computing: a
             /// fence, or a helper that may access memory.
             fn barrier(&mut self) {}
+            /// Called before an atomic read-modify-write of so many bytes. Fails if its store would
+            /// fault, though it be one that its load would not.
+            #[inline(always)]
+            fn prepare_atomic(&mut self, _: GuestVirt, _: u64) -> Result<(), Faulted> {
+                Ok(())
+            }
         }
 
         impl Memory for Direct {
+            const ADDRESS_BITS: u32 = crate::block::BlockKey::PC_BITS - 1;
             $(
                 #[inline(always)]
                 fn $load(&mut self, _: Site, addr: GuestVirt) -> Result<$type, Faulted> {
@@ -51,6 +61,7 @@ macro_rules! accesses {
         }
 
         impl<M: Memory> Memory for super::Replay<'_, M> {
+            const ADDRESS_BITS: u32 = M::ADDRESS_BITS;
             $(
                 #[inline]
                 fn $load(&mut self, site: Site, addr: GuestVirt) -> Result<$type, Faulted> {
@@ -60,7 +71,7 @@ macro_rules! accesses {
                 #[inline]
                 fn $store(&mut self, site: Site, addr: GuestVirt, value: $type)
                 -> Result<(), Faulted> {
-                    if self.suppresses(site, addr, $bytes) {
+                    if self.suppresses(site, addr, $bytes, M::ADDRESS_BITS) {
                         return Ok(());
                     }
                     self.inner().$store(site, addr, value)
@@ -75,6 +86,9 @@ macro_rules! accesses {
             fn barrier(&mut self) {
                 self.lift();
                 self.inner().barrier();
+            }
+            fn prepare_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<(), Faulted> {
+                self.inner().prepare_atomic(addr, bytes)
             }
         }
     };

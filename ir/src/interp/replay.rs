@@ -11,7 +11,6 @@ use base::GuestVirt;
 
 use super::code::Entry;
 use super::memory::Site;
-use crate::block::BlockKey;
 
 /// Wraps a memory for a replay.
 #[derive(Debug)]
@@ -54,10 +53,21 @@ impl<'a, M> Replay<'a, M> {
 
     /// Whether a store has happened already and is left out; if it is the one that faulted, ends
     /// the suppression.
-    pub(super) fn suppresses(&mut self, site: Site, addr: GuestVirt, bytes: u64) -> bool {
+    pub(super) fn suppresses(
+        &mut self,
+        site: Site,
+        addr: GuestVirt,
+        bytes: u64,
+        address_bits: u32,
+    ) -> bool {
         let Some(block) = self.running else { return false };
         // A store to where nothing can be mapped has not happened; the host does not say its address.
-        if addr.0.saturating_add(bytes - 1) >> (BlockKey::PC_BITS - 1) != 0 {
+        if addr
+            .0
+            .saturating_add(bytes - 1)
+            .checked_shr(address_bits)
+            .is_some_and(|above| above != 0)
+        {
             self.lift();
             return false;
         }

@@ -58,14 +58,14 @@ fn rewriter(rounds: u64, thrash_limit: u32) -> Guest {
 #[test]
 fn code_that_is_rewritten_each_time_is_executed_as_written() {
     let guest = rewriter(20, 1000);
-    assert_eq!(guest.x(2), (1..=20).sum());
+    assert_eq!(guest.x(2), (1..=20).sum::<u64>());
     assert!(guest.engine.stats().code_writes >= 19);
 }
 
 #[test]
 fn a_page_that_thrashes_is_validated_instead_of_protected() {
     let guest = rewriter(500, 8);
-    assert_eq!(guest.x(2), (1..=500).sum());
+    assert_eq!(guest.x(2), (1..=500).sum::<u64>());
     let stats = guest.engine.stats();
     assert_eq!(stats.code_writes, 8, "the page is not protected any more");
     assert!(stats.validations > 450, "{stats:?}");

@@ -456,7 +456,7 @@ struct Follow(Option<Entry>);
 
 impl Jumps for Follow {
     const FOLLOW: bool = true;
-    fn probe(&self, _: BlockKey) -> Option<Entry> {
+    fn probe(&self, _: &mut CpuFrame, _: GuestVirt) -> Option<Entry> {
         self.0
     }
 }

@@ -1,0 +1,119 @@
+//! The memory of a whole machine as tier 0 and helpers reach it: an inline probe of the TLB, and the
+//! softmmu for what that does not know.
+
+#![expect(unsafe_code, reason = "reaches RAM at addresses that the TLB holds")]
+
+use base::sys::access::{self, Faulted};
+use base::{CpuFrame, GuestVirt};
+use ir::interp::{Memory, Site};
+use softmmu::{AccessKind, Softmmu, probe};
+
+/// A CPU's memory, for as long as its thread runs it.
+#[derive(Debug)]
+pub(crate) struct SoftMemory {
+    frame: *mut CpuFrame,
+    softmmu: *mut Softmmu,
+}
+
+impl SoftMemory {
+    /// # Safety
+    /// Both belong to the CPU that this thread runs, and outlive what is returned. The frame's TLB is the
+    /// softmmu's.
+    pub(crate) unsafe fn new(frame: *mut CpuFrame, softmmu: *mut Softmmu) -> Self {
+        Self { frame, softmmu }
+    }
+
+    #[inline(always)]
+    fn probe(&self, addr: GuestVirt, bytes: u64, kind: AccessKind) -> Option<GuestVirt> {
+        // SAFETY: by the promise to `new`.
+        unsafe { probe(self.frame, addr, bytes, kind) }.map(GuestVirt)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load(&mut self, addr: GuestVirt, bytes: u64) -> Result<u64, Faulted> {
+        // SAFETY: by the promise to `new`; the interpreter holds no reference to the frame meanwhile.
+        unsafe { (*self.softmmu).load(&mut *self.frame, addr, bytes) }.ok_or(Faulted)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store(&mut self, addr: GuestVirt, bytes: u64, value: u64) -> Result<(), Faulted> {
+        // SAFETY: as in `load`.
+        unsafe { (*self.softmmu).store(&mut *self.frame, addr, bytes, value) }.ok_or(Faulted)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<GuestVirt, Faulted> {
+        // SAFETY: as in `load`.
+        let host = unsafe { (*self.softmmu).atomic(&mut *self.frame, addr, bytes) };
+        host.map(|host| GuestVirt(host as u64)).ok_or(Faulted)
+    }
+
+    /// Where the host has what an atomic works on.
+    #[inline]
+    fn for_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<GuestVirt, Faulted> {
+        match self.probe(addr, bytes, AccessKind::Store) {
+            Some(host) => Ok(host),
+            None => self.atomic(addr, bytes),
+        }
+    }
+}
+
+macro_rules! accesses {
+    ($($bytes:literal $type:ty, $load:ident, $store:ident, $cas:ident;)*) => {
+        impl Memory for SoftMemory {
+            const ADDRESS_BITS: u32 = 64;
+            $(
+                #[inline(always)]
+                fn $load(&mut self, _: Site, addr: GuestVirt) -> Result<$type, Faulted> {
+                    match self.probe(addr, $bytes, AccessKind::Load) {
+                        Some(host) => access::$load(host),
+                        None => self.load(addr, $bytes).map(|value| value as $type),
+                    }
+                }
+                #[inline(always)]
+                fn $store(&mut self, _: Site, addr: GuestVirt, value: $type)
+                -> Result<(), Faulted> {
+                    match self.probe(addr, $bytes, AccessKind::Store) {
+                        Some(host) => access::$store(host, value),
+                        None => self.store(addr, $bytes, value.into()),
+                    }
+                }
+                #[inline]
+                fn $cas(&mut self, _: Site, addr: GuestVirt, expected: $type, new: $type)
+                -> Result<$type, Faulted> {
+                    let host = self.for_atomic(addr, $bytes)?;
+                    access::$cas(host, expected, new)
+                }
+            )*
+            #[inline]
+            fn prepare_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<(), Faulted> {
+                self.for_atomic(addr, bytes).map(|_| ())
+            }
+        }
+    };
+}
+
+accesses! {
+    1 u8, load8, store8, compare_exchange8;
+    2 u16, load16, store16, compare_exchange16;
+    4 u32, load32, store32, compare_exchange32;
+    8 u64, load64, store64, compare_exchange64;
+}
+
+/// [`CpuFrame::memory_slow`] of a whole machine's CPUs.
+///
+/// # Safety
+/// The frame is that of the CPU that runs on this thread, and [`CpuFrame::softmmu`] its [`Softmmu`].
+pub(crate) unsafe extern "C" fn memory_slow(frame: *mut CpuFrame, addr: u64, what: u64) -> u64 {
+    let bytes = what & (CpuFrame::SLOW_WRITE - 1);
+    let kind = if what & CpuFrame::SLOW_WRITE == 0 { AccessKind::Load } else { AccessKind::Store };
+    // SAFETY: by the caller's promise.
+    let host = unsafe {
+        let softmmu = (*frame).softmmu.cast::<Softmmu>();
+        (*softmmu).host_address(&mut *frame, GuestVirt(addr), bytes, kind)
+    };
+    host.map_or(0, |host| host as u64)
+}

@@ -1,0 +1,90 @@
+//! What a CPU of a whole machine has beside its frame: the softmmu, and jump caches that are keyed
+//! by virtual address, since translations are found by physical address.
+
+use std::cell::Cell;
+
+use base::cpu::{JumpCacheEntry, PC_DELTA};
+use base::{CpuFrame, GuestVirt};
+use ir::BlockKey;
+use ir::interp::{Entry, Jumps};
+use softmmu::Softmmu;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct SystemCpu {
+    pub(crate) softmmu: Box<Softmmu>,
+    pub(crate) jumps: VirtualJumps,
+}
+
+impl SystemCpu {
+    pub(crate) fn new(softmmu: Box<Softmmu>) -> Self {
+        Self { softmmu, jumps: VirtualJumps::new() }
+    }
+}
+
+/// What lies at a virtual address, in an environment ([`CpuFrame::jump_environment`]).
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    target: u64,
+    environment: u64,
+    entry: Option<Entry>,
+    delta: u64,
+}
+
+/// Tier 0's jump cache.
+#[derive(Debug)]
+pub(crate) struct VirtualJumps {
+    entries: Box<[Cell<Known>]>,
+}
+
+impl VirtualJumps {
+    fn new() -> Self {
+        let nothing = Known { target: 1, environment: 0, entry: None, delta: 0 };
+        Self { entries: vec![Cell::new(nothing); JumpCacheEntry::COUNT].into() }
+    }
+
+    #[inline(always)]
+    fn slot(&self, target: u64) -> &Cell<Known> {
+        &self.entries[JumpCacheEntry::index(target)]
+    }
+
+    /// Remembers the code at an address where the frame is now.
+    pub(crate) fn insert(&self, frame: &CpuFrame, target: GuestVirt, entry: Entry) {
+        let (environment, delta) = (frame.jump_environment, frame.get(PC_DELTA));
+        let known = Known { target: target.0, environment, entry: Some(entry), delta };
+        self.slot(target.0).set(known);
+    }
+
+    /// The code at an address, and the delta there.
+    #[inline(always)]
+    pub(crate) fn find(&self, frame: &CpuFrame, target: u64) -> Option<(Entry, u64)> {
+        let known = self.slot(target).get();
+        let valid = known.target == target && known.environment == frame.jump_environment;
+        known.entry.filter(|_| valid).map(|entry| (entry, known.delta))
+    }
+}
+
+impl Jumps for VirtualJumps {
+    const FOLLOW: bool = true;
+
+    #[inline(always)]
+    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry> {
+        let (entry, delta) = self.find(frame, target.0)?;
+        frame.set(PC_DELTA, delta);
+        Some(entry)
+    }
+
+    /// Exits to other pages are never linked: where they lie may change.
+    #[inline(always)]
+    fn probe_direct(
+        &self,
+        frame: &mut CpuFrame,
+        from: BlockKey,
+        target: GuestVirt,
+    ) -> Option<Entry> {
+        if target.page() == from.pc().page() {
+            return None;
+        }
+        self.probe(frame, target.wrapping_add(frame.get(PC_DELTA)))
+    }
+}

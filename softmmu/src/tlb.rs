@@ -1,0 +1,371 @@
+//! The software TLB of one CPU: what its recent accesses' addresses stand for.
+//!
+//! Entries are tagged with a *context*, a small number that stands for an address space as it is
+//! seen at some privilege. Switching address spaces switches the number; flushing one gives it a new number,
+//! so that its entries match no more; nothing is cleared until the numbers run out. Each way of seeing an
+//! address space (a *view*: user, supervisor, supervisor that may access user pages, …) has a
+//! table of its own, since their addresses coincide.
+//!
+//! Tables are direct-mapped, for they are probed inline ([`TlbEntry`]). They grow while an access
+//! in many misses. Behind them lies one larger, associative table of translations ([`Walks`]).
+
+use std::collections::HashMap;
+
+use base::addr::PAGE_SIZE;
+use base::{CpuFrame, GuestPhys, GuestVirt, TlbEntry};
+
+use crate::walks::{Walk, Walks};
+
+/// Views of an address space, at most.
+pub const MAX_VIEWS: usize = 8;
+
+/// Entries of a new table.
+const FIRST_ENTRIES: usize = 512;
+/// Entries of the largest.
+const MAX_ENTRIES: usize = 1 << 14;
+/// Entries that tell where code lies.
+const FETCH_ENTRIES: usize = 256;
+/// Bits that remember which pages code was fetched from.
+const FETCHED_BITS: usize = 4096;
+/// Contexts are numbered from 1 to this.
+const LAST_CONTEXT: u64 = TlbEntry::CONTEXT_MASK;
+/// Evictions of live entries after which a table is doubled, as a part of its size.
+const GROW_AFTER: usize = 4;
+
+/// An address space as one privilege sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Space {
+    /// The guest's number for the address space. What is translated without page tables has one, too.
+    pub asid: u32,
+    /// Which of the views, less than [`MAX_VIEWS`].
+    pub view: u8,
+}
+
+/// Which translations are forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flush {
+    /// Only those of the page that holds this address.
+    pub addr: Option<GuestVirt>,
+    /// Only those of this address space, but for its global pages.
+    pub asid: Option<u32>,
+}
+
+impl Flush {
+    /// All of them.
+    pub const ALL: Self = Self { addr: None, asid: None };
+}
+
+/// Counts of what the TLB did. Hits are not counted, since they are inline.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct TlbStats {
+    /// Accesses that found no entry.
+    pub misses: u64,
+    /// Of these, the ones that the table of translations knew.
+    pub walks_saved: u64,
+    /// Flushes of everything or of an address space.
+    pub flushes: u64,
+    /// Flushes of one page.
+    pub page_flushes: u64,
+    /// Times that a table was doubled.
+    pub grown: u64,
+    /// Switches between address spaces.
+    pub switches: u64,
+}
+
+/// Where code at a page of addresses lies.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fetch {
+    /// The page's address with the context.
+    tag: u64,
+    phys: u64,
+}
+
+/// The TLB.
+#[derive(Debug)]
+pub struct Tlb {
+    tables: [Table; MAX_VIEWS],
+    fetches: Box<[Fetch; FETCH_ENTRIES]>,
+    /// Pages, hashed, that code was fetched from since all jumps were forgotten.
+    fetched: Box<[u64; FETCHED_BITS / 64]>,
+    pub(crate) walks: Walks,
+    contexts: HashMap<Space, u64>,
+    next_context: u64,
+    space: Space,
+    context: u64,
+    /// How often jumps were forgotten.
+    generation: u64,
+    pub(crate) stats: TlbStats,
+}
+
+/// One view's entries.
+#[derive(Debug, Default)]
+struct Table {
+    entries: Box<[TlbEntry]>,
+    evictions: usize,
+}
+
+impl Table {
+    fn mask(&self) -> u64 {
+        (self.entries.len() as u64 - 1) * size_of::<TlbEntry>() as u64
+    }
+
+    fn entry(&mut self, addr: u64) -> &mut TlbEntry {
+        let at = TlbEntry::offset(addr, self.mask()) as usize / size_of::<TlbEntry>();
+        &mut self.entries[at]
+    }
+
+    fn resize(&mut self, entries: usize) {
+        self.entries = vec![TlbEntry::EMPTY; entries].into();
+        self.evictions = 0;
+    }
+}
+
+impl Default for Tlb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tlb {
+    /// An empty TLB. Before it is used, [`Tlb::switch`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            tables: Default::default(),
+            fetches: Box::new([Fetch::default(); FETCH_ENTRIES]),
+            fetched: Box::new([0; FETCHED_BITS / 64]),
+            walks: Walks::new(),
+            contexts: HashMap::new(),
+            next_context: 1,
+            space: Space { asid: u32::MAX, view: 0 },
+            context: 0,
+            generation: 0,
+            stats: TlbStats::default(),
+        }
+    }
+
+    /// What it did so far.
+    #[must_use]
+    pub fn stats(&self) -> TlbStats {
+        self.stats
+    }
+
+    /// The address space in use.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        self.space
+    }
+
+    /// Uses an address space from now on.
+    pub fn switch(&mut self, frame: &mut CpuFrame, space: Space) {
+        if space != self.space || self.context == 0 {
+            self.stats.switches += 1;
+            self.space = space;
+            self.context = match self.contexts.get(&space) {
+                Some(&context) => context,
+                None => self.new_context(space),
+            };
+        }
+        self.publish(frame);
+    }
+
+    /// Lets the frame's probes find the tables, and jumps the environment.
+    fn publish(&mut self, frame: &mut CpuFrame) {
+        let table = &mut self.tables[usize::from(self.space.view) % MAX_VIEWS];
+        if table.entries.is_empty() {
+            table.resize(FIRST_ENTRIES);
+        }
+        (frame.tlb, frame.tlb_mask) = (table.entries.as_mut_ptr(), table.mask());
+        frame.tlb_context = self.context;
+        self.set_environment(frame);
+    }
+
+    fn set_environment(&self, frame: &mut CpuFrame) {
+        frame.jump_environment = frame.key_flags | self.generation << 12 | self.context;
+    }
+
+    fn new_context(&mut self, space: Space) -> u64 {
+        if self.next_context > LAST_CONTEXT {
+            self.clear();
+        }
+        let context = self.next_context;
+        self.next_context += 1;
+        self.contexts.insert(space, context);
+        context
+    }
+
+    /// The numbers have run out: begins again with nothing.
+    fn clear(&mut self) {
+        self.contexts.clear();
+        self.next_context = 1;
+        self.walks.clear();
+        self.fetches.fill(Fetch::default());
+        self.tables.iter_mut().for_each(|table| table.entries.fill(TlbEntry::EMPTY));
+        self.forget_fetched();
+    }
+
+    /// Jump caches must not be believed any more.
+    fn forget_fetched(&mut self) {
+        self.generation = (self.generation + 1) & ((1 << 36) - 1);
+        self.fetched.fill(0);
+    }
+
+    /// Lets jump caches forget everything: translations were dropped.
+    pub fn forget_jumps(&mut self, frame: &mut CpuFrame) {
+        self.forget_fetched();
+        self.set_environment(frame);
+    }
+
+    /// Forgets translations.
+    pub fn flush(&mut self, frame: &mut CpuFrame, flush: Flush) {
+        match flush.addr {
+            Some(addr) if !self.walks.is_large(addr) => self.flush_page(addr, flush.asid),
+            _ => self.flush_spaces(flush.asid),
+        }
+        let space = self.space;
+        self.context = 0;
+        let context = self.contexts.get(&space).copied();
+        self.context = context.unwrap_or_else(|| self.new_context(space));
+        self.publish(frame);
+    }
+
+    fn flush_page(&mut self, addr: GuestVirt, asid: Option<u32>) {
+        self.stats.page_flushes += 1;
+        let page = addr.page().0;
+        for table in self.tables.iter_mut().filter(|table| !table.entries.is_empty()) {
+            let entry = table.entry(page);
+            let tag = if entry.read == 0 { entry.write } else { entry.read };
+            if tag & !TlbEntry::CONTEXT_MASK == page {
+                *entry = TlbEntry::EMPTY;
+            }
+        }
+        self.walks.flush_page(addr, asid);
+        let fetch = &mut self.fetches[fetch_index(page)];
+        if fetch.tag & !TlbEntry::CONTEXT_MASK == page {
+            *fetch = Fetch::default();
+        }
+        if self.was_fetched(page) {
+            self.forget_fetched();
+        }
+    }
+
+    fn flush_spaces(&mut self, asid: Option<u32>) {
+        self.stats.flushes += 1;
+        match asid {
+            Some(asid) => self.contexts.retain(|space, _| space.asid != asid),
+            None => self.contexts.clear(),
+        }
+        self.walks.flush(asid);
+    }
+
+    /// Forgets which pages may be written to.
+    pub fn write_protect(&mut self) {
+        for entry in self.tables.iter_mut().flat_map(|table| table.entries.iter_mut()) {
+            entry.write = 0;
+        }
+    }
+
+    /// Forgets that this page may be written to, under whatever address.
+    pub fn write_protect_page(&mut self, phys: GuestPhys) {
+        for entry in self.tables.iter_mut().flat_map(|table| table.entries.iter_mut()) {
+            if entry.phys == phys.0 {
+                entry.write = 0;
+            }
+        }
+    }
+
+    /// What an access missed: the translation, if it is known.
+    pub(crate) fn walked(&mut self, addr: GuestVirt) -> Option<Walk> {
+        self.stats.misses += 1;
+        let walk = self.walks.find(self.space, self.context, addr)?;
+        self.stats.walks_saved += 1;
+        Some(walk)
+    }
+
+    /// Remembers a translation.
+    pub(crate) fn remember(&mut self, addr: GuestVirt, walk: Walk) {
+        self.walks.insert(self.space, self.context, addr, walk);
+    }
+
+    /// Lets the page that holds an address be read, and written if asked, at its host address.
+    pub(crate) fn fill(&mut self, frame: &mut CpuFrame, addr: GuestVirt, page: Filled) {
+        let (context, view) = (self.context, usize::from(self.space.view) % MAX_VIEWS);
+        let table = &mut self.tables[view];
+        let virt = addr.page().0;
+        let tag = virt | context;
+        let entry = table.entry(virt);
+        let others = entry.read | entry.write;
+        let evicts = others & TlbEntry::CONTEXT_MASK == context && others & !0xfff != virt;
+        let read = if page.rights.is_readable() { tag } else { 0 };
+        let write = if page.rights.is_writable() { tag } else { 0 };
+        let addend = (page.host as u64).wrapping_sub(virt);
+        *entry = TlbEntry { read, write, addend, phys: page.phys.0 };
+        table.evictions += usize::from(evicts);
+        let entries = table.entries.len();
+        if table.evictions > entries / GROW_AFTER && entries < MAX_ENTRIES {
+            table.resize(entries * 2);
+            self.stats.grown += 1;
+            self.publish(frame);
+            self.fill(frame, addr, page);
+        }
+    }
+
+    /// Where the code at an address lies, if that is known.
+    #[inline]
+    #[must_use]
+    pub fn fetched_from(&self, addr: GuestVirt) -> Option<GuestPhys> {
+        let page = addr.page().0;
+        let fetch = &self.fetches[fetch_index(page)];
+        (fetch.tag == page | self.context)
+            .then_some(GuestPhys(fetch.phys).wrapping_add(addr.page_offset()))
+    }
+
+    /// Remembers where the code of a page lies.
+    pub(crate) fn fill_fetch(&mut self, addr: GuestVirt, phys: GuestPhys) {
+        let page = addr.page().0;
+        self.fetches[fetch_index(page)] = Fetch { tag: page | self.context, phys: phys.page().0 };
+        let bit = fetched_bit(page);
+        self.fetched[bit / 64] |= 1 << (bit % 64);
+    }
+
+    fn was_fetched(&self, page: u64) -> bool {
+        let bit = fetched_bit(page);
+        self.fetched[bit / 64] >> (bit % 64) & 1 != 0
+    }
+}
+
+/// What a page's accesses may do without asking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rights {
+    Read,
+    Write,
+    Both,
+}
+
+impl Rights {
+    fn is_readable(self) -> bool {
+        self != Self::Write
+    }
+
+    fn is_writable(self) -> bool {
+        self != Self::Read
+    }
+}
+
+/// A page to fill an entry with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filled {
+    /// Its own address.
+    pub(crate) phys: GuestPhys,
+    /// Where the host has it.
+    pub(crate) host: usize,
+    pub(crate) rights: Rights,
+}
+
+fn fetch_index(page: u64) -> usize {
+    (page / PAGE_SIZE) as usize % FETCH_ENTRIES
+}
+
+fn fetched_bit(page: u64) -> usize {
+    (page / PAGE_SIZE).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> 20 & (FETCHED_BITS - 1)
+}
