@@ -202,10 +202,18 @@ impl CpuModel {
             let _ = match row.shown {
                 Shown::Letter => write!(text, "{name}"),
                 Shown::Name => write!(text, "_{name}"),
-                Shown::Not => Ok(()),
+                Shown::Not | Shown::Privileged => Ok(()),
             };
         }
         text
+    }
+
+    /// What a device tree's `riscv,isa-extensions` lists: letters, names, and privileged
+    /// extensions, in lower case.
+    pub fn isa_extensions(&self) -> impl Iterator<Item = String> {
+        let rows = self.features().map(Feature::row).filter(|row| row.shown != Shown::Not);
+        // The letter S is misa's and riscv,isa's affair, Sm no name that a device tree knows.
+        rows.filter(|row| !matches!(row.name, "S" | "Sm")).map(|row| row.name.to_lowercase())
     }
 
     /// AT_HWCAP: bit n for the n-th letter of the alphabet.

@@ -3,6 +3,7 @@
 //! derived from this table.
 
 /// The profiles for applications ("RISC-V Profiles"): each demands what the ones before it do.
+/// A privileged extension stands under the profile whose supervisor half (RVA20S64, …) has it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Profile {
     /// RVA20U64
@@ -22,6 +23,9 @@ pub enum Shown {
     Name,
     /// Not: it is implied by, or stands for, others that do.
     Not,
+    /// As its name, to an operating system: programs are not told of it, and their mode has none
+    /// of it.
+    Privileged,
 }
 
 /// A row of the table.
@@ -112,6 +116,24 @@ features! {
     Zksed       Name   []                    14 -;
     Zksh        Name   []                    15 -;
     Zkt         Name   []                    16 Rva22;
+    S           Privileged [Sm]              -  Rva20;
+    Sm          Privileged [Zicsr]           -  Rva20;
+    Smstateen   Privileged [Ssstateen]       -  -;
+    Ssccptr     Privileged [S]               -  Rva20;
+    Sscounterenw Privileged [S]              -  Rva22;
+    Ssstateen   Privileged [S]               -  -;
+    Sstc        Privileged [S]               -  Rva23;
+    Sstvala     Privileged [S]               -  Rva20;
+    Sstvecd     Privileged [S]               -  Rva20;
+    Ssu64xl     Privileged [S]               -  Rva23;
+    Sv39        Privileged [S]               -  Rva20;
+    Sv48        Privileged [Sv39]            -  -;
+    Sv57        Privileged [Sv48]            -  -;
+    Svade       Privileged [S]               -  Rva20;
+    Svadu       Privileged [S]               -  -;
+    Svinval     Privileged [S]               -  Rva22;
+    Svnapot     Privileged [Sv39]            -  Rva23;
+    Svpbmt      Privileged [Sv39]            -  Rva22;
 }
 
 impl Feature {
@@ -130,7 +152,7 @@ impl Feature {
 
 /// A set of extensions. With an extension it always holds all that this one needs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct FeatureSet(u64);
+pub struct FeatureSet(u128);
 
 impl FeatureSet {
     /// No extension.
@@ -191,17 +213,31 @@ mod tests {
     use super::*;
 
     /// "ISA Extension Naming Conventions": letters in a set order, then names by the letter after
-    /// the Z in that same order, then alphabetically.
+    /// the Z in that same order, then alphabetically; after these the privileged ones,
+    /// alphabetically.
     #[test]
     fn the_table_is_in_canonical_order() {
         let category = |letter: char| "iemafdqlcbkjtpvnh".find(letter).unwrap();
         let key = |feature: &Feature| {
             let name = feature.row().name.to_lowercase();
+            if name.starts_with('s') {
+                return (2, 0, name);
+            }
             let second = name.chars().nth(1);
             let letter = second.unwrap_or(name.chars().next().unwrap());
-            (second.is_some(), category(letter), name)
+            (u8::from(second.is_some()), category(letter), name)
         };
         assert!(Feature::ALL.is_sorted_by_key(key));
+    }
+
+    #[test]
+    fn programs_are_not_told_of_privileged_extensions() {
+        for feature in Feature::ALL {
+            let row = feature.row();
+            let privileged = row.name.starts_with('S');
+            assert_eq!(row.shown == Shown::Privileged, privileged, "{}", row.name);
+            assert!(!privileged || row.hwprobe.is_none());
+        }
     }
 
     #[test]

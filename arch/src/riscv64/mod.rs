@@ -4,6 +4,7 @@ pub mod cpu;
 pub mod csr;
 pub mod feature;
 pub mod helpers;
+pub mod privileged;
 pub mod slot;
 
 pub use cpu::{CpuModel, CpuModelError};

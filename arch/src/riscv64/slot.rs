@@ -3,6 +3,19 @@
 
 use base::RegSlot;
 
+macro_rules! registers {
+    ($($(#[$doc:meta])* $id:ident $slot:literal $name:literal;)*) => {
+        $($(#[$doc])* pub const $id: RegSlot = RegSlot($slot);)*
+
+        fn privileged_name(slot: u16) -> Option<&'static str> {
+            match slot {
+                $($slot => Some($name),)*
+                _ => None,
+            }
+        }
+    };
+}
+
 /// Integer register `x[n]`, n in 1..=31. Slot 0 is never used: x0 is a constant.
 #[inline]
 #[must_use]
@@ -27,6 +40,121 @@ pub const FRM: RegSlot = RegSlot(65);
 pub const RESERVATION_ADDR: RegSlot = RegSlot(66);
 /// What LR read there (the low doubleword or the sign-extended word).
 pub const RESERVATION_VALUE: RegSlot = RegSlot(67);
+
+// The privileged architecture (volume II). Full-system mode alone uses what follows; a user-mode
+// hart leaves it zero, which is user level. What each bit means stands in
+// [`super::privileged`].
+registers! {
+    /// The privilege mode: 0 user, 1 supervisor, 3 machine.
+    PRIV 68 "priv";
+    /// Machine status, of which sstatus is a view. SD, SXL and UXL are kept up to date in it.
+    MSTATUS 69 "mstatus";
+    /// Machine interrupt enable, of which sie is a view.
+    MIE 70 "mie";
+    /// Supervisor scratch.
+    SSCRATCH 71 "sscratch";
+    /// Supervisor exception program counter.
+    SEPC 72 "sepc";
+    /// Supervisor trap cause.
+    SCAUSE 73 "scause";
+    /// Supervisor trap value.
+    STVAL 74 "stval";
+    /// Supervisor trap handler base address.
+    STVEC 75 "stvec";
+    /// Supervisor address translation and protection.
+    SATP 76 "satp";
+    /// The bits of mip that software writes: SSIP, SEIP, and STIP unless stimecmp drives it.
+    MIP_SW 77 "mip_sw";
+    /// Machine interrupt delegation.
+    MIDELEG 78 "mideleg";
+    /// Machine exception delegation.
+    MEDELEG 79 "medeleg";
+    /// Supervisor timer compare (Sstc).
+    STIMECMP 80 "stimecmp";
+    /// Supervisor counter enable.
+    SCOUNTEREN 81 "scounteren";
+    /// Supervisor environment configuration.
+    SENVCFG 82 "senvcfg";
+    /// Machine trap handler base address.
+    MTVEC 83 "mtvec";
+    /// Machine counter enable.
+    MCOUNTEREN 84 "mcounteren";
+    /// Machine counter inhibit.
+    MCOUNTINHIBIT 85 "mcountinhibit";
+    /// Machine scratch.
+    MSCRATCH 86 "mscratch";
+    /// Machine exception program counter.
+    MEPC 87 "mepc";
+    /// Machine trap cause.
+    MCAUSE 88 "mcause";
+    /// Machine trap value.
+    MTVAL 89 "mtval";
+    /// Machine environment configuration.
+    MENVCFG 90 "menvcfg";
+    /// mcycle: its value if it is inhibited, else what to add to the time source's cycles.
+    MCYCLE 91 "mcycle";
+    /// minstret: likewise.
+    MINSTRET 92 "minstret";
+    /// The machine ISA register.
+    MISA 93 "misa";
+    /// Vendor.
+    MVENDORID 94 "mvendorid";
+    /// Architecture.
+    MARCHID 95 "marchid";
+    /// Implementation.
+    MIMPID 96 "mimpid";
+    /// Hart.
+    MHARTID 97 "mhartid";
+    /// Machine state enable 0 (Smstateen).
+    MSTATEEN0 98 "mstateen0";
+    /// Machine state enable 1.
+    MSTATEEN1 99 "mstateen1";
+    /// Machine state enable 2.
+    MSTATEEN2 100 "mstateen2";
+    /// Machine state enable 3.
+    MSTATEEN3 101 "mstateen3";
+    /// Supervisor state enable 0 (Ssstateen).
+    SSTATEEN0 102 "sstateen0";
+    /// Supervisor state enable 1.
+    SSTATEEN1 103 "sstateen1";
+    /// Supervisor state enable 2.
+    SSTATEEN2 104 "sstateen2";
+    /// Supervisor state enable 3.
+    SSTATEEN3 105 "sstateen3";
+    /// Physical memory protection: configurations 0 to 7.
+    PMPCFG0 106 "pmpcfg0";
+    /// Physical memory protection: configurations 8 to 15.
+    PMPCFG2 107 "pmpcfg2";
+}
+
+/// `pmpaddr[n]`, n in 0..=15: physical memory protection, bits 55:2 of an address.
+#[inline]
+#[must_use]
+pub const fn pmpaddr(n: u8) -> RegSlot {
+    assert!(n < 16);
+    RegSlot(108 + n as u16)
+}
+
+/// Names of the addresses of physical memory protection, in order.
+const PMPADDR_NAMES: [&str; 16] = [
+    "pmpaddr0",
+    "pmpaddr1",
+    "pmpaddr2",
+    "pmpaddr3",
+    "pmpaddr4",
+    "pmpaddr5",
+    "pmpaddr6",
+    "pmpaddr7",
+    "pmpaddr8",
+    "pmpaddr9",
+    "pmpaddr10",
+    "pmpaddr11",
+    "pmpaddr12",
+    "pmpaddr13",
+    "pmpaddr14",
+    "pmpaddr15",
+];
+
 /// First slot of the vector registers, 32 × 256 bits.
 pub const V0: RegSlot = RegSlot(128);
 
@@ -47,6 +175,12 @@ pub const F_NAMES: [&str; 32] = [
     "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
 ];
 
+/// The slot's name in user mode, which has no privileged registers.
+#[must_use]
+pub fn user_name(slot: RegSlot) -> Option<&'static str> {
+    if slot.0 < PRIV.0 { name(slot) } else { None }
+}
+
 /// The slot's name in traces and in the text form of IR.
 #[must_use]
 pub fn name(slot: RegSlot) -> Option<&'static str> {
@@ -57,6 +191,8 @@ pub fn name(slot: RegSlot) -> Option<&'static str> {
         65 => Some("frm"),
         66 => Some("reservation_addr"),
         67 => Some("reservation_value"),
+        n @ 68..=107 => privileged_name(n),
+        n @ 108..=123 => Some(PMPADDR_NAMES[n as usize - 108]),
         _ => None,
     }
 }
@@ -70,5 +206,16 @@ mod tests {
         assert_eq!(name(x(10)), Some("a0"));
         assert_eq!(name(f(31)), Some("ft11"));
         assert_eq!(name(RegSlot(0)), None);
+    }
+
+    #[test]
+    fn privileged_registers_have_the_manual_s_names() {
+        assert_eq!(name(MSTATUS), Some("mstatus"));
+        assert_eq!(name(PMPCFG2), Some("pmpcfg2"));
+        assert_eq!(name(pmpaddr(15)), Some("pmpaddr15"));
+        assert_eq!(name(RegSlot(124)), None);
+        let names: Vec<_> = (0..512).filter_map(|n| name(RegSlot(n))).collect();
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(names.len(), distinct.len());
     }
 }
