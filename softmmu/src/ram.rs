@@ -1,13 +1,15 @@
 //! A machine's RAM: host memory that any number of CPUs and devices read and write at once, as
 //! they do real memory. The host gives pages when they are first touched, large ones if it has them.
 
-#![expect(unsafe_code, reason = "advises the host about a mapping")]
+#![expect(unsafe_code, reason = "advises the host about a mapping, and swaps words in it")]
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::addr::PAGE_SIZE;
 use base::{GuestPhys, HostPtr};
+use vm_memory::bitmap::Bitmap;
 use vm_memory::mmap::{GuestRegionMmap, MmapRegionBuilder, MmapRegionError};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError, GuestMemoryRegion, MemoryRegionAddress};
 
@@ -130,6 +132,25 @@ impl Ram {
         self.check(offset, from.len())?;
         let copied = self.region.write_slice(from, MemoryRegionAddress(offset));
         copied.map_err(|_: GuestMemoryError| beyond(offset, from.len()))
+    }
+
+    /// Replaces 8 aligned bytes if they are `old`, atomically, and marks the page. Whether they were.
+    ///
+    /// # Errors
+    /// They lie beyond the end, or are not aligned.
+    pub fn compare_exchange(&self, offset: u64, old: u64, new: u64) -> Result<bool, RamError> {
+        self.check(offset, 8)?;
+        if !offset.is_multiple_of(8) {
+            return Err(beyond(offset, 8));
+        }
+        // SAFETY: checked just now; RAM is only ever accessed atomically or by single host
+        // instructions, and the mapping is aligned to pages.
+        let word = unsafe { AtomicU64::from_ptr((self.host().0 + offset as usize) as *mut u64) };
+        let swapped = word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if swapped {
+            self.tracker().mark_dirty(offset as usize, 8);
+        }
+        Ok(swapped)
     }
 
     fn check(&self, offset: u64, len: usize) -> Result<(), RamError> {

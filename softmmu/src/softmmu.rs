@@ -36,7 +36,8 @@ pub struct GuestFault {
 /// A guest architecture's half of the softmmu: page tables and protection, and what lies behind
 /// the RAM. One for each CPU, called by its thread.
 pub trait GuestMmu: Send {
-    /// Translates the address of an access, for the privilege that the frame is at.
+    /// Translates the address of an access of some bytes in one page, for the privilege that the frame is
+    /// at.
     ///
     /// # Errors
     /// The fault that the guest is to see.
@@ -45,6 +46,7 @@ pub trait GuestMmu: Send {
         frame: &mut CpuFrame,
         map: &MemoryMap,
         addr: GuestVirt,
+        bytes: u64,
         kind: AccessKind,
     ) -> Result<Walk, GuestFault>;
 
@@ -173,7 +175,7 @@ impl Softmmu {
         frame: &mut CpuFrame,
         addr: GuestVirt,
     ) -> Result<GuestPhys, GuestFault> {
-        let walk = self.walk(frame, addr, AccessKind::Fetch)?;
+        let walk = self.walk(frame, addr, 2, AccessKind::Fetch)?;
         let phys = walk.phys.wrapping_add(addr.page_offset());
         let is_memory =
             matches!(self.map.resolve(phys, 1), Ok(Place::Ram { .. } | Place::Rom { .. }));
@@ -186,11 +188,12 @@ impl Softmmu {
         Ok(phys)
     }
 
-    /// The translation of the page that holds an address.
+    /// The translation of the page that holds an access.
     fn walk(
         &mut self,
         frame: &mut CpuFrame,
         addr: GuestVirt,
+        bytes: u64,
         kind: AccessKind,
     ) -> Result<Walk, GuestFault> {
         let allowed = |walk: &Walk| match kind {
@@ -202,7 +205,7 @@ impl Softmmu {
             return Ok(walk);
         }
         self.stats.walks += 1;
-        let walk = self.guest.walk(frame, &self.map, addr, kind)?;
+        let walk = self.guest.walk(frame, &self.map, addr, bytes, kind)?;
         if walk.whole {
             self.tlb.remember(addr, walk);
         }
@@ -217,7 +220,7 @@ impl Softmmu {
         bytes: u64,
         kind: AccessKind,
     ) -> Result<Page<'_>, GuestFault> {
-        let walk = self.walk(frame, addr, kind)?;
+        let walk = self.walk(frame, addr, bytes, kind)?;
         let phys = walk.phys.wrapping_add(addr.page_offset());
         let (ram, offset, is_rom) = match self.map.resolve(phys, bytes) {
             Ok(Place::Ram { ram, offset }) => (ram, offset, false),
@@ -325,8 +328,8 @@ impl Softmmu {
         if crosses(addr, bytes) {
             self.stats.crossings += 1;
             // Both pages must be there before anything is stored.
-            self.walk(frame, addr, AccessKind::Store)?;
-            self.walk(frame, addr.wrapping_add(bytes - 1).page(), AccessKind::Store)?;
+            self.walk(frame, addr, 1, AccessKind::Store)?;
+            self.walk(frame, addr.wrapping_add(bytes - 1).page(), 1, AccessKind::Store)?;
             return (0..bytes).try_for_each(|n| {
                 self.try_store(frame, addr.wrapping_add(n), 1, value >> (8 * n) & 0xff)
             });

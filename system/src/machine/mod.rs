@@ -1,0 +1,10 @@
+//! What every machine is made of, whatever its architecture: time, code in memory, threads that
+//! share a bus.
+
+pub mod clock;
+pub mod code;
+pub mod shared;
+
+pub use clock::Clock;
+pub use code::{DeviceWrites, MachineCode};
+pub use shared::{CpuHandle, Ending, Events, Router, Shared};

@@ -1,0 +1,367 @@
+//! A hart: translated code, and what happens between.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arch::riscv64::privileged::{
+    self, Cause, Exception, FenceScope, Outcome, Privilege, SystemContext, SystemHooks, interrupt,
+    trap,
+};
+use arch::riscv64::slot;
+use base::{CpuFrame, GuestVirt, RegSlot};
+use runtime::{Exit, Vcpu};
+use softmmu::{Flush, GuestFault, SoftmmuStats};
+
+use crate::device::Time;
+use crate::machine::{CpuHandle, Shared};
+use crate::riscv64::mailbox::{Mailbox, Request};
+use crate::riscv64::mmu;
+use crate::riscv64::sbi::{self, Sbi};
+
+/// Nanoseconds of a tick of mtime.
+pub(super) const TICK: u64 = 100;
+
+/// What changed in a hart's registers that its TLB must know, and its timer.
+pub(super) struct HartHooks {
+    shared: Arc<Shared>,
+    handle: Mutex<Option<Arc<CpuHandle>>>,
+    fences: Mutex<Vec<FenceScope>>,
+    has_fences: AtomicBool,
+    /// The timer's time may have come.
+    rang: AtomicBool,
+}
+
+impl HartHooks {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let (handle, fences) = (Mutex::default(), Mutex::default());
+        let (has_fences, rang) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { shared: Arc::clone(shared), handle, fences, has_fences, rang }
+    }
+
+    /// The time that was asked for by [`SystemHooks::timer_changed`] has come.
+    pub(super) fn ring(&self) {
+        self.rang.store(true, Ordering::SeqCst);
+    }
+
+    fn take_fences(&self) -> Vec<FenceScope> {
+        if !self.has_fences.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.fences.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl SystemHooks for HartHooks {
+    /// The hart looks itself, after each instruction that may have changed something.
+    fn address_translation_changed(&self, _: &mut CpuFrame) {}
+
+    fn fence(&self, _: &mut CpuFrame, scope: FenceScope) {
+        self.fences.lock().unwrap_or_else(PoisonError::into_inner).push(scope);
+        self.has_fences.store(true, Ordering::Relaxed);
+    }
+
+    fn timer_changed(&self, _: u64, stimecmp: Option<u64>) {
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = &*handle {
+            let due = stimecmp.and_then(|ticks| ticks.checked_mul(TICK)).map(Time);
+            self.shared.set_timer(handle, due);
+        }
+    }
+}
+
+/// A hart, owned by the thread that runs it.
+pub(super) struct Hart {
+    pub(super) vcpu: Vcpu,
+    pub(super) context: Arc<SystemContext>,
+    hooks: Arc<HartHooks>,
+    handle: Arc<CpuHandle>,
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    sbi: Option<Arc<Sbi>>,
+    /// Registers that change what a TLB holds without a fence: as they were when it was filled.
+    protection: [u64; PROTECTION.len()],
+}
+
+/// PMP and menvcfg.
+const PROTECTION: [RegSlot; 19] = {
+    let mut slots = [slot::MENVCFG; 19];
+    slots[1] = slot::PMPCFG0;
+    slots[2] = slot::PMPCFG2;
+    let mut n = 0;
+    while n < 16 {
+        slots[3 + n as usize] = slot::pmpaddr(n);
+        n += 1;
+    }
+    slots
+};
+
+/// What a hart is put together from.
+pub(super) struct Parts {
+    pub(super) vcpu: Vcpu,
+    pub(super) context: Arc<SystemContext>,
+    pub(super) hooks: Arc<HartHooks>,
+    pub(super) handle: Arc<CpuHandle>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) sbi: Option<Arc<Sbi>>,
+}
+
+impl Hart {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { vcpu, context, hooks, handle, shared, mailbox, sbi } = parts;
+        *hooks.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&handle));
+        let protection = [0; PROTECTION.len()];
+        let mut hart =
+            Self { vcpu, context, hooks, handle, shared, mailbox, sbi, protection };
+        hart.frame().context = Arc::as_ptr(&hart.context).cast_mut().cast();
+        hart
+    }
+
+    pub(super) fn frame(&mut self) -> &mut CpuFrame {
+        self.vcpu.frame_mut()
+    }
+
+    pub(super) fn number(&self) -> usize {
+        self.context.hart as usize
+    }
+
+    /// What its memory did so far.
+    pub(super) fn memory_stats(&mut self) -> SoftmmuStats {
+        self.vcpu.system_mut().map_or_else(SoftmmuStats::default, |(softmmu, _)| softmmu.stats())
+    }
+
+    /// As after reset: at machine level, with nothing remembered.
+    pub(super) fn reset(&mut self, pc: GuestVirt) {
+        self.context.lines.store(0, Ordering::SeqCst);
+        let context = Arc::clone(&self.context);
+        let frame = self.frame();
+        for n in 1..32 {
+            frame.set(slot::x(n), 0);
+        }
+        privileged::reset(frame, &context);
+        frame.pc = pc.0;
+        self.hooks.take_fences();
+        self.flush(Flush::ALL);
+        self.mailbox.enter();
+        self.mailbox.leave();
+    }
+
+    /// Runs until the machine ends or starts again.
+    pub(super) fn run(&mut self) {
+        self.handle.claim();
+        self.follow_state();
+        while self.shared.may_run() && self.wait_for_start() {
+            for request in self.mailbox.enter() {
+                self.fulfil(request);
+            }
+            self.take_interrupt();
+            let exit = self.vcpu.run();
+            self.after(exit);
+            self.mailbox.leave();
+        }
+    }
+
+    /// With a built-in SBI: waits until somebody starts the hart. Whether it runs.
+    fn wait_for_start(&mut self) -> bool {
+        let Some(sbi) = self.sbi.clone() else { return true };
+        loop {
+            if sbi.is_started(self.number()) {
+                return true;
+            }
+            if let Some(start) = sbi.take_start(self.number()) {
+                self.start(start);
+                return true;
+            }
+            self.handle.wait(|| {
+                self.shared.wants_attention() || sbi.has_start(self.number())
+            });
+            if !self.shared.may_run() {
+                return false;
+            }
+        }
+    }
+
+    /// HSM "hart start": supervisor level, translation and interrupts off.
+    pub(super) fn start(&mut self, start: sbi::Start) {
+        self.reset(start.pc);
+        let hart = self.context.hart;
+        let context = Arc::clone(&self.context);
+        let frame = self.frame();
+        sbi::prepare(frame, &context);
+        frame.set(slot::x(10), hart);
+        frame.set(slot::x(11), start.argument);
+        self.follow_state();
+    }
+
+    fn fulfil(&mut self, request: Request) {
+        match request {
+            Request::FenceI => self.vcpu.engine().instruction_sync_all(),
+            Request::Fence(scope) => self.fence(scope),
+        }
+    }
+
+    fn flush(&mut self, flush: Flush) {
+        if let Some((softmmu, frame)) = self.vcpu.system_mut() {
+            softmmu.flush(frame, flush);
+        }
+    }
+
+    fn fence(&mut self, FenceScope { address, asid }: FenceScope) {
+        // The TLB numbers address spaces by mode and ASID; who is in none means any mode's.
+        let mode = mmu::asid(self.frame()) & !0xffff;
+        let asid = asid.filter(|_| mode != 0).map(|asid| mode | u32::from(asid));
+        self.flush(Flush { addr: address, asid });
+    }
+
+    /// After registers may have changed on which addresses, translations or interrupts depend.
+    fn follow_state(&mut self) {
+        for scope in self.hooks.take_fences() {
+            self.fence(scope);
+        }
+        let protection = PROTECTION.map(|slot| self.vcpu.frame().get(slot));
+        if protection != self.protection {
+            self.protection = protection;
+            self.flush(Flush::ALL);
+        }
+        self.switch();
+    }
+
+    /// After a change of privilege.
+    fn switch(&mut self) {
+        if let Some((softmmu, frame)) = self.vcpu.system_mut() {
+            let space = mmu::space(frame);
+            softmmu.switch(frame, space);
+        }
+    }
+
+    /// Takes note of what other threads have raised.
+    fn latch(&mut self) {
+        let context = Arc::clone(&self.context);
+        sbi::latch_ipi(self.frame(), &context);
+        if self.hooks.rang.swap(false, Ordering::SeqCst) {
+            // Compares with the time once more.
+            let frame = self.frame();
+            let stimecmp = frame.get(slot::STIMECMP);
+            let _ = interrupt::set_stimecmp(frame, &context, stimecmp);
+        }
+    }
+
+    fn take_interrupt(&mut self) {
+        self.latch();
+        let context = Arc::clone(&self.context);
+        if let Some(interrupt) = interrupt::pending(self.frame(), &context) {
+            self.trap(Cause::Interrupt(interrupt), 0);
+        }
+    }
+
+    fn trap(&mut self, cause: Cause, tval: u64) {
+        trap::enter(self.frame(), cause, tval);
+        self.switch();
+    }
+
+    fn raise(&mut self, exception: Exception, tval: u64) {
+        self.trap(Cause::Exception(exception), tval);
+    }
+
+    fn after(&mut self, exit: Exit) {
+        let pc = self.vcpu.frame().pc;
+        match exit {
+            Exit::Interrupted => {}
+            Exit::Syscall => self.environment_call(),
+            Exit::GuestFault(fault) => self.fault(fault),
+            Exit::IllegalInstruction => {
+                let word = self.instruction();
+                self.raise(Exception::IllegalInstruction, word.into());
+            }
+            Exit::Breakpoint => self.raise(Exception::Breakpoint, pc),
+            Exit::Misaligned(addr) => {
+                let exception = match privileged::execute::is_load_reserved(self.instruction()) {
+                    true => Exception::LoadMisaligned,
+                    false => Exception::StoreMisaligned,
+                };
+                self.raise(exception, addr.0);
+            }
+            Exit::System => self.execute(),
+            // The host's own faults: no access of a whole machine's CPU goes there.
+            Exit::DataFault(fault) => self.raise(Exception::LoadAccess, fault.addr.0),
+            Exit::FetchFault(fault) => self.raise(Exception::FetchAccess, fault.addr.0),
+        }
+    }
+
+    fn fault(&mut self, GuestFault { cause, addr }: GuestFault) {
+        if let Some(exception) = Exception::from_number(cause) {
+            self.raise(exception, addr.0);
+        }
+    }
+
+    /// The instruction at pc; 0 if it cannot be fetched again.
+    fn instruction(&mut self) -> u32 {
+        let Some((softmmu, frame)) = self.vcpu.system_mut() else { return 0 };
+        let pc = GuestVirt(frame.pc);
+        let mut half = |at: GuestVirt| {
+            let phys = softmmu.fetch(frame, at).ok()?;
+            let mut bytes = [0; 2];
+            match softmmu.map().resolve(phys, 2).ok()? {
+                softmmu::Place::Ram { ram, offset } | softmmu::Place::Rom { ram, offset } => {
+                    ram.read(offset, &mut bytes).ok()?;
+                }
+                softmmu::Place::Mmio { .. } => return None,
+            }
+            Some(u32::from(u16::from_le_bytes(bytes)))
+        };
+        let Some(low) = half(pc) else { return 0 };
+        if low & 3 != 3 {
+            return low;
+        }
+        half(pc.wrapping_add(2)).map_or(0, |high| high << 16 | low)
+    }
+
+    /// ECALL: the runtime's pc is past it.
+    fn environment_call(&mut self) {
+        let level = Privilege::of(self.frame());
+        if let (Some(sbi), Privilege::Supervisor) = (self.sbi.clone(), level) {
+            return sbi::call(&sbi, self);
+        }
+        let frame = self.frame();
+        frame.pc = frame.pc.wrapping_sub(4);
+        self.raise(Exception::call_from(level), 0);
+    }
+
+    fn execute(&mut self) {
+        let word = self.instruction();
+        let context = Arc::clone(&self.context);
+        let outcome = match translator::riscv64::system_insn(word) {
+            Some(insn) => privileged::execute(self.frame(), &context, insn),
+            None => privileged::execute::illegal(word),
+        };
+        match outcome {
+            Outcome::Next(_) | Outcome::Jump(_) => self.follow_state(),
+            Outcome::Wfi => self.wait_for_interrupt(),
+            Outcome::Trap { cause, tval } => self.trap(cause, tval),
+        }
+    }
+
+    /// WFI: the thread sleeps.
+    pub(super) fn wait_for_interrupt(&mut self) {
+        self.mailbox.leave();
+        loop {
+            self.latch();
+            if interrupt::wakes(self.vcpu.frame(), &self.context) || self.shared.wants_attention() {
+                break;
+            }
+            let (frame, context, hooks) = (self.vcpu.frame(), &self.context, &self.hooks);
+            self.handle.wait(|| {
+                let raised = context.lines.load(Ordering::SeqCst) & interrupt::SSIP != 0;
+                let rang = hooks.rang.load(Ordering::SeqCst);
+                raised || rang || interrupt::wakes(frame, context) || self.shared.wants_attention()
+            });
+        }
+    }
+
+    /// Another hart's mailbox may be full of what waits for this one.
+    pub(super) fn serve_mailbox(&mut self) {
+        for request in self.mailbox.enter() {
+            self.fulfil(request);
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! The `virt` machine: harts, memory and devices put together, and its life from power-on to its
+//! end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arch::riscv64::CpuModel;
+use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrupt};
+use base::{GuestPhys, GuestVirt};
+use runtime::{
+    Addresses, Engine, EngineConfig, EngineError, RegionCompiler, RegionCompilerError,
+    RegionConfig, Stats, Tier,
+};
+use softmmu::{CodeWatch, MemoryMap, Ram, RamError, Softmmu, SoftmmuStats};
+use translator::riscv64::Frontend;
+use vm_memory::{Bytes, GuestAddress};
+
+use crate::bus::{AttachError, Bus, DeviceId, OutputChange};
+use crate::devices::aclint::{Aclint, Part};
+use crate::devices::plic::Plic;
+use crate::devices::uart16550::Uart16550;
+use crate::devices::{GoldfishRtc, SifiveTest};
+use crate::host::chars::CharBackend;
+use crate::machine::{
+    Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared,
+};
+use crate::riscv64::boot::{self, BootError, Loaded};
+use crate::riscv64::fdt::{self, Description, FdtError};
+use crate::riscv64::hart::{Hart, HartHooks, Parts, TICK};
+use crate::riscv64::layout::{self, irq};
+use crate::riscv64::mailbox::Mailbox;
+use crate::riscv64::mmu::HartMmu;
+use crate::riscv64::sbi::{Peer, Sbi, Start};
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error)]
+pub enum VirtError {
+    /// Its files.
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    /// Its memory.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+    /// Its devices.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Its translator.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Its compiler.
+    #[error(transparent)]
+    Compiler(#[from] RegionCompilerError),
+    /// Its description.
+    #[error(transparent)]
+    Fdt(#[from] FdtError),
+    /// It was asked for too much.
+    #[error("{0}")]
+    Limit(String),
+    /// The host has no thread for it.
+    #[error("cannot start a thread for a hart")]
+    Thread(#[source] std::io::Error),
+}
+
+/// What runs at machine level.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Bios {
+    /// Ferry's own SBI, without code in the machine.
+    #[default]
+    BuiltIn,
+    /// What `--kernel` names itself.
+    None,
+    /// Firmware, such as OpenSBI.
+    File(PathBuf),
+}
+
+/// The settings of a machine.
+pub struct Config {
+    /// Every hart's model.
+    pub cpu: CpuModel,
+    /// How many.
+    pub harts: u32,
+    /// Bytes of RAM.
+    pub memory: u64,
+    /// Firmware.
+    pub bios: Bios,
+    /// The kernel.
+    pub kernel: Option<PathBuf>,
+    /// Its RAM disk.
+    pub initrd: Option<PathBuf>,
+    /// Its command line.
+    pub command_line: String,
+    /// What is at the other end of the serial line.
+    pub console: Box<dyn CharBackend>,
+    /// How code is run.
+    pub engine: EngineConfig,
+    /// How hot code is compiled.
+    pub regions: RegionConfig,
+    /// Devices with a transport of their own choice.
+    pub extend: Vec<Extension>,
+}
+
+/// Adds devices to a machine in the making.
+pub type Extension = Box<dyn FnOnce(&mut Bus, DeviceId) -> Result<(), AttachError> + Send>;
+
+/// The machine.
+pub struct Virt {
+    shared: Arc<Shared>,
+    engine: Arc<Engine>,
+    events: Arc<EventsOf>,
+    harts: Vec<Hart>,
+    sbi: Option<Arc<Sbi>>,
+    images: Images,
+    tree: Vec<u8>,
+}
+
+/// What rings when harts' timers do.
+struct EventsOf {
+    hooks: Vec<Arc<HartHooks>>,
+}
+
+/// Files, and where they go.
+struct Images {
+    bios: Bios,
+    kernel: Option<PathBuf>,
+    initrd: Option<PathBuf>,
+    memory: u64,
+    rom: Ram,
+}
+
+/// What a machine did.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The runtime's counters.
+    pub engine: Stats,
+    /// Each hart's memory.
+    pub memory: Vec<SoftmmuStats>,
+}
+
+struct Ticks(Arc<Clock>);
+
+impl TimeSource for Ticks {
+    fn ticks(&self) -> u64 {
+        self.0.now().0 / TICK
+    }
+
+    fn cycles(&self) -> u64 {
+        self.0.now().0
+    }
+}
+
+/// Takes outputs of CLINT and PLIC to harts.
+struct Wires {
+    clint: DeviceId,
+    plic: DeviceId,
+    harts: Vec<(Arc<SystemContext>, Arc<CpuHandle>)>,
+}
+
+impl Router for std::sync::OnceLock<Wires> {
+    fn route(&self, _: &mut Bus, change: OutputChange) {
+        let Some(wires) = self.get() else { return };
+        let (hart, line) = if change.controller == wires.clint {
+            let line = [interrupt::MSIP, interrupt::MTIP, interrupt::SSIP];
+            (change.output / 3, line[change.output as usize % 3])
+        } else if change.controller == wires.plic {
+            let line = [interrupt::MEIP, interrupt::SEIP];
+            (change.output / 2, line[change.output as usize % 2])
+        } else {
+            return;
+        };
+        let Some((context, handle)) = wires.harts.get(hart as usize) else { return };
+        if change.asserted {
+            context.raise(line);
+            handle.kick();
+        } else {
+            context.lower(line);
+        }
+    }
+}
+
+/// Harts at most.
+const MAX_HARTS: u32 = 64;
+
+impl Virt {
+    /// Puts a machine together and loads its files.
+    ///
+    /// # Errors
+    /// See [`VirtError`].
+    pub fn new(config: Config) -> Result<Self, VirtError> {
+        check(&config)?;
+        let clock = Arc::new(Clock::host());
+        let events = Arc::new(Events::default());
+        let notify = Arc::clone(&events);
+        let mut bus = Bus::new(clock.epoch(), Arc::new(move || notify.notify()));
+        let ram = Ram::new(layout::DRAM, config.memory)?;
+        let rom = Ram::new(layout::MROM, layout::MROM_SIZE)?;
+        bus.add_ram(&ram)?;
+        bus.add_rom(&rom)?;
+        let (clint, plic) = attach_devices(&mut bus, config.harts, config.console)?;
+        for extend in config.extend {
+            extend(&mut bus, plic)?;
+        }
+        let map = Arc::new(bus.map().clone());
+        let wires = Arc::new(std::sync::OnceLock::new());
+        let shared = Shared::new(bus, Arc::clone(&clock), events, Arc::clone(&wires));
+        let engine = engine(&config.cpu, config.engine, config.regions, &map)?;
+        ram.tracker().set_watch(DeviceWrites::new(&engine) as Arc<dyn CodeWatch>);
+
+        let sbi = (config.bios == Bios::BuiltIn)
+            .then(|| Sbi::new(&shared, config.harts as usize, layout::UART));
+        let mut harts = Vec::new();
+        let (mut hooks, mut handles) = (Vec::new(), Vec::new());
+        for number in 0..config.harts {
+            let hook = Arc::new(HartHooks::new(&shared));
+            let hart = hart(number, config.cpu, &shared, &engine, &map, &hook, sbi.as_ref());
+            handles.push(hart.wires());
+            hooks.push(hook);
+            harts.push(hart);
+        }
+        let _ = wires.set(Wires { clint, plic, harts: handles });
+        let Config { bios, kernel, initrd, memory, command_line, cpu, harts: count, .. } = config;
+        let images = Images { bios, kernel, initrd, memory, rom };
+        let mut machine =
+            Self { shared, engine, events: Arc::new(EventsOf { hooks }), harts, sbi, images, tree: Vec::new() };
+        machine.tree = machine.images.tree(cpu, count, &command_line)?;
+        machine.load()?;
+        Ok(machine)
+    }
+
+    /// What its threads share.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The device tree.
+    #[must_use]
+    pub fn tree(&self) -> &[u8] {
+        &self.tree
+    }
+
+    /// Runs it until it ends; on a reset, again.
+    ///
+    /// # Errors
+    /// The host has no threads for it, or its files are gone.
+    pub fn run(&mut self) -> Result<Ending, VirtError> {
+        loop {
+            self.run_once()?;
+            match self.shared.ending() {
+                Some(Ending::Reset) => {
+                    self.shared.bus().reset();
+                    self.shared.restart();
+                    self.load()?;
+                }
+                Some(ending) => return Ok(ending),
+                None => return Ok(Ending::Quit),
+            }
+        }
+    }
+
+    /// Runs all harts until the machine ends or starts again.
+    fn run_once(&mut self) -> Result<(), VirtError> {
+        let (shared, events) = (Arc::clone(&self.shared), Arc::clone(&self.events));
+        std::thread::scope(|scope| {
+            let ring = |hart: usize| events.hooks[hart].ring();
+            let spawned: Result<Vec<_>, _> = self
+                .harts
+                .iter_mut()
+                .map(|hart| {
+                    let name = format!("ferry-hart-{}", hart.number());
+                    std::thread::Builder::new().name(name).spawn_scoped(scope, || hart.run())
+                })
+                .collect();
+            if let Err(error) = spawned {
+                shared.end(Ending::Quit);
+                return Err(VirtError::Thread(error));
+            }
+            shared.serve_events(ring);
+            Ok(())
+        })
+    }
+
+    /// What it did.
+    #[must_use]
+    pub fn report(&mut self) -> Report {
+        let memory = self.harts.iter_mut().map(Hart::memory_stats).collect();
+        Report { engine: self.engine.stats(), memory }
+    }
+
+    /// Loads the files, and puts the harts at their start.
+    fn load(&mut self) -> Result<(), VirtError> {
+        let memory = self.shared.bus().memory().clone();
+        let tree = boot::tree_base(self.images.memory, self.tree.len() as u64);
+        memory
+            .write_slice(&self.tree, GuestAddress(tree.0))
+            .map_err(|_| VirtError::Limit("the device tree does not fit into RAM".to_owned()))?;
+        let kernel = self.images.load_kernel(&memory)?;
+        let entry = self.images.load_firmware(&memory, kernel)?;
+        let next = kernel.map_or(GuestPhys(0), |kernel| kernel.entry);
+        let code = boot::reset_code(entry, tree, next);
+        self.images.rom.write(0, &code)?;
+        for hart in &mut self.harts {
+            hart.reset(GuestVirt(layout::MROM.0));
+        }
+        if let Some(sbi) = &self.sbi {
+            sbi.restart(Start { pc: GuestVirt(entry.0), argument: tree.0 });
+        }
+        Ok(())
+    }
+}
+
+fn check(config: &Config) -> Result<(), VirtError> {
+    if !(1..=MAX_HARTS).contains(&config.harts) {
+        let limit = format!("{} CPUs: there can be 1 to {MAX_HARTS}", config.harts);
+        return Err(VirtError::Limit(limit));
+    }
+    if config.memory < 8 << 20 || config.memory > layout::MAX_MEMORY {
+        return Err(VirtError::Limit("memory: there can be 8 MiB to 510 GiB".to_owned()));
+    }
+    Ok(())
+}
+
+fn attach_devices(
+    bus: &mut Bus,
+    harts: u32,
+    console: Box<dyn CharBackend>,
+) -> Result<(DeviceId, DeviceId), AttachError> {
+    let clint = bus.attach(&[layout::CLINT], Box::new(Aclint::new(harts, &[Part::Clint])))?;
+    let plic = bus.attach(&[layout::PLIC], Box::new(Plic::new(harts, irq::SOURCES)))?;
+    bus.attach(&[layout::FINISHER], Box::new(SifiveTest))?;
+    let rtc = bus.attach(&[layout::RTC], Box::new(GoldfishRtc::new()))?;
+    bus.wire(rtc, 0, plic, irq::RTC);
+    let uart = bus.attach(&[layout::UART], Box::new(Uart16550::new(layout::UART_CLOCK, console)))?;
+    bus.wire(uart, 0, plic, irq::UART);
+    Ok((clint, plic))
+}
+
+fn engine(
+    cpu: &CpuModel,
+    config: EngineConfig,
+    regions: RegionConfig,
+    map: &Arc<MemoryMap>,
+) -> Result<Arc<Engine>, VirtError> {
+    let tier = config.tier;
+    let config = EngineConfig { addresses: Addresses::Physical, ..config };
+    let code = Arc::new(MachineCode::new(Arc::clone(map)));
+    let engine = Engine::new(Arc::new(Frontend::new_system(*cpu)), config, code)?;
+    if tier != Tier::Interp {
+        engine.set_promoter(RegionCompiler::new(regions)?);
+    }
+    Ok(engine)
+}
+
+fn hart(
+    number: u32,
+    cpu: CpuModel,
+    shared: &Arc<Shared>,
+    engine: &Arc<Engine>,
+    map: &Arc<MemoryMap>,
+    hooks: &Arc<HartHooks>,
+    sbi: Option<&Arc<Sbi>>,
+) -> Hart {
+    let context = Arc::new(SystemContext {
+        lines: Default::default(),
+        hart: number.into(),
+        features: CsrFeatures::new(cpu.features().collect()),
+        time: Arc::new(Ticks(Arc::clone(shared.clock()))),
+        hooks: Arc::clone(hooks) as _,
+    });
+    let mmu = HartMmu {
+        context: Arc::clone(&context),
+        shared: Arc::clone(shared),
+        engine: Arc::downgrade(engine),
+    };
+    let softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
+    let vcpu = engine.new_system_vcpu(softmmu);
+    let handle = Arc::new(CpuHandle::new(vcpu.interrupter()));
+    shared.add_cpu(&handle);
+    let mailbox = Arc::new(Mailbox::default());
+    if let Some(sbi) = sbi {
+        let (context, handle) = (Arc::clone(&context), Arc::clone(&handle));
+        sbi.add(Peer { context, handle, mailbox: Arc::clone(&mailbox) });
+    }
+    let (shared, hooks, sbi) = (Arc::clone(shared), Arc::clone(hooks), sbi.cloned());
+    Hart::new(Parts { vcpu, context, hooks, handle, shared, mailbox, sbi })
+}
+
+impl Images {
+    fn load_kernel(&self, memory: &softmmu::GuestMemory) -> Result<Option<Loaded>, VirtError> {
+        let Some(path) = &self.kernel else { return Ok(None) };
+        // Firmware lies before it, if there is any.
+        let base = match (&self.bios, boot::is_linux_image(path)?) {
+            (Bios::File(_), false) => layout::DRAM.wrapping_add(0x20_0000),
+            _ => layout::DRAM,
+        };
+        let kernel = boot::load(memory, path, base)?;
+        if let Some(path) = &self.initrd {
+            let at = boot::initrd_base(kernel.end, self.memory);
+            boot::put(memory, path, at, &boot::read(path)?)?;
+        }
+        Ok(Some(kernel))
+    }
+
+    /// Loads what runs first, and says where it is entered.
+    fn load_firmware(
+        &self,
+        memory: &softmmu::GuestMemory,
+        kernel: Option<Loaded>,
+    ) -> Result<GuestPhys, VirtError> {
+        match (&self.bios, kernel) {
+            (Bios::File(path), _) => Ok(boot::load(memory, path, layout::DRAM)?.entry),
+            (_, Some(kernel)) => Ok(kernel.entry),
+            (_, None) => Err(BootError::Nothing.into()),
+        }
+    }
+
+    fn tree(&self, cpu: CpuModel, harts: u32, command_line: &str) -> Result<Vec<u8>, VirtError> {
+        let mut seed = [0; 32];
+        base::sys::random::fill(&mut seed);
+        let initrd = self.initrd_range()?;
+        let memory = self.memory;
+        Ok(fdt::tree(&Description { cpu, harts, memory, command_line, initrd, seed })?)
+    }
+
+    fn initrd_range(&self) -> Result<Option<(GuestPhys, GuestPhys)>, VirtError> {
+        let (Some(kernel), Some(initrd)) = (&self.kernel, &self.initrd) else { return Ok(None) };
+        let size = |path: &PathBuf| boot::size(path);
+        let end = boot::kernel_end(kernel)?;
+        let start = boot::initrd_base(end, self.memory);
+        Ok(Some((start, start.wrapping_add(size(initrd)?))))
+    }
+}
