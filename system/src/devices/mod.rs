@@ -6,8 +6,10 @@ pub(crate) mod bench;
 pub mod goldfish_rtc;
 pub mod plic;
 pub mod sifive_test;
+pub mod uart16550;
 
 pub use aclint::Aclint;
 pub use goldfish_rtc::GoldfishRtc;
 pub use plic::Plic;
 pub use sifive_test::SifiveTest;
+pub use uart16550::Uart16550;
