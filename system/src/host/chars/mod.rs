@@ -1,10 +1,25 @@
 //! What stands behind a device that sends and receives bytes: a serial port, a console.
 
+mod escape;
+mod file;
 mod memory;
+mod pty;
+mod pump;
+mod spec;
+mod stdio;
+pub mod terminal;
+mod unix;
 
 use crate::device::Notifier;
 
+pub use escape::{Escape, EscapeFilter, PREFIX};
+pub use file::file;
 pub use memory::{Memory, Null};
+pub use pty::{Pty, pty};
+pub use pump::Pump;
+pub use spec::{CharError, CharSpec, Opened};
+pub use stdio::stdio;
+pub use unix::unix;
 
 /// The other end of a serial line. It never blocks: what it cannot take or give now, it announces
 /// through its notifier when it can.
