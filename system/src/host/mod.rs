@@ -1,0 +1,3 @@
+//! What stands behind devices on the host. Only here are threads, files and terminals known.
+
+pub mod chars;
