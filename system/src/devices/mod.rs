@@ -2,6 +2,7 @@
 
 pub mod goldfish_rtc;
 pub mod sifive_test;
+pub mod virtio;
 
 pub use goldfish_rtc::GoldfishRtc;
 pub use sifive_test::SifiveTest;
