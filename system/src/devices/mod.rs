@@ -1,6 +1,7 @@
 //! The devices, one folder or file each, named as their specifications name them.
 
 pub mod goldfish_rtc;
+pub mod pci;
 pub mod sifive_test;
 pub mod virtio;
 

@@ -4,8 +4,12 @@
 
 mod buffers;
 pub mod mmio;
+pub mod pci;
 mod queue;
+pub mod rng;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
