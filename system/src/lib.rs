@@ -1,13 +1,15 @@
-//! Whole machines. So far: the contract that devices keep, the bus that joins them with memory, and
-//! two devices of the RISC-V `virt` machine that hold the contract to the test. No machine is
-//! complete, and `ferry boot` does not exist yet.
+//! Whole machines: the contract that devices keep, the bus that joins them with memory, the devices,
+//! and what drives CPUs and devices together.
 //!
-//! It may know `softmmu` and, once machines run, `runtime`. It must never know `linux-user`.
+//! It may know `runtime`, and what a guest's CPU is at system level. It must never know
+//! `linux-user`.
 
 pub mod bus;
 pub mod device;
 pub mod devices;
 pub mod host;
+pub mod machine;
+pub mod riscv64;
 
 pub use bus::{AttachError, Bus, BusError, DeviceId, OutputChange};
 pub use device::{

@@ -4,9 +4,11 @@ pub mod aclint;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod goldfish_rtc;
+pub mod pci;
 pub mod plic;
 pub mod sifive_test;
 pub mod uart16550;
+pub mod virtio;
 
 pub use aclint::Aclint;
 pub use goldfish_rtc::GoldfishRtc;

@@ -1,3 +1,4 @@
 //! What stands behind devices on the host. Only here are threads, files and terminals known.
 
 pub mod chars;
+pub mod entropy;

@@ -79,7 +79,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BootError> {
 }
 
 /// Puts a kernel or firmware into memory: an ELF file where it says, a Linux image at its offset from
-/// `base`, anything else at `base`.
+/// the start of RAM, anything else at `base`.
 ///
 /// # Errors
 /// It is for another machine, or does not fit.
@@ -101,12 +101,15 @@ pub fn load(memory: &GuestMemory, path: &Path, base: GuestPhys) -> Result<Loaded
     let word = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
     let is_image =
         bytes.get(image::MAGIC..image::MAGIC + 4) == Some(image::MAGIC_VALUE);
-    let (offset, size) = match (is_image, word(image::TEXT_OFFSET), word(image::IMAGE_SIZE)) {
-        (true, Some(offset), Some(size)) => (offset, size.max(bytes.len() as u64)),
-        _ => (0, bytes.len() as u64),
-    };
+    let (base, offset, size) =
+        match (is_image, word(image::TEXT_OFFSET), word(image::IMAGE_SIZE)) {
+            (true, Some(offset), Some(size)) => {
+                (layout::DRAM, offset, size.max(bytes.len() as u64))
+            }
+            _ => (base, 0, bytes.len() as u64),
+        };
     let room = |at| BootError::Room { path: path.to_owned(), at, bytes: size };
-    let at = base.0.checked_add(offset).map(GuestPhys).ok_or_else(|| room(base))?;
+    let at = base.checked_add(offset).ok_or_else(|| room(base))?;
     let end = at.0.checked_add(size).ok_or_else(|| room(at))?;
     put(memory, path, at, &bytes)?;
     Ok(Loaded { entry: at, end: GuestPhys(end), tohost: None, fromhost: None })

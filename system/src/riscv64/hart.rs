@@ -121,6 +121,11 @@ impl Hart {
         self.vcpu.frame_mut()
     }
 
+    /// What raises its interrupts.
+    pub(super) fn wires(&self) -> (Arc<SystemContext>, Arc<CpuHandle>) {
+        (Arc::clone(&self.context), Arc::clone(&self.handle))
+    }
+
     pub(super) fn number(&self) -> usize {
         self.context.hart as usize
     }

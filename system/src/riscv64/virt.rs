@@ -2,7 +2,7 @@
 //! end.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arch::riscv64::CpuModel;
 use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrupt};
@@ -19,6 +19,7 @@ use crate::bus::{AttachError, Bus, DeviceId, OutputChange};
 use crate::devices::aclint::{Aclint, Part};
 use crate::devices::plic::Plic;
 use crate::devices::uart16550::Uart16550;
+use crate::devices::virtio::rng::EntropySource;
 use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
 use crate::machine::{
@@ -91,6 +92,8 @@ pub struct Config {
     pub command_line: String,
     /// What is at the other end of the serial line.
     pub console: Box<dyn CharBackend>,
+    /// For what must differ between runs, and must not when they are to be the same.
+    pub entropy: Box<dyn EntropySource>,
     /// How code is run.
     pub engine: EngineConfig,
     /// How hot code is compiled.
@@ -106,16 +109,13 @@ pub type Extension = Box<dyn FnOnce(&mut Bus, DeviceId) -> Result<(), AttachErro
 pub struct Virt {
     shared: Arc<Shared>,
     engine: Arc<Engine>,
-    events: Arc<EventsOf>,
+    /// What rings when a hart's timer does.
+    hooks: Vec<Arc<HartHooks>>,
     harts: Vec<Hart>,
     sbi: Option<Arc<Sbi>>,
     images: Images,
     tree: Vec<u8>,
-}
-
-/// What rings when harts' timers do.
-struct EventsOf {
-    hooks: Vec<Arc<HartHooks>>,
+    entropy: Box<dyn EntropySource>,
 }
 
 /// Files, and where they go.
@@ -123,6 +123,9 @@ struct Images {
     bios: Bios,
     kernel: Option<PathBuf>,
     initrd: Option<PathBuf>,
+    command_line: String,
+    cpu: CpuModel,
+    harts: u32,
     memory: u64,
     rom: Ram,
 }
@@ -155,7 +158,7 @@ struct Wires {
     harts: Vec<(Arc<SystemContext>, Arc<CpuHandle>)>,
 }
 
-impl Router for std::sync::OnceLock<Wires> {
+impl Router for Arc<OnceLock<Wires>> {
     fn route(&self, _: &mut Bus, change: OutputChange) {
         let Some(wires) = self.get() else { return };
         let (hart, line) = if change.controller == wires.clint {
@@ -200,8 +203,8 @@ impl Virt {
             extend(&mut bus, plic)?;
         }
         let map = Arc::new(bus.map().clone());
-        let wires = Arc::new(std::sync::OnceLock::new());
-        let shared = Shared::new(bus, Arc::clone(&clock), events, Arc::clone(&wires));
+        let wires = Arc::new(OnceLock::new());
+        let shared = Shared::new(bus, Arc::clone(&clock), events, Box::new(Arc::clone(&wires)));
         let engine = engine(&config.cpu, config.engine, config.regions, &map)?;
         ram.tracker().set_watch(DeviceWrites::new(&engine) as Arc<dyn CodeWatch>);
 
@@ -217,11 +220,18 @@ impl Virt {
             harts.push(hart);
         }
         let _ = wires.set(Wires { clint, plic, harts: handles });
-        let Config { bios, kernel, initrd, memory, command_line, cpu, harts: count, .. } = config;
-        let images = Images { bios, kernel, initrd, memory, rom };
-        let mut machine =
-            Self { shared, engine, events: Arc::new(EventsOf { hooks }), harts, sbi, images, tree: Vec::new() };
-        machine.tree = machine.images.tree(cpu, count, &command_line)?;
+        let images = Images {
+            bios: config.bios,
+            kernel: config.kernel,
+            initrd: config.initrd,
+            command_line: config.command_line,
+            cpu: config.cpu,
+            harts: config.harts,
+            memory: config.memory,
+            rom,
+        };
+        let (tree, entropy) = (Vec::new(), config.entropy);
+        let mut machine = Self { shared, engine, hooks, harts, sbi, images, tree, entropy };
         machine.load()?;
         Ok(machine)
     }
@@ -259,9 +269,9 @@ impl Virt {
 
     /// Runs all harts until the machine ends or starts again.
     fn run_once(&mut self) -> Result<(), VirtError> {
-        let (shared, events) = (Arc::clone(&self.shared), Arc::clone(&self.events));
+        let (shared, hooks) = (Arc::clone(&self.shared), &self.hooks);
         std::thread::scope(|scope| {
-            let ring = |hart: usize| events.hooks[hart].ring();
+            let ring = |hart: usize| hooks[hart].ring();
             let spawned: Result<Vec<_>, _> = self
                 .harts
                 .iter_mut()
@@ -289,20 +299,17 @@ impl Virt {
     /// Loads the files, and puts the harts at their start.
     fn load(&mut self) -> Result<(), VirtError> {
         let memory = self.shared.bus().memory().clone();
-        let tree = boot::tree_base(self.images.memory, self.tree.len() as u64);
-        memory
-            .write_slice(&self.tree, GuestAddress(tree.0))
-            .map_err(|_| VirtError::Limit("the device tree does not fit into RAM".to_owned()))?;
-        let kernel = self.images.load_kernel(&memory)?;
-        let entry = self.images.load_firmware(&memory, kernel)?;
-        let next = kernel.map_or(GuestPhys(0), |kernel| kernel.entry);
-        let code = boot::reset_code(entry, tree, next);
-        self.images.rom.write(0, &code)?;
+        let mut seed = [0; 32];
+        if !self.entropy.fill(&mut seed) {
+            tracing::warn!("no random bytes for the guest's rng-seed");
+        }
+        let (entry, at, tree) = self.images.load(&memory, seed)?;
+        self.tree = tree;
         for hart in &mut self.harts {
             hart.reset(GuestVirt(layout::MROM.0));
         }
         if let Some(sbi) = &self.sbi {
-            sbi.restart(Start { pc: GuestVirt(entry.0), argument: tree.0 });
+            sbi.restart(Start { pc: GuestVirt(entry.0), argument: at.0 });
         }
         Ok(())
     }
@@ -384,20 +391,51 @@ fn hart(
     Hart::new(Parts { vcpu, context, hooks, handle, shared, mailbox, sbi })
 }
 
+/// Where a kernel that does not say so is put under firmware.
+const AFTER_FIRMWARE: u64 = 0x20_0000;
+
 impl Images {
+    /// Loads everything; where the first code is entered, and where the device tree lies.
+    fn load(
+        &self,
+        memory: &softmmu::GuestMemory,
+        seed: [u8; 32],
+    ) -> Result<(GuestPhys, GuestPhys, Vec<u8>), VirtError> {
+        let kernel = self.load_kernel(memory)?;
+        let initrd = kernel.map(|kernel| self.load_initrd(memory, kernel)).transpose()?.flatten();
+        let entry = self.load_firmware(memory, kernel)?;
+        let (cpu, harts, bytes) = (self.cpu, self.harts, self.memory);
+        let command_line = &self.command_line;
+        let description =
+            Description { cpu, harts, memory: bytes, command_line, initrd, seed };
+        let tree = fdt::tree(&description)?;
+        let at = boot::tree_base(bytes, tree.len() as u64);
+        let written = memory.write_slice(&tree, GuestAddress(at.0));
+        written.map_err(|_| VirtError::Limit("the device tree does not fit into RAM".to_owned()))?;
+        let next = kernel.map_or(GuestPhys(0), |kernel| kernel.entry);
+        self.rom.write(0, &boot::reset_code(entry, at, next))?;
+        Ok((entry, at, tree))
+    }
+
     fn load_kernel(&self, memory: &softmmu::GuestMemory) -> Result<Option<Loaded>, VirtError> {
         let Some(path) = &self.kernel else { return Ok(None) };
-        // Firmware lies before it, if there is any.
-        let base = match (&self.bios, boot::is_linux_image(path)?) {
-            (Bios::File(_), false) => layout::DRAM.wrapping_add(0x20_0000),
-            _ => layout::DRAM,
+        let base = match self.bios {
+            Bios::File(_) => layout::DRAM.wrapping_add(AFTER_FIRMWARE),
+            Bios::BuiltIn | Bios::None => layout::DRAM,
         };
-        let kernel = boot::load(memory, path, base)?;
-        if let Some(path) = &self.initrd {
-            let at = boot::initrd_base(kernel.end, self.memory);
-            boot::put(memory, path, at, &boot::read(path)?)?;
-        }
-        Ok(Some(kernel))
+        Ok(Some(boot::load(memory, path, base)?))
+    }
+
+    fn load_initrd(
+        &self,
+        memory: &softmmu::GuestMemory,
+        kernel: Loaded,
+    ) -> Result<Option<(GuestPhys, GuestPhys)>, VirtError> {
+        let Some(path) = &self.initrd else { return Ok(None) };
+        let bytes = boot::read(path)?;
+        let start = boot::initrd_base(kernel.end, self.memory);
+        boot::put(memory, path, start, &bytes)?;
+        Ok(Some((start, start.wrapping_add(bytes.len() as u64))))
     }
 
     /// Loads what runs first, and says where it is entered.
@@ -411,21 +449,5 @@ impl Images {
             (_, Some(kernel)) => Ok(kernel.entry),
             (_, None) => Err(BootError::Nothing.into()),
         }
-    }
-
-    fn tree(&self, cpu: CpuModel, harts: u32, command_line: &str) -> Result<Vec<u8>, VirtError> {
-        let mut seed = [0; 32];
-        base::sys::random::fill(&mut seed);
-        let initrd = self.initrd_range()?;
-        let memory = self.memory;
-        Ok(fdt::tree(&Description { cpu, harts, memory, command_line, initrd, seed })?)
-    }
-
-    fn initrd_range(&self) -> Result<Option<(GuestPhys, GuestPhys)>, VirtError> {
-        let (Some(kernel), Some(initrd)) = (&self.kernel, &self.initrd) else { return Ok(None) };
-        let size = |path: &PathBuf| boot::size(path);
-        let end = boot::kernel_end(kernel)?;
-        let start = boot::initrd_base(end, self.memory);
-        Ok(Some((start, start.wrapping_add(size(initrd)?))))
     }
 }
