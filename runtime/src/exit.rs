@@ -19,6 +19,9 @@ pub enum Exit {
     IllegalInstruction,
     /// A breakpoint instruction at pc.
     Breakpoint,
+    /// The instruction at pc is one of a privileged level, for the caller to execute. Only a
+    /// frontend for system mode produces it.
+    System,
     /// Somebody asked for it with [`crate::Interrupter::interrupt`]. pc is at the next instruction.
     Interrupted,
 }
