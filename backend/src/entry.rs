@@ -30,11 +30,13 @@ pub enum ExitCode {
     Misaligned = 8,
     /// A fault at a guest access: set by the fault handler. pc is not written.
     Fault = 9,
+    /// An instruction of a privileged level.
+    System = 10,
 }
 
 impl ExitCode {
     /// All codes, by number.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Unlinked,
         Self::Indirect,
         Self::Lookup,
@@ -45,6 +47,7 @@ impl ExitCode {
         Self::Breakpoint,
         Self::Misaligned,
         Self::Fault,
+        Self::System,
     ];
 
     /// From what compiled code returned.

@@ -272,6 +272,9 @@ pub enum Trap {
     Syscall,
     /// A misaligned access ([`Opcode::AlignCheck`]).
     Misaligned,
+    /// An instruction that whoever runs the block must execute: one of a privileged level. As with
+    /// [`Trap::Illegal`], it has not begun.
+    System,
 }
 
 /// How a block ends.
@@ -342,7 +345,8 @@ impl Terminator {
 
 impl Trap {
     /// All traps.
-    pub const ALL: [Self; 4] = [Self::Illegal, Self::Breakpoint, Self::Syscall, Self::Misaligned];
+    pub const ALL: [Self; 5] =
+        [Self::Illegal, Self::Breakpoint, Self::Syscall, Self::Misaligned, Self::System];
 
     /// As it stands in the text form.
     #[must_use]
@@ -352,6 +356,7 @@ impl Trap {
             Self::Breakpoint => "breakpoint",
             Self::Syscall => "syscall",
             Self::Misaligned => "misaligned",
+            Self::System => "system",
         }
     }
 }

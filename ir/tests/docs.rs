@@ -63,7 +63,7 @@ const TERMINATORS: &str = "
 | `jump PC` | goes on at a known pc |
 | `branch OPERAND, TAKEN, OTHER` | goes on at `TAKEN` if the operand is not zero, else at `OTHER` |
 | `indirect OPERAND` | goes on at a computed pc |
-| `trap NAME, PC` | leaves with `illegal`, `breakpoint`, `syscall` or `misaligned`; the guest's pc is then `PC` |
+| `trap NAME, PC` | leaves with `illegal`, `breakpoint`, `syscall`, `misaligned` or `system`; the guest's pc is then `PC` |
 | `lookup PC` | goes on at a pc, by a fresh look-up of the key: something changed that translations depend on |
 
 `jump` and `indirect` may say what they are for: `call PC` (it will return to that pc) or `return`.

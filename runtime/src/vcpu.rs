@@ -558,5 +558,6 @@ fn exit_of(trap: Trap, pc: GuestVirt) -> Exit {
         Trap::Breakpoint => Exit::Breakpoint,
         Trap::Syscall => Exit::Syscall,
         Trap::Misaligned => Exit::Misaligned(pc),
+        Trap::System => Exit::System,
     }
 }

@@ -295,5 +295,6 @@ fn trap_code(trap: Trap) -> ExitCode {
         Trap::Breakpoint => ExitCode::Breakpoint,
         Trap::Syscall => ExitCode::Syscall,
         Trap::Misaligned => ExitCode::Misaligned,
+        Trap::System => ExitCode::System,
     }
 }

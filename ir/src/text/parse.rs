@@ -162,8 +162,9 @@ impl<'a> Parser<'a> {
     fn trap(&mut self, _: &mut Block) -> Parsed<Terminator> {
         let token = self.lexer.next();
         let trap = Trap::ALL.into_iter().find(|trap| token.kind == Kind::Word(trap.name()));
-        let trap = trap
-            .ok_or_else(|| expected(token, "`illegal`, `breakpoint`, `syscall` or `misaligned`"))?;
+        let trap = trap.ok_or_else(|| {
+            expected(token, "`illegal`, `breakpoint`, `syscall`, `misaligned` or `system`")
+        })?;
         self.symbol(',', "`,`")?;
         Ok(Terminator::Trap { trap, pc: self.pc()? })
     }

@@ -135,7 +135,7 @@ fn errors_say_where_and_what() {
         ),
         (
             "block 0 { trap sudden, 0 }",
-            "1:16: expected `illegal`, `breakpoint`, `syscall` or `misaligned`, found `sudden`",
+            "1:16: expected `illegal`, `breakpoint`, `syscall`, `misaligned` or `system`, found `sudden`",
         ),
         ("block 0 { jump 0 jump 0 }", "1:18: expected `}`, found `jump`"),
         ("block 0 { lookup 0 } x", "1:22: expected the end of the text, found `x`"),

@@ -167,7 +167,7 @@ fn describe(fault: &Exit, pc: GuestVirt) -> Option<SigInfo> {
         },
         // The kernel reports the instruction, not the address that it used.
         Exit::Misaligned(_) => SigInfo::fault(libc::SIGBUS, BUS_ADRALN, pc),
-        Exit::IllegalInstruction => SigInfo::fault(libc::SIGILL, ILL_ILLOPC, pc),
+        Exit::IllegalInstruction | Exit::System => SigInfo::fault(libc::SIGILL, ILL_ILLOPC, pc),
         Exit::Breakpoint => SigInfo::fault(libc::SIGTRAP, TRAP_BRKPT, pc),
     })
 }

@@ -96,6 +96,7 @@ impl Promoter for RegionCompiler {
             ExitCode::Illegal => CompiledStop::Trap(Trap::Illegal, pc),
             ExitCode::Breakpoint => CompiledStop::Trap(Trap::Breakpoint, pc),
             ExitCode::Misaligned => CompiledStop::Trap(Trap::Misaligned, pc),
+            ExitCode::System => CompiledStop::Trap(Trap::System, pc),
             ExitCode::Fault => self.replay(frame),
         }
     }

@@ -207,7 +207,7 @@ impl Runner {
                 *self.frame.interrupt.get_mut() = 0;
                 Step::At(pc)
             }
-            Stop::Trap(Trap::Illegal, pc) => Step::End(End::Illegal(pc)),
+            Stop::Trap(Trap::Illegal | Trap::System, pc) => Step::End(End::Illegal(pc)),
             Stop::Trap(Trap::Breakpoint, pc) => Step::End(End::Breakpoint(pc)),
             Stop::Trap(Trap::Syscall, pc) => Step::End(End::Syscall(pc)),
             Stop::Misaligned { pc, .. } | Stop::Trap(Trap::Misaligned, pc) => {

@@ -3,7 +3,8 @@
 //! expand to.
 //!
 //! Left to the decoder: which instructions the CPU has. Left to the runtime: what a trap does.
-//! Everything runs at user level, where privileged instructions and registers are illegal.
+//! A frontend for user mode has nothing above user level: privileged instructions and registers are
+//! illegal. One for system mode leaves them to the machine ([`ir::Trap::System`]); see [`system`].
 
 mod privileged;
 mod register;
@@ -18,26 +19,36 @@ mod rv_zfa;
 mod rv_zfh;
 mod rv_zicbo;
 mod rv_zicsr;
+mod system;
 #[cfg(test)]
 mod tests;
 
+use arch::riscv64::feature::{Feature, Shown};
 use arch::riscv64::{CpuModel, csr, helpers::HELPERS, slot};
 use base::{GuestVirt, RegSlot};
 use decoders::riscv64::{self as decoder, Extension, ExtensionSet, Visit};
 use ir::{BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Trap};
 
+use self::system::{Level, Unit};
 use crate::{Disassembled, Limits, Translation};
 
-/// RISC-V 64 to the layers that know no guest.
-pub static GUEST: Guest = Guest {
-    name: "riscv64",
-    slot_name: slot::name,
-    slot_class,
-    helpers: HELPERS,
-    fp_flags: slot::FFLAGS,
-    fp: FpRules::RiscV,
-    stack_pointer: slot::x(2),
-};
+/// RISC-V 64 in user mode to the layers that know no guest.
+pub static GUEST: Guest = guest(slot::user_name);
+
+/// The same in system mode, with the privileged registers.
+pub static SYSTEM_GUEST: Guest = guest(slot::name);
+
+const fn guest(slot_name: fn(RegSlot) -> Option<&'static str>) -> Guest {
+    Guest {
+        name: "riscv64",
+        slot_name,
+        slot_class,
+        helpers: HELPERS,
+        fp_flags: slot::FFLAGS,
+        fp: FpRules::RiscV,
+        stack_pointer: slot::x(2),
+    }
+}
 
 fn slot_class(slot: RegSlot) -> SlotClass {
     match slot.0 {
@@ -55,6 +66,8 @@ enum Flow {
     EndBlock,
     /// A trap: it is illegal, and has no effect.
     Undefined,
+    /// A trap: whoever runs the block must execute it.
+    System,
 }
 
 /// The instruction being translated. Its fields say where it stands; the methods in [`register`]
@@ -67,6 +80,10 @@ struct Insn<'b> {
     next: GuestVirt,
     /// The dynamic rounding mode, as `frm` numbers it.
     frm: u8,
+    /// What it may do.
+    level: Level,
+    /// The floating-point unit.
+    unit: &'b Unit,
     extensions: ExtensionSet,
 }
 
@@ -82,24 +99,45 @@ impl Visit for Insn<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Frontend {
     extensions: ExtensionSet,
+    mode: Mode,
+}
+
+/// What a frontend is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// Programs of an operating system that Ferry plays.
+    User,
+    /// Whole machines.
+    System,
 }
 
 impl Frontend {
-    /// A translator for this CPU.
+    /// A translator for this CPU in user mode.
     #[must_use]
     pub fn new(cpu: CpuModel) -> Self {
-        Self { extensions: extensions(cpu) }
+        let unprivileged = |feature: &Feature| feature.row().shown != Shown::Privileged;
+        Self { extensions: extensions(cpu.features().filter(unprivileged)), mode: Mode::User }
+    }
+
+    /// A translator for this CPU in system mode. The flags of its block keys are those of
+    /// [`arch::riscv64::privileged::key`].
+    #[must_use]
+    pub fn new_system(cpu: CpuModel) -> Self {
+        Self { extensions: extensions(cpu.features()), mode: Mode::System }
     }
 }
 
 /// What the decoder is to let through. The two tables name an extension alike.
-fn extensions(cpu: CpuModel) -> ExtensionSet {
-    cpu.features().filter_map(|feature| Extension::from_name(feature.row().name)).collect()
+fn extensions(features: impl Iterator<Item = Feature>) -> ExtensionSet {
+    features.filter_map(|feature| Extension::from_name(feature.row().name)).collect()
 }
 
 impl crate::Frontend for Frontend {
     fn guest(&self) -> &'static Guest {
-        &GUEST
+        match self.mode {
+            Mode::User => &GUEST,
+            Mode::System => &SYSTEM_GUEST,
+        }
     }
 
     fn max_insn_bytes(&self) -> usize {
@@ -115,6 +153,11 @@ impl crate::Frontend for Frontend {
     ) -> Translation {
         builder.begin(key);
         let frm = (key.flags() >> csr::KEY_FRM_SHIFT & csr::FRM_MASK) as u8;
+        let level = match self.mode {
+            Mode::User => Level::Program,
+            Mode::System => Level::of_key(key.flags()),
+        };
+        let unit = Unit::new(level);
         let (mut pc, mut rest) = (key.pc(), code);
         loop {
             let Some((word, bytes)) = fetch(rest) else {
@@ -124,7 +167,8 @@ impl crate::Frontend for Frontend {
                 };
             };
             let next = pc.wrapping_add(bytes as u64);
-            let insn = Insn { b: builder, pc, next, frm, extensions: self.extensions };
+            let extensions = self.extensions;
+            let insn = Insn { b: builder, pc, next, frm, level, unit: &unit, extensions };
             let flow = insn.translate(word, bytes as u16);
             (pc, rest) = (next, &rest[bytes..]);
             let full = builder.is_full() || builder.guest_insns() >= limits.max_insns;
@@ -164,10 +208,15 @@ impl Insn<'_> {
     #[inline]
     fn translate(&self, word: u32, bytes: u16) -> Flow {
         self.b.begin_insn(self.pc, bytes);
-        let flow = decoder::decode(word, self).unwrap_or(Flow::Undefined);
-        if flow == Flow::Undefined {
+        let flow = self.settle_unit(decoder::decode(word, self).unwrap_or(Flow::Undefined));
+        let trap = match flow {
+            Flow::Next | Flow::EndBlock => None,
+            Flow::Undefined => Some(Trap::Illegal),
+            Flow::System => Some(Trap::System),
+        };
+        if let Some(trap) = trap {
             self.b.abandon_insn();
-            self.trap(Trap::Illegal, self.pc);
+            self.trap(trap, self.pc);
         }
         self.b.end_insn();
         flow

@@ -1,4 +1,4 @@
-//! Volume II: what user mode may not execute.
+//! Volume II: illegal in user mode; executed by the machine in system mode.
 
 use decoders::riscv64::{RvPrivileged, Sfence};
 
@@ -7,36 +7,36 @@ use super::{Flow, Insn};
 impl RvPrivileged for Insn<'_> {
     /// MRET
     fn mret(&self) -> Flow {
-        Flow::Undefined
+        self.privileged()
     }
 
     /// WFI: in user mode illegal unless it completes at once, which hardware does not.
     fn wfi(&self) -> Flow {
-        Flow::Undefined
+        self.privileged()
     }
 
     /// SRET
     fn sret(&self) -> Flow {
-        Flow::Undefined
+        self.privileged()
     }
 
     /// SFENCE.VMA
     fn sfence_vma(&self, _: Sfence) -> Flow {
-        Flow::Undefined
+        self.privileged()
     }
 
     /// SINVAL.VMA (Svinval)
     fn sinval_vma(&self, _: Sfence) -> Flow {
-        Flow::Undefined
+        self.privileged()
     }
 
     /// SFENCE.W.INVAL (Svinval)
     fn sfence_w_inval(&self) -> Flow {
-        Flow::Undefined
+        self.privileged()
     }
 
     /// SFENCE.INVAL.IR (Svinval)
     fn sfence_inval_ir(&self) -> Flow {
-        Flow::Undefined
+        self.privileged()
     }
 }

@@ -25,12 +25,21 @@ impl<'b> Insn<'b> {
     /// The 64 bits of f[n].
     #[inline]
     pub(super) fn f(&self, n: u8) -> Val<'b> {
+        self.unit.write();
+        self.b.slot(slot::f(n))
+    }
+
+    /// The same for an instruction that changes nothing of the floating-point unit, flags included.
+    #[inline]
+    pub(super) fn f_only(&self, n: u8) -> Val<'b> {
+        self.unit.read();
         self.b.slot(slot::f(n))
     }
 
     /// All 64 bits of f[n] = value.
     #[inline]
     pub(super) fn set_f(&self, n: u8, value: Val<'b>) -> Flow {
+        self.unit.write();
         self.b.set_slot(slot::f(n), value);
         Flow::Next
     }

@@ -14,7 +14,7 @@ impl RvD for Insn<'_> {
 
     /// FSD: M[x[rs1] + imm] = f[rs2]
     fn fsd(&self, S { rs1, rs2, imm }: S) -> Flow {
-        self.b.store(Type::I64, self.x(rs1), imm as i32, self.f(rs2), MemOrder::Plain);
+        self.b.store(Type::I64, self.x(rs1), imm as i32, self.f_only(rs2), MemOrder::Plain);
         Flow::Next
     }
 
@@ -126,7 +126,7 @@ impl RvD for Insn<'_> {
 
     /// FCLASS.D: x[rd] = the class of f[rs1], one bit of ten
     fn fclass_d(&self, R2 { rd, rs1 }: R2) -> Flow {
-        self.set_x(rd, self.call(helpers::FCLASS_D, &[self.f(rs1)]))
+        self.set_x(rd, self.call(helpers::FCLASS_D, &[self.f_only(rs1)]))
     }
 
     /// FCVT.W.D: x[rd] = sext(s32(f[rs1]))
@@ -181,7 +181,7 @@ impl RvD for Insn<'_> {
 
     /// FMV.X.D (RV64): x[rd] = f[rs1]
     fn fmv_x_d(&self, R2 { rd, rs1 }: R2) -> Flow {
-        self.set_x(rd, self.f(rs1))
+        self.set_x(rd, self.f_only(rs1))
     }
 
     /// FMV.D.X (RV64): f[rd] = x[rs1]

@@ -15,7 +15,7 @@ impl RvF for Insn<'_> {
 
     /// FSW: M[x[rs1] + imm] = f[rs2][31:0], NaN-boxed or not
     fn fsw(&self, S { rs1, rs2, imm }: S) -> Flow {
-        self.b.store(Type::I32, self.x(rs1), imm as i32, self.f(rs2), MemOrder::Plain);
+        self.b.store(Type::I32, self.x(rs1), imm as i32, self.f_only(rs2), MemOrder::Plain);
         Flow::Next
     }
 
@@ -128,7 +128,7 @@ impl RvF for Insn<'_> {
 
     /// FCLASS.S: x[rd] = the class of f[rs1], one bit of ten
     fn fclass_s(&self, R2 { rd, rs1 }: R2) -> Flow {
-        self.set_x(rd, self.call(helpers::FCLASS_S, &[self.f(rs1)]))
+        self.set_x(rd, self.call(helpers::FCLASS_S, &[self.f_only(rs1)]))
     }
 
     /// FCVT.W.S: x[rd] = sext(s32(f[rs1]))
@@ -173,7 +173,7 @@ impl RvF for Insn<'_> {
 
     /// FMV.X.W: x[rd] = sext(f[rs1][31:0]), NaN-boxed or not
     fn fmv_x_w(&self, R2 { rd, rs1 }: R2) -> Flow {
-        self.set_x(rd, self.f(rs1).low32().sext())
+        self.set_x(rd, self.f_only(rs1).low32().sext())
     }
 
     /// FMV.W.X: f[rd] = x[rs1][31:0], NaN-boxed

@@ -55,7 +55,7 @@ impl RvZfh for Insn<'_> {
 
     /// FSH: M[x[rs1] + imm] = f[rs2][15:0], NaN-boxed or not
     fn fsh(&self, S { rs1, rs2, imm }: S) -> Flow {
-        self.b.store(Type::I16, self.x(rs1), imm as i32, self.f(rs2), MemOrder::Plain);
+        self.b.store(Type::I16, self.x(rs1), imm as i32, self.f_only(rs2), MemOrder::Plain);
         Flow::Next
     }
 
@@ -71,7 +71,7 @@ impl RvZfh for Insn<'_> {
 
     /// FMV.X.H: x[rd] = sext(f[rs1][15:0]), NaN-boxed or not
     fn fmv_x_h(&self, R2 { rd, rs1 }: R2) -> Flow {
-        self.set_x(rd, self.f(rs1).low16().sext())
+        self.set_x(rd, self.f_only(rs1).low16().sext())
     }
 
     /// FMV.H.X: f[rd] = x[rs1][15:0], NaN-boxed
@@ -176,7 +176,7 @@ impl RvZfh for Insn<'_> {
 
     /// FCLASS.H: x[rd] = the class of f[rs1], one bit of ten
     fn fclass_h(&self, R2 { rd, rs1 }: R2) -> Flow {
-        self.set_x(rd, self.call(helpers::FCLASS_H, &[self.f(rs1)]))
+        self.set_x(rd, self.call(helpers::FCLASS_H, &[self.f_only(rs1)]))
     }
 
     /// FCVT.W.H: x[rd] = sext(s32(f[rs1]))

@@ -1,6 +1,7 @@
 //! Zicbom, Zicboz: cache-block operations, version 1.0, on blocks of 64 bytes.
 
 use arch::riscv64::cpu::CACHE_BLOCK;
+use arch::riscv64::privileged::key;
 use decoders::riscv64::{Cbo, RvZicbo};
 use ir::{MemOrder, Type, Val};
 
@@ -13,6 +14,10 @@ impl<'b> Insn<'b> {
         Flow::Next
     }
 
+    fn clean(&self, rs1: u8) -> Flow {
+        if self.level.has(key::CBO_CLEAN, true) { self.manage(rs1) } else { Flow::Undefined }
+    }
+
     fn block(&self, rs1: u8) -> Val<'b> {
         self.x(rs1) & self.konst(!(CACHE_BLOCK - 1))
     }
@@ -20,22 +25,25 @@ impl<'b> Insn<'b> {
 
 impl RvZicbo for Insn<'_> {
     /// CBO.INVAL (Zicbom): Linux keeps it from user mode (senvcfg.CBIE = 0), unlike the others.
-    fn cbo_inval(&self, _: Cbo) -> Flow {
-        Flow::Undefined
+    fn cbo_inval(&self, Cbo { rs1 }: Cbo) -> Flow {
+        if self.level.has(key::CBO_INVAL, false) { self.manage(rs1) } else { Flow::Undefined }
     }
 
     /// CBO.CLEAN (Zicbom)
     fn cbo_clean(&self, Cbo { rs1 }: Cbo) -> Flow {
-        self.manage(rs1)
+        self.clean(rs1)
     }
 
     /// CBO.FLUSH (Zicbom)
     fn cbo_flush(&self, Cbo { rs1 }: Cbo) -> Flow {
-        self.manage(rs1)
+        self.clean(rs1)
     }
 
     /// CBO.ZERO (Zicboz): the block that holds address x[rs1] = 0
     fn cbo_zero(&self, Cbo { rs1 }: Cbo) -> Flow {
+        if !self.level.has(key::CBO_ZERO, true) {
+            return Flow::Undefined;
+        }
         let block = self.block(rs1);
         for offset in (0..CACHE_BLOCK as i32).step_by(8) {
             self.b.store(Type::I64, block, offset, self.konst(0), MemOrder::Plain);

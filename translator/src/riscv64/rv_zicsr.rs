@@ -6,6 +6,7 @@ use decoders::riscv64::{
 };
 use ir::Val;
 
+use super::system::Level;
 use super::{Flow, Insn};
 
 impl RvZifencei for Insn<'_> {
@@ -18,7 +19,7 @@ impl RvZifencei for Insn<'_> {
 
 /// What a CSR instruction writes.
 #[derive(Clone, Copy)]
-enum Write<'b> {
+pub(super) enum Write<'b> {
     /// Nothing: CSRRS and CSRRC with x0 or 0.
     None,
     /// CSRRW
@@ -30,11 +31,11 @@ enum Write<'b> {
 }
 
 impl<'b> Write<'b> {
-    fn is_none(self) -> bool {
+    pub(super) fn is_none(self) -> bool {
         matches!(self, Write::None)
     }
 
-    fn of(self, old: Val<'b>) -> Val<'b> {
+    pub(super) fn of(self, old: Val<'b>) -> Val<'b> {
         match self {
             Write::None => old,
             Write::All(new) => new,
@@ -45,13 +46,14 @@ impl<'b> Write<'b> {
 }
 
 impl<'b> Insn<'b> {
-    /// x[rd] = CSR; CSR = what `write` says. Registers that user mode has not are illegal.
+    /// x[rd] = CSR; CSR = what `write` says. Registers that user mode has not are illegal in it.
     fn csr(&self, rd: u8, number: u16, write: Write<'b>) -> Flow {
         let has = |extension| self.extensions.contains(extension);
         match number {
             csr::FFLAGS | csr::FRM | csr::FCSR if has(Extension::F) => {
                 self.floating_point_csr(rd, number, write)
             }
+            _ if self.level != Level::Program => self.system_csr(rd, number, write),
             // All counters are read-only.
             0xc00..=0xcff if !write.is_none() => Flow::Undefined,
             csr::CYCLE if has(Extension::Zicntr) => self.counter(rd, helpers::READ_CYCLE),
@@ -72,6 +74,11 @@ impl<'b> Insn<'b> {
     /// Chapter F, "Floating-Point Control and Status Register". A new rounding mode makes another
     /// translation of what follows.
     fn floating_point_csr(&self, rd: u8, number: u16, write: Write<'b>) -> Flow {
+        if write.is_none() {
+            self.unit.read()
+        } else {
+            self.unit.write()
+        }
         let flags = self.b.slot(slot::FFLAGS);
         // An operation of its own: the helper below changes the slot.
         let frm = self.b.slot(slot::FRM) & self.konst(csr::FRM_MASK);

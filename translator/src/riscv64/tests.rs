@@ -8,11 +8,11 @@ use base::addr::PAGE_SIZE;
 use decoders::riscv64::{Extension, ExtensionSet, INSTRUCTIONS, Op};
 use ir::{Block, BlockKey, Builder, Hint, Opcode, Terminator, Trap};
 
-use super::Frontend;
+use super::{Frontend, Mode};
 use crate::{Frontend as _, Limits, Translation};
 
 /// Privileged extensions and Zkr included, so that their instructions reach us.
-const ALL: Frontend = Frontend { extensions: ExtensionSet::ALL };
+const ALL: Frontend = Frontend { extensions: ExtensionSet::ALL, mode: Mode::User };
 
 const START: GuestVirt = GuestVirt(0x1_0000);
 

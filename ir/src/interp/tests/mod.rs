@@ -301,7 +301,7 @@ fn indirect_jumps_clear_the_low_bit() {
 
 #[test]
 fn traps_name_their_pc() {
-    for trap in [Trap::Illegal, Trap::Breakpoint, Trap::Syscall, Trap::Misaligned] {
+    for trap in Trap::ALL {
         let code = lower(&block(|b| b.terminate(Terminator::Trap { trap, pc: PC })));
         let (stop, retired) = run_on(&mut CpuFrame::new(), &mut Direct, &code);
         assert_eq!(stop, Stop::Trap(trap, PC));
