@@ -4,6 +4,7 @@
 // inherit, and would open what stands closed as descriptors 0 to 2.
 #![cfg_attr(not(test), no_main)]
 
+mod boot;
 mod doctor;
 mod isa;
 mod run;
@@ -35,6 +36,8 @@ struct Cli {
 enum Command {
     /// Run a Linux program of another architecture
     Run(Box<run::RunArgs>),
+    /// Boot a machine of another architecture
+    Boot(Box<boot::BootArgs>),
     /// List the system calls of a guest architecture and how well they are supported
     Syscalls(syscalls::SyscallsArgs),
     /// List the extensions and instructions of a guest architecture and which are implemented
@@ -67,6 +70,7 @@ fn start() -> u8 {
     };
     match cli.command {
         Command::Run(args) => run::main(*args),
+        Command::Boot(args) => boot::main(*args),
         Command::Syscalls(args) => syscalls::main(&args),
         Command::Isa(args) => isa::main(&args),
         Command::Doctor => doctor::main(),

@@ -79,15 +79,27 @@ pub(crate) struct RunArgs {
     command: Vec<OsString>,
 }
 
+/// `--tier`.
 #[derive(Clone, Copy, ValueEnum)]
-enum TierArg {
+pub(crate) enum TierArg {
     Auto,
     Interp,
     Jit,
 }
 
+impl From<TierArg> for runtime::Tier {
+    fn from(tier: TierArg) -> Self {
+        match tier {
+            TierArg::Auto => Self::Auto,
+            TierArg::Interp => Self::Interp,
+            TierArg::Jit => Self::Jit,
+        }
+    }
+}
+
+/// `--stats`.
 #[derive(Clone, Copy, ValueEnum)]
-enum StatsArg {
+pub(crate) enum StatsArg {
     Text,
     Json,
 }

@@ -70,7 +70,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn sync_all(&self) {
+    /// The same, for all of memory.
+    pub fn sync_instructions(&self) {
         self.instruction_sync(EVERYWHERE);
     }
 

@@ -197,7 +197,7 @@ impl Vcpu {
         }
         let bits = self.frame().interrupt.swap(0, Ordering::AcqRel);
         if bits & CpuFrame::INTERRUPT_SYNC_CODE != 0 {
-            self.engine.sync_all();
+            self.engine.sync_instructions();
         }
         if bits & (CpuFrame::INTERRUPT_FORGET | CpuFrame::INTERRUPT_SYNC_CODE) != 0 {
             self.enter_epoch();
@@ -424,7 +424,7 @@ impl Vcpu {
                 self.frame_mut().pc = target.0;
                 return None;
             }
-            Stop::Lookup(target) => (target, None),
+            Stop::Lookup(target) => (target, self.at_look_up()),
             Stop::Attention(entry) | Stop::Interrupted(entry) => {
                 // SAFETY: it was linked to, or in the jump cache, just now.
                 let (next, head) = unsafe { (TbRef::of(entry), entry.head()) };
@@ -442,6 +442,11 @@ impl Vcpu {
         exit
     }
 
+    /// In a whole machine, what ends in a look-up may have enabled interrupts.
+    fn at_look_up(&self) -> Option<Exit> {
+        self.system.as_ref().map(|_| Exit::Interrupted)
+    }
+
     fn after_compiled(&mut self, stop: CompiledStop) -> Option<Exit> {
         let retired = std::mem::take(&mut self.frame_mut().retired);
         self.counters().compiled_insns.add(retired);
@@ -455,7 +460,11 @@ impl Vcpu {
                 self.frame_mut().pc = target.0;
                 return None;
             }
-            CompiledStop::Lookup(pc) | CompiledStop::Interrupted(pc) => pc,
+            CompiledStop::Lookup(pc) => {
+                self.set_pc(pc);
+                return self.at_look_up();
+            }
+            CompiledStop::Interrupted(pc) => pc,
             CompiledStop::Interpret(pc) => {
                 self.set_pc(pc);
                 return self.interpret_one();

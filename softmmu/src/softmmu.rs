@@ -76,7 +76,7 @@ pub struct Register {
 }
 
 /// Counts of what the softmmu did.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
 pub struct SoftmmuStats {
     /// The TLB's.
     pub tlb: TlbStats,
@@ -88,6 +88,27 @@ pub struct SoftmmuStats {
     pub crossings: u64,
     /// Writes to pages with translated code.
     pub code_writes: u64,
+}
+
+impl std::fmt::Display for SoftmmuStats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tlb = self.tlb;
+        for (count, what) in [
+            (tlb.misses, "TLB misses"),
+            (tlb.walks_saved, "of these without a walk of page tables"),
+            (self.walks, "walks of page tables"),
+            (tlb.switches, "switches of address spaces"),
+            (tlb.flushes, "TLB flushes"),
+            (tlb.page_flushes, "TLB flushes of one page"),
+            (tlb.grown, "TLB tables doubled"),
+            (self.device_accesses, "accesses to devices"),
+            (self.crossings, "accesses across pages"),
+            (self.code_writes, "writes to pages with translated code"),
+        ] {
+            writeln!(f, "{count:>16}  {what}")?;
+        }
+        Ok(())
+    }
 }
 
 /// A CPU's memory.

@@ -56,7 +56,7 @@ impl Flush {
 }
 
 /// Counts of what the TLB did. Hits are not counted, since they are inline.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
 pub struct TlbStats {
     /// Accesses that found no entry.
     pub misses: u64,

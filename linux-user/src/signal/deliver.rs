@@ -150,7 +150,8 @@ pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
 /// What the kernel says of a fault at `pc`; nothing of what is no fault.
 fn describe(fault: &Exit, pc: GuestVirt) -> Option<SigInfo> {
     Some(match fault {
-        Exit::Syscall | Exit::Interrupted => return None,
+        // The last is a whole machine's.
+        Exit::Syscall | Exit::Interrupted | Exit::GuestFault(_) => return None,
         Exit::DataFault(fault) => {
             // A non-canonical address is a general protection fault to an x86 host, which does not
             // say where; to the guest nothing is mapped there.
@@ -159,7 +160,9 @@ fn describe(fault: &Exit, pc: GuestVirt) -> Option<SigInfo> {
             SigInfo::fault(fault.signal, code, fault.addr)
         }
         Exit::FetchFault(fault) => match fault.cause {
-            FetchFaultCause::Unmapped => SigInfo::fault(libc::SIGSEGV, SEGV_MAPERR, fault.addr),
+            FetchFaultCause::Unmapped | FetchFaultCause::OtherPage => {
+                SigInfo::fault(libc::SIGSEGV, SEGV_MAPERR, fault.addr)
+            }
             FetchFaultCause::NotExecutable => {
                 SigInfo::fault(libc::SIGSEGV, SEGV_ACCERR, fault.addr)
             }

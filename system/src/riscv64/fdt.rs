@@ -134,7 +134,8 @@ fn cpu(fdt: &mut FdtWriter, model: CpuModel, hart: u32) -> Result<(), FdtError> 
 /// they could be left to itself.
 fn extensions(model: CpuModel) -> impl Iterator<Item = String> {
     let hidden = if model.has(Feature::Svadu) { "svade" } else { "" };
-    model.isa_extensions().filter(move |name| name != hidden)
+    let all: Vec<String> = model.isa_extensions().collect();
+    all.into_iter().filter(move |name| name != hidden)
 }
 
 fn mmu_type(model: CpuModel) -> Option<&'static str> {

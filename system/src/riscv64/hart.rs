@@ -11,6 +11,7 @@ use arch::riscv64::slot;
 use base::{CpuFrame, GuestVirt, RegSlot};
 use runtime::{Exit, Vcpu};
 use softmmu::{Flush, GuestFault, SoftmmuStats};
+use translator::riscv64::Frontend;
 
 use crate::device::Time;
 use crate::machine::{CpuHandle, Shared};
@@ -78,6 +79,7 @@ pub(super) struct Hart {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     sbi: Option<Arc<Sbi>>,
+    frontend: Frontend,
     /// Registers that change what a TLB holds without a fence: as they were when it was filled.
     protection: [u64; PROTECTION.len()],
 }
@@ -104,15 +106,16 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) sbi: Option<Arc<Sbi>>,
+    pub(super) frontend: Frontend,
 }
 
 impl Hart {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { vcpu, context, hooks, handle, shared, mailbox, sbi } = parts;
+        let Parts { vcpu, context, hooks, handle, shared, mailbox, sbi, frontend } = parts;
         *hooks.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&handle));
         let protection = [0; PROTECTION.len()];
         let mut hart =
-            Self { vcpu, context, hooks, handle, shared, mailbox, sbi, protection };
+            Self { vcpu, context, hooks, handle, shared, mailbox, sbi, frontend, protection };
         hart.frame().context = Arc::as_ptr(&hart.context).cast_mut().cast();
         hart
     }
@@ -200,7 +203,7 @@ impl Hart {
 
     fn fulfil(&mut self, request: Request) {
         match request {
-            Request::FenceI => self.vcpu.engine().instruction_sync_all(),
+            Request::FenceI => self.vcpu.engine().sync_instructions(),
             Request::Fence(scope) => self.fence(scope),
         }
     }
@@ -280,7 +283,7 @@ impl Hart {
             }
             Exit::Breakpoint => self.raise(Exception::Breakpoint, pc),
             Exit::Misaligned(addr) => {
-                let exception = match privileged::execute::is_load_reserved(self.instruction()) {
+                let exception = match is_load_reserved(self.instruction()) {
                     true => Exception::LoadMisaligned,
                     false => Exception::StoreMisaligned,
                 };
@@ -335,7 +338,7 @@ impl Hart {
     fn execute(&mut self) {
         let word = self.instruction();
         let context = Arc::clone(&self.context);
-        let outcome = match translator::riscv64::system_insn(word) {
+        let outcome = match self.frontend.system_insn(word) {
             Some(insn) => privileged::execute(self.frame(), &context, insn),
             None => privileged::execute::illegal(word),
         };
@@ -369,4 +372,10 @@ impl Hart {
             self.fulfil(request);
         }
     }
+}
+
+/// Whether an instruction of the A extension is LR, the only one that does not store.
+fn is_load_reserved(word: u32) -> bool {
+    const LR: u32 = 0b00010;
+    word >> 27 == LR
 }

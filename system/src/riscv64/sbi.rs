@@ -154,8 +154,8 @@ impl Sbi {
 pub(super) fn prepare(frame: &mut CpuFrame, context: &SystemContext) {
     frame.set(slot::MEDELEG, trap::DELEGABLE & !(1 << 9));
     frame.set(slot::MIDELEG, interrupt::DELEGABLE);
-    let all = envcfg::writable_menvcfg(context);
-    frame.set(slot::MENVCFG, all & !envcfg::ADUE);
+    // All that there is: page tables are updated by hardware where it can do so.
+    let _ = envcfg::set_menvcfg(frame, context, u64::MAX);
     for enable in [slot::MSTATEEN0, slot::MSTATEEN1, slot::MSTATEEN2, slot::MSTATEEN3] {
         frame.set(enable, u64::MAX);
     }

@@ -131,12 +131,22 @@ struct Images {
 }
 
 /// What a machine did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Report {
     /// The runtime's counters.
     pub engine: Stats,
     /// Each hart's memory.
     pub memory: Vec<SoftmmuStats>,
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.engine)?;
+        for (hart, stats) in self.memory.iter().enumerate() {
+            write!(f, "hart {hart}:\n{stats}")?;
+        }
+        Ok(())
+    }
 }
 
 struct Ticks(Arc<Clock>);
@@ -336,7 +346,7 @@ fn attach_devices(
     bus.attach(&[layout::FINISHER], Box::new(SifiveTest))?;
     let rtc = bus.attach(&[layout::RTC], Box::new(GoldfishRtc::new()))?;
     bus.wire(rtc, 0, plic, irq::RTC);
-    let uart = bus.attach(&[layout::UART], Box::new(Uart16550::new(layout::UART_CLOCK, console)))?;
+    let uart = bus.attach(&[layout::UART], Box::new(Uart16550::new(console, layout::UART_CLOCK)))?;
     bus.wire(uart, 0, plic, irq::UART);
     Ok((clint, plic))
 }
@@ -388,7 +398,8 @@ fn hart(
         sbi.add(Peer { context, handle, mailbox: Arc::clone(&mailbox) });
     }
     let (shared, hooks, sbi) = (Arc::clone(shared), Arc::clone(hooks), sbi.cloned());
-    Hart::new(Parts { vcpu, context, hooks, handle, shared, mailbox, sbi })
+    let frontend = Frontend::new_system(cpu);
+    Hart::new(Parts { vcpu, context, hooks, handle, shared, mailbox, sbi, frontend })
 }
 
 /// Where a kernel that does not say so is put under firmware.

@@ -69,14 +69,14 @@ impl RvI for Insn<'_> {
 
     /// AUIPC: x[rd] = pc + imm
     fn auipc(&self, U { rd, imm }: U) -> Flow {
-        self.set_x(rd, self.konst(self.pc.wrapping_offset(imm).0))
+        self.set_x(rd, self.address(self.pc.wrapping_offset(imm)))
     }
 
     /// JAL: x[rd] = pc + 4; pc += imm
     fn jal(&self, J { rd, imm }: J) -> Flow {
         let target = self.pc.wrapping_offset(imm);
         self.b.terminate(Terminator::Jump { target, hint: jal_hint(rd, self.next) });
-        self.set_x(rd, self.konst(self.next.0));
+        self.set_x(rd, self.address(self.next));
         Flow::EndBlock
     }
 
@@ -86,7 +86,7 @@ impl RvI for Insn<'_> {
         let target = (base & self.imm(!1)).operand();
         let hint = jalr_hint(rd, rs1, self.next);
         self.b.terminate(Terminator::Indirect { target, hint });
-        self.set_x(rd, self.konst(self.next.0));
+        self.set_x(rd, self.address(self.next));
         Flow::EndBlock
     }
 

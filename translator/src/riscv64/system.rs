@@ -11,8 +11,10 @@ use std::cell::Cell;
 use arch::riscv64::privileged::execute::{CsrFunction, CsrSource};
 use arch::riscv64::privileged::{Privilege, SystemInsn, SystemOp, key, status};
 use arch::riscv64::slot;
-use base::RegSlot;
+use base::cpu::PC_DELTA;
+use base::{GuestVirt, RegSlot};
 use decoders::riscv64::{self as decoder, Extension, Op};
+use ir::Val;
 
 use super::rv_zicsr::Write;
 use super::{Flow, Frontend, Insn};
@@ -96,6 +98,16 @@ impl<'b> Insn<'b> {
                 flow
             }
             _ => flow,
+        }
+    }
+
+    /// What the guest sees of an address that translations know: in system mode they do not know where
+    /// the code is mapped.
+    pub(super) fn address(&self, pc: GuestVirt) -> Val<'b> {
+        let address = self.konst(pc.0);
+        match self.level {
+            Level::Program => address,
+            Level::Key(_) => self.b.slot(PC_DELTA) + address,
         }
     }
 

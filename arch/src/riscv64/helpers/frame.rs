@@ -1,6 +1,7 @@
 //! The frame as helpers see it.
 
 use super::{CpuFrame, Flags, RegSlot, slot};
+use crate::riscv64::csr::KEY_FRM_SHIFT;
 
 /// The frame of the CPU that runs on this thread. Only the fields that it names are touched, never
 /// the frame as a whole: other threads set `interrupt` meanwhile.
@@ -45,7 +46,12 @@ impl FrameRef {
     /// Writes the translation flags.
     pub fn set_key_flags(&mut self, flags: u64) {
         // SAFETY: by the contract of `new`.
-        unsafe { (*self.0).key_flags = flags }
+        unsafe {
+            (*self.0).key_flags = flags;
+            // What jump caches of a whole machine remember has them in the same bits.
+            let rest = (*self.0).jump_environment & ((1 << KEY_FRM_SHIFT) - 1);
+            (*self.0).jump_environment = rest | flags;
+        }
     }
 
     /// Reports that the access of a helper faulted at `addr`.

@@ -46,6 +46,29 @@ pub enum Exception {
 pub const DELEGABLE: u64 = 0xb3ff;
 
 impl Exception {
+    const ALL: [Self; 14] = [
+        Self::FetchMisaligned,
+        Self::FetchAccess,
+        Self::IllegalInstruction,
+        Self::Breakpoint,
+        Self::LoadMisaligned,
+        Self::LoadAccess,
+        Self::StoreMisaligned,
+        Self::StoreAccess,
+        Self::UserCall,
+        Self::SupervisorCall,
+        Self::MachineCall,
+        Self::FetchPage,
+        Self::LoadPage,
+        Self::StorePage,
+    ];
+
+    /// The exception of this number.
+    #[must_use]
+    pub fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|&exception| exception as u64 == number)
+    }
+
     /// The exception of an ECALL at this level.
     #[must_use]
     pub const fn call_from(level: Privilege) -> Self {

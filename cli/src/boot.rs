@@ -1,0 +1,197 @@
+//! `ferry boot`: options to a machine, and its life.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, bail};
+use arch::riscv64::CpuModel;
+use clap::{Args, ValueEnum};
+use runtime::{EngineConfig, LogItems, LogSink, RegionConfig};
+use system::host::chars::{CharSpec, Escape, terminal};
+use system::host::entropy::HostEntropy;
+use system::machine::{Ending, Shared};
+use system::riscv64::{Bios, Config, Virt};
+
+use crate::run::{StatsArg, TierArg};
+use crate::{OWN_ERROR, complain};
+
+/// Arguments of `ferry boot`.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    ferry boot --arch riscv64 --kernel vmlinux --initrd initrd.img --append 'console=ttyS0'\n  \
+    ferry boot --arch riscv64 --bios fw_jump.elf --kernel u-boot.bin\n\n\
+    On a terminal, Ctrl-A x ends Ferry; Ctrl-A h lists the other keys.")]
+pub(crate) struct BootArgs {
+    /// The machine's architecture
+    #[arg(long, value_enum)]
+    arch: ArchArg,
+    /// The machine
+    #[arg(long, value_enum, default_value_t = MachineArg::Virt)]
+    machine: MachineArg,
+    /// CPU model with switches, such as `rva23u64,+zba`
+    #[arg(long, value_name = "MODEL", default_value = "max")]
+    cpu: CpuModel,
+    /// How many CPUs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    smp: u32,
+    /// RAM: bytes, or with K, M or G
+    #[arg(long, short = 'm', value_name = "SIZE", default_value = "1G", value_parser = size)]
+    memory: u64,
+    /// Kernel: a Linux Image, an ELF file, or raw code
+    #[arg(long, value_name = "IMAGE")]
+    kernel: Option<PathBuf>,
+    /// Initial RAM disk
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    initrd: Option<PathBuf>,
+    /// The kernel's command line
+    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
+    append: String,
+    /// Firmware to start instead of the built-in SBI; `none` enters the kernel at machine level
+    #[arg(long, value_name = "FILE")]
+    bios: Option<PathBuf>,
+    /// The serial console: stdio, pty, file:PATH, unix:PATH, null
+    #[arg(long, value_name = "WHERE", default_value = "stdio")]
+    console: CharSpec,
+    /// Write the device tree to a file, and end
+    #[arg(long, value_name = "FILE")]
+    dump_dtb: Option<PathBuf>,
+    /// Which tiers run: interpret only, compile everything, or what pays
+    #[arg(long, value_enum, default_value_t = TierArg::Auto)]
+    tier: TierArg,
+    /// Print statistics at the end
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "text"
+    )]
+    stats: Option<StatsArg>,
+    /// What to log: in_asm, ir, clif, out_asm, exec, cpu
+    #[arg(short = 'd', value_name = "ITEMS")]
+    log: Option<LogItems>,
+    /// Where to log, instead of standard error
+    #[arg(short = 'D', value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ArchArg {
+    Riscv64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MachineArg {
+    Virt,
+}
+
+/// A size in bytes, or with K, M, G or T in binary multiples.
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.char_indices().next_back() {
+        Some((at, unit)) if !unit.is_ascii_digit() => (&text[..at], shift(unit)),
+        _ => (text, Some(0)),
+    };
+    let bytes = digits.parse::<u64>().ok().zip(shift);
+    let bytes = bytes.and_then(|(value, shift)| value.checked_mul(1 << shift));
+    bytes.ok_or_else(|| format!("'{text}' is no size, such as 512M or 4G"))
+}
+
+fn shift(unit: char) -> Option<u32> {
+    let units = ['k', 'm', 'g', 't'];
+    let place = units.iter().position(|&known| known == unit.to_ascii_lowercase())?;
+    Some(10 * (place as u32 + 1))
+}
+
+/// Boots the machine and stays with it to its end.
+pub(crate) fn main(args: BootArgs) -> u8 {
+    let status = boot(args);
+    terminal::restore();
+    status.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        OWN_ERROR
+    })
+}
+
+fn boot(args: BootArgs) -> Result<u8> {
+    let (ArchArg::Riscv64, MachineArg::Virt) = (args.arch, args.machine);
+    if args.kernel.is_none() && args.bios.is_none() {
+        bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios)");
+    }
+    base::sys::fault::install();
+    let machine = Arc::new(OnceLock::<Arc<Shared>>::new());
+    let (dump, stats) = (args.dump_dtb.clone(), args.stats);
+    let config = config(args, Arc::clone(&machine))?;
+    let mut virt = Virt::new(config)?;
+    if let Some(path) = dump {
+        let written = std::fs::write(&path, virt.tree());
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        return Ok(0);
+    }
+    let _ = machine.set(Arc::clone(virt.shared()));
+    let ending = virt.run()?;
+    if let Some(format) = stats {
+        print_stats(&virt.report(), format);
+    }
+    Ok(match ending {
+        Ending::PowerOff(status) => status,
+        Ending::Reset | Ending::Quit => 0,
+    })
+}
+
+fn config(args: BootArgs, machine: Arc<OnceLock<Arc<Shared>>>) -> Result<Config> {
+    let opened = args.console.open(move |escape| {
+        if let (Escape::Quit, Some(shared)) = (escape, machine.get()) {
+            shared.end(Ending::Quit);
+        }
+    })?;
+    if let Some(path) = &opened.path {
+        complain(&format!("the console is {}", path.display()));
+    }
+    let bios = match args.bios {
+        None => Bios::BuiltIn,
+        Some(path) if path.as_os_str() == "none" => Bios::None,
+        Some(path) => Bios::File(path),
+    };
+    let sink = match &args.log_file {
+        Some(path) => {
+            let file = std::fs::File::create(path);
+            let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+            LogSink::open(file)
+        }
+        None => LogSink::stderr(),
+    };
+    let engine = EngineConfig {
+        tier: args.tier.into(),
+        log: args.log.unwrap_or(LogItems::NONE),
+        sink,
+        ..EngineConfig::default()
+    };
+    let mut regions = RegionConfig::default();
+    regions.options.count_instructions = args.stats.is_some();
+    if matches!(args.tier, TierArg::Jit) {
+        regions.workers = 0;
+    }
+    Ok(Config {
+        cpu: args.cpu,
+        harts: args.smp,
+        memory: args.memory,
+        bios,
+        kernel: args.kernel,
+        initrd: args.initrd,
+        command_line: args.append,
+        console: opened.backend,
+        entropy: Box::new(HostEntropy),
+        engine,
+        regions,
+        extend: Vec::new(),
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "asked for by the user")]
+fn print_stats(report: &system::riscv64::Report, format: StatsArg) {
+    match format {
+        StatsArg::Json => eprintln!("{}", serde_json::to_string(report).unwrap_or_default()),
+        StatsArg::Text => eprint!("{report}"),
+    }
+}
