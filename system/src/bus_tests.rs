@@ -5,7 +5,9 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 use super::*;
 use crate::device::InterruptController;
-use crate::devices::{Aclint, GoldfishRtc, SifiveTest, aclint};
+use crate::devices::aplic::Delivery;
+use crate::devices::imsic::{Level, select};
+use crate::devices::{Aclint, Aplic, GoldfishRtc, Imsic, SifiveTest, aclint};
 
 const RAM: GuestPhys = GuestPhys(0x8000_0000);
 const TEST: GuestPhys = GuestPhys(0x10_0000);
@@ -203,4 +205,38 @@ fn an_edge_lasts_until_the_machine_has_taken_it() {
         assert_eq!(bus.take_output_changes(), [ssip(false)]);
     }
     assert_eq!(bus.with(id, |_: &mut GoldfishRtc| ()), None);
+}
+
+/// A wire becomes a message, and the message an interrupt of a hart.
+#[test]
+fn a_wire_reaches_a_hart_by_message() {
+    let (aplic_at, imsic_at) = (GuestPhys(0xc00_0000), GuestPhys(0x2400_0000));
+    let mut bus = Bus::new(0, Arc::new(|| ()));
+    let imsic = Box::new(Imsic::new(1, 0, 63));
+    let imsic = bus.attach(&[imsic_at, GuestPhys(0x2800_0000)], imsic).unwrap();
+    let messages = Delivery::DirectOrMessages { guests: false };
+    let aplic = Box::new(Aplic::new(1, 95, messages));
+    let aplic = bus.attach(&[aplic_at, GuestPhys(0xd00_0000)], aplic).unwrap();
+    let rtc = bus.attach(&[RTC], Box::new(GoldfishRtc::new())).unwrap();
+    bus.wire(rtc, 0, aplic, 11);
+    for (offset, value) in [(0x1bc0, 0x24000), (0, 0x104), (44, 6), (0x302c, 9), (0x1edc, 11)] {
+        bus.write(GuestPhys(aplic_at.0 + offset), Width::B4, value, Time(0)).unwrap();
+    }
+    let with_file = |bus: &mut Bus| {
+        bus.with(imsic, |imsic: &mut Imsic| {
+            let file = imsic.file(0, Level::Machine).unwrap();
+            file.write(select::EIDELIVERY, 1).unwrap();
+            file.write(select::EIE, 1 << 9).unwrap();
+            file.claim()
+        })
+    };
+    assert_eq!(with_file(&mut bus), Some(0));
+    // The alarm is in the past, and its interrupt is let through.
+    for (offset, value) in [(0x08, 0), (0x10, 1)] {
+        bus.write(GuestPhys(RTC.0 + offset), Width::B4, value, Time(1)).unwrap();
+    }
+    let meip = |asserted| OutputChange { controller: imsic, output: 0, asserted };
+    assert_eq!(bus.take_output_changes(), [meip(true)]);
+    assert_eq!(with_file(&mut bus), Some(9 << 16 | 9));
+    assert_eq!(bus.take_output_changes(), [meip(false)]);
 }

@@ -1,6 +1,7 @@
 //! A device by itself, for tests: accesses at a time, in empty memory unless some is given.
 
-use softmmu::GuestMemory;
+use base::GuestPhys;
+use softmmu::{GuestMemory, Ram};
 
 use crate::device::{
     Access, Device, Effect, InterruptController, Message, Refusal, Time, Width, World,
@@ -88,4 +89,10 @@ pub(crate) fn any_access(
         let offset = if aligned { offset & !(width.bytes() - 1) } else { offset };
         Access { window, offset: offset.min(size - width.bytes()), width }
     })
+}
+
+/// RAM at an address and nowhere else.
+pub(crate) fn memory_at(address: u64, size: u64) -> GuestMemory {
+    let ram = Ram::new(GuestPhys(address), size).unwrap();
+    GuestMemory::new().insert_region(ram.region()).unwrap()
 }

@@ -4,13 +4,11 @@
 //! Inputs are source numbers, from 1. Outputs are contexts: `2 * h` is hart `h`'s machine-level external
 //! interrupt, `2 * h + 1` its supervisor-level one.
 
+use super::source_bits::{MAX_SOURCES, SourceBits, WORDS};
 use crate::device::{Access, Device, Effect, InterruptController, Refusal, Width, World};
 
 /// Harts at most.
 pub const MAX_HARTS: u32 = 64;
-/// Sources that the layout has room for: source 0 does not exist.
-const MAX_SOURCES: usize = 1024;
-const WORDS: usize = MAX_SOURCES / 32;
 /// Priorities and thresholds have 3 bits (WARL).
 const PRIORITY_MASK: u64 = 7;
 
@@ -45,36 +43,26 @@ enum Register {
     Reserved,
 }
 
-type Bits = [u32; WORDS];
-
-fn bit(bits: &Bits, source: usize) -> bool {
-    bits[source / 32] >> (source % 32) & 1 != 0
-}
-
-fn set_bit(bits: &mut Bits, source: usize, to: bool) {
-    let mask = 1 << (source % 32);
-    bits[source / 32] = bits[source / 32] & !mask | if to { mask } else { 0 };
-}
-
 #[derive(Clone, Debug)]
 struct Context {
-    enable: Bits,
+    enable: SourceBits,
     threshold: u8,
 }
 
-const CONTEXT_RESET: Context = Context { enable: [0; WORDS], threshold: 0 };
+const CONTEXT_RESET: Context = Context { enable: SourceBits::NONE, threshold: 0 };
 
 /// The device.
 #[derive(Clone, Debug)]
 pub struct Plic {
     /// By source; as many as there are, and source 0.
     priority: Vec<u8>,
+    implemented: SourceBits,
     /// The sources' lines.
-    level: Bits,
+    level: SourceBits,
     /// What gateways have passed on and nobody has claimed.
-    pending: Bits,
+    pending: SourceBits,
     /// What was claimed and is not complete: its gateway passes nothing on.
-    claimed: Bits,
+    claimed: SourceBits,
     contexts: Vec<Context>,
 }
 
@@ -85,15 +73,16 @@ impl Plic {
         let sources = (sources as usize).min(MAX_SOURCES - 1);
         Self {
             priority: vec![0; sources + 1],
-            level: [0; WORDS],
-            pending: [0; WORDS],
-            claimed: [0; WORDS],
+            implemented: SourceBits::up_to(sources),
+            level: SourceBits::NONE,
+            pending: SourceBits::NONE,
+            claimed: SourceBits::NONE,
             contexts: vec![CONTEXT_RESET; 2 * harts.min(MAX_HARTS) as usize],
         }
     }
 
     fn is_source(&self, source: usize) -> bool {
-        (1..self.priority.len()).contains(&source)
+        self.implemented.get(source)
     }
 
     fn decode(&self, access: Access) -> Result<Register, Refusal> {
@@ -138,21 +127,16 @@ impl Plic {
 
     /// The gateway (chapter 1.2) passes a request on if its line is asserted and none is under way.
     fn open_gateway(&mut self, source: usize) {
-        if bit(&self.level, source) && !bit(&self.claimed, source) {
-            set_bit(&mut self.pending, source, true);
+        if self.level.get(source) && !self.claimed.get(source) {
+            self.pending.set(source, true);
         }
     }
 
     /// The pending and enabled source with the highest priority, which is not 0; among equals, the one
     /// with the lowest number.
     fn best(&self, context: &Context) -> Option<usize> {
-        let words = self.pending.iter().zip(&context.enable).enumerate();
-        let set = words.filter(|(_, (pending, enable))| *pending & *enable != 0);
-        let sources = set.flat_map(|(word, (pending, enable))| {
-            let bits = pending & enable;
-            (0..32).filter(move |bit| bits >> bit & 1 != 0).map(move |bit| 32 * word + bit)
-        });
         let priority = |source: usize| self.priority.get(source).copied().unwrap_or(0);
+        let sources = self.pending.both(&context.enable);
         sources
             .filter(|&source| priority(source) > 0)
             .min_by_key(|&source| (u8::MAX - priority(source), source))
@@ -161,24 +145,18 @@ impl Plic {
     /// Interrupt claim (chapter 7): whatever the threshold. 0 is nothing.
     fn claim(&mut self, context: usize) -> usize {
         let Some(source) = self.best(&self.contexts[context]) else { return 0 };
-        set_bit(&mut self.pending, source, false);
-        set_bit(&mut self.claimed, source, true);
+        self.pending.set(source, false);
+        self.claimed.set(source, true);
         source
     }
 
     /// Interrupt completion (chapter 8): ignored unless the source is enabled for the context.
     fn complete(&mut self, context: usize, source: u64) {
         let Ok(source) = usize::try_from(source) else { return };
-        if self.is_source(source) && bit(&self.contexts[context].enable, source) {
-            set_bit(&mut self.claimed, source, false);
+        if self.is_source(source) && self.contexts[context].enable.get(source) {
+            self.claimed.set(source, false);
             self.open_gateway(source);
         }
-    }
-
-    /// The bits of a word of enables that belong to sources.
-    fn implemented(&self, word: usize) -> u32 {
-        let is_source = |bit: &usize| self.is_source(32 * word + bit);
-        (0..32).filter(is_source).fold(0, |bits, bit| bits | 1 << bit)
     }
 }
 
@@ -199,8 +177,8 @@ impl Device for Plic {
     fn read(&mut self, access: Access, _: &World<'_>) -> Result<u64, Refusal> {
         Ok(match self.decode(access)? {
             Register::Priority(source) => self.priority[source].into(),
-            Register::Pending(word) => self.pending[word].into(),
-            Register::Enable(context, word) => self.contexts[context].enable[word].into(),
+            Register::Pending(word) => self.pending.word(word).into(),
+            Register::Enable(context, word) => self.contexts[context].enable.word(word).into(),
             Register::Threshold(context) => self.contexts[context].threshold.into(),
             Register::Claim(context) => self.claim(context) as u64,
             Register::Reserved => 0,
@@ -211,7 +189,8 @@ impl Device for Plic {
         match self.decode(access)? {
             Register::Priority(source) => self.priority[source] = (value & PRIORITY_MASK) as u8,
             Register::Enable(context, word) => {
-                self.contexts[context].enable[word] = value as u32 & self.implemented(word);
+                let value = value as u32 & self.implemented.word(word);
+                self.contexts[context].enable.set_word(word, value);
             }
             Register::Threshold(context) => {
                 self.contexts[context].threshold = (value & PRIORITY_MASK) as u8;
@@ -226,7 +205,7 @@ impl Device for Plic {
     fn reset(&mut self) {
         self.priority.fill(0);
         self.contexts.fill(CONTEXT_RESET);
-        self.claimed = [0; WORDS];
+        self.claimed = SourceBits::NONE;
         self.pending = self.level;
     }
 
@@ -240,7 +219,7 @@ impl InterruptController for Plic {
     fn set_input(&mut self, input: u32, asserted: bool) {
         let source = input as usize;
         if self.is_source(source) {
-            set_bit(&mut self.level, source, asserted);
+            self.level.set(source, asserted);
             self.open_gateway(source);
         }
     }

@@ -82,7 +82,15 @@ impl Uart16550 {
         4 * bits * 16 * u64::from(self.divisor.max(1)) * 1_000_000_000 / u64::from(self.clock)
     }
 
-    /// What has come in goes to the receiver, as far as it has room.
+    /// Receives if the guest is told of it.
+    fn receive_for_interrupt(&mut self, now: Time) {
+        if self.ier & (ier::ERBFI | ier::ELSI) != 0 {
+            self.receive(now);
+        }
+    }
+
+    /// What has come in goes to the receiver, as far as it has room. Until the guest looks or wants
+    /// interrupts, input stays in the backend: drivers that start clear the FIFOs.
     fn receive(&mut self, now: Time) {
         if self.loops() || self.receiver.room() == 0 {
             return;
@@ -147,7 +155,7 @@ impl Uart16550 {
     /// Receiver buffer.
     fn read_rbr(&mut self, now: Time) -> u8 {
         let byte = self.receiver.pop(now, self.patience());
-        self.receive(now);
+        self.receive_for_interrupt(now);
         byte
     }
 
@@ -158,6 +166,14 @@ impl Uart16550 {
             self.thr_empty = false;
         }
         source | if self.has_fifos() { iir::FIFOS } else { 0 }
+    }
+
+    /// Line status. Errors have been seen then.
+    fn read_lsr(&mut self, now: Time) -> u8 {
+        self.receive(now);
+        let value = self.lsr();
+        self.receiver.clear_errors();
+        value
     }
 
     /// Transmitter holding. Without room, a FIFO loses the new byte and a holding register the old one.
@@ -178,10 +194,11 @@ impl Uart16550 {
     }
 
     /// Interrupt enable. An empty transmitter asks at once.
-    fn write_ier(&mut self, value: u8) {
+    fn write_ier(&mut self, value: u8, now: Time) {
         let enabled = value & !self.ier;
         self.ier = value & ier::ALL;
         self.thr_empty |= enabled & ier::ETBEI != 0 && self.transmitter.is_empty();
+        self.receive_for_interrupt(now);
     }
 
     /// FIFO control. Other bits count only with the enable bit, a change of which clears both FIFOs.
@@ -196,7 +213,7 @@ impl Uart16550 {
             self.transmitter.clear();
             self.thr_empty = true;
         }
-        self.receive(now);
+        self.receive_for_interrupt(now);
     }
 
     /// Line control.
@@ -216,7 +233,7 @@ impl Uart16550 {
         let changed = (before ^ after) >> 4 & (msr::DCTS | msr::DDSR | msr::DDCD);
         let rung = (before & !after) >> 4 & msr::TERI;
         self.deltas |= changed | rung;
-        self.receive(now);
+        self.receive_for_interrupt(now);
     }
 
     fn divides(&self) -> bool {
@@ -243,11 +260,7 @@ impl Device for Uart16550 {
             reg::IIR_FCR => self.read_iir(),
             reg::LCR => self.lcr,
             reg::MCR => self.mcr,
-            reg::LSR => {
-                let value = self.lsr();
-                self.receiver.clear_errors();
-                value
-            }
+            reg::LSR => self.read_lsr(world.now),
             reg::MSR => self.modem() | std::mem::take(&mut self.deltas),
             reg::SCR => self.scr,
             _ => return Err(Refusal::NoRegister),
@@ -266,7 +279,7 @@ impl Device for Uart16550 {
                 self.divisor = self.divisor & 0xff | u16::from(value) << 8;
             }
             reg::RBR_THR_DLL => self.write_thr(value, world.now),
-            reg::IER_DLM => self.write_ier(value),
+            reg::IER_DLM => self.write_ier(value, world.now),
             reg::IIR_FCR => self.write_fcr(value, world.now),
             reg::LCR => self.write_lcr(value, world.now),
             reg::MCR => self.write_mcr(value, world.now),
@@ -292,7 +305,7 @@ impl Device for Uart16550 {
 
     fn wake(&mut self, world: &World<'_>) {
         self.send();
-        self.receive(world.now);
+        self.receive_for_interrupt(world.now);
         self.receiver.look(world.now);
     }
 

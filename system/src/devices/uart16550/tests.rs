@@ -137,8 +137,23 @@ fn input_waits_behind_a_full_receiver() {
     let mut port = Port::with_fifos(0, 0);
     let bytes: Vec<u8> = (0..100).collect();
     port.receive(&bytes);
-    let received: Vec<u8> = (0..100).map(|_| port.read(reg::RBR_THR_DLL)).collect();
+    let mut received = Vec::new();
+    while port.read(reg::LSR) & lsr::DR != 0 {
+        received.push(port.read(reg::RBR_THR_DLL));
+    }
     assert_eq!((received, port.read(reg::LSR)), (bytes, 0x60));
+}
+
+#[test]
+fn a_driver_that_starts_loses_no_input() {
+    let mut port = Port::new(usize::MAX);
+    port.receive(b"typed early");
+    for value in [fcr::ENABLE, fcr::ENABLE | fcr::RCVR_RESET | fcr::XMIT_RESET, 0, fcr::ENABLE] {
+        port.write(reg::IIR_FCR, value);
+    }
+    port.write(reg::IER_DLM, ier::ERBFI);
+    let received: Vec<u8> = (0..11).map(|_| port.read(reg::RBR_THR_DLL)).collect();
+    assert_eq!(received, b"typed early");
 }
 
 #[test]
@@ -153,7 +168,7 @@ fn loopback_returns_bytes_and_overruns() {
     let received: Vec<u8> = (0..16).map(|_| port.read(reg::RBR_THR_DLL)).collect();
     assert_eq!((received, port.line.take_output()), ((0..16).collect(), vec![]));
     port.write(reg::MCR, 0);
-    assert_eq!(port.read(reg::RBR_THR_DLL), b'o');
+    assert_eq!((port.read(reg::LSR), port.read(reg::RBR_THR_DLL)), (0x61, b'o'));
 }
 
 #[test]
