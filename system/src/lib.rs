@@ -7,6 +7,7 @@
 pub mod bus;
 pub mod device;
 pub mod devices;
+pub mod host;
 
 pub use bus::{AttachError, Bus, BusError, DeviceId, OutputChange};
 pub use device::{
