@@ -4,6 +4,7 @@
 //! The bus is single-threaded by construction; a machine with several CPUs puts its own lock
 //! around it. RAM is reached without it.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -95,6 +96,8 @@ pub struct Bus {
     windows: Vec<(DeviceId, u32)>,
     changes: Vec<OutputChange>,
     epoch: u64,
+    /// When the bus was last used.
+    now: Time,
     notified: Arc<AtomicU64>,
     wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -111,6 +114,7 @@ impl Bus {
             windows: Vec::new(),
             changes: Vec::new(),
             epoch,
+            now: Time(0),
             notified: Arc::default(),
             wake,
         }
@@ -202,12 +206,30 @@ impl Bus {
         self.slots[id.0].device.as_mut()
     }
 
+    /// Does something with a device of a known kind: what CPUs do with interrupt controllers beside
+    /// their registers. Nothing if the device is of another kind.
+    pub fn with<D: Device, T>(
+        &mut self,
+        id: DeviceId,
+        action: impl FnOnce(&mut D) -> T,
+    ) -> Option<T> {
+        let device: &mut dyn Any = self.slots[id.0].device.as_mut();
+        let answer = device.downcast_mut::<D>().map(action);
+        self.settle(id);
+        answer
+    }
+
     /// Sets an input of an interrupt controller.
     pub fn set_input(&mut self, controller: DeviceId, input: u32, asserted: bool) {
+        let mut messages = Vec::new();
         if let Some(controller) = self.slots[controller.0].device.interrupt_controller() {
             controller.set_input(input, asserted);
+            messages = controller.take_messages();
         }
         self.settle(controller);
+        for message in messages {
+            self.deliver(message);
+        }
     }
 
     /// A load, zero-extended.
@@ -324,6 +346,7 @@ impl Bus {
         now: Time,
         access: impl FnOnce(&mut dyn Device, &World<'_>) -> Result<T, Refusal>,
     ) -> Result<T, BusError> {
+        self.now = now;
         let world = World::new(now, self.epoch, &self.memory);
         let slot = &mut self.slots[id.0];
         let device = slot.device.name();
@@ -331,14 +354,14 @@ impl Bus {
         let messages = world.into_messages();
         self.settle(id);
         for message in messages {
-            self.deliver(message, now);
+            self.deliver(message);
         }
         answer.map_err(|refusal| BusError::Refused { device, offset, refusal })
     }
 
     /// Takes a message to the interrupt controller whose window it names. To anything else it is lost,
     /// as a device must not reach another one's registers.
-    fn deliver(&mut self, message: Message, now: Time) {
+    fn deliver(&mut self, message: Message) {
         let place = self.map.resolve(message.address, Width::B4.bytes());
         let Ok(Place::Mmio { id: window, offset }) = place else { return };
         let (id, window) = self.windows[window.0 as usize];
@@ -346,7 +369,7 @@ impl Bus {
         if device.interrupt_controller().is_none() {
             return;
         }
-        let world = World::new(now, self.epoch, &self.memory);
+        let world = World::new(self.now, self.epoch, &self.memory);
         let access = Access { window, offset, width: Width::B4 };
         // Controllers post no messages of their own in answer to one.
         let _ = device.write(access, message.data.into(), &world);

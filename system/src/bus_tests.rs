@@ -5,7 +5,7 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
 
 use super::*;
 use crate::device::InterruptController;
-use crate::devices::{GoldfishRtc, SifiveTest};
+use crate::devices::{Aclint, GoldfishRtc, SifiveTest, aclint};
 
 const RAM: GuestPhys = GuestPhys(0x8000_0000);
 const TEST: GuestPhys = GuestPhys(0x10_0000);
@@ -188,4 +188,19 @@ fn time_passes_by_deadlines() {
     assert_eq!(changes(&mut bus), []);
     bus.wake(Time(300));
     assert_eq!((changes(&mut bus), bus.deadline()), (vec![(3, true)], None));
+}
+
+#[test]
+fn an_edge_lasts_until_the_machine_has_taken_it() {
+    let mut bus = Bus::new(0, Arc::new(|| ()));
+    let aclint = Box::new(Aclint::new(1, &[aclint::Part::Sswi]));
+    let id = bus.attach(&[LATCH], aclint).unwrap();
+    for _ in 0..2 {
+        bus.write(LATCH, Width::B4, 1, Time(0)).unwrap();
+        let ssip = |asserted| OutputChange { controller: id, output: 2, asserted };
+        assert_eq!(bus.take_output_changes(), [ssip(true)]);
+        assert_eq!(bus.with(id, |aclint: &mut Aclint| aclint.acknowledge_ssip(0)), Some(()));
+        assert_eq!(bus.take_output_changes(), [ssip(false)]);
+    }
+    assert_eq!(bus.with(id, |_: &mut GoldfishRtc| ()), None);
 }

@@ -8,6 +8,7 @@
 //! later is said through a [`Notifier`]. So a device can be tested by itself, runs the same under
 //! every accelerator, and repeats exactly when time and inputs are repeated.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -171,8 +172,8 @@ impl std::fmt::Debug for Notifier {
     }
 }
 
-/// A device.
-pub trait Device: Send {
+/// A device. Machines that know which one it is reach it by `Bus::with`.
+pub trait Device: Any + Send {
     /// As its specification calls it.
     fn name(&self) -> &'static str;
 
@@ -228,6 +229,11 @@ pub trait InterruptController {
 
     /// How many outputs there are.
     fn outputs(&self) -> u32;
+
+    /// Messages that follow from changes of inputs, for controllers that pass interrupts on in this way.
+    fn take_messages(&mut self) -> Vec<Message> {
+        Vec::new()
+    }
 }
 
 #[cfg(test)]

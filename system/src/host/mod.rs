@@ -1,4 +1,4 @@
-//! What stands behind devices on the host. Here are the threads and the system calls; devices see
-//! traits of their own.
+//! What stands behind devices on the host. Only here are threads, files and terminals known.
 
 pub mod block;
+pub mod chars;
