@@ -2,6 +2,7 @@
 //! with its queues ([`VirtioDevice`]), what all have in common ([`state`]), and the ways in which a
 //! guest reaches them: [`mmio`], and PCI Express. Only the modern interface; rings are split.
 
+pub mod blk;
 mod buffers;
 pub mod mmio;
 pub mod pci;

@@ -1,0 +1,114 @@
+//! What a disk image can do, and the backend that does it at once.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use softmmu::GuestMemory;
+use vm_memory::bitmap::RefSlice;
+use vm_memory::{GuestAddress, GuestMemory as _, Permissions, VolatileSlice};
+
+use crate::device::Notifier;
+use crate::devices::virtio::Buffers;
+use crate::devices::virtio::blk::{
+    BlockBackend, BlockCompletion, BlockInfo, BlockRequest, BlockResult,
+};
+
+/// A disk image. Requests come from any number of threads at once.
+pub trait Image: Send + Sync {
+    /// What it is.
+    fn info(&self) -> BlockInfo;
+
+    /// Does what a request asks.
+    ///
+    /// # Errors
+    /// The host's: [`io::ErrorKind::Unsupported`] if the disk cannot do such things.
+    fn execute(&self, request: &BlockRequest) -> io::Result<()>;
+
+    /// Does it, if that can be done without waiting for the disk and soon.
+    fn try_now(&self, _request: &BlockRequest) -> bool {
+        false
+    }
+}
+
+/// Does a request, and says how it went: to the guest, and to the user if it went wrong.
+pub(super) fn execute(image: &dyn Image, request: &BlockRequest) -> BlockCompletion {
+    let result = match image.execute(request) {
+        Ok(()) => BlockResult::Done,
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => BlockResult::Unsupported,
+        Err(error) => {
+            let BlockRequest { op, offset, len, .. } = request;
+            tracing::error!(?op, offset, len, %error, "a request to a disk image failed");
+            BlockResult::Failed
+        }
+    };
+    BlockCompletion { tag: request.tag, result }
+}
+
+/// Flushes of an image. The host tells of a lost write once, and has dropped it then: it stays lost,
+/// so no later flush may say that all is well.
+#[derive(Debug, Default)]
+pub(super) struct Flushes {
+    failed: AtomicBool,
+}
+
+impl Flushes {
+    /// Flushes, unless that has failed before.
+    pub(super) fn run(&self, flush: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(io::Error::other("an earlier flush failed; what was written then is lost"));
+        }
+        flush().inspect_err(|_| self.failed.store(true, Ordering::Release))
+    }
+}
+
+/// A piece of guest memory.
+pub(super) type Slice<'a> = VolatileSlice<'a, RefSlice<'a, softmmu::PageTracker>>;
+
+/// Buffers as pieces of host memory.
+pub(super) fn slices<'a>(buffers: &Buffers, memory: &'a GuestMemory) -> io::Result<Vec<Slice<'a>>> {
+    let mut all = Vec::with_capacity(buffers.pieces().len());
+    for piece in buffers.pieces() {
+        let at = GuestAddress(piece.at.0);
+        let parts = memory.get_slices(at, piece.len as usize, Permissions::ReadWrite);
+        for slice in parts.map_err(io::Error::other)? {
+            all.push(slice.map_err(io::Error::other)?);
+        }
+    }
+    Ok(all)
+}
+
+/// A disk whose requests are complete when they have been submitted.
+pub struct ImmediateBlock {
+    image: Arc<dyn Image>,
+    done: VecDeque<BlockCompletion>,
+}
+
+impl ImmediateBlock {
+    /// With an image.
+    #[must_use]
+    pub fn new(image: Arc<dyn Image>) -> Self {
+        Self { image, done: VecDeque::new() }
+    }
+}
+
+impl BlockBackend for ImmediateBlock {
+    fn info(&self) -> BlockInfo {
+        self.image.info()
+    }
+
+    fn connect(&mut self, _notifier: Notifier) {}
+
+    fn submit(&mut self, request: BlockRequest) {
+        self.done.push_back(execute(self.image.as_ref(), &request));
+    }
+
+    fn start(&mut self) {}
+
+    fn completed(&mut self) -> Option<BlockCompletion> {
+        self.done.pop_front()
+    }
+
+    fn drain(&mut self) {}
+}
