@@ -132,6 +132,24 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_is_full_gives_others_their_turn() {
+        for transport in Transport::ALL {
+            let device = Rng::new(Box::new(SeededEntropy::new(7)));
+            let mut driver = Driver::started(transport, Box::new(device), u64::MAX);
+            let at = driver.room(1);
+            for _ in 0..64 {
+                driver.add(0, &[], &[(at, 1)]);
+            }
+            driver.kick(0);
+            assert_eq!(driver.device.deadline(), Some(crate::device::Time(0)));
+            assert_eq!(driver.used(0).len(), 64);
+            driver.add(0, &[], &[(at, 1)]);
+            driver.wake();
+            assert_eq!((driver.device.deadline(), driver.used(0).len()), (None, 1));
+        }
+    }
+
+    #[test]
     fn a_source_that_gives_nothing_gives_nothing() {
         let mut driver = Driver::started(Transport::Mmio, Box::new(Rng::new(Box::new(Dry))), 0);
         let at = driver.room(8);
