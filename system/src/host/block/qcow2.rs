@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -37,10 +38,13 @@ pub struct Qcow2Image {
 impl Qcow2Image {
     /// With the file that holds the lock, of the image at `path`.
     pub(crate) fn new(lock: File, path: &Path, access: ImageAccess) -> Result<Self, ImageError> {
+        let failed = |source| ImageError::Qcow2 { path: path.to_path_buf(), source };
+        if access == ImageAccess::ReadWrite {
+            check_header_is_counted(&lock).map_err(failed)?;
+        }
         let opened = RefCell::new(Opened { locks: vec![lock], main: path.to_path_buf() });
         let gate = Gate { opened: &opened, depth: 0 };
         let builder = Qcow2::builder_path(path).write(access == ImageAccess::ReadWrite);
-        let failed = |source| ImageError::Qcow2 { path: path.to_path_buf(), source };
         let image: Qcow2<imago::file::File> = builder.open(gate).map_err(failed)?;
         let disk = FormatAccess::new(image);
         let size = disk.size();
@@ -143,6 +147,44 @@ impl Image for Qcow2Image {
             }
         }
     }
+}
+
+/// Checks that the image counts the cluster of its header as used. One that does not is damaged, and
+/// the first cluster that is allocated in it would take the header's place.
+fn check_header_is_counted(file: &File) -> io::Result<()> {
+    // `cluster_bits`, `refcount_table_offset`, and `refcount_order`, which version 2 has not.
+    let [version, bits] = [4, 20].map(|at| word(file, at));
+    let (table, order) = (double(file, 48)?, if version? >= 3 { word(file, 96)? } else { 4 });
+    let damaged = |what| io::Error::new(io::ErrorKind::InvalidData, what);
+    if !(9..=21).contains(&bits?) || order > 6 {
+        return Err(damaged("cluster size or reference counts are not of a size that there is"));
+    }
+    let block = double(file, table)? & !0x1ff;
+    let mut first = [0; 8];
+    file.read_exact_at(&mut first, block)?;
+    let width = 1_u32 << order;
+    let count = match width {
+        0..8 => u64::from(first[0]) & ((1 << width) - 1),
+        _ => u64::from_be_bytes(first) >> (64 - width),
+    };
+    if block == 0 || count == 0 {
+        return Err(damaged(
+            "the image does not count its own header as used: repair it with qemu-img check -r all, or open it for reading",
+        ));
+    }
+    Ok(())
+}
+
+fn word(file: &File, at: u64) -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(u32::from_be_bytes(bytes))
+}
+
+fn double(file: &File, at: u64) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(u64::from_be_bytes(bytes))
 }
 
 /// What has been opened on behalf of an image.
