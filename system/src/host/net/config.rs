@@ -240,7 +240,8 @@ impl UserConfig {
         let forward = text
             .parse::<Forward>()
             .map_err(|problem| ConfigError::Forward { text: text.into(), problem })?;
-        let same = |other: &Forward| (other.protocol, other.host) == (forward.protocol, forward.host);
+        let same =
+            |other: &Forward| (other.protocol, other.host) == (forward.protocol, forward.host);
         if forward.host.port() != 0 && self.forwards.iter().any(same) {
             return Err(ConfigError::Twice(forward.host));
         }

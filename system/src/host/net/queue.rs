@@ -73,13 +73,16 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 pub fn queue() -> (Sender, Receiver) {
     let free = (0..BATCHES).map(|_| Batch::default()).collect();
     let shared = Arc::new(Mutex::new(Shared { free, ..Shared::default() }));
-    (Sender { shared: Arc::clone(&shared), current: None }, Receiver { shared, current: None })
+    let sender = Sender { shared: Arc::clone(&shared), current: None, untold: false };
+    (sender, Receiver { shared, current: None })
 }
 
 /// Where frames go in.
 pub struct Sender {
     shared: Arc<Mutex<Shared>>,
     current: Option<Batch>,
+    /// Batches were published that nobody has been told of.
+    untold: bool,
 }
 
 impl Sender {
@@ -114,23 +117,29 @@ impl Sender {
         self.batch(MAX_FRAME).is_ok()
     }
 
-    /// Shows the receiver what was pushed. Says whether there was anything.
+    /// Shows the receiver what was pushed. Says whether there was anything since the last time, so that
+    /// the receiver is to be told.
     pub fn flush(&mut self) -> bool {
-        let Some(batch) = self.current.take() else { return false };
+        self.publish();
+        std::mem::take(&mut self.untold)
+    }
+
+    fn publish(&mut self) {
+        let Some(batch) = self.current.take() else { return };
         let mut shared = lock(&self.shared);
         if batch.entries.is_empty() {
             shared.free.push(batch);
-            return false;
+        } else {
+            shared.full.push_back(batch);
+            self.untold = true;
         }
-        shared.full.push_back(batch);
-        true
     }
 
     /// A batch with room: the current one, the last that the receiver has not taken yet, or an empty
     /// one.
     fn batch(&mut self, len: usize) -> Result<&mut Batch, Full> {
         if self.current.as_ref().is_some_and(|batch| !batch.has_room(len)) {
-            self.flush();
+            self.publish();
         }
         if self.current.is_none() {
             let mut shared = lock(&self.shared);
@@ -236,6 +245,14 @@ mod tests {
         }
         assert_eq!(popped, BATCH_BYTES / MAX_FRAME);
         push(&mut sender, MAX_FRAME, 0).unwrap();
+    }
+
+    #[test]
+    fn the_receiver_is_told_of_batches_that_were_published_on_the_way() {
+        let (mut sender, _receiver) = queue();
+        while push(&mut sender, MAX_FRAME, 0).is_ok() {}
+        assert!(sender.flush());
+        assert!(!sender.flush());
     }
 
     #[test]

@@ -183,7 +183,10 @@ mod tests {
         let repr = DhcpRepr::parse(&packet).unwrap();
         assert_eq!(repr.message_type, DhcpMessageType::Offer);
         assert_eq!((repr.your_ip, repr.transaction_id), (addresses::GUEST, 7));
-        assert_eq!((repr.router, repr.subnet_mask), (Some(addresses::GATEWAY), Some(addresses::MASK)));
+        assert_eq!(
+            (repr.router, repr.subnet_mask),
+            (Some(addresses::GATEWAY), Some(addresses::MASK))
+        );
         assert_eq!(repr.lease_duration, Some(LEASE));
         assert_eq!(option(&offer.bytes, OPTION_HOST_NAME).unwrap(), b"box");
         assert_eq!(option(&offer.bytes, OPTION_DNS).unwrap(), [10, 0, 2, 3]);
@@ -197,7 +200,8 @@ mod tests {
     #[test]
     fn another_address_is_refused() {
         let wrong = Some(Ipv4Addr::new(10, 0, 2, 99));
-        let nak = server("").answer(&message(DhcpMessageType::Request, Mac::DEFAULT, wrong)).unwrap();
+        let nak =
+            server("").answer(&message(DhcpMessageType::Request, Mac::DEFAULT, wrong)).unwrap();
         let packet = DhcpPacket::new_checked(&nak.bytes[..]).unwrap();
         let repr = DhcpRepr::parse(&packet).unwrap();
         assert_eq!((repr.message_type, repr.router), (DhcpMessageType::Nak, None));

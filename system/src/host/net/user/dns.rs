@@ -147,9 +147,8 @@ impl Dns {
 
     /// Asks the next server where one has not answered in time.
     pub(super) fn expire(&mut self, poller: &mut Poller, link: &mut Link, now: Instant) {
-        let late = |(token, question): (&Token, &Question)| {
-            (question.deadline <= now).then_some(*token)
-        };
+        let late =
+            |(token, question): (&Token, &Question)| (question.deadline <= now).then_some(*token);
         let late: Vec<_> = self.questions.iter().filter_map(late).collect();
         for token in late {
             self.give_up(token, poller, link, now);
@@ -225,7 +224,8 @@ pub(super) fn servers_in(text: &str) -> Vec<SocketAddr> {
 mod tests {
     use super::*;
 
-    const QUESTION: &[u8] = b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\x01\x01a\x02bc\0\0\x01\0\x01\0\0\x29";
+    const QUESTION: &[u8] =
+        b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\x01\x01a\x02bc\0\0\x01\0\x01\0\0\x29";
 
     #[test]
     fn a_failure_repeats_the_question() {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Datagrams of one ping that are taken at a time.
 const TURN: usize = 32;
 /// Bytes of a packet that an error repeats behind its header (RFC 1812, 4.3.2.3).
-const REPEATED: usize = 548 - 20;
+pub(super) const REPEATED: usize = 548;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {

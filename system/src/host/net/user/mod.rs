@@ -179,9 +179,8 @@ impl NetBackend for UserNet {
 fn run(mut nat: Nat, mut from_guest: Receiver, control: &Control) {
     let mut ready = Vec::new();
     loop {
-        let idle = || {
-            from_guest.peek().is_none() && control.request.load(Ordering::Acquire) == NOTHING
-        };
+        let idle =
+            || from_guest.peek().is_none() && control.request.load(Ordering::Acquire) == NOTHING;
         if nat.wait(idle, &mut ready).is_err() {
             // Only a descriptor that is none makes epoll fail.
             return;

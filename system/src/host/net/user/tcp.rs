@@ -77,7 +77,13 @@ impl Tcp {
     }
 
     /// Takes a segment of a connection that exists. Says whether there is one.
-    pub(super) fn ingress(&mut self, pair: &Pair, ip: &Ip<'_>, link: &mut Link, now: Instant) -> bool {
+    pub(super) fn ingress(
+        &mut self,
+        pair: &Pair,
+        ip: &Ip<'_>,
+        link: &mut Link,
+        now: Instant,
+    ) -> bool {
         let Some(&token) = self.by_pair.get(pair) else { return false };
         let Some(flow) = self.flows.get_mut(&token) else { return false };
         flow.ingress(&mut self.stack, ip.bytes, link, now);
@@ -272,5 +278,10 @@ fn mark(dirty: &mut Vec<Token>, token: Token, flow: &mut Flow) {
 
 /// Whether a segment opens a connection.
 pub(super) fn opens(tcp: &TcpPacket<&[u8]>) -> bool {
-    tcp.syn() && !tcp.ack() && !tcp.rst() && !tcp.fin() && tcp.src_port() != 0 && tcp.dst_port() != 0
+    tcp.syn()
+        && !tcp.ack()
+        && !tcp.rst()
+        && !tcp.fin()
+        && tcp.src_port() != 0
+        && tcp.dst_port() != 0
 }

@@ -105,7 +105,7 @@ impl Udp {
         };
         flow.used = now;
         flow.sent.clear();
-        flow.sent.extend(ip.bytes.iter().take(ip.header + 8));
+        flow.sent.extend_from_slice(&ip.bytes[..ip.bytes.len().min(ip.header + icmp::REPEATED)]);
         flow.header = ip.header;
         if let Err(error) = socket::send(&flow.socket, data)
             && !socket::is_transient(error)
