@@ -3,3 +3,4 @@
 pub mod block;
 pub mod chars;
 pub mod entropy;
+pub mod net;
