@@ -285,13 +285,11 @@ void check_trap(const char *file, int line, const char *what, struct outcome out
 #define EXPECT_TRAP(outcome, to, cause, epc, tval)                             \
     check_trap(__FILE__, __LINE__, #outcome, outcome, to, cause, (u64)(epc), (u64)(tval))
 /* An illegal instruction at `entry`, which is four bytes long: mtval has it, or zero. */
-#define EXPECT_ILLEGAL(outcome, entry)                                         \
+#define EXPECT_ILLEGAL(result, entry)                                          \
     do {                                                                       \
-        struct outcome outcome_ = outcome;                                     \
-        if (outcome_.m.tval != 0)                                              \
-            check_trap(__FILE__, __LINE__, #outcome, outcome_, M_MODE, CAUSE_ILLEGAL, (u64)(entry), *(const u32 *)(entry)); \
-        else                                                                   \
-            check_trap(__FILE__, __LINE__, #outcome, outcome_, M_MODE, CAUSE_ILLEGAL, (u64)(entry), 0); \
+        struct outcome result_ = (result);                                     \
+        u64 bits_ = result_.m.tval ? *(const u32 *)(entry) : 0;                \
+        check_trap(__FILE__, __LINE__, #result, result_, M_MODE, CAUSE_ILLEGAL, (u64)(entry), bits_); \
     } while (0)
 void check_returned(const char *file, int line, const char *what, struct outcome outcome, u64 value);
 /* Runs, and demands that it returns this value. */
