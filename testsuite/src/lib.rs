@@ -6,6 +6,7 @@
 pub mod cache;
 pub mod debian;
 pub mod emulator;
+pub mod image;
 pub mod insn;
 pub mod known;
 pub mod process;

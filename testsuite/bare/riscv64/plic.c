@@ -16,6 +16,10 @@
 static void quiet(void)
 {
     UART_IER = 0;
+    /* A request that the gateway has passed on stays pending until it is claimed. */
+    ENABLE(0, UART_SOURCE) = BIT(UART_SOURCE);
+    THRESHOLD(0) = 0;
+    PRIORITY(UART_SOURCE) = 1;
     for (u32 claimed; (claimed = CLAIM(0)) != 0;)
         CLAIM(0) = claimed;
     PRIORITY(UART_SOURCE) = 0;
