@@ -94,9 +94,8 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), Error> {
 
 fn make(directory: &Path, image: &Path) -> Result<(), Error> {
     let program = mke2fs();
-    let mut arguments: Vec<&OsStr> = ["-q", "-t", "ext4", "-L", "ferry", "-U", IDENTITY, "-E"]
-        .map(OsStr::new)
-        .to_vec();
+    let mut arguments: Vec<&OsStr> =
+        ["-q", "-t", "ext4", "-L", "ferry", "-U", IDENTITY, "-E"].map(OsStr::new).to_vec();
     let hash_seed = format!("root_owner=0:0,hash_seed={IDENTITY}");
     arguments.extend([OsStr::new(&hash_seed), OsStr::new("-d"), directory.as_os_str()]);
     arguments.extend([image.as_os_str(), OsStr::new(SIZE)]);

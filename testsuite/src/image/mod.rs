@@ -27,8 +27,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::debian::{self, Manifest, Root};
 use crate::cache;
+use crate::debian::{self, Manifest, Root};
 
 /// The manifest of the packages.
 pub const MANIFEST: &str = "trixie-riscv64-machine";
@@ -213,8 +213,7 @@ fn host_program(
     program: &'static str,
     package: &'static str,
 ) -> Result<Vec<u8>, Error> {
-    let output =
-        command.output().map_err(|source| Error::Missing { program, package, source })?;
+    let output = command.output().map_err(|source| Error::Missing { program, package, source })?;
     if output.status.success() {
         return Ok(output.stdout);
     }

@@ -23,7 +23,10 @@ pub(super) struct Module {
 pub(super) fn directory(root: &Path) -> Result<PathBuf, Error> {
     let parent = root.join("usr/lib/modules");
     let mut entries = fs::read_dir(&parent).map_err(file_error(&parent))?.flatten();
-    entries.next().map(|entry| entry.path()).ok_or(Error::Content { path: parent, what: "a kernel's modules" })
+    entries
+        .next()
+        .map(|entry| entry.path())
+        .ok_or(Error::Content { path: parent, what: "a kernel's modules" })
 }
 
 /// Writes `modules.dep` and the other indices, as the kernel package's script would have done.
@@ -36,7 +39,8 @@ pub(super) fn index(root: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let version = directory.file_name().unwrap_or_default();
-    host_program(Command::new("depmod").arg("-b").arg(root).arg(version), "depmod", "kmod").map(drop)
+    host_program(Command::new("depmod").arg("-b").arg(root).arg(version), "depmod", "kmod")
+        .map(drop)
 }
 
 /// `wanted` and what they depend on, dependencies first.
@@ -68,8 +72,7 @@ fn order<'a>(index: &str, wanted: &[&'a str]) -> Result<Vec<String>, &'a str> {
     let mut order: Vec<String> = vec![];
     for name in wanted {
         let file = format!("{name}.ko");
-        let path =
-            dependencies.keys().find(|path| plain_name(path) == file).ok_or(*name)?;
+        let path = dependencies.keys().find(|path| plain_name(path) == file).ok_or(*name)?;
         // depmod lists what is needed first last.
         let needed = dependencies[path].iter().rev().chain([path]);
         for path in needed {
