@@ -4,10 +4,13 @@
 //! It may use everything in the workspace; nothing but the benches may use it.
 
 pub mod cache;
+pub mod console;
 pub mod debian;
 pub mod emulator;
+pub mod image;
 pub mod insn;
 pub mod known;
+pub mod machine;
 pub mod process;
 pub mod suite;
 pub mod toolchain;
@@ -24,4 +27,10 @@ pub fn programs_directory() -> PathBuf {
 #[must_use]
 pub fn guest_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("guest")
+}
+
+/// Where the programs for the bare machine are.
+#[must_use]
+pub fn bare_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bare/riscv64")
 }

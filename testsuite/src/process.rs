@@ -65,7 +65,7 @@ pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> io::Result<O
     limit_resources(command, limit);
     let start = Instant::now();
     let mut child = command.spawn()?;
-    let group = Group(child_id(&child)?);
+    let group = Group::of(&child)?;
     let feeder = feed(&mut child, input.to_vec());
     let stdout = child.stdout.take().map(collect);
     let stderr = child.stderr.take().map(collect);
@@ -92,12 +92,30 @@ pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> io::Result<O
     })
 }
 
-/// A process group that this module started.
-struct Group(libc::pid_t);
+/// A process group that was started here.
+#[derive(Debug)]
+pub(crate) struct Group(libc::pid_t);
 
 impl Group {
-    fn kill(&self) {
-        // SAFETY: takes no memory; the id is the group that `run` created.
+    /// The group that `child` leads.
+    pub(crate) fn of(child: &Child) -> io::Result<Self> {
+        child_id(child).map(Self)
+    }
+
+    /// Waits for its leader to end; false when `limit` is over first. It remains to be reaped.
+    pub(crate) fn wait(&self, limit: Duration) -> io::Result<bool> {
+        wait_until_exit(self.0, limit)
+    }
+
+    /// How the leader, which has ended or is about to, ended; and what time it used.
+    pub(crate) fn reap(&self) -> io::Result<(End, Duration)> {
+        let (status, usage) = reap(self.0)?;
+        Ok((end_of(status), cpu_time(&usage)))
+    }
+
+    /// Kills all of it.
+    pub(crate) fn kill(&self) {
+        // SAFETY: takes no memory; the id is a group that was created here.
         unsafe { libc::kill(-self.0, libc::SIGKILL) };
     }
 }

@@ -59,6 +59,12 @@ impl Subject {
         let emulator = Emulator::new(&format!("{} {arguments}", binary.display()));
         Ok(Self { emulator, is_ferry: true })
     }
+
+    /// Ferry as it boots machines, which [`crate::machine::Emulator`] starts.
+    #[must_use]
+    pub fn of_machines() -> Self {
+        Self { emulator: Emulator::new(""), is_ferry: true }
+    }
 }
 
 /// `$FERRY_TEST_BINARY`, or the binary of this workspace, built now.

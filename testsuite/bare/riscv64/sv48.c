@@ -1,0 +1,2 @@
+#define SATP_MODE SATP_SV48
+#include "sv.h"
