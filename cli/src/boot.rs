@@ -7,8 +7,15 @@ use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
 use clap::{Args, ValueEnum};
 use runtime::{EngineConfig, LogItems, LogSink, RegionConfig};
+use system::devices::pci::PciFunction;
+use system::devices::virtio::VirtioDevice;
+use system::devices::virtio::blk::Blk;
+use system::devices::virtio::pci::VirtioPci;
+use system::devices::virtio::rng::Rng;
+use system::host::block::{self, BlockOptions, Execution, ImageAccess, ImageFormat};
 use system::host::chars::{CharSpec, Escape, terminal};
 use system::host::entropy::HostEntropy;
+use system::host::net::config::NetConfig;
 use system::machine::{Ending, Shared};
 use system::riscv64::{Bios, Config, Virt};
 
@@ -52,6 +59,12 @@ pub(crate) struct BootArgs {
     /// The serial console: stdio, pty, file:PATH, unix:PATH, null
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
     console: CharSpec,
+    /// A disk image, with `,format=raw|qcow2` and `,readonly` (may be repeated)
+    #[arg(long, value_name = "FILE[,OPTIONS]", value_parser = disk)]
+    disk: Vec<BlockOptions>,
+    /// A network: `user` with `,hostfwd=tcp:HOSTPORT-:GUESTPORT` and others, or `none`
+    #[arg(long, value_name = "KIND[,OPTIONS]", default_value = "none")]
+    net: NetConfig,
     /// Write the device tree to a file, and end
     #[arg(long, value_name = "FILE")]
     dump_dtb: Option<PathBuf>,
@@ -103,6 +116,39 @@ fn shift(unit: char) -> Option<u32> {
     Some(10 * (place as u32 + 1))
 }
 
+/// A disk: its file, and what is said of it.
+fn disk(text: &str) -> Result<BlockOptions, String> {
+    let mut words = text.split(',');
+    let path = words.next().filter(|path| !path.is_empty()).ok_or("no file is named")?;
+    let mut options = BlockOptions {
+        path: path.into(),
+        format: None,
+        access: ImageAccess::ReadWrite,
+        execution: Execution::Threads,
+    };
+    for word in words {
+        match word {
+            "format=raw" => options.format = Some(ImageFormat::Raw),
+            "format=qcow2" => options.format = Some(ImageFormat::Qcow2),
+            "readonly" => options.access = ImageAccess::ReadOnly,
+            _ => return Err(format!("'{word}': there are format=raw, format=qcow2, readonly")),
+        }
+    }
+    Ok(options)
+}
+
+/// What is on the machine's PCI bus: disks, the network, and random bytes.
+fn functions(args: &BootArgs) -> Result<Vec<Box<dyn PciFunction>>> {
+    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    for (number, options) in args.disk.iter().enumerate() {
+        let backend = block::open(options)?;
+        devices.push(Box::new(Blk::new(backend, 1, &format!("disk{number}"))));
+    }
+    devices.push(Box::new(Rng::new(Box::new(HostEntropy))));
+    let function = |device| Box::new(VirtioPci::new(device)) as Box<dyn PciFunction>;
+    Ok(devices.into_iter().map(function).collect())
+}
+
 /// Boots the machine and stays with it to its end.
 pub(crate) fn main(args: BootArgs) -> u8 {
     let status = boot(args);
@@ -148,6 +194,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Arc<Shared>>>) -> Result<Config>
     if let Some(path) = &opened.path {
         complain(&format!("the console is {}", path.display()));
     }
+    let functions = functions(&args)?;
     let bios = match args.bios {
         None => Bios::BuiltIn,
         Some(path) if path.as_os_str() == "none" => Bios::None,
@@ -184,7 +231,8 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Arc<Shared>>>) -> Result<Config>
         entropy: Box::new(HostEntropy),
         engine,
         regions,
-        extend: Vec::new(),
+        functions,
+        virtio_mmio: Vec::new(),
     })
 }
 

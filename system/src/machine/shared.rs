@@ -273,12 +273,8 @@ impl Shared {
             let timer = cpu.timer.load(Ordering::SeqCst);
             if timer <= now.0 {
                 // Set again meanwhile: it comes up at its own time.
-                let _ = cpu.timer.compare_exchange(
-                    timer,
-                    NEVER,
-                    Ordering::SeqCst,
-                    Ordering::SeqCst,
-                );
+                let _ =
+                    cpu.timer.compare_exchange(timer, NEVER, Ordering::SeqCst, Ordering::SeqCst);
                 ring(number);
                 cpu.kick();
             }

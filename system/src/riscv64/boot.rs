@@ -99,15 +99,11 @@ pub fn load(memory: &GuestMemory, path: &Path, base: GuestPhys) -> Result<Loaded
         return Err(format("an empty file"));
     }
     let word = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
-    let is_image =
-        bytes.get(image::MAGIC..image::MAGIC + 4) == Some(image::MAGIC_VALUE);
-    let (base, offset, size) =
-        match (is_image, word(image::TEXT_OFFSET), word(image::IMAGE_SIZE)) {
-            (true, Some(offset), Some(size)) => {
-                (layout::DRAM, offset, size.max(bytes.len() as u64))
-            }
-            _ => (base, 0, bytes.len() as u64),
-        };
+    let is_image = bytes.get(image::MAGIC..image::MAGIC + 4) == Some(image::MAGIC_VALUE);
+    let (base, offset, size) = match (is_image, word(image::TEXT_OFFSET), word(image::IMAGE_SIZE)) {
+        (true, Some(offset), Some(size)) => (layout::DRAM, offset, size.max(bytes.len() as u64)),
+        _ => (base, 0, bytes.len() as u64),
+    };
     let room = |at| BootError::Room { path: path.to_owned(), at, bytes: size };
     let at = base.checked_add(offset).ok_or_else(|| room(base))?;
     let end = at.0.checked_add(size).ok_or_else(|| room(at))?;
@@ -124,7 +120,8 @@ fn load_elf(memory: &GuestMemory, path: &Path, bytes: &[u8]) -> Result<Loaded, B
     let mut end = 0;
     let mut entry = elf.entry;
     for segment in elf.program_headers.iter().filter(|header| header.p_type == PT_LOAD) {
-        let file = usize::try_from(segment.p_offset).ok().zip(usize::try_from(segment.p_filesz).ok());
+        let file =
+            usize::try_from(segment.p_offset).ok().zip(usize::try_from(segment.p_filesz).ok());
         let data = file.and_then(|(at, len)| bytes.get(at..at.checked_add(len)?));
         let data = data.ok_or_else(|| format("a truncated ELF file"))?;
         let at = GuestPhys(segment.p_paddr);

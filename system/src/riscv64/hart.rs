@@ -180,9 +180,7 @@ impl Hart {
                 self.start(start);
                 return true;
             }
-            self.handle.wait(|| {
-                self.shared.wants_attention() || sbi.has_start(self.number())
-            });
+            self.handle.wait(|| self.shared.wants_attention() || sbi.has_start(self.number()));
             if !self.shared.may_run() {
                 return false;
             }

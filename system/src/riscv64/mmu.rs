@@ -116,9 +116,8 @@ impl GuestMmu for HartMmu {
         let is_lent = space(frame).view == view::LENT;
         let mut tables = Tables(map);
         let resolved = mmu::resolve(frame, &self.context, &mut tables, addr, bytes, access(kind));
-        let resolved = resolved.map_err(|fault| {
-            GuestFault { cause: fault.exception(access(kind)) as u64, addr }
-        })?;
+        let resolved = resolved
+            .map_err(|fault| GuestFault { cause: fault.exception(access(kind)) as u64, addr })?;
         let mapping = resolved.mapping;
         Ok(Walk {
             phys: mapping.phys.page(),

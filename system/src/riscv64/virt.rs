@@ -17,14 +17,15 @@ use vm_memory::{Bytes, GuestAddress};
 
 use crate::bus::{AttachError, Bus, DeviceId, OutputChange};
 use crate::devices::aclint::{Aclint, Part};
+use crate::devices::pci::{HostWindows, PciError, PciFunction, PciHost};
 use crate::devices::plic::Plic;
 use crate::devices::uart16550::Uart16550;
+use crate::devices::virtio::VirtioDevice;
+use crate::devices::virtio::mmio::{MmioWindow, VirtioMmio};
 use crate::devices::virtio::rng::EntropySource;
 use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
-use crate::machine::{
-    Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared,
-};
+use crate::machine::{Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared};
 use crate::riscv64::boot::{self, BootError, Loaded};
 use crate::riscv64::fdt::{self, Description, FdtError};
 use crate::riscv64::hart::{Hart, HartHooks, Parts, TICK};
@@ -45,6 +46,9 @@ pub enum VirtError {
     /// Its devices.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// Its PCI bus.
+    #[error(transparent)]
+    Pci(#[from] PciError),
     /// Its translator.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -98,12 +102,11 @@ pub struct Config {
     pub engine: EngineConfig,
     /// How hot code is compiled.
     pub regions: RegionConfig,
-    /// Devices with a transport of their own choice.
-    pub extend: Vec<Extension>,
+    /// What is on the PCI bus, from slot 1 on.
+    pub functions: Vec<Box<dyn PciFunction>>,
+    /// What is behind the virtio-mmio transports, from the first on.
+    pub virtio_mmio: Vec<Box<dyn VirtioDevice>>,
 }
-
-/// Adds devices to a machine in the making.
-pub type Extension = Box<dyn FnOnce(&mut Bus, DeviceId) -> Result<(), AttachError> + Send>;
 
 /// The machine.
 pub struct Virt {
@@ -209,9 +212,8 @@ impl Virt {
         bus.add_ram(&ram)?;
         bus.add_rom(&rom)?;
         let (clint, plic) = attach_devices(&mut bus, config.harts, config.console)?;
-        for extend in config.extend {
-            extend(&mut bus, plic)?;
-        }
+        attach_virtio_mmio(&mut bus, plic, config.virtio_mmio)?;
+        attach_pci(&mut bus, plic, config.functions)?;
         let map = Arc::new(bus.map().clone());
         let wires = Arc::new(OnceLock::new());
         let shared = Shared::new(bus, Arc::clone(&clock), events, Box::new(Arc::clone(&wires)));
@@ -346,9 +348,54 @@ fn attach_devices(
     bus.attach(&[layout::FINISHER], Box::new(SifiveTest))?;
     let rtc = bus.attach(&[layout::RTC], Box::new(GoldfishRtc::new()))?;
     bus.wire(rtc, 0, plic, irq::RTC);
-    let uart = bus.attach(&[layout::UART], Box::new(Uart16550::new(console, layout::UART_CLOCK)))?;
+    let uart =
+        bus.attach(&[layout::UART], Box::new(Uart16550::new(console, layout::UART_CLOCK)))?;
     bus.wire(uart, 0, plic, irq::UART);
     Ok((clint, plic))
+}
+
+fn attach_virtio_mmio(
+    bus: &mut Bus,
+    plic: DeviceId,
+    devices: Vec<Box<dyn VirtioDevice>>,
+) -> Result<(), VirtError> {
+    if devices.len() > layout::VIRTIO_SLOTS as usize {
+        let limit = format!("there are {} virtio-mmio transports", layout::VIRTIO_SLOTS);
+        return Err(VirtError::Limit(limit));
+    }
+    let mut devices = devices.into_iter();
+    for slot in 0..layout::VIRTIO_SLOTS {
+        let transport = match devices.next() {
+            Some(device) => VirtioMmio::new(MmioWindow::Page, device),
+            None => VirtioMmio::empty(MmioWindow::Page),
+        };
+        let id = bus.attach(&[layout::virtio(slot)], Box::new(transport))?;
+        bus.wire(id, 0, plic, irq::VIRTIO + slot);
+    }
+    Ok(())
+}
+
+/// Lines of the bus.
+const PCI_LINES: u32 = 4;
+
+fn attach_pci(
+    bus: &mut Bus,
+    plic: DeviceId,
+    functions: Vec<Box<dyn PciFunction>>,
+) -> Result<(), VirtError> {
+    let mut host = PciHost::new(HostWindows {
+        ecam: layout::PCI_ECAM_SIZE,
+        pio: layout::PCI_PIO_SIZE,
+        mmio32: (layout::PCI_MMIO.0, layout::PCI_MMIO_SIZE),
+        mmio64: (layout::PCI_HIGH_MMIO.0, layout::PCI_HIGH_MMIO_SIZE),
+    });
+    for function in functions {
+        host.add(None, function)?;
+    }
+    let windows = [layout::PCI_ECAM, layout::PCI_PIO, layout::PCI_MMIO, layout::PCI_HIGH_MMIO];
+    let host = bus.attach(&windows, Box::new(host))?;
+    (0..PCI_LINES).for_each(|line| bus.wire(host, line, plic, irq::PCI + line));
+    Ok(())
 }
 
 fn engine(
@@ -417,12 +464,12 @@ impl Images {
         let entry = self.load_firmware(memory, kernel)?;
         let (cpu, harts, bytes) = (self.cpu, self.harts, self.memory);
         let command_line = &self.command_line;
-        let description =
-            Description { cpu, harts, memory: bytes, command_line, initrd, seed };
+        let description = Description { cpu, harts, memory: bytes, command_line, initrd, seed };
         let tree = fdt::tree(&description)?;
         let at = boot::tree_base(bytes, tree.len() as u64);
         let written = memory.write_slice(&tree, GuestAddress(at.0));
-        written.map_err(|_| VirtError::Limit("the device tree does not fit into RAM".to_owned()))?;
+        written
+            .map_err(|_| VirtError::Limit("the device tree does not fit into RAM".to_owned()))?;
         let next = kernel.map_or(GuestPhys(0), |kernel| kernel.entry);
         self.rom.write(0, &boot::reset_code(entry, at, next))?;
         Ok((entry, at, tree))

@@ -252,7 +252,7 @@ impl Runner {
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
             ExitCode::Interpret => self.interpret(Tier::Interpreter, code, pc),
             ExitCode::Syscall => Step::End(End::Syscall(pc)),
-            ExitCode::Illegal => Step::End(End::Illegal(pc)),
+            ExitCode::Illegal | ExitCode::System => Step::End(End::Illegal(pc)),
             ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
             ExitCode::Misaligned => Step::End(End::Misaligned { pc }),
             ExitCode::Fault => {
