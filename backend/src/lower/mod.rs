@@ -2,10 +2,11 @@
 //!
 //! `control` has the function's frame: entries, blocks, exits, polls. `values` moves operands
 //! between IR's untyped 64-bit containers and Cranelift's types. `integer`, `memory` and `float`
-//! lower the operations.
+//! lower the operations; `forward` answers some loads.
 
 mod control;
 mod float;
+mod forward;
 mod integer;
 mod memory;
 mod values;
@@ -17,12 +18,12 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 use ir::ops::Shape;
-use ir::{Block, Guest, Inst, Opcode};
+use ir::{Block, Guest, Inst, Opcode, SlotSet};
 
 use crate::compiler::{CompileOptions, ExitSite};
 use crate::entry::ExitCode;
 use crate::region::Region;
-use crate::register_mapper::{RegisterMap, SlotSet, accumulates_flags};
+use crate::register_mapper::{RegisterMap, accumulates_flags};
 
 /// Lowers one region into one Cranelift function.
 pub(crate) struct Lowering<'a, 'f> {
@@ -43,6 +44,7 @@ pub(crate) struct Lowering<'a, 'f> {
     rank: Vec<usize>,
     /// The current block's temporaries.
     temps: Vec<Option<Value>>,
+    recent_stores: forward::RecentStores,
     /// Dirty slots at the current place.
     dirty: SlotSet,
     /// The current guest instruction.
@@ -122,7 +124,8 @@ pub(crate) fn lower(
         fuel,
         rank: vec![usize::MAX; region.blocks.len()],
         temps: Vec::new(),
-        dirty: SlotSet::EMPTY,
+        recent_stores: forward::RecentStores::default(),
+        dirty: SlotSet::NONE,
         pc: GuestVirt(0),
         sigs,
         uses_float: region
@@ -163,6 +166,7 @@ impl Lowering<'_, '_> {
         let (block, plan) = (&region.blocks[index], &map.blocks[index]);
         self.fb.switch_to_block(self.clif_blocks[index]);
         self.dirty = plan.dirty_in;
+        self.recent_stores.forget();
         self.temps.clear();
         self.temps.resize(usize::from(block.temps), None);
         self.count_instructions(block);
