@@ -122,7 +122,7 @@ pub(crate) fn lower(
         variables: vec![None; base::cpu::SLOT_COUNT],
         limits,
         fuel,
-        rank: vec![usize::MAX; region.blocks.len()],
+        rank: region.rank(),
         temps: Vec::new(),
         recent_stores: forward::RecentStores::default(),
         dirty: SlotSet::NONE,
@@ -145,9 +145,6 @@ pub(crate) fn lower(
 impl Lowering<'_, '_> {
     fn body(&mut self) {
         let order = self.region.order();
-        for (position, &index) in order.iter().enumerate() {
-            self.rank[index] = position;
-        }
         for &index in &order {
             self.block(index);
         }

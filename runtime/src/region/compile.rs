@@ -145,7 +145,8 @@ fn try_compile(
     key: BlockKey,
 ) -> Result<(), Failure> {
     let (stamp, start) = (engine.stamp(), Instant::now());
-    let region = form::form(&EngineProfile { engine, shared }, key).ok_or(Failure::Fetch)?;
+    let mut region = form::form(&EngineProfile { engine, shared }, key).ok_or(Failure::Fetch)?;
+    region.drop_dead_writes(engine.frontend().guest(), shared.config.options.precision);
     let compiler = match compiler {
         Some(compiler) => compiler,
         None => {
