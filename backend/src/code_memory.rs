@@ -1,6 +1,6 @@
-//! Memory for finished code: one memfd mapped twice, once to write and once to execute, so that no
-//! mapping is ever both. The slots through which regions leave lie beside the executable view,
-//! within reach of 32-bit offsets.
+//! Memory for finished code: shared memory mapped twice, once to write and once to execute, so that
+//! no mapping is ever both. It is anonymous, as `perf` looks for the names of code only there. The
+//! slots through which regions leave lie beside the executable view, within reach of 32-bit offsets.
 //!
 //! It is divided into segments that fill one after the other. When the last one is full, the owner
 //! frees the oldest: it unlinks the segment's regions, waits until no CPU is inside, and calls
@@ -120,13 +120,12 @@ impl CodeMemory {
         let code_size = bytes.div_ceil(unit).max(1) * unit;
         let slot_size = code_size / CODE_PER_SLOT_BYTE;
         let map = || -> io::Result<Self> {
-            let file = Memfd::new(code_size)?;
-            let slots = map_anonymous(slot_size + code_size)?;
+            let slots = map_anonymous(slot_size + code_size, libc::MAP_PRIVATE)?;
             // SAFETY: within the reservation just made.
             let code = unsafe { slots.add(slot_size) };
-            map_file(&file, code_size, libc::PROT_READ | libc::PROT_EXEC, Some(code))?;
-            let access = libc::PROT_READ | libc::PROT_WRITE;
-            let writable = map_file(&file, code_size, access, None)?;
+            let writable = map_anonymous(code_size, libc::MAP_SHARED)?;
+            view(writable, code_size, code)?;
+            make_executable(code, code_size)?;
             let used = [Usage::default(); SEGMENTS];
             Ok(Self { slots, code, writable, code_size, current: 0, used })
         };
@@ -226,32 +225,59 @@ impl CodeMemory {
         }
     }
 
-    /// Gives a forked child code memory of its own: the parent's is shared with it, and the parent
-    /// goes on writing there. The code stays valid, at the same addresses.
+    /// Copies the code for a child that is about to be forked: the child's view of this memory is
+    /// the parent's own, and the parent goes on writing there.
     ///
     /// # Errors
-    /// The host refuses the memory; the child must not run translated code then.
+    /// The host refuses the memory; there must be no fork then.
+    pub fn copy_for_child(&self) -> Result<ChildCode, CodeMemoryError> {
+        let size = self.code_size;
+        let map = map_anonymous(size, libc::MAP_SHARED);
+        let at = map.map_err(|source| CodeMemoryError::Host { bytes: size, source })?;
+        for (segment, used) in self.used.iter().enumerate() {
+            let start = segment * self.segment_size();
+            // SAFETY: both mappings are that large, and nobody writes to either: the copy is new, and
+            // this value is borrowed.
+            unsafe {
+                let from = self.writable.as_ptr().add(start);
+                std::ptr::copy_nonoverlapping(from, at.as_ptr().add(start), used.code);
+            }
+        }
+        Ok(ChildCode { at, size })
+    }
+
+    /// Makes the copy a forked child's code memory. The code stays valid, at the same addresses.
+    ///
+    /// # Errors
+    /// The host refuses; the child must not run translated code then.
     ///
     /// # Safety
-    /// Called in the child before any other thread exists and outside translated code.
-    pub unsafe fn after_fork(&mut self) -> Result<(), CodeMemoryError> {
-        let copy = || -> io::Result<()> {
-            let file = Memfd::new(self.code_size)?;
-            for (segment, used) in self.used.iter().enumerate() {
-                let start = segment * self.segment_size();
-                // SAFETY: the range is within the mapping; the parent may only append to it.
-                let bytes = unsafe {
-                    std::slice::from_raw_parts(self.writable.as_ptr().add(start), used.code)
-                };
-                file.write_at(bytes, start)?;
-            }
-            let execute = libc::PROT_READ | libc::PROT_EXEC;
-            map_file(&file, self.code_size, execute, Some(self.code))?;
-            let write = libc::PROT_READ | libc::PROT_WRITE;
-            map_file(&file, self.code_size, write, Some(self.writable))?;
-            Ok(())
+    /// Called in the child, before any other thread exists and outside translated code, with what
+    /// [`CodeMemory::copy_for_child`] made right before the fork.
+    pub unsafe fn become_child(&mut self, copy: ChildCode) -> Result<(), CodeMemoryError> {
+        let size = self.code_size;
+        let adopt = || {
+            view(copy.at, size, self.writable)?;
+            view(copy.at, size, self.code)?;
+            make_executable(self.code, size)
         };
-        copy().map_err(|source| CodeMemoryError::Host { bytes: self.code_size, source })
+        adopt().map_err(|source| CodeMemoryError::Host { bytes: size, source })
+    }
+}
+
+/// A copy of all code, for a child that is about to be forked.
+#[derive(Debug)]
+pub struct ChildCode {
+    at: NonNull<u8>,
+    size: usize,
+}
+
+impl Drop for ChildCode {
+    fn drop(&mut self) {
+        // SAFETY: a mapping of this value's own. What was made of it has views of its own.
+        unsafe {
+            libc::munmap(self.at.as_ptr().cast(), self.size);
+        }
     }
 }
 
@@ -340,66 +366,31 @@ fn write_entry_thunk(thunk: &mut [u8], number: u32, distance: usize) {
     thunk[6..10].copy_from_slice(&(distance as i32 - 10).to_le_bytes());
 }
 
-/// A sealed-in-this-process anonymous file; closed on drop, its mappings stay.
-struct Memfd(libc::c_int);
-
-impl Memfd {
-    fn new(size: usize) -> io::Result<Self> {
-        // SAFETY: the name is a C string.
-        let fd = unsafe { libc::memfd_create(c"ferry-code".as_ptr(), libc::MFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let file = Self(fd);
-        // SAFETY: a descriptor of ours.
-        match unsafe { libc::ftruncate(fd, size as libc::off_t) } {
-            0 => Ok(file),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    fn write_at(&self, mut bytes: &[u8], mut offset: usize) -> io::Result<()> {
-        while !bytes.is_empty() {
-            // SAFETY: `bytes` is valid for its length.
-            let written = unsafe {
-                libc::pwrite(self.0, bytes.as_ptr().cast(), bytes.len(), offset as libc::off_t)
-            };
-            let written = usize::try_from(written).map_err(|_| io::Error::last_os_error())?;
-            bytes = &bytes[written..];
-            offset += written;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Memfd {
-    fn drop(&mut self) {
-        // SAFETY: a descriptor of ours, closed once.
-        unsafe {
-            libc::close(self.0);
-        }
-    }
-}
-
-fn map_anonymous(size: usize) -> io::Result<NonNull<u8>> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+/// Maps new memory where the host likes.
+fn map_anonymous(size: usize, sharing: libc::c_int) -> io::Result<NonNull<u8>> {
+    let flags = sharing | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping where the host likes.
-    let at = unsafe { libc::mmap(std::ptr::null_mut(), size, access, flags, -1, 0) };
-    mapped(at)
+    mapped(unsafe { libc::mmap(std::ptr::null_mut(), size, access, flags, -1, 0) })
 }
 
-/// Maps a whole file, over what is at `at` or anywhere.
-fn map_file(
-    file: &Memfd,
-    size: usize,
-    access: libc::c_int,
-    at: Option<NonNull<u8>>,
-) -> io::Result<NonNull<u8>> {
-    let fixed = if at.is_some() { libc::MAP_FIXED } else { 0 };
-    let hint = at.map_or(std::ptr::null_mut(), |p| p.as_ptr().cast());
-    // SAFETY: callers name only mappings of their own to map over.
-    mapped(unsafe { libc::mmap(hint, size, access, libc::MAP_SHARED | fixed, file.0, 0) })
+/// Maps shared memory a second time, over a mapping of ours.
+fn view(of: NonNull<u8>, size: usize, at: NonNull<u8>) -> io::Result<()> {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    let (from, to) = (of.as_ptr().cast(), at.as_ptr().cast::<libc::c_void>());
+    // SAFETY: callers name only mappings of their own to map over. An old size of zero leaves the old
+    // mapping of shared memory as it is.
+    mapped(unsafe { libc::mremap(from, 0, size, flags, to) }).map(|_| ())
+}
+
+/// Lets a view be executed, and no longer written to.
+fn make_executable(at: NonNull<u8>, size: usize) -> io::Result<()> {
+    let access = libc::PROT_READ | libc::PROT_EXEC;
+    // SAFETY: callers name a mapping of their own in which nothing is referred to.
+    match unsafe { libc::mprotect(at.as_ptr().cast(), size, access) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn mapped(at: *mut libc::c_void) -> io::Result<NonNull<u8>> {

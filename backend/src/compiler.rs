@@ -10,11 +10,11 @@ use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use ir::Guest;
+use ir::{Guest, Precision};
 
 use crate::lower::{self, region_signature};
 use crate::region::Region;
-use crate::register_mapper::{Precision, RegisterMap};
+use crate::register_mapper::RegisterMap;
 
 /// Index of the one symbol that compiled code refers to: its region's exit slots.
 pub(crate) const EXIT_SLOTS: u32 = 0;

@@ -19,10 +19,9 @@ mod lower;
 pub mod region;
 pub mod register_mapper;
 
-pub use code_memory::{CodeMemory, CodeMemoryError, PlacedRegion};
+pub use code_memory::{ChildCode, CodeMemory, CodeMemoryError, PlacedRegion};
 pub use compiler::{
     CompileError, CompileOptions, CompiledRegion, Compiler, ExitSite, Listing, PcMap, PcRange,
 };
 pub use entry::ExitCode;
 pub use region::Region;
-pub use register_mapper::Precision;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use base::GuestVirt;
-use ir::{Block, BlockKey, Hint, Terminator};
+use ir::opt::liveness;
+use ir::opt::{Optimiser, Options, Passes};
+use ir::{Block, BlockKey, Guest, Hint, Precision, Terminator};
 
 /// Blocks that are compiled as one function: the hot part of a loop, a function, or several.
 ///
@@ -94,6 +96,49 @@ impl Region {
             Terminator::Indirect { hint, .. } => self.predicted(hint),
             _ => block.successors().filter_map(inside).collect(),
         }
+    }
+
+    /// Drops slot writes whose value no path through the region reads or shows before the slot is
+    /// written again. The blocks are optimised already, each by itself.
+    pub fn drop_dead_writes(&mut self, guest: &Guest, precision: Precision) {
+        let polled = self.polled();
+        let blocks: Vec<&Block> = self.blocks.iter().collect();
+        let connected = liveness::Region {
+            blocks: &blocks,
+            successor: |_, pc| match self.edge(pc) {
+                Edge::Inside(index) => Some(index),
+                Edge::Out(_) => None,
+            },
+            is_exact: |index: usize| polled[index],
+        };
+        let live = liveness::live_out(&connected, guest, precision);
+        let mut optimiser = Optimiser::new();
+        let options = Options { passes: Passes::DEAD, precision };
+        for (block, live) in self.blocks.iter_mut().zip(&live) {
+            optimiser.optimise_before(block, guest, options, live);
+        }
+    }
+
+    /// Which blocks are jumped to backwards: such jumps are polls, where the region may leave.
+    fn polled(&self) -> Vec<bool> {
+        let rank = self.rank();
+        let mut polled = vec![false; self.blocks.len()];
+        for from in 0..self.blocks.len() {
+            for to in self.successors(from) {
+                polled[to] |= rank[from] >= rank[to];
+            }
+        }
+        polled
+    }
+
+    /// The position of each block in [`Region::order`]; `usize::MAX` for those that are left out.
+    #[must_use]
+    pub fn rank(&self) -> Vec<usize> {
+        let mut rank = vec![usize::MAX; self.blocks.len()];
+        for (position, index) in self.order().into_iter().enumerate() {
+            rank[index] = position;
+        }
+        rank
     }
 
     /// The blocks in reverse post-order from the entries; blocks that no entry reaches are left

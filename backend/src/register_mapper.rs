@@ -23,77 +23,11 @@
 //! and then stores has one at its start, and another must follow before the next access.
 
 use base::RegSlot;
-use base::cpu::{Effects, SLOT_COUNT};
+use base::cpu::Effects;
 use ir::ops::flag;
-use ir::{Block, Guest, Inst, Opcode, Operand};
+use ir::{Block, Guest, Inst, Opcode, Operand, Precision, SlotSet};
 
 use crate::region::Region;
-
-/// How guest state is kept exact at faults.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Precision {
-    /// Not at all: for measuring what exactness costs.
-    None,
-    /// Dirty registers are stored before each access that may fault: for measuring.
-    EveryAccess,
-    /// Roll back to the last sync point and replay.
-    #[default]
-    Replay,
-}
-
-/// A set of register slots.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct SlotSet([u64; SLOT_COUNT / 64]);
-
-impl SlotSet {
-    /// No slots.
-    pub const EMPTY: Self = Self([0; SLOT_COUNT / 64]);
-
-    /// Adds a slot.
-    pub fn insert(&mut self, slot: RegSlot) {
-        self.0[slot.index() / 64] |= 1 << (slot.index() % 64);
-    }
-
-    /// Removes a slot.
-    pub fn remove(&mut self, slot: RegSlot) {
-        self.0[slot.index() / 64] &= !(1 << (slot.index() % 64));
-    }
-
-    /// Whether it has a slot.
-    #[must_use]
-    pub fn contains(&self, slot: RegSlot) -> bool {
-        self.0[slot.index() / 64] >> (slot.index() % 64) & 1 != 0
-    }
-
-    /// Adds all of another set; whether that changed anything.
-    pub fn union_with(&mut self, other: &Self) -> bool {
-        let before = *self;
-        for (word, more) in self.0.iter_mut().zip(other.0) {
-            *word |= more;
-        }
-        *self != before
-    }
-
-    /// Whether it is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::EMPTY
-    }
-
-    /// Its slots, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = RegSlot> + use<> {
-        let words = self.0;
-        (0..SLOT_COUNT as u16)
-            .filter(move |&n| words[usize::from(n) / 64] >> (n % 64) & 1 != 0)
-            .map(RegSlot)
-    }
-}
-
-impl std::fmt::Debug for SlotSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.iter().map(|s| s.0)).finish()
-    }
-}
 
 /// What was accessed since the last sync point, as far as it matters for the next access.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -308,7 +242,7 @@ fn propagate_dirty(
     order: &[usize],
     plans: &mut [BlockPlan],
 ) -> SlotSet {
-    let mut used = SlotSet::EMPTY;
+    let mut used = SlotSet::NONE;
     let mut changed = true;
     while changed {
         changed = false;
@@ -317,7 +251,7 @@ fn propagate_dirty(
             let mut dirty = plans[index].dirty_in;
             for (n, inst) in block.insts.iter().enumerate() {
                 if plans[index].syncs.contains(&n) || uses_frame(inst, guest) {
-                    dirty = SlotSet::EMPTY;
+                    dirty = SlotSet::NONE;
                 }
                 read_slots(inst, guest).for_each(|s| used.insert(s));
                 if let Some(slot) = written_slot(inst, guest) {
@@ -327,7 +261,7 @@ fn propagate_dirty(
             }
             held_terminator_slot(block, guest).into_iter().for_each(|s| used.insert(s));
             for next in region.successors(index) {
-                changed |= plans[next].dirty_in.union_with(&dirty);
+                changed |= plans[next].dirty_in.add_all(&dirty);
             }
         }
     }
@@ -340,12 +274,12 @@ fn propagate_live(region: &Region, guest: &Guest, order: &[usize], plans: &mut [
     while changed {
         changed = false;
         for &index in order.iter().rev() {
-            let mut live = SlotSet::EMPTY;
+            let mut live = SlotSet::NONE;
             for next in region.successors(index) {
-                live.union_with(&plans[next].live_in);
+                live.add_all(&plans[next].live_in);
             }
             let live = live_before(&region.blocks[index], guest, &plans[index], live);
-            changed |= plans[index].live_in.union_with(&live);
+            changed |= plans[index].live_in.add_all(&live);
         }
     }
 }
@@ -353,11 +287,11 @@ fn propagate_live(region: &Region, guest: &Guest, order: &[usize], plans: &mut [
 fn live_before(block: &Block, guest: &Guest, plan: &BlockPlan, mut live: SlotSet) -> SlotSet {
     let dirty = dirty_before_each(block, guest, plan);
     // Every block may leave by its terminator or a poll, writing back what is dirty then.
-    live.union_with(&dirty[block.insts.len()]);
+    live.add_all(&dirty[block.insts.len()]);
     held_terminator_slot(block, guest).into_iter().for_each(|s| live.insert(s));
     for (n, inst) in block.insts.iter().enumerate().rev() {
         if uses_frame(inst, guest) {
-            live = SlotSet::EMPTY;
+            live = SlotSet::NONE;
         }
         if let Some(slot) = written_slot(inst, guest) {
             live.remove(slot);
@@ -365,7 +299,7 @@ fn live_before(block: &Block, guest: &Guest, plan: &BlockPlan, mut live: SlotSet
         read_slots(inst, guest).for_each(|s| live.insert(s));
         let leaves = inst.op == Opcode::AlignCheck || uses_frame(inst, guest);
         if leaves || plan.syncs.contains(&n) {
-            live.union_with(&dirty[n]);
+            live.add_all(&dirty[n]);
         }
     }
     live
@@ -378,7 +312,7 @@ fn dirty_before_each(block: &Block, guest: &Guest, plan: &BlockPlan) -> Vec<Slot
     for (n, inst) in block.insts.iter().enumerate() {
         all.push(dirty);
         if plan.syncs.contains(&n) || uses_frame(inst, guest) {
-            dirty = SlotSet::EMPTY;
+            dirty = SlotSet::NONE;
         }
         written_slot(inst, guest).into_iter().for_each(|s| dirty.insert(s));
     }

@@ -8,13 +8,12 @@ use std::sync::Mutex;
 use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestVirt, HelperFn};
-use ferry_backend::register_mapper::Precision;
 use ferry_backend::{
     CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry,
 };
-use ir::Block;
 use ir::eval::Exit;
 use ir::testing::{Choices, GUEST, Outcome, Sandbox, block, outcome};
+use ir::{Block, Precision};
 use proptest::prelude::*;
 
 /// One at a time: the sandbox is one fixed page.

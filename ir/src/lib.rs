@@ -8,7 +8,7 @@
 //! * [`Builder`] makes blocks; translators use it through [`Val`], a `Copy` handle with operators.
 //! * [`text`] is their written form, [`mod@verify`] says which of them are valid, and [`eval`] what
 //!   they do, with [`fold`] and [`fp`] for what single operations compute.
-//! * [`opt`] is the optimiser, for blocks that get compiled.
+//! * [`opt`] is the optimiser, for blocks that get compiled, to a [`Precision`].
 //! * [`testing`] serves the tests of every layer that runs IR.
 //!
 //! It knows no guest and no host: a guest describes itself by a [`Guest`] value.
@@ -22,6 +22,8 @@ pub mod guest;
 pub mod interp;
 pub mod ops;
 pub mod opt;
+pub mod precision;
+pub mod slot_set;
 pub mod testing;
 pub mod text;
 pub mod types;
@@ -32,5 +34,7 @@ pub use builder::{Builder, Val};
 pub use fp::FpOp;
 pub use guest::{FpRules, Guest, SlotClass};
 pub use ops::Opcode;
+pub use precision::Precision;
+pub use slot_set::SlotSet;
 pub use types::{FpRound, MemOrder, Type};
 pub use verify::{VerifyError, verify, verify_debug};

@@ -3,9 +3,10 @@
 
 use base::sys::access::Faulted;
 use base::{CpuFrame, GuestVirt};
+use ferry_ir::Precision;
 use ferry_ir::eval::{Denied, Exit, Memory as _};
 use ferry_ir::interp::{Alone, Context, Lowerer, Memory, Site, Stop, run};
-use ferry_ir::opt::{Options, Passes, Precision, optimise};
+use ferry_ir::opt::{Options, Passes, optimise};
 use ferry_ir::testing::{Choices, GUEST, Outcome, Sandbox, block, outcome};
 use ferry_ir::{Block, Opcode};
 use proptest::collection::vec;

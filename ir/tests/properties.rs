@@ -2,10 +2,11 @@
 
 use base::cpu::Effects;
 use base::{GuestVirt, RegSlot};
+use ferry_ir::Precision;
 use ferry_ir::eval::Exit;
 use ferry_ir::ops::flag;
 use ferry_ir::opt::liveness::{Region, live_out};
-use ferry_ir::opt::{Optimiser, Options, Passes, Precision, optimise};
+use ferry_ir::opt::{Optimiser, Options, Passes, optimise};
 use ferry_ir::testing::{Choices, GUEST, Outcome, block, outcome, outcome_of_all};
 use ferry_ir::text::parse_block;
 use ferry_ir::{Block, Inst, Opcode, Operand, Terminator, verify};

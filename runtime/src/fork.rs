@@ -7,7 +7,7 @@ use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::epoch::IDLE;
 use crate::pages::Translations;
-use crate::promote::Held;
+use crate::promote::{ForkError, Held};
 
 /// Holds all locks of an engine while its process forks. Exactly one of [`ForkGuard::parent`] and
 /// [`ForkGuard::child`] is called in each process.
@@ -21,11 +21,14 @@ pub struct ForkGuard<'a> {
 impl Engine {
     /// Takes the locks, so that no other thread holds one while the process forks. The calling
     /// thread's CPU must not be running.
-    pub fn before_fork(&self) -> ForkGuard<'_> {
-        let promoter = self.promoter().map(|promoter| promoter.before_fork());
+    ///
+    /// # Errors
+    /// There is no memory for what the child needs.
+    pub fn before_fork(&self) -> Result<ForkGuard<'_>, ForkError> {
+        let promoter = self.promoter().map(|promoter| promoter.before_fork()).transpose()?;
         let cpus = self.cpus.lock();
         let translations = self.translations();
-        ForkGuard { promoter, cpus, translations }
+        Ok(ForkGuard { promoter, cpus, translations })
     }
 }
 

@@ -34,16 +34,19 @@ mod tb_cache;
 mod translate;
 mod vcpu;
 
-pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, Precision};
+pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions};
 pub use code_pages::CodePages;
 pub use config::{Addresses, EngineConfig, Tier};
 pub use cpus::Interrupter;
 pub use engine::{Engine, EngineError};
 pub use exit::{Exit, FetchFault, FetchFaultCause};
 pub use fork::ForkGuard;
+pub use ir::Precision;
 pub use log::{LogError, LogItem, LogItems, LogSink};
 pub use perf_map::PerfMap;
-pub use promote::{CompiledStop, Entries, ExitId, Held, Promoter, RegionId, Stale, Stamp};
+pub use promote::{
+    CompiledStop, Entries, ExitId, ForkError, Held, Promoter, RegionId, Stale, Stamp,
+};
 pub use region::{RegionCompiler, RegionConfig};
 pub use replay::Replayed;
 pub use stats::Stats;

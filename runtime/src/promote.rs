@@ -5,6 +5,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use backend::CodeMemoryError;
 use base::{CpuFrame, GuestVirt};
 use ir::{BlockKey, Trap};
 
@@ -88,9 +89,18 @@ pub trait Promoter: Send + Sync {
     /// A CPU was made: sets what compiled code needs in its frame.
     fn prepare(&self, frame: &mut CpuFrame);
 
-    /// Takes all locks, so that no other thread holds one while the process forks.
-    fn before_fork(&self) -> Box<dyn Held + '_>;
+    /// Takes all locks, so that no other thread holds one while the process forks, and sets aside
+    /// what the child needs.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    fn before_fork(&self) -> Result<Box<dyn Held + '_>, ForkError>;
 }
+
+/// Why there can be no child.
+#[derive(Debug, thiserror::Error)]
+#[error("no memory for the translated code of a child process")]
+pub struct ForkError(#[source] pub CodeMemoryError);
 
 /// A promoter's locks, held while its process forks. Dropped in the parent, which goes on as before.
 pub trait Held {

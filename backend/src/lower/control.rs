@@ -9,13 +9,12 @@ use cranelift_codegen::ir::{
     BlockCall, ExternalName, GlobalValueData, InstBuilder, JumpTableData, UserExternalName, Value,
     types,
 };
-use ir::{Block, BlockKey, Terminator, Trap, Type};
+use ir::{Block, BlockKey, SlotSet, Terminator, Trap, Type};
 
 use super::Lowering;
 use crate::compiler::{EXIT_SLOTS, ExitSite};
 use crate::entry::ExitCode;
 use crate::region::Edge;
-use crate::register_mapper::SlotSet;
 
 /// Backward jumps between polls. It bounds how far a fault is replayed and the latency of
 /// interrupts; below a few hundred the polls themselves would show.
@@ -87,7 +86,7 @@ impl Lowering<'_, '_> {
     /// Stores all dirty slots to the frame.
     pub(super) fn write_back(&mut self) {
         self.store_dirty();
-        self.dirty = SlotSet::EMPTY;
+        self.dirty = SlotSet::NONE;
     }
 
     fn store_dirty(&mut self) {
@@ -106,14 +105,21 @@ impl Lowering<'_, '_> {
         self.flags_changed();
     }
 
-    /// Leaves the region if `condition` is not zero, with a complete frame as of `pc`.
-    pub(super) fn leave_if(&mut self, condition: Value, pc: GuestVirt, code: ExitCode) {
+    /// Leaves the region if `condition` is not zero, with a complete frame as of `pc`. Lowering goes
+    /// on in the block that this returns.
+    pub(super) fn leave_if(
+        &mut self,
+        condition: Value,
+        pc: GuestVirt,
+        code: ExitCode,
+    ) -> cranelift_codegen::ir::Block {
         let (out, stay) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(out);
         self.fb.ins().brif(condition, out, &[], stay, &[]);
         self.fb.switch_to_block(out);
         self.leave(pc, code);
         self.fb.switch_to_block(stay);
+        stay
     }
 
     /// Leaves the region with a complete frame as of `pc`.
@@ -182,31 +188,34 @@ impl Lowering<'_, '_> {
 
     fn go_inside(&mut self, from: usize, to: usize) {
         if self.rank[from] >= self.rank[to] {
-            self.poll(to);
+            self.poll_and_go(to);
+        } else {
+            let target = self.clif_blocks[to];
+            self.fb.ins().jump(target, &[]);
         }
-        let target = self.clif_blocks[to];
-        self.fb.ins().jump(target, &[]);
     }
 
-    /// Before a jump backwards: now and then a sync point and a look at the interrupt word.
-    fn poll(&mut self, to: usize) {
+    /// A jump backwards, which now and then has a sync point and looks at the interrupt word. All of
+    /// that stands out of the way: the common path is a decrement and the jump itself.
+    fn poll_and_go(&mut self, to: usize) {
+        let (pc, target) = (self.region.blocks[to].key.pc(), self.clif_blocks[to]);
         let fuel = self.fb.use_var(self.fuel);
         let left = self.fb.ins().iadd_imm_s(fuel, -1);
         self.fb.def_var(self.fuel, left);
-        let (due, go_on) = (self.fb.create_block(), self.fb.create_block());
+        let due = self.fb.create_block();
         self.fb.set_cold_block(due);
-        self.fb.ins().brif(left, go_on, &[], due, &[]);
+        self.fb.ins().brif(left, target, &[], due, &[]);
         self.fb.switch_to_block(due);
-        let (pc, dirty) = (self.region.blocks[to].key.pc(), self.dirty);
+        // What follows in the block being lowered is not on this way.
+        let dirty = self.dirty;
         self.sync(pc);
         let fuel = self.fb.ins().iconst(types::I32, FUEL);
         self.fb.def_var(self.fuel, fuel);
         self.keep_next_access();
         let interrupt = self.load_frame(types::I32, CpuFrame::INTERRUPT);
-        self.leave_if(interrupt, pc, ExitCode::Interrupted);
-        self.fb.ins().jump(go_on, &[]);
-        self.fb.switch_to_block(go_on);
-        // On the other way here nothing was written back.
+        let stay = self.leave_if(interrupt, pc, ExitCode::Interrupted);
+        self.fb.set_cold_block(stay);
+        self.fb.ins().jump(target, &[]);
         self.dirty = dirty;
     }
 

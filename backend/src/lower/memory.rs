@@ -14,7 +14,7 @@ use crate::entry::ExitCode;
 use crate::register_mapper::{accumulates_flags, uses_frame};
 
 /// Flags of a guest access: it may fault.
-fn guest_flags() -> MemFlagsData {
+pub(super) fn guest_flags() -> MemFlagsData {
     MemFlagsData::new()
 }
 
@@ -28,6 +28,9 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn memory(&mut self, block: &Block, inst: &Inst) {
+        if !matches!(inst.op.info().shape, Shape::Load | Shape::Store | Shape::AlignCheck) {
+            self.recent_stores.forget();
+        }
         match inst.op.info().shape {
             Shape::Load => self.guest_load(block, inst),
             Shape::Store => self.guest_store(block, inst),
@@ -45,6 +48,11 @@ impl Lowering<'_, '_> {
     fn guest_load(&mut self, block: &Block, inst: &Inst) {
         let base = self.arg(block, inst, 0);
         let (flags, offset) = (guest_flags(), inst.imm);
+        if let Some(value) = self.stored_before(inst, base) {
+            self.define_loaded(inst, value);
+            return;
+        }
+        self.recent_stores.forget();
         self.keep_next_access();
         let ins = self.fb.ins();
         let value = match (inst.op, inst.ty) {
@@ -61,11 +69,38 @@ impl Lowering<'_, '_> {
         self.define(inst, value);
     }
 
+    /// What a load finds, if stores of this block have it, as an integer of the loaded width.
+    fn stored_before(&mut self, inst: &Inst, base: Value) -> Option<Value> {
+        if inst.order() != MemOrder::Plain {
+            return None;
+        }
+        let ty = clif_type(inst.ty).as_int();
+        if let Some(value) = self.forwarded(base, inst.imm, ty) {
+            return Some(value);
+        }
+        let value = self.load_if_not_stored(base, inst.imm, ty)?;
+        self.recent_stores.forget();
+        Some(value)
+    }
+
+    /// Gives a load its result: integers are extended to 64 bits.
+    fn define_loaded(&mut self, inst: &Inst, value: Value) {
+        let value = match (inst.op, inst.ty) {
+            (_, ty @ (Type::F32 | Type::F64)) => self.bitcast(value, clif_type(ty)),
+            (_, Type::I64) => value,
+            (Opcode::LoadS, _) => self.fb.ins().sextend(types::I64, value),
+            _ => self.fb.ins().uextend(types::I64, value),
+        };
+        self.define(inst, value);
+    }
+
     fn guest_store(&mut self, block: &Block, inst: &Inst) {
         let (base, value) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
         self.keep_next_access();
         self.fb.ins().store(guest_flags(), value, base, inst.imm);
+        self.recent_stores.note(base, inst.imm, value, inst.ty.bytes());
         if inst.order() == MemOrder::SeqCst {
+            self.recent_stores.forget();
             self.fb.ins().fence();
         }
     }
@@ -115,6 +150,7 @@ impl Lowering<'_, '_> {
 
     pub(super) fn call(&mut self, block: &Block, inst: &Inst) {
         if uses_frame(inst, self.guest) {
+            self.recent_stores.forget();
             self.write_back();
             let result = self.call_helper(block, inst);
             self.reload();

@@ -2,10 +2,11 @@
 //!
 //! `control` has the function's frame: entries, blocks, exits, polls. `values` moves operands
 //! between IR's untyped 64-bit containers and Cranelift's types. `integer`, `memory` and `float`
-//! lower the operations.
+//! lower the operations; `forward` answers some loads.
 
 mod control;
 mod float;
+mod forward;
 mod integer;
 mod memory;
 mod values;
@@ -17,12 +18,12 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 use ir::ops::Shape;
-use ir::{Block, Guest, Inst, Opcode};
+use ir::{Block, Guest, Inst, Opcode, SlotSet};
 
 use crate::compiler::{CompileOptions, ExitSite};
 use crate::entry::ExitCode;
 use crate::region::Region;
-use crate::register_mapper::{RegisterMap, SlotSet, accumulates_flags};
+use crate::register_mapper::{RegisterMap, accumulates_flags};
 
 /// Lowers one region into one Cranelift function.
 pub(crate) struct Lowering<'a, 'f> {
@@ -43,6 +44,7 @@ pub(crate) struct Lowering<'a, 'f> {
     rank: Vec<usize>,
     /// The current block's temporaries.
     temps: Vec<Option<Value>>,
+    recent_stores: forward::RecentStores,
     /// Dirty slots at the current place.
     dirty: SlotSet,
     /// The current guest instruction.
@@ -120,9 +122,10 @@ pub(crate) fn lower(
         variables: vec![None; base::cpu::SLOT_COUNT],
         limits,
         fuel,
-        rank: vec![usize::MAX; region.blocks.len()],
+        rank: region.rank(),
         temps: Vec::new(),
-        dirty: SlotSet::EMPTY,
+        recent_stores: forward::RecentStores::default(),
+        dirty: SlotSet::NONE,
         pc: GuestVirt(0),
         sigs,
         uses_float: region
@@ -142,9 +145,6 @@ pub(crate) fn lower(
 impl Lowering<'_, '_> {
     fn body(&mut self) {
         let order = self.region.order();
-        for (position, &index) in order.iter().enumerate() {
-            self.rank[index] = position;
-        }
         for &index in &order {
             self.block(index);
         }
@@ -163,6 +163,7 @@ impl Lowering<'_, '_> {
         let (block, plan) = (&region.blocks[index], &map.blocks[index]);
         self.fb.switch_to_block(self.clif_blocks[index]);
         self.dirty = plan.dirty_in;
+        self.recent_stores.forget();
         self.temps.clear();
         self.temps.resize(usize::from(block.temps), None);
         self.count_instructions(block);

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::FromRawFd;
 use std::ptr::null_mut;
 
 use super::Check;
@@ -47,31 +47,17 @@ fn low_mapping() -> Check {
     )
 }
 
-/// Compiled code lies in an anonymous file that is mapped twice: to write, and to execute.
+/// Compiled code lies in shared memory that is mapped twice: to write, and to execute.
 fn code_memory() -> Check {
-    let result = anonymous_file().and_then(|file| {
-        let fd = file.as_raw_fd();
-        try_map(null_mut(), libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd)?;
-        try_map(null_mut(), libc::PROT_READ | libc::PROT_EXEC, libc::MAP_SHARED, fd)
-    });
+    let access = libc::PROT_READ | libc::PROT_EXEC;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    let result = try_map(null_mut(), access, flags, -1);
     Check::needed(
         "code memory",
         result.is_ok(),
-        text(&result, "a memfd, mapped writable and executable"),
-        "sysctl -w vm.memfd_noexec=0, and allow execmem under SELinux; or: ferry run --tier interp",
+        text(&result, "shared memory, mapped to be executed"),
+        "allow execmem under SELinux; or: ferry run --tier interp",
     )
-}
-
-fn anonymous_file() -> io::Result<File> {
-    // SAFETY: the name is a C string.
-    let fd = unsafe { libc::memfd_create(c"ferry-doctor".as_ptr(), libc::MFD_CLOEXEC) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just made this descriptor for us.
-    let file = unsafe { File::from_raw_fd(fd) };
-    file.set_len(PAGE as u64)?;
-    Ok(file)
 }
 
 /// Maps a page and unmaps it again. `flags` must not include `MAP_FIXED`.

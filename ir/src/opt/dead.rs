@@ -4,11 +4,12 @@
 
 use base::cpu::{Effects, TEMP_COUNT};
 
+use super::Stats;
 use super::exposure::{Exposure, effects, reads_all_slots};
-use super::{Precision, SlotSet, Stats};
 use crate::block::{Block, Inst, Operand};
 use crate::guest::Guest;
 use crate::ops::{Opcode, flag};
+use crate::{Precision, SlotSet};
 
 /// Walks blocks from the end to the start.
 #[derive(Debug, Default)]

@@ -5,31 +5,7 @@ use base::cpu::Effects;
 use crate::block::{Block, Inst};
 use crate::guest::Guest;
 use crate::ops::{Opcode, flag};
-
-/// At which places slots must be exact: which slot writes may go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Precision {
-    /// A fault shows the slots as the faulting operation finds them, so every operation that may
-    /// fault reads all slots.
-    EveryAccess,
-    /// A fault discards what ran since the last *sync point*, and the interpreter runs from there
-    /// on, by the blocks as they were before this optimiser. So a fault shows slots that the
-    /// interpreter computed, and of ours only those that it started with.
-    ///
-    /// Sync points lie at the starts of guest instructions. Those that may have one read all
-    /// slots: instructions that store, access memory atomically or call a helper with effects on
-    /// slots or memory; those that check an alignment, since a check that fails is no fault and
-    /// leaves with the slots as they are; and the first one that accesses memory at all, loads
-    /// included, after something that cannot be done twice (atomics, such helpers, a store after a
-    /// load in one instruction, an operation that names the floating-point flags) or after the start of the block, since that may have come before.
-    /// Other loads read nothing.
-    ///
-    /// A dead write between two sync points is invisible then: the interpreter does it again on
-    /// the way to a fault, and on every other way it is overwritten before anybody looks. Whoever
-    /// puts sync points elsewhere (at a load from a device) must say
-    /// [`Precision::EveryAccess`].
-    Replay,
-}
+use crate::precision::Precision;
 
 /// Finds the places of a block that read all slots.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use base::GuestVirt;
 
 use super::dead::Live;
 use super::exposure::Exposure;
-use super::{Precision, SlotSet};
 use crate::block::Block;
 use crate::guest::Guest;
+use crate::{Precision, SlotSet};
 
 /// A region, as its blocks and what connects them.
 #[derive(Clone, Copy)]

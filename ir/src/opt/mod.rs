@@ -15,6 +15,7 @@
 
 use crate::block::Block;
 use crate::guest::Guest;
+use crate::{Precision, SlotSet};
 
 mod checks;
 mod dead;
@@ -25,14 +26,10 @@ pub mod liveness;
 mod number;
 mod rules;
 mod simplify;
-mod slot_set;
 #[cfg(test)]
 mod tests;
 mod values;
 mod walk;
-
-pub use exposure::Precision;
-pub use slot_set::SlotSet;
 
 /// A set of passes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

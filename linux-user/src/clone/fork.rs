@@ -54,7 +54,7 @@ pub(super) fn start(task: &mut Task, request: &CloneRequest) -> SyscallResult {
 fn split(task: &Task, request: &CloneRequest, is_simple: bool) -> Result<Side, Errno> {
     let process = &task.process;
     // Outermost: the engine asks the memory map while it holds its own.
-    let engine = process.engine.before_fork();
+    let engine = process.engine.before_fork().map_err(|_| Errno::ENOMEM)?;
     let held = process.hold();
     let pid = if is_simple { libc_fork() } else { kernel_fork(request) };
     drop(held);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use backend::{CodeMemory, CodeMemoryError, CompiledRegion, PcMap, PlacedRegion};
+use backend::{ChildCode, CodeMemory, CodeMemoryError, CompiledRegion, PcMap, PlacedRegion};
 use base::{GuestVirt, HostPtr};
 use ir::BlockKey;
 
@@ -218,13 +218,21 @@ impl RegionCache {
         unsafe { self.memory.free_segment(segment) };
     }
 
-    /// See [`CodeMemory::after_fork`].
+    /// See [`CodeMemory::copy_for_child`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn copy_for_child(&self) -> Result<ChildCode, CodeMemoryError> {
+        self.memory.copy_for_child()
+    }
+
+    /// See [`CodeMemory::become_child`].
     ///
     /// # Safety
     /// As there.
     #[expect(unsafe_code, reason = "the promise is the caller's")]
-    pub(crate) unsafe fn after_fork(&mut self) -> Result<(), CodeMemoryError> {
+    pub(crate) unsafe fn become_child(&mut self, code: ChildCode) -> Result<(), CodeMemoryError> {
         // SAFETY: by the caller's promise.
-        unsafe { self.memory.after_fork() }
+        unsafe { self.memory.become_child(code) }
     }
 }

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use backend::{
-    CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Precision, Region,
-};
+use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Region};
 use base::HostPtr;
 use ir::{Block, BlockKey, Builder, opt};
 
@@ -147,7 +145,8 @@ fn try_compile(
     key: BlockKey,
 ) -> Result<(), Failure> {
     let (stamp, start) = (engine.stamp(), Instant::now());
-    let region = form::form(&EngineProfile { engine, shared }, key).ok_or(Failure::Fetch)?;
+    let mut region = form::form(&EngineProfile { engine, shared }, key).ok_or(Failure::Fetch)?;
+    region.drop_dead_writes(engine.frontend().guest(), shared.config.options.precision);
     let compiler = match compiler {
         Some(compiler) => compiler,
         None => {
@@ -243,10 +242,7 @@ struct EngineProfile<'a> {
 impl Profile for EngineProfile<'_> {
     fn translate(&self, builder: &Builder, key: BlockKey) -> Option<Block> {
         let mut block = self.engine.translate_ir(builder, key).ok()?;
-        let precision = match self.shared.config.options.precision {
-            Precision::EveryAccess => opt::Precision::EveryAccess,
-            Precision::Replay | Precision::None => opt::Precision::Replay,
-        };
+        let precision = self.shared.config.options.precision;
         let options = opt::Options { passes: opt::Passes::ALL, precision };
         opt::optimise(&mut block, self.engine.frontend().guest(), options);
         Some(block)

@@ -4,12 +4,12 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use backend::{CodeMemoryError, ExitCode, fp_slow};
+use backend::{ChildCode, CodeMemoryError, ExitCode, fp_slow};
 use base::{CpuFrame, GuestVirt, HostPtr};
 use ir::{BlockKey, Trap};
 
 use crate::engine::Engine;
-use crate::promote::{CompiledStop, ExitId, Promoter, RegionId};
+use crate::promote::{CompiledStop, ExitId, ForkError, Held, Promoter, RegionId};
 use crate::region::cache::{RegionCache, exit_id};
 use crate::region::compile::{RegionConfig, Shared, compile_around};
 use crate::region::enter;
@@ -114,9 +114,10 @@ impl Promoter for RegionCompiler {
         frame.fp_slow = Some(fp_slow::call);
     }
 
-    fn before_fork(&self) -> Box<dyn crate::promote::Held + '_> {
+    fn before_fork(&self) -> Result<Box<dyn Held + '_>, ForkError> {
         let (queue, cache) = (self.shared.queue.hold(), self.shared.cache());
-        Box::new(HeldCompiler { shared: &self.shared, queue, cache })
+        let code = cache.copy_for_child().map_err(ForkError)?;
+        Ok(Box::new(HeldCompiler { shared: &self.shared, queue, cache, code }))
     }
 }
 
@@ -125,18 +126,20 @@ struct HeldCompiler<'a> {
     shared: &'a Shared,
     queue: queue::Held<'a>,
     cache: std::sync::MutexGuard<'a, RegionCache>,
+    code: ChildCode,
 }
 
-impl crate::promote::Held for HeldCompiler<'_> {
-    fn child(mut self: Box<Self>) {
-        self.queue.forget_running();
-        self.shared.forget_workers();
+impl Held for HeldCompiler<'_> {
+    fn child(self: Box<Self>) {
+        let Self { shared, mut queue, mut cache, code } = *self;
+        queue.forget_running();
+        shared.forget_workers();
         // SAFETY: the engine forks outside translated code, and the child has one thread.
         #[expect(unsafe_code, reason = "the promise is the engine's")]
-        let copied = unsafe { self.cache.after_fork() };
-        if let Err(error) = copied {
+        let became = unsafe { cache.become_child(code) };
+        if let Err(error) = became {
             // Going on would share the parent's code memory, which the parent writes to.
-            tracing::error!(%error, "cannot copy translated code");
+            tracing::error!(%error, "cannot keep translated code");
             std::process::abort();
         }
     }

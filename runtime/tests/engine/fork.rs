@@ -44,7 +44,7 @@ fn a_child_of_a_busy_process_can_run_and_drop_code() {
 /// The exit status of a child that runs code, changes it, and runs it again.
 fn fork_and_run(guest: &mut Guest, function: u64, round: u64) -> i32 {
     let held = guest.memory.hold();
-    let guard = guest.engine.before_fork();
+    let guard = guest.engine.before_fork().expect("memory for a child");
     // SAFETY: the child uses the engine, the C library's allocator, and leaves by `_exit`.
     let pid = unsafe { libc::fork() };
     if pid != 0 {

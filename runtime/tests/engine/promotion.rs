@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use base::{CpuFrame, GuestVirt};
 use ferry_runtime::{
-    CompiledStop, Engine, EngineConfig, Exit, ExitId, Held, Promoter, RegionId, Tier,
+    CompiledStop, Engine, EngineConfig, Exit, ExitId, ForkError, Held, Promoter, RegionId, Tier,
 };
 use ir::{BlockKey, Builder, Trap};
 
@@ -67,8 +67,8 @@ impl Promoter for Player {
         frame.fp_result = 42;
     }
 
-    fn before_fork(&self) -> Box<dyn Held + '_> {
-        Box::new(NoLocks)
+    fn before_fork(&self) -> Result<Box<dyn Held + '_>, ForkError> {
+        Ok(Box::new(NoLocks))
     }
 }
 

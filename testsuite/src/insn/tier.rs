@@ -9,8 +9,9 @@ use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Re
 use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestVirt, HelperFn};
+use ir::Precision;
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
-use ir::opt::{Optimiser, Options, Passes, Precision};
+use ir::opt::{Optimiser, Options, Passes};
 use ir::{Block, BlockKey, Builder, Trap};
 use translator::{Frontend as _, Limits, Translation, riscv64};
 

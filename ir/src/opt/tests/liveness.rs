@@ -2,9 +2,10 @@
 
 use base::{GuestVirt, RegSlot};
 
+use super::super::Optimiser;
 use super::super::liveness::{Region, live_out};
-use super::super::{Optimiser, SlotSet};
 use super::*;
+use crate::SlotSet;
 use crate::block::Block;
 use crate::text::parse_blocks;
 

@@ -5,7 +5,8 @@ mod liveness;
 mod passes;
 mod simplify;
 
-use super::{Options, Passes, Precision, optimise};
+use super::{Options, Passes, optimise};
+use crate::Precision;
 use crate::testing::GUEST;
 use crate::text::parse_block;
 

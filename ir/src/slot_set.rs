@@ -6,7 +6,7 @@ use base::cpu::SLOT_COUNT;
 const WORDS: usize = SLOT_COUNT / 64;
 
 /// A set of register slots.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SlotSet([u64; WORDS]);
 
 impl SlotSet {
@@ -40,10 +40,36 @@ impl SlotSet {
         Self(std::array::from_fn(|i| self.0[i] | other.0[i]))
     }
 
+    /// Adds all of another set; whether that changed anything.
+    pub fn add_all(&mut self, other: &Self) -> bool {
+        let before = std::mem::replace(self, self.union(other));
+        *self != before
+    }
+
+    /// Its slots, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = RegSlot> + use<> {
+        let words = self.0;
+        (0..SLOT_COUNT as u16)
+            .filter(move |&n| words[usize::from(n) / 64] >> (n % 64) & 1 != 0)
+            .map(RegSlot)
+    }
+
     /// The slots of both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i] & other.0[i]))
+    }
+}
+
+impl Default for SlotSet {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl std::fmt::Debug for SlotSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.iter().map(|slot| slot.0)).finish()
     }
 }
 
@@ -69,5 +95,7 @@ mod tests {
         assert_eq!(set.union(&other), [b, c].into_iter().collect());
         assert_eq!(set.intersection(&other), SlotSet::NONE);
         assert_eq!(SlotSet::ALL.intersection(&set), set);
+        assert!(set.add_all(&other) && !set.add_all(&other));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [a, b]);
     }
 }
