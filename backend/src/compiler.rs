@@ -22,6 +22,8 @@ pub(crate) const EXIT_SLOTS: u32 = 0;
 /// What applies to all compilations of an engine.
 #[derive(Clone, Debug)]
 pub struct CompileOptions {
+    /// How guest memory is reached.
+    pub memory: MemoryModel,
     /// How faults are exact.
     pub precision: Precision,
     /// Add executed instructions to [`base::CpuFrame::retired`].
@@ -32,11 +34,23 @@ pub struct CompileOptions {
     pub host_has_fma: bool,
 }
 
+/// How compiled code reaches guest memory, and what its translations' addresses are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MemoryModel {
+    /// Guest addresses are host addresses.
+    #[default]
+    Direct,
+    /// Through the frame's TLB; translations are found by physical address, and the guest's pc is
+    /// theirs plus [`base::cpu::PC_DELTA`].
+    Softmmu,
+}
+
 impl CompileOptions {
     /// The defaults on this host.
     #[must_use]
     pub fn for_host() -> Self {
         Self {
+            memory: MemoryModel::default(),
             precision: Precision::default(),
             count_instructions: false,
             listing: false,

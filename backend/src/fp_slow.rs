@@ -3,11 +3,11 @@
 
 #![expect(unsafe_code, reason = "hand-made glue; compiled code passes its frame as a pointer")]
 
-use std::arch::naked_asm;
-
 use base::{CpuFrame, RegSlot};
 use ir::types::FpRound;
 use ir::{FpOp, FpRules, Guest, Opcode, Type};
+
+use crate::preserve::preserving_all_registers;
 
 /// Packs an operation and its guest's rules, and the slot of its flags, into the second argument of
 /// [`call`].
@@ -37,64 +37,7 @@ fn unpack(packed: u64) -> (FpOp, FpRules, RegSlot) {
 /// `pack` made: only generated code calls this.
 #[unsafe(naked)]
 pub unsafe extern "C" fn call() {
-    naked_asm!(
-        "push rax",
-        "push rcx",
-        "push rdx",
-        "push rsi",
-        "push rdi",
-        "push r8",
-        "push r9",
-        "push r10",
-        "push r11",
-        // The return address and nine registers: aligned again.
-        "sub rsp, 256",
-        "movups [rsp], xmm0",
-        "movups [rsp + 16], xmm1",
-        "movups [rsp + 32], xmm2",
-        "movups [rsp + 48], xmm3",
-        "movups [rsp + 64], xmm4",
-        "movups [rsp + 80], xmm5",
-        "movups [rsp + 96], xmm6",
-        "movups [rsp + 112], xmm7",
-        "movups [rsp + 128], xmm8",
-        "movups [rsp + 144], xmm9",
-        "movups [rsp + 160], xmm10",
-        "movups [rsp + 176], xmm11",
-        "movups [rsp + 192], xmm12",
-        "movups [rsp + 208], xmm13",
-        "movups [rsp + 224], xmm14",
-        "movups [rsp + 240], xmm15",
-        "call {evaluate}",
-        "movups xmm0, [rsp]",
-        "movups xmm1, [rsp + 16]",
-        "movups xmm2, [rsp + 32]",
-        "movups xmm3, [rsp + 48]",
-        "movups xmm4, [rsp + 64]",
-        "movups xmm5, [rsp + 80]",
-        "movups xmm6, [rsp + 96]",
-        "movups xmm7, [rsp + 112]",
-        "movups xmm8, [rsp + 128]",
-        "movups xmm9, [rsp + 144]",
-        "movups xmm10, [rsp + 160]",
-        "movups xmm11, [rsp + 176]",
-        "movups xmm12, [rsp + 192]",
-        "movups xmm13, [rsp + 208]",
-        "movups xmm14, [rsp + 224]",
-        "movups xmm15, [rsp + 240]",
-        "add rsp, 256",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rdi",
-        "pop rsi",
-        "pop rdx",
-        "pop rcx",
-        "pop rax",
-        "ret",
-        evaluate = sym evaluate,
-    )
+    preserving_all_registers!(evaluate)
 }
 
 /// # Safety

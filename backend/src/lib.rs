@@ -16,12 +16,15 @@ mod compiler;
 pub mod entry;
 pub mod fp_slow;
 mod lower;
+pub mod memory_slow;
+mod preserve;
 pub mod region;
 pub mod register_mapper;
 
 pub use code_memory::{ChildCode, CodeMemory, CodeMemoryError, PlacedRegion};
 pub use compiler::{
-    CompileError, CompileOptions, CompiledRegion, Compiler, ExitSite, Listing, PcMap, PcRange,
+    CompileError, CompileOptions, CompiledRegion, Compiler, ExitSite, Listing, MemoryModel, PcMap,
+    PcRange,
 };
 pub use entry::ExitCode;
 pub use region::Region;

@@ -100,6 +100,32 @@ impl JumpCacheEntry {
     }
 }
 
+/// An entry of the jump cache that compiled code of a whole machine probes inline: what lies at a
+/// virtual address, under [`CpuFrame::jump_environment`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+pub struct VirtualJumpEntry {
+    /// The virtual pc; [`VirtualJumpEntry::EMPTY`] has none that a guest can jump to.
+    pub target: u64,
+    /// The environment in which it lies there.
+    pub environment: u64,
+    /// Where the region's entry for it lies.
+    pub code: *const u8,
+    /// [`PC_DELTA`] there.
+    pub delta: u64,
+}
+
+impl VirtualJumpEntry {
+    /// Nothing.
+    pub const EMPTY: Self =
+        Self { target: u64::MAX, environment: 0, code: std::ptr::null(), delta: 0 };
+    /// How far a pc is shifted left to give its entry's offset in bytes, before the mask: entries are
+    /// chosen as by [`JumpCacheEntry::index`].
+    pub const OFFSET_SHIFT: u32 = 4;
+    /// The mask of an entry's offset.
+    pub const OFFSET_MASK: u64 = (JumpCacheEntry::COUNT as u64 - 1) << 5;
+}
+
 /// An entry of the software TLB of a CPU in a whole machine: one page of RAM, for reading, writing or
 /// both. Compiled code and the interpreter probe it inline; `softmmu` fills it.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +223,15 @@ pub struct CpuFrame {
     pub memory_slow: Option<MemorySlowFn>,
     /// In a whole machine, the memory behind the TLB.
     pub softmmu: *mut u8,
+    /// The way of compiled code to [`CpuFrame::memory_slow`]: changes no register, and leaves the answer in
+    /// [`CpuFrame::host_address`].
+    pub memory_slow_call: Option<unsafe extern "C" fn()>,
+    /// What [`CpuFrame::memory_slow`] answered compiled code.
+    pub host_address: u64,
+    /// Where compiled code asked.
+    pub slow_pc: u64,
+    /// In a whole machine, the jump cache of compiled code.
+    pub virtual_jumps: *mut VirtualJumpEntry,
 }
 
 macro_rules! frame_offsets {
@@ -250,6 +285,14 @@ frame_offsets! {
     JUMP_ENVIRONMENT = jump_environment;
     /// Offset of `memory_slow` in bytes.
     MEMORY_SLOW = memory_slow;
+    /// Offset of `memory_slow_call` in bytes.
+    MEMORY_SLOW_CALL = memory_slow_call;
+    /// Offset of `host_address` in bytes.
+    HOST_ADDRESS = host_address;
+    /// Offset of `slow_pc` in bytes.
+    SLOW_PC = slow_pc;
+    /// Offset of `virtual_jumps` in bytes.
+    VIRTUAL_JUMPS = virtual_jumps;
 }
 
 impl CpuFrame {
@@ -296,6 +339,10 @@ impl CpuFrame {
             jump_environment: 0,
             memory_slow: None,
             softmmu: std::ptr::null_mut(),
+            memory_slow_call: None,
+            host_address: 0,
+            slow_pc: 0,
+            virtual_jumps: std::ptr::null_mut(),
         })
     }
 

@@ -34,7 +34,7 @@ mod tb_cache;
 mod translate;
 mod vcpu;
 
-pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions};
+pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, MemoryModel};
 pub use code_pages::CodePages;
 pub use config::{Addresses, EngineConfig, Tier};
 pub use cpus::Interrupter;

@@ -1,9 +1,11 @@
 //! What a CPU of a whole machine has beside its frame: the softmmu, and jump caches that are keyed
 //! by virtual address, since translations are found by physical address.
 
+#![expect(unsafe_code, reason = "entries are code addresses that the epochs keep alive")]
+
 use std::cell::Cell;
 
-use base::cpu::{JumpCacheEntry, PC_DELTA};
+use base::cpu::{JumpCacheEntry, PC_DELTA, VirtualJumpEntry};
 use base::{CpuFrame, GuestVirt};
 use ir::BlockKey;
 use ir::interp::{Entry, Jumps};
@@ -14,11 +16,29 @@ use softmmu::Softmmu;
 pub(crate) struct SystemCpu {
     pub(crate) softmmu: Box<Softmmu>,
     pub(crate) jumps: VirtualJumps,
+    compiled: Box<[VirtualJumpEntry]>,
 }
+
+// SAFETY: the pointers to code in it are used by the thread that runs the CPU only.
+unsafe impl Send for SystemCpu {}
 
 impl SystemCpu {
     pub(crate) fn new(softmmu: Box<Softmmu>) -> Self {
-        Self { softmmu, jumps: VirtualJumps::new() }
+        let compiled = vec![VirtualJumpEntry::EMPTY; JumpCacheEntry::COUNT].into();
+        Self { softmmu, jumps: VirtualJumps::new(), compiled }
+    }
+
+    /// Compiled code's jump cache.
+    pub(crate) fn compiled_jumps(&mut self) -> *mut VirtualJumpEntry {
+        self.compiled.as_mut_ptr()
+    }
+
+    /// Lets compiled code find the region for where the frame is.
+    pub(crate) fn know_compiled(&mut self, frame: &CpuFrame, code: *const u8) {
+        let (target, environment) = (frame.pc, frame.jump_environment);
+        let delta = frame.get(PC_DELTA);
+        self.compiled[JumpCacheEntry::index(target)] =
+            VirtualJumpEntry { target, environment, code, delta };
     }
 }
 

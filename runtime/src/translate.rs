@@ -131,7 +131,13 @@ impl Engine {
     pub fn translate_ir(&self, builder: &Builder, key: BlockKey) -> Result<Block, FetchFault> {
         let mut bytes = Vec::new();
         loop {
-            let mut tickets = [self.ticket(key.pc().page()), None];
+            let page = key.pc().page();
+            let ticket = match self.config.addresses {
+                Addresses::Virtual => self.ticket(page),
+                Addresses::Physical => self.ticket_if_protected(page),
+            };
+            let unprotected = FetchFault { addr: page, cause: FetchFaultCause::Unmapped };
+            let mut tickets = [Some(ticket.ok_or(unprotected)?), None];
             let limits = self.config.limits;
             let built = self.build_with(builder, &mut bytes, key, limits, &mut tickets)?;
             if let Attempt::Done((_, next)) = built {
@@ -173,6 +179,15 @@ impl Engine {
             }
             return Some(Ticket { page, changed, validate, shared });
         }
+    }
+
+    /// A ticket for a page that CPUs know not to write to: who is no CPU cannot protect one in time.
+    fn ticket_if_protected(&self, page: GuestVirt) -> Option<Ticket> {
+        let translations = self.translations();
+        let state = translations.pages.get(&page)?;
+        let (changed, validate, shared) = (state.changed, state.validate, state.shared);
+        (state.protected && state.releasing == 0)
+            .then_some(Ticket { page, changed, validate, shared })
     }
 
     fn build(

@@ -105,8 +105,10 @@ impl Vcpu {
     pub(crate) fn attach(&mut self, system: SystemCpu) {
         let system = self.system.insert(system);
         let softmmu = (&raw mut *system.softmmu).cast();
+        let jumps = system.compiled_jumps();
         let frame = self.frame_mut();
         frame.softmmu = softmmu;
+        frame.virtual_jumps = jumps;
         frame.memory_slow = Some(memory_slow);
     }
 
@@ -325,7 +327,7 @@ impl Vcpu {
             Arrival::Indirect => {
                 self.know(block);
                 if let Some(code) = block.compiled() {
-                    self.compiled_jumps.insert(block.key(), code.as_ptr());
+                    self.know_compiled(block, code.as_ptr());
                 }
             }
             Arrival::Exit(from, side) => {
@@ -341,6 +343,16 @@ impl Vcpu {
                     promoter.link(exit, code);
                 }
             }
+        }
+    }
+
+    /// Lets compiled code's jumps to pc find its region.
+    fn know_compiled(&mut self, block: &Tb, code: *const u8) {
+        // SAFETY: as in `frame`; the system CPU is no part of the frame.
+        let frame = unsafe { &*self.shared.frame() };
+        match &mut self.system {
+            None => self.compiled_jumps.insert(block.key(), code),
+            Some(system) => system.know_compiled(frame, code),
         }
     }
 

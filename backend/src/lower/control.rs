@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use base::cpu::JumpCacheEntry;
+use base::cpu::{JumpCacheEntry, PC_DELTA};
 use base::{CpuFrame, GuestVirt};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -89,7 +89,7 @@ impl Lowering<'_, '_> {
         self.dirty = SlotSet::NONE;
     }
 
-    fn store_dirty(&mut self) {
+    pub(super) fn store_dirty(&mut self) {
         for slot in self.dirty.iter() {
             let variable = self.variable(slot);
             let value = self.fb.use_var(variable);
@@ -128,7 +128,7 @@ impl Lowering<'_, '_> {
         self.leave_at(pc, code);
     }
 
-    fn leave_at(&mut self, pc: Value, code: ExitCode) {
+    pub(super) fn leave_at(&mut self, pc: Value, code: ExitCode) {
         self.store_dirty();
         self.store_frame(pc, CpuFrame::PC);
         let code = self.konst(code as u64);
@@ -182,7 +182,7 @@ impl Lowering<'_, '_> {
     fn go(&mut self, from: usize, pc: GuestVirt) {
         match self.region.edge(pc) {
             Edge::Inside(to) => self.go_inside(from, to),
-            Edge::Out(pc) => self.exit(pc),
+            Edge::Out(pc) => self.exit(from, pc),
         }
     }
 
@@ -220,7 +220,10 @@ impl Lowering<'_, '_> {
     }
 
     /// Leaves for a known pc through a slot that the runtime links to the region there.
-    fn exit(&mut self, target: GuestVirt) {
+    fn exit(&mut self, from: usize, target: GuestVirt) {
+        if self.is_softmmu() && target.page() != self.region.blocks[from].key.pc().page() {
+            return self.exit_to_other_page(target);
+        }
         self.store_dirty();
         let number = self.output.exits.len();
         self.output.exits.push(ExitSite { target });
@@ -241,7 +244,7 @@ impl Lowering<'_, '_> {
         self.fb.ins().symbol_value(types::I64, slot)
     }
 
-    fn jump_to_region(&mut self, code: Value) {
+    pub(super) fn jump_to_region(&mut self, code: Value) {
         let (sig, frame) = (self.sigs.region, self.frame);
         let number = self.konst(0);
         self.fb.ins().return_call_indirect(sig, code, &[frame, number]);
@@ -250,7 +253,7 @@ impl Lowering<'_, '_> {
     /// Goes on at a computed pc: predicted blocks of this region first, then the jump cache.
     fn indirect(&mut self, index: usize, key: BlockKey, target: Value, predicted: &[usize]) {
         for &to in predicted {
-            let pc = self.konst(self.region.blocks[to].key.pc().0);
+            let pc = self.guest_pc(self.region.blocks[to].key.pc());
             let hit = self.fb.ins().icmp(IntCC::Equal, target, pc);
             let (inside, next) = (self.fb.create_block(), self.fb.create_block());
             self.fb.ins().brif(hit, inside, &[], next, &[]);
@@ -258,7 +261,21 @@ impl Lowering<'_, '_> {
             self.go_inside(index, to);
             self.fb.switch_to_block(next);
         }
-        self.probe_jump_cache(key, target);
+        if self.is_softmmu() {
+            self.probe_virtual_jumps(target);
+        } else {
+            self.probe_jump_cache(key, target);
+        }
+    }
+
+    /// What the guest sees of a pc that the region knows.
+    fn guest_pc(&mut self, pc: GuestVirt) -> Value {
+        if self.is_softmmu() {
+            let delta = self.load_frame(types::I64, PC_DELTA.offset() as i32);
+            self.fb.ins().iadd_imm_s(delta, pc.0 as i64)
+        } else {
+            self.konst(pc.0)
+        }
     }
 
     fn probe_jump_cache(&mut self, key: BlockKey, target: Value) {

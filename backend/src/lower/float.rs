@@ -376,7 +376,7 @@ impl Lowering<'_, '_> {
         let zero = self.konst(0);
         operands.resize(5, zero);
         let function = self.load_frame(types::I64, CpuFrame::FP_SLOW);
-        let sig = self.sigs.slow_float;
+        let sig = self.sigs.slow;
         self.fb.ins().call_indirect(sig, function, &operands);
         self.flags_changed();
         let result = self.load_frame(types::I64, CpuFrame::FP_RESULT);

@@ -1,5 +1,6 @@
-//! Guest memory and helper calls. A guest address is a host address, so an access is one host
-//! instruction; a fault in it is taken by rolling back to the last sync point.
+//! Guest memory and helper calls. In a process a guest address is a host address, so an access is one
+//! host instruction; in a whole machine a probe of the TLB comes before it (`softmmu`). A fault is
+//! taken by rolling back to the last sync point.
 
 use base::CpuFrame;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -9,6 +10,7 @@ use ir::types::MemOrder;
 use ir::{Block, Inst, Opcode, Type};
 
 use super::Lowering;
+use super::softmmu::Access;
 use super::values::clif_type;
 use crate::entry::ExitCode;
 use crate::register_mapper::{accumulates_flags, uses_frame};
@@ -53,6 +55,7 @@ impl Lowering<'_, '_> {
             return;
         }
         self.recent_stores.forget();
+        let (base, offset) = self.host_access(base, offset, inst.ty.bytes(), Access::Read);
         self.keep_next_access();
         let ins = self.fb.ins();
         let value = match (inst.op, inst.ty) {
@@ -78,6 +81,9 @@ impl Lowering<'_, '_> {
         if let Some(value) = self.forwarded(base, inst.imm, ty) {
             return Some(value);
         }
+        if self.is_softmmu() {
+            return None;
+        }
         let value = self.load_if_not_stored(base, inst.imm, ty)?;
         self.recent_stores.forget();
         Some(value)
@@ -96,8 +102,9 @@ impl Lowering<'_, '_> {
 
     fn guest_store(&mut self, block: &Block, inst: &Inst) {
         let (base, value) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
+        let (host, offset) = self.host_access(base, inst.imm, inst.ty.bytes(), Access::Write);
         self.keep_next_access();
-        self.fb.ins().store(guest_flags(), value, base, inst.imm);
+        self.fb.ins().store(guest_flags(), value, host, offset);
         self.recent_stores.note(base, inst.imm, value, inst.ty.bytes());
         if inst.order() == MemOrder::SeqCst {
             self.recent_stores.forget();
@@ -114,8 +121,14 @@ impl Lowering<'_, '_> {
         self.fb.ins().iadd(base, offset)
     }
 
+    /// Where the host has what an atomic works on.
+    fn atomic_address(&mut self, block: &Block, inst: &Inst) -> Value {
+        let address = self.address(block, inst);
+        self.host_access(address, 0, inst.ty.bytes(), Access::Write).0
+    }
+
     fn atomic_rmw(&mut self, block: &Block, inst: &Inst) {
-        let (address, operand) = (self.address(block, inst), self.arg(block, inst, 1));
+        let (address, operand) = (self.atomic_address(block, inst), self.arg(block, inst, 1));
         let op = match inst.op {
             Opcode::AtomicSwap => AtomicRmwOp::Xchg,
             Opcode::AtomicAdd => AtomicRmwOp::Add,
@@ -132,7 +145,7 @@ impl Lowering<'_, '_> {
     }
 
     fn atomic_cas(&mut self, block: &Block, inst: &Inst) {
-        let address = self.address(block, inst);
+        let address = self.atomic_address(block, inst);
         let (expected, new) = (self.arg(block, inst, 1), self.arg(block, inst, 2));
         let old = self.fb.ins().atomic_cas(guest_flags(), address, expected, new);
         self.define(inst, old);

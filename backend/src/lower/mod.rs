@@ -9,6 +9,7 @@ mod float;
 mod forward;
 mod integer;
 mod memory;
+mod softmmu;
 mod values;
 
 use base::{CpuFrame, GuestVirt, RegSlot};
@@ -50,6 +51,8 @@ pub(crate) struct Lowering<'a, 'f> {
     /// The current guest instruction.
     pc: GuestVirt,
     sigs: Signatures,
+    /// Where accesses go that tier 0 must make, in a whole machine.
+    fault: Option<cranelift_codegen::ir::Block>,
     /// Whether any operation looks at the floating-point flags.
     uses_float: bool,
     output: Output,
@@ -59,7 +62,7 @@ pub(crate) struct Lowering<'a, 'f> {
 struct Signatures {
     region: SigRef,
     helper: SigRef,
-    slow_float: SigRef,
+    slow: SigRef,
 }
 
 /// What the lowering learns besides the function itself.
@@ -77,9 +80,9 @@ pub(crate) fn region_signature() -> Signature {
     sig
 }
 
-/// The signature of [`crate::fp_slow::call`]: it preserves all registers, so that the fast path
+/// The signature of [`crate::fp_slow::call`] and [`crate::memory_slow::call`]: they preserve all registers, so that the fast path
 /// around it is allocated as if there were no call. Such calls have no result.
-fn slow_float_signature() -> Signature {
+fn slow_signature() -> Signature {
     let mut sig = Signature::new(CallConv::PreserveAll);
     sig.params.extend([AbiParam::new(types::I64); 5]);
     sig
@@ -103,7 +106,7 @@ pub(crate) fn lower(
     let sigs = Signatures {
         region: fb.import_signature(region_signature()),
         helper: fb.import_signature(helper_signature()),
-        slow_float: fb.import_signature(slow_float_signature()),
+        slow: fb.import_signature(slow_signature()),
     };
     let start = fb.create_block();
     fb.append_block_params_for_function_params(start);
@@ -128,6 +131,7 @@ pub(crate) fn lower(
         dirty: SlotSet::NONE,
         pc: GuestVirt(0),
         sigs,
+        fault: None,
         uses_float: region
             .blocks
             .iter()
@@ -138,6 +142,7 @@ pub(crate) fn lower(
     lowering.declare_variables();
     lowering.enter(entry);
     lowering.body();
+    lowering.fill_fault_block();
     lowering.fb.seal_all_blocks();
     lowering.output
 }

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Region};
-use base::HostPtr;
+use base::{GuestVirt, HostPtr};
 use ir::{Block, BlockKey, Builder, opt};
 
+use crate::config::Addresses;
 use crate::engine::Engine;
 use crate::log::LogItem;
 use crate::perf_map::PerfMap;
@@ -258,5 +259,10 @@ impl Profile for EngineProfile<'_> {
 
     fn is_everywhere(&self, key: BlockKey) -> bool {
         self.shared.cache().copies(key) >= MAX_COPIES
+    }
+
+    /// What is found by physical address lies side by side within a page only.
+    fn may_share(&self, page: GuestVirt, other: GuestVirt) -> bool {
+        self.engine.config().addresses == Addresses::Virtual || page == other
     }
 }

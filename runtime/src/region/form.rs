@@ -30,6 +30,8 @@ pub(crate) trait Profile {
     fn is_compiled(&self, key: BlockKey) -> bool;
     /// Whether it is in so many regions already that another shall leave to one of them.
     fn is_everywhere(&self, key: BlockKey) -> bool;
+    /// Whether blocks on these two pages may be in one region.
+    fn may_share(&self, page: GuestVirt, other: GuestVirt) -> bool;
 }
 
 /// A block that shall belong to the region.
@@ -43,6 +45,8 @@ struct Candidate {
 /// A region in the making.
 struct Growth<'a> {
     profile: &'a dyn Profile,
+    /// The seed's.
+    page: GuestVirt,
     blocks: Vec<Block>,
     entries: Vec<usize>,
     insns: u32,
@@ -55,6 +59,7 @@ pub(crate) fn form(profile: &dyn Profile, seed: BlockKey) -> Option<Region> {
     let builder = Builder::new();
     let mut growth = Growth {
         profile,
+        page: seed.pc().page(),
         blocks: Vec::new(),
         entries: Vec::new(),
         insns: 0,
@@ -115,7 +120,9 @@ impl Growth<'_> {
     }
 
     fn want(&mut self, key: BlockKey, call_depth: u32, is_entry: bool) {
-        let wanted = self.profile.is_warm(key) && !self.profile.is_everywhere(key);
+        let wanted = self.profile.may_share(self.page, key.pc().page())
+            && self.profile.is_warm(key)
+            && !self.profile.is_everywhere(key);
         if wanted && self.seen.insert(key) {
             self.queue.push_back(Candidate { key, call_depth, is_entry });
         }

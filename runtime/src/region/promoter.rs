@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use backend::{ChildCode, CodeMemoryError, ExitCode, fp_slow};
+use backend::{ChildCode, CodeMemoryError, ExitCode, fp_slow, memory_slow};
 use base::{CpuFrame, GuestVirt, HostPtr};
 use ir::{BlockKey, Trap};
 
@@ -112,6 +112,7 @@ impl Promoter for RegionCompiler {
 
     fn prepare(&self, frame: &mut CpuFrame) {
         frame.fp_slow = Some(fp_slow::call);
+        frame.memory_slow_call = Some(memory_slow::call);
     }
 
     fn before_fork(&self) -> Result<Box<dyn Held + '_>, ForkError> {

@@ -8,8 +8,8 @@ use arch::riscv64::CpuModel;
 use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrupt};
 use base::{GuestPhys, GuestVirt};
 use runtime::{
-    Addresses, Engine, EngineConfig, EngineError, RegionCompiler, RegionCompilerError,
-    RegionConfig, Stats, Tier,
+    Addresses, CompileOptions, Engine, EngineConfig, EngineError, MemoryModel, RegionCompiler,
+    RegionCompilerError, RegionConfig, Stats, Tier,
 };
 use softmmu::{CodeWatch, MemoryMap, Ram, RamError, Softmmu, SoftmmuStats};
 use translator::riscv64::Frontend;
@@ -409,6 +409,8 @@ fn engine(
     let code = Arc::new(MachineCode::new(Arc::clone(map)));
     let engine = Engine::new(Arc::new(Frontend::new_system(*cpu)), config, code)?;
     if tier != Tier::Interp {
+        let options = CompileOptions { memory: MemoryModel::Softmmu, ..regions.options };
+        let regions = RegionConfig { options, ..regions };
         engine.set_promoter(RegionCompiler::new(regions)?);
     }
     Ok(engine)
