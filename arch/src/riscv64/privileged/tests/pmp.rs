@@ -10,8 +10,11 @@ use crate::riscv64::privileged::{Privilege, access, slot};
 
 use Privilege::{Machine, Supervisor};
 
-/// A hart with these entries: configuration and address register.
-fn hart(entries: &[(u8, u64)]) -> Hart {
+/// Configurations and address registers, from entry 0 on.
+type Entries<'a> = &'a [(u8, u64)];
+
+/// A hart with these entries.
+fn hart(entries: Entries<'_>) -> Hart {
     let mut hart = Hart::at(Machine);
     for (n, &(_, address)) in entries.iter().enumerate() {
         let number = 0x3b0 + n as u16;
@@ -31,7 +34,7 @@ fn hart(entries: &[(u8, u64)]) -> Hart {
 /// First and last byte that supervisor level can read.
 #[test]
 fn address_matching() {
-    let cases: &[(&[(u8, u64)], u64, u64)] = &[
+    let cases: &[(Entries, u64, u64)] = &[
         (&[(NA4 | R, 0x1000 >> 2)], 0x1000, 0x1003),
         (&[(NAPOT | R, 0x1000 >> 2)], 0x1000, 0x1007),
         (&[(NAPOT | R, 0x1000 >> 2 | 1)], 0x1000, 0x100f),
