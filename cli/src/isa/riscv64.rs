@@ -95,7 +95,7 @@ fn count(extension: Extension) -> usize {
 pub(super) fn extensions(cpu: &str) -> Result<String, String> {
     let cpu = Cpu::new(cpu)?;
     let mut text = format!(
-        "{:<11} {:<11} {:>5} {:>7} {:>7}  {:<8}  What it is\n",
+        "{:<12} {:<11} {:>5} {:>7} {:>7}  {:<8}  What it is\n",
         "Extension", "Status", "Insns", "HWCAP", "hwprobe", "Profile"
     );
     for extension in Extension::ALL {
@@ -121,7 +121,7 @@ fn extension_line(cpu: &Cpu, extension: Extension) -> String {
         None => "-",
     };
     format!(
-        "{name:<11} {status:<11} {:>5} {hwcap:>7} {hwprobe:>7}  {profile:<8}  {}",
+        "{name:<12} {status:<11} {:>5} {hwcap:>7} {hwprobe:>7}  {profile:<8}  {}",
         count(extension),
         extension.title()
     )

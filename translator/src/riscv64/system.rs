@@ -6,6 +6,9 @@
 //! uses are plain slots here; every other access is executed by
 //! [`arch::riscv64::privileged::execute`].
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 
 use arch::riscv64::privileged::execute::{CsrFunction, CsrSource};

@@ -34,6 +34,8 @@ pub mod pmp;
 pub mod reset;
 pub mod satp;
 pub mod status;
+#[cfg(test)]
+mod tests;
 pub mod trap;
 
 use base::CpuFrame;
