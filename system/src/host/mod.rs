@@ -3,4 +3,5 @@
 pub mod block;
 pub mod chars;
 pub mod entropy;
+pub mod flash;
 pub mod net;
