@@ -12,11 +12,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use ferry_system::host::net::{GuestOffloads, NetConfig, Offload, UserNet};
-use guest::{ADDRESS, DNS, GATEWAY, Guest};
+use guest::{ADDRESS, GATEWAY, Guest};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::{dhcpv4, icmp, tcp, udp};
-use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, IpAddress, Ipv4Address};
+use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, IpAddress};
 
+const DNS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 const BUFFER: usize = 128 << 10;
 const ALL: [GuestOffloads; 3] =
     [GuestOffloads::None, GuestOffloads::Checksum, GuestOffloads::Segmentation];
@@ -321,7 +322,7 @@ fn two_hundred_connections_at_once() {
 #[test]
 fn a_forwarded_port_leads_to_the_guest() {
     let mut guest = Guest::new("user,hostfwd=tcp:0-:22", GuestOffloads::Checksum);
-    let at = guest.port(0);
+    let at = guest.wire.net.ports()[0];
     assert!(at.ip().is_loopback());
     let handle = guest.add_tcp(4096);
     guest.tcp(handle).listen(22).unwrap();
@@ -393,7 +394,7 @@ fn datagrams_are_echoed() {
 #[test]
 fn a_forwarded_udp_port_leads_to_the_guest() {
     let mut guest = Guest::new("user,hostfwd=udp:0-:69", GuestOffloads::None);
-    let at = guest.port(0);
+    let at = guest.wire.net.ports()[0];
     let handle = add_udp(&mut guest, 69);
     let clients = [0, 1].map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     for client in &clients {
@@ -423,7 +424,7 @@ fn add_icmp(guest: &mut Guest, endpoint: icmp::Endpoint) -> SocketHandle {
 fn ping(guest: &mut Guest, handle: SocketHandle, to: Ipv4Addr, data: &[u8]) {
     let request = Icmpv4Repr::EchoRequest { ident: 0x22, seq_no: 3, data };
     let socket = guest.sockets.get_mut::<icmp::Socket<'_>>(handle);
-    let bytes = socket.send(request.buffer_len(), Ipv4Address::from(to).into()).unwrap();
+    let bytes = socket.send(request.buffer_len(), to.into()).unwrap();
     let sums = smoltcp::phy::ChecksumCapabilities::default();
     request.emit(&mut Icmpv4Packet::new_unchecked(bytes), &sums);
 }
@@ -578,7 +579,7 @@ fn a_restricted_guest_reaches_nothing_but_answers() {
         assert_eq!(reason, Icmpv4DstUnreachable::CommProhibited);
     }
 
-    let at = guest.port(0);
+    let at = guest.wire.net.ports()[0];
     let handle = guest.add_tcp(4096);
     guest.tcp(handle).listen(22).unwrap();
     let client = thread::spawn(move || {

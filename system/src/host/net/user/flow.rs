@@ -223,7 +223,7 @@ impl Flow {
                 Err(_) => return Fate::Retry,
             }
         }
-        if self.side != HostSide::Connecting && (self.to_host() | self.to_guest()) {
+        if self.side != HostSide::Connecting && (self.pass_to_host() | self.pass_to_guest()) {
             self.used = now;
         }
         self.check_idle(now);
@@ -253,7 +253,7 @@ impl Flow {
     }
 
     /// Passes on what the guest has sent. Says whether there was anything.
-    fn to_host(&mut self) -> bool {
+    fn pass_to_host(&mut self) -> bool {
         let mut moved = false;
         while self.side != HostSide::Failed && self.writable && !self.guest_finished {
             let host = &self.host;
@@ -281,7 +281,7 @@ impl Flow {
     }
 
     /// Takes what the host's side has for the guest. Says whether there was anything.
-    fn to_guest(&mut self) -> bool {
+    fn pass_to_guest(&mut self) -> bool {
         let mut moved = false;
         while self.side == HostSide::Open && self.readable {
             let host = &self.host;

@@ -120,11 +120,10 @@ impl Nat {
                 let Self { pings, policy, poller, link, .. } = self;
                 pings.ingress(&ip, &icmp, policy, poller, link, now);
             }
-            Packet::Other(ip) if self.accepts(&ip, mac) => {
-                if self.policy.place(ip.target) != Place::Nowhere {
-                    let reason = Icmpv4DstUnreachable::ProtoUnreachable;
-                    icmp::unreachable(&ip, reason, &mut self.link);
-                }
+            Packet::Other(ip)
+                if self.accepts(&ip, mac) && self.policy.place(ip.target) != Place::Nowhere =>
+            {
+                icmp::unreachable(&ip, Icmpv4DstUnreachable::ProtoUnreachable, &mut self.link);
             }
             _ => {}
         }
