@@ -139,19 +139,16 @@ fn nobody_listening_is_a_reset() {
     let handle = guest.connect((GATEWAY, closed_port()), 4096);
     guest.until("a reset", |guest| guest.tcp(handle).state() == tcp::State::Closed);
     // Addresses that must not be reached are refused at once, too.
-    for addr in ["127.0.0.1", "0.0.0.0", "169.254.169.254", "10.0.2.77"] {
-        let Ok(addr) = addr.parse::<Ipv4Addr>() else { panic!("{addr}") };
-        if addr.is_unspecified() {
-            continue;
-        }
-        let handle = guest.connect((addr, 80), 4096);
-        let refused = guest.within(Duration::from_millis(200), |guest| {
-            guest.tcp(handle).state() == tcp::State::Closed
-        });
-        // The guest asks by ARP for those in its own network, and nobody answers.
-        assert_eq!(refused, addr.octets()[0] != 10, "{addr}");
-        guest.sockets.remove(handle);
+    for addr in [[127, 0, 0, 1], [169, 254, 169, 254], [240, 0, 0, 1]] {
+        let handle = guest.connect((addr.into(), 80), 4096);
+        guest.until("a reset", |guest| guest.tcp(handle).state() == tcp::State::Closed);
     }
+    // The guest asks by ARP for those in its own network, and nobody answers.
+    let handle = guest.connect((Ipv4Addr::new(10, 0, 2, 77), 80), 4096);
+    let refused = guest.within(Duration::from_millis(200), |guest| {
+        guest.tcp(handle).state() == tcp::State::Closed
+    });
+    assert!(!refused);
 }
 
 #[test]
@@ -609,13 +606,13 @@ fn a_flood_of_frames_neither_grows_nor_stops_the_network() {
     let mut guest = Guest::new("user", GuestOffloads::None);
     let frame = [0xff; 1500];
     let mut refused = 0;
-    for _ in 0..100_000 {
+    for _ in 0..20_000 {
         if guest.wire.send(&frame, Offload::default()).is_err() {
             refused += 1;
             thread::sleep(Duration::from_micros(100));
         }
     }
-    assert!(refused < 100_000);
+    assert!(refused < 20_000);
     let handle = add_icmp(&mut guest, icmp::Endpoint::Ident(0x22));
     ping(&mut guest, handle, GATEWAY, b"still there?");
     guest.until("an echo", |guest| guest.sockets.get_mut::<icmp::Socket<'_>>(handle).can_recv());

@@ -211,8 +211,13 @@ impl Nat {
         }
         let Self { dns, pings, udp, tcp, policy, poller, link, .. } = self;
         dns.expire(poller, link, now);
-        pings.expire(now);
-        udp.expire(now);
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_due(pings.deadline()) {
+            pings.expire(now);
+        }
+        if is_due(udp.deadline()) {
+            udp.expire(now);
+        }
         tcp.expire(now);
         tcp.serve(policy, poller, link, now);
     }
