@@ -12,11 +12,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use ferry_system::host::net::{GuestOffloads, NetConfig, Offload, UserNet};
-use guest::{ADDRESS, DNS, GATEWAY, Guest};
+use guest::{ADDRESS, GATEWAY, Guest};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::{dhcpv4, icmp, tcp, udp};
-use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, IpAddress, Ipv4Address};
+use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, IpAddress};
 
+const DNS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
 const BUFFER: usize = 128 << 10;
 const ALL: [GuestOffloads; 3] =
     [GuestOffloads::None, GuestOffloads::Checksum, GuestOffloads::Segmentation];
@@ -138,19 +139,16 @@ fn nobody_listening_is_a_reset() {
     let handle = guest.connect((GATEWAY, closed_port()), 4096);
     guest.until("a reset", |guest| guest.tcp(handle).state() == tcp::State::Closed);
     // Addresses that must not be reached are refused at once, too.
-    for addr in ["127.0.0.1", "0.0.0.0", "169.254.169.254", "10.0.2.77"] {
-        let Ok(addr) = addr.parse::<Ipv4Addr>() else { panic!("{addr}") };
-        if addr.is_unspecified() {
-            continue;
-        }
-        let handle = guest.connect((addr, 80), 4096);
-        let refused = guest.within(Duration::from_millis(200), |guest| {
-            guest.tcp(handle).state() == tcp::State::Closed
-        });
-        // The guest asks by ARP for those in its own network, and nobody answers.
-        assert_eq!(refused, addr.octets()[0] != 10, "{addr}");
-        guest.sockets.remove(handle);
+    for addr in [[127, 0, 0, 1], [169, 254, 169, 254], [240, 0, 0, 1]] {
+        let handle = guest.connect((addr.into(), 80), 4096);
+        guest.until("a reset", |guest| guest.tcp(handle).state() == tcp::State::Closed);
     }
+    // The guest asks by ARP for those in its own network, and nobody answers.
+    let handle = guest.connect((Ipv4Addr::new(10, 0, 2, 77), 80), 4096);
+    let refused = guest.within(Duration::from_millis(200), |guest| {
+        guest.tcp(handle).state() == tcp::State::Closed
+    });
+    assert!(!refused);
 }
 
 #[test]
@@ -321,7 +319,7 @@ fn two_hundred_connections_at_once() {
 #[test]
 fn a_forwarded_port_leads_to_the_guest() {
     let mut guest = Guest::new("user,hostfwd=tcp:0-:22", GuestOffloads::Checksum);
-    let at = guest.port(0);
+    let at = guest.wire.net.ports()[0];
     assert!(at.ip().is_loopback());
     let handle = guest.add_tcp(4096);
     guest.tcp(handle).listen(22).unwrap();
@@ -393,7 +391,7 @@ fn datagrams_are_echoed() {
 #[test]
 fn a_forwarded_udp_port_leads_to_the_guest() {
     let mut guest = Guest::new("user,hostfwd=udp:0-:69", GuestOffloads::None);
-    let at = guest.port(0);
+    let at = guest.wire.net.ports()[0];
     let handle = add_udp(&mut guest, 69);
     let clients = [0, 1].map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     for client in &clients {
@@ -423,7 +421,7 @@ fn add_icmp(guest: &mut Guest, endpoint: icmp::Endpoint) -> SocketHandle {
 fn ping(guest: &mut Guest, handle: SocketHandle, to: Ipv4Addr, data: &[u8]) {
     let request = Icmpv4Repr::EchoRequest { ident: 0x22, seq_no: 3, data };
     let socket = guest.sockets.get_mut::<icmp::Socket<'_>>(handle);
-    let bytes = socket.send(request.buffer_len(), Ipv4Address::from(to).into()).unwrap();
+    let bytes = socket.send(request.buffer_len(), to.into()).unwrap();
     let sums = smoltcp::phy::ChecksumCapabilities::default();
     request.emit(&mut Icmpv4Packet::new_unchecked(bytes), &sums);
 }
@@ -578,7 +576,7 @@ fn a_restricted_guest_reaches_nothing_but_answers() {
         assert_eq!(reason, Icmpv4DstUnreachable::CommProhibited);
     }
 
-    let at = guest.port(0);
+    let at = guest.wire.net.ports()[0];
     let handle = guest.add_tcp(4096);
     guest.tcp(handle).listen(22).unwrap();
     let client = thread::spawn(move || {
@@ -608,13 +606,13 @@ fn a_flood_of_frames_neither_grows_nor_stops_the_network() {
     let mut guest = Guest::new("user", GuestOffloads::None);
     let frame = [0xff; 1500];
     let mut refused = 0;
-    for _ in 0..100_000 {
+    for _ in 0..20_000 {
         if guest.wire.send(&frame, Offload::default()).is_err() {
             refused += 1;
             thread::sleep(Duration::from_micros(100));
         }
     }
-    assert!(refused < 100_000);
+    assert!(refused < 20_000);
     let handle = add_icmp(&mut guest, icmp::Endpoint::Ident(0x22));
     ping(&mut guest, handle, GATEWAY, b"still there?");
     guest.until("an echo", |guest| guest.sockets.get_mut::<icmp::Socket<'_>>(handle).can_recv());

@@ -1,7 +1,7 @@
 //! A guest's network stack on a wire of the backend's: smoltcp with all that it has.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -16,19 +16,19 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, DeviceCapabilities, Medium, PacketMeta};
 use smoltcp::socket::tcp;
 use smoltcp::time::Instant as StackInstant;
-use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr, Ipv4Address};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 
 /// The guest's device.
-pub struct Wire {
-    pub net: UserNet,
+pub(crate) struct Wire {
+    pub(crate) net: UserNet,
     offloads: GuestOffloads,
     mtu: usize,
     /// Frames that the backend had no room for.
     unsent: VecDeque<(Vec<u8>, Offload)>,
 }
 
-pub struct Received(Vec<u8>);
-pub struct Sending<'a> {
+pub(crate) struct Received(Vec<u8>);
+pub(crate) struct Sending<'a> {
     wire: &'a mut Wire,
 }
 
@@ -41,7 +41,7 @@ impl Wire {
     }
 
     /// Sends a frame as it is.
-    pub fn send(&mut self, frame: &[u8], offload: Offload) -> Result<(), Full> {
+    pub(crate) fn send(&mut self, frame: &[u8], offload: Offload) -> Result<(), Full> {
         self.net.transmit(frame.len(), offload, &mut |bytes| {
             bytes.copy_from_slice(frame);
             Filled::Complete
@@ -105,7 +105,7 @@ impl phy::Device for Wire {
     }
 
     fn transmit(&mut self, _: StackInstant) -> Option<Sending<'_>> {
-        self.unsent.is_empty().then(|| Sending { wire: self })
+        self.unsent.is_empty().then_some(Sending { wire: self })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -123,33 +123,32 @@ impl phy::Device for Wire {
 }
 
 /// A guest.
-pub struct Guest {
-    pub wire: Wire,
-    pub interface: Interface,
-    pub sockets: SocketSet<'static>,
+pub(crate) struct Guest {
+    pub(crate) wire: Wire,
+    pub(crate) interface: Interface,
+    pub(crate) sockets: SocketSet<'static>,
     bell: Arc<(Mutex<bool>, Condvar)>,
     told: Arc<AtomicU64>,
     start: Instant,
     port: u16,
 }
 
-pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
-pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-pub const DNS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 3);
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+pub(crate) const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Guest {
     /// A guest with its address set.
-    pub fn new(config: &str, offloads: GuestOffloads) -> Self {
+    pub(crate) fn new(config: &str, offloads: GuestOffloads) -> Self {
         let mut guest = Self::unconfigured(config, offloads);
         guest.set_address(ADDRESS);
         guest
     }
 
     /// A guest that knows nothing of its network.
-    pub fn unconfigured(config: &str, offloads: GuestOffloads) -> Self {
+    pub(crate) fn unconfigured(config: &str, offloads: GuestOffloads) -> Self {
         let Ok(NetConfig::User(config)) = config.parse() else { panic!("{config}") };
         let mut net = UserNet::open(&config).unwrap();
         let bell = Arc::new((Mutex::new(false), Condvar::new()));
@@ -170,25 +169,19 @@ impl Guest {
         Self { wire, interface, sockets, bell, told, start: Instant::now(), port: 40000 }
     }
 
-    pub fn set_address(&mut self, addr: Ipv4Addr) {
+    pub(crate) fn set_address(&mut self, addr: Ipv4Addr) {
         self.interface.update_ip_addrs(|addrs| {
             addrs.clear();
             addrs.push(IpCidr::new(addr.into(), 24)).unwrap();
         });
-        let gateway = Ipv4Address::from(GATEWAY);
-        self.interface.routes_mut().add_default_ipv4_route(gateway).unwrap();
+        self.interface.routes_mut().add_default_ipv4_route(GATEWAY).unwrap();
     }
 
-    /// Where a forwarded port is on the host.
-    pub fn port(&self, index: usize) -> SocketAddrV4 {
-        self.wire.net.ports()[index]
-    }
-
-    pub fn time(&self) -> StackInstant {
+    pub(crate) fn time(&self) -> StackInstant {
         StackInstant::from_micros(self.start.elapsed().as_micros() as i64)
     }
 
-    pub fn poll(&mut self) {
+    pub(crate) fn poll(&mut self) {
         self.told.store(0, Ordering::SeqCst);
         let time = self.time();
         self.interface.poll(time, &mut self.wire, &mut self.sockets);
@@ -196,12 +189,12 @@ impl Guest {
     }
 
     /// Runs until the condition holds.
-    pub fn until(&mut self, what: &str, condition: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, condition: impl FnMut(&mut Self) -> bool) {
         assert!(self.within(PATIENCE, condition), "waited in vain: {what}");
     }
 
     /// Runs until the condition holds, or that long. Says whether it holds.
-    pub fn within(
+    pub(crate) fn within(
         &mut self,
         patience: Duration,
         mut condition: impl FnMut(&mut Self) -> bool,
@@ -231,7 +224,7 @@ impl Guest {
         }
     }
 
-    pub fn add_tcp(&mut self, buffer: usize) -> SocketHandle {
+    pub(crate) fn add_tcp(&mut self, buffer: usize) -> SocketHandle {
         let buffer = || tcp::SocketBuffer::new(vec![0; buffer]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
         socket.set_ack_delay(None);
@@ -240,7 +233,7 @@ impl Guest {
     }
 
     /// A connection that is being made.
-    pub fn connect(&mut self, to: (Ipv4Addr, u16), buffer: usize) -> SocketHandle {
+    pub(crate) fn connect(&mut self, to: (Ipv4Addr, u16), buffer: usize) -> SocketHandle {
         let handle = self.add_tcp(buffer);
         self.port += 1;
         let port = self.port;
@@ -249,7 +242,7 @@ impl Guest {
         handle
     }
 
-    pub fn tcp(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
+    pub(crate) fn tcp(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
         self.sockets.get_mut(handle)
     }
 }

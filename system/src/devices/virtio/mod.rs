@@ -5,6 +5,7 @@
 pub mod blk;
 mod buffers;
 pub mod mmio;
+pub mod net;
 pub mod pci;
 mod queue;
 pub mod rng;
@@ -168,6 +169,16 @@ impl Io<'_> {
     pub fn complete(&mut self, queue: u16, head: u16, written: u32) -> Result<(), QueueError> {
         let memory = self.memory;
         self.active(queue).map_or(Ok(()), |queue| queue.complete(memory, head, written))
+    }
+
+    /// Gives several chains back at once, each with so many bytes written: the driver sees all of them
+    /// or none.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub fn complete_all(&mut self, queue: u16, used: &[(u16, u32)]) -> Result<(), QueueError> {
+        let memory = self.memory;
+        self.active(queue).map_or(Ok(()), |queue| queue.complete_all(memory, used))
     }
 
     /// The driver is to look at the configuration again.

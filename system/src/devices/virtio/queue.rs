@@ -4,7 +4,7 @@
 //! where its rings are. What the guest writes there is checked as it is read: the first thing that no
 //! driver may do ends the queue with an error, which the device turns into NEEDS_RESET.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use base::GuestPhys;
 use softmmu::GuestMemory;
@@ -103,14 +103,7 @@ impl QueueConfig {
         });
         let queue = queue.ok_or(QueueError::Rings { size, descriptors, driver, device })?;
         let in_flight = vec![0; usize::from(size).div_ceil(64)];
-        Ok(ActiveQueue {
-            config: self,
-            queue,
-            in_flight,
-            budget: 0,
-            used: Used::None,
-            silent: false,
-        })
+        Ok(ActiveQueue { config: self, queue, in_flight, budget: 0, used: 0, silent: false })
     }
 }
 
@@ -119,13 +112,6 @@ impl QueueConfig {
 pub(super) enum EventIdx {
     Negotiated,
     Absent,
-}
-
-/// Whether anything was used since the driver was last interrupted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Used {
-    None,
-    Some,
 }
 
 /// A queue that runs. Its configuration does not change any more.
@@ -137,7 +123,8 @@ pub struct ActiveQueue {
     in_flight: Vec<u64>,
     /// Chains that may still be taken before other things have their turn.
     budget: u16,
-    used: Used,
+    /// Chains that were used since it was last asked whether the driver wants an interrupt.
+    used: u16,
     /// The driver has been asked not to notify.
     silent: bool,
 }
@@ -227,24 +214,56 @@ impl ActiveQueue {
     ) -> Result<(), QueueError> {
         let (word, bit) = self.flight(head)?;
         self.in_flight[word] &= !bit;
-        self.used = Used::Some;
+        self.used = self.used.saturating_add(1);
         self.queue.add_used(memory, head, written).map_err(ring)
+    }
+
+    /// Gives chains back at once: the index of the used ring moves when all are in it.
+    pub(super) fn complete_all(
+        &mut self,
+        memory: &GuestMemory,
+        used: &[(u16, u32)],
+    ) -> Result<(), QueueError> {
+        let Some((&(last, written), others)) = used.split_last() else { return Ok(()) };
+        for &(head, written) in others {
+            let (word, bit) = self.flight(head)?;
+            self.in_flight[word] &= !bit;
+            let next = self.queue.next_used();
+            let entry = 4 + 8 * u64::from(next % self.config.size);
+            let bytes = (u64::from(written) << 32 | u64::from(head)).to_le_bytes();
+            // Activation has found the ring to lie in RAM.
+            let at = self.config.device.wrapping_add(entry);
+            memory
+                .write_slice(&bytes, GuestAddress(at.0))
+                .map_err(|error| QueueError::Ring(error.to_string()))?;
+            self.queue.set_next_used(next.wrapping_add(1));
+            self.used = self.used.saturating_add(1);
+        }
+        self.complete(memory, last, written)
     }
 
     /// Whether the driver wants an interrupt for what was used since this was last asked.
     pub(super) fn take_interrupt(&mut self, memory: &GuestMemory) -> Result<bool, QueueError> {
-        if std::mem::replace(&mut self.used, Used::None) == Used::None {
+        let used = std::mem::take(&mut self.used);
+        if used == 0 {
             return Ok(false);
         }
-        let wanted = self.queue.needs_notification(memory).map_err(ring)?;
+        // The driver sees what was used before its wish is read (2.7.7.2 and 2.7.10).
+        fence(Ordering::SeqCst);
+        let driver = self.config.driver;
         if self.queue.event_idx_enabled() {
-            return Ok(wanted);
+            let event = driver.wrapping_add(4 + 2 * u64::from(self.config.size));
+            let passed = self.queue.next_used().wrapping_sub(load_u16(memory, event)?);
+            return Ok(passed.wrapping_sub(1) < used);
         }
-        let flags: u16 = memory
-            .load(GuestAddress(self.config.driver.0), Ordering::Relaxed)
-            .map_err(|error| QueueError::Ring(error.to_string()))?;
-        Ok(u32::from(u16::from_le(flags)) & VRING_AVAIL_F_NO_INTERRUPT == 0)
+        let flags = load_u16(memory, driver)?;
+        Ok(u32::from(flags) & VRING_AVAIL_F_NO_INTERRUPT == 0)
     }
+}
+
+fn load_u16(memory: &GuestMemory, at: GuestPhys) -> Result<u16, QueueError> {
+    let loaded = memory.load(GuestAddress(at.0), Ordering::Relaxed);
+    loaded.map(u16::from_le).map_err(|error| QueueError::Ring(error.to_string()))
 }
 
 fn ring(error: virtio_queue::Error) -> QueueError {

@@ -23,6 +23,8 @@ const PATIENCE: StackDuration = StackDuration::from_secs(600);
 const KEEP_ALIVE: StackDuration = StackDuration::from_secs(60);
 /// How long a connection may move nothing once one of its sides has closed.
 const HALF_CLOSED: Duration = Duration::from_secs(900);
+/// How soon a connection is served again by itself.
+const SOON: Duration = Duration::from_millis(1);
 
 /// The guest's side of all connections.
 pub(super) struct Stack {
@@ -223,7 +225,7 @@ impl Flow {
                 Err(_) => return Fate::Retry,
             }
         }
-        if self.side != HostSide::Connecting && (self.to_host() | self.to_guest()) {
+        if self.side != HostSide::Connecting && (self.pass_to_host() | self.pass_to_guest()) {
             self.used = now;
         }
         self.check_idle(now);
@@ -253,7 +255,7 @@ impl Flow {
     }
 
     /// Passes on what the guest has sent. Says whether there was anything.
-    fn to_host(&mut self) -> bool {
+    fn pass_to_host(&mut self) -> bool {
         let mut moved = false;
         while self.side != HostSide::Failed && self.writable && !self.guest_finished {
             let host = &self.host;
@@ -281,7 +283,7 @@ impl Flow {
     }
 
     /// Takes what the host's side has for the guest. Says whether there was anything.
-    fn to_guest(&mut self) -> bool {
+    fn pass_to_guest(&mut self) -> bool {
         let mut moved = false;
         while self.side == HostSide::Open && self.readable {
             let host = &self.host;
@@ -366,11 +368,17 @@ impl Flow {
     }
 
     fn next_deadline(&mut self, stack: &mut Stack, now: Instant) -> Option<Instant> {
+        // A guest's side whose answer is held back would ask to be served at once, again and again.
+        if self.side == HostSide::Connecting {
+            return None;
+        }
         let idle = self.is_half_closed().then(|| self.used + HALF_CLOSED);
         if self.acknowledged_all {
             return idle;
         }
-        stack.deadline(&self.sockets, now).into_iter().chain(idle).min()
+        // It has just been served: there is nothing that it could do earlier.
+        let stack = stack.deadline(&self.sockets, now).map(|at| at.max(now + SOON));
+        stack.into_iter().chain(idle).min()
     }
 
     fn socket(&mut self) -> &mut tcp::Socket<'static> {

@@ -46,7 +46,7 @@ impl Fragments {
         self.partial.retain(|partial| partial.begun + PATIENCE > now);
         let payload = ip.payload();
         let end = part.offset + payload.len();
-        let ragged = !part.last && payload.len() % UNIT != 0;
+        let ragged = !part.last && !payload.len().is_multiple_of(UNIT);
         if payload.is_empty() || ragged || HEADER + end > LONGEST {
             return None;
         }

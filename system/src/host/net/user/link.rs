@@ -292,7 +292,7 @@ impl phy::Device for Port<'_> {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Outbound<'_>> {
-        self.link.has_room().then(|| Outbound { link: self.link, segment: None })
+        self.link.has_room().then_some(Outbound { link: self.link, segment: None })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

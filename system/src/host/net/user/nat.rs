@@ -120,11 +120,10 @@ impl Nat {
                 let Self { pings, policy, poller, link, .. } = self;
                 pings.ingress(&ip, &icmp, policy, poller, link, now);
             }
-            Packet::Other(ip) if self.accepts(&ip, mac) => {
-                if self.policy.place(ip.target) != Place::Nowhere {
-                    let reason = Icmpv4DstUnreachable::ProtoUnreachable;
-                    icmp::unreachable(&ip, reason, &mut self.link);
-                }
+            Packet::Other(ip)
+                if self.accepts(&ip, mac) && self.policy.place(ip.target) != Place::Nowhere =>
+            {
+                icmp::unreachable(&ip, Icmpv4DstUnreachable::ProtoUnreachable, &mut self.link);
             }
             _ => {}
         }
@@ -212,8 +211,13 @@ impl Nat {
         }
         let Self { dns, pings, udp, tcp, policy, poller, link, .. } = self;
         dns.expire(poller, link, now);
-        pings.expire(now);
-        udp.expire(now);
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_due(pings.deadline()) {
+            pings.expire(now);
+        }
+        if is_due(udp.deadline()) {
+            udp.expire(now);
+        }
         tcp.expire(now);
         tcp.serve(policy, poller, link, now);
     }

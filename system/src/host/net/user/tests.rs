@@ -164,6 +164,42 @@ fn connections_are_counted() {
     assert_eq!(resets, count - tcp::FLOWS);
 }
 
+#[test]
+fn nothing_is_done_while_a_connection_is_being_made() {
+    // A listener whose queue is full answers nobody.
+    let address = SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0);
+    let listener = socket::tcp_at(address).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let at = socket::local(&listener).unwrap();
+    let _full: Vec<_> = (0..4).map(|_| socket::tcp(at.into()).unwrap()).collect();
+    let mut bench = Bench::new(GuestOffloads::None);
+    let syn = segment((1000, at.port()), TcpControl::Syn, (1, None), &[]);
+    bench.send(&ip_frame(addresses::GATEWAY, IpProtocol::Tcp, &syn), trusted());
+    for _ in 0..3 {
+        assert_eq!(bench.turn(), []);
+    }
+    assert_eq!(bench.nat.tcp.len(), 1);
+    assert_eq!(bench.nat.deadline(), None);
+
+    // And an idle one is left alone until it is asked whether it is still there.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let mut bench = Bench::new(GuestOffloads::None);
+    let syn = segment((1000, port), TcpControl::Syn, (1, None), &[]);
+    bench.send(&ip_frame(addresses::GATEWAY, IpProtocol::Tcp, &syn), trusted());
+    let answer = bench.answer();
+    let ip = Ipv4Packet::new_checked(&answer[14..]).unwrap();
+    let tcp = TcpPacket::new_checked(ip.payload()).unwrap();
+    assert!(tcp.syn() && tcp.ack());
+    let sequence = tcp.seq_number().0 as u32;
+    let ports = (1000, port);
+    let ack = segment(ports, TcpControl::None, (2, Some(sequence.wrapping_add(1))), &[]);
+    bench.send(&ip_frame(addresses::GATEWAY, IpProtocol::Tcp, &ack), trusted());
+    bench.turn();
+    let wait = bench.nat.deadline().unwrap() - Instant::now();
+    assert!(wait > Duration::from_secs(30), "{wait:?}");
+}
+
 fn segment(
     ports: (u16, u16),
     control: TcpControl,
