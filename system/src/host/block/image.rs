@@ -110,5 +110,5 @@ impl BlockBackend for ImmediateBlock {
         self.done.pop_front()
     }
 
-    fn drain(&mut self) {}
+    fn cancel(&mut self, _cancelled: &dyn Fn(u32) -> bool) {}
 }

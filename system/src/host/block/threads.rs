@@ -37,8 +37,8 @@ struct Shared {
     work: Mutex<Work>,
     /// There are requests, or the end has come.
     wanted: Condvar,
-    /// Nothing is in flight.
-    quiet: Condvar,
+    /// A request is complete.
+    finished: Condvar,
     notifier: OnceLock<Notifier>,
 }
 
@@ -46,8 +46,8 @@ struct Shared {
 struct Work {
     requests: VecDeque<BlockRequest>,
     done: VecDeque<BlockCompletion>,
-    /// Requests that were started and are not done.
-    in_flight: usize,
+    /// Tags of the requests that threads are doing.
+    running: Vec<u32>,
     /// Threads that wait.
     idle: usize,
     ended: bool,
@@ -74,6 +74,7 @@ impl Shared {
                 work.idle -= 1;
                 continue;
             }
+            work.running.extend(request.as_ref().map(|request| request.tag));
             drop(work);
             // One interrupt tells of all that is complete when the machine looks. Not under the
             // lock: whoever is told may hold the device, which takes it.
@@ -87,10 +88,8 @@ impl Shared {
             if let Some(completion) = completion {
                 untold = Untold::Yes;
                 work.done.push_back(completion);
-                work.in_flight -= 1;
-                if work.in_flight == 0 {
-                    self.quiet.notify_all();
-                }
+                work.running.retain(|&tag| tag != completion.tag);
+                self.finished.notify_all();
             }
         }
     }
@@ -111,7 +110,7 @@ impl ThreadedBlock {
             image,
             work: Mutex::default(),
             wanted: Condvar::new(),
-            quiet: Condvar::new(),
+            finished: Condvar::new(),
             notifier: OnceLock::new(),
         });
         let (threads, batch, done) = (Vec::new(), Vec::new(), VecDeque::new());
@@ -156,7 +155,6 @@ impl BlockBackend for ThreadedBlock {
         }
         let (waiting, idle) = {
             let mut work = self.shared.work();
-            work.in_flight += self.batch.len();
             work.requests.extend(self.batch.drain(..));
             (work.requests.len(), work.idle)
         };
@@ -171,7 +169,6 @@ impl BlockBackend for ThreadedBlock {
             // Better slow than never.
             let mut work = self.shared.work();
             while let Some(request) = work.requests.pop_front() {
-                work.in_flight -= 1;
                 self.done.push_back(execute(self.shared.image.as_ref(), &request));
             }
         }
@@ -184,19 +181,20 @@ impl BlockBackend for ThreadedBlock {
         self.done.pop_front()
     }
 
-    fn drain(&mut self) {
-        self.start();
+    fn cancel(&mut self, cancelled: &dyn Fn(u32) -> bool) {
+        self.batch.retain(|request| !cancelled(request.tag));
         let mut work = self.shared.work();
-        while work.in_flight != 0 {
-            work = self.shared.quiet.wait(work).unwrap_or_else(PoisonError::into_inner);
+        work.requests.retain(|request| !cancelled(request.tag));
+        while work.running.iter().any(|&tag| cancelled(tag)) {
+            work = self.shared.finished.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 impl Drop for ThreadedBlock {
-    /// Requests that were started are done: the guest may have been told so.
+    /// What was started is done before the threads end.
     fn drop(&mut self) {
-        self.drain();
+        self.start();
         self.shared.work().ended = true;
         self.shared.wanted.notify_all();
         for thread in self.threads.drain(..) {
