@@ -306,7 +306,7 @@ proptest! {
             let size = host.windows()[window as usize];
             // Most accesses to configuration space shall meet a function's header.
             let offset = match window {
-                0 if value % 4 != 0 => offset % 3 << 15 | offset >> 8 & 0x3f,
+                0 if value % 4 != 0 => (offset % 3) << 15 | (offset >> 8) & 0x3f,
                 _ => offset % (size - 8),
             };
             let access = Access { window, offset, width };
