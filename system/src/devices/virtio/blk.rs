@@ -29,6 +29,8 @@ const QUEUE_SIZE: u16 = 256;
 const HEADER: u64 = 16;
 /// Bytes that say what to discard: sector, number of sectors, flags.
 const RANGE: u64 = 16;
+/// Bytes that one request moves at most: what is begun must end before a reset can.
+const MAX_TRANSFER: u64 = 64 << 20;
 /// Sectors that one request discards or fills with zeros, at most.
 const MAX_RANGE: u32 = 1 << 22;
 
@@ -140,8 +142,9 @@ pub trait BlockBackend: Send {
     /// notifier.
     fn completed(&mut self) -> Option<BlockCompletion>;
 
-    /// Waits until every request that was submitted is complete.
-    fn drain(&mut self);
+    /// Gives up the requests with these tags: when this returns, none of them reads or writes memory
+    /// any more. Some may be complete, and some may have been done in part or not at all.
+    fn cancel(&mut self, cancelled: &dyn Fn(u32) -> bool);
 }
 
 /// A chain that the disk works on: where its status goes, and how many bytes it has then.
@@ -256,7 +259,7 @@ impl Blk {
 
     fn transfer(&self, op: BlockOp, sector: u64, buffers: Buffers) -> Asked {
         let len = buffers.len();
-        if len == 0 || !len.is_multiple_of(SECTOR) {
+        if len == 0 || len > MAX_TRANSFER || !len.is_multiple_of(SECTOR) {
             return Asked::Answer(BlockResult::Failed);
         }
         self.request(op, sector, len, buffers)
@@ -441,13 +444,13 @@ impl VirtioDevice for Blk {
     }
 
     fn reset_queue(&mut self, queue: u16) {
-        self.backend.drain();
+        self.backend.cancel(&|tag| split(tag).0 == queue);
         self.late.extend(std::iter::from_fn(|| self.backend.completed()));
         self.late.retain(|completion| split(completion.tag).0 != queue);
     }
 
     fn reset(&mut self) {
-        self.backend.drain();
+        self.backend.cancel(&|_| true);
         while self.backend.completed().is_some() {}
         self.late.clear();
         self.write_cache = WriteCache::Writeback;

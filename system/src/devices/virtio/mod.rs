@@ -4,6 +4,7 @@
 
 pub mod blk;
 mod buffers;
+pub mod console;
 pub mod mmio;
 pub mod net;
 pub mod pci;

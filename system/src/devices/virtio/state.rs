@@ -334,3 +334,7 @@ impl VirtioState {
 fn word(bits: u64, select: u32) -> u32 {
     if select < 2 { (bits >> (32 * select)) as u32 } else { 0 }
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

@@ -62,6 +62,12 @@ impl Told {
         (Notifier::new(Arc::clone(&bits), 1, wake), bits)
     }
 
+    /// Waits until it is told, or for a millisecond.
+    pub(crate) fn wait_a_little(&self) {
+        let count = self.count.lock().unwrap();
+        drop(self.changed.wait_timeout(count, Duration::from_millis(1)).unwrap());
+    }
+
     /// Waits until it has been told more often than `seen`.
     pub(crate) fn wait(&self, seen: u64) -> u64 {
         let count = self.count.lock().unwrap();
@@ -437,7 +443,7 @@ impl Driver {
     }
 
     /// Gives BARs their places, and MSI-X its messages.
-    fn place(&mut self) {
+    pub(crate) fn place(&mut self) {
         if self.transport == Transport::Mmio {
             return;
         }

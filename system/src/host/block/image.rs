@@ -12,8 +12,17 @@ use vm_memory::{GuestAddress, GuestMemory as _, Permissions, VolatileSlice};
 use crate::device::Notifier;
 use crate::devices::virtio::Buffers;
 use crate::devices::virtio::blk::{
-    BlockBackend, BlockCompletion, BlockInfo, BlockRequest, BlockResult,
+    BlockBackend, BlockCompletion, BlockInfo, BlockOp, BlockRequest, BlockResult, Durability,
 };
+
+/// How a request goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// It copies bytes to the host's cache, and seldom waits.
+    Copies,
+    /// It waits for the disk, or may.
+    Waits,
+}
 
 /// A disk image. Requests come from any number of threads at once.
 pub trait Image: Send + Sync {
@@ -25,6 +34,14 @@ pub trait Image: Send + Sync {
     /// # Errors
     /// The host's: [`io::ErrorKind::Unsupported`] if the disk cannot do such things.
     fn execute(&self, request: &BlockRequest) -> io::Result<()>;
+
+    /// How a request will go.
+    fn pace(&self, request: &BlockRequest) -> Pace {
+        match request.op {
+            BlockOp::Write(Durability::AtFlush) => Pace::Copies,
+            _ => Pace::Waits,
+        }
+    }
 
     /// Does it, if that can be done without waiting for the disk and soon.
     fn try_now(&self, _request: &BlockRequest) -> bool {
@@ -110,5 +127,5 @@ impl BlockBackend for ImmediateBlock {
         self.done.pop_front()
     }
 
-    fn drain(&mut self) {}
+    fn cancel(&mut self, _cancelled: &dyn Fn(u32) -> bool) {}
 }

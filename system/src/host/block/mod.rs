@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::devices::virtio::blk::BlockBackend;
 
-pub use self::image::{Image, ImmediateBlock};
+pub use self::image::{Image, ImmediateBlock, Pace};
 pub use self::qcow2::Qcow2Image;
 pub use self::raw::RawImage;
 pub use self::threads::ThreadedBlock;

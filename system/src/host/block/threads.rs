@@ -1,21 +1,31 @@
 //! A disk whose requests are done on threads of its own.
 //!
-//! Threads are as few as the work needs: one is started, or woken, when requests wait and none is idle.
-//! What a request finds in the host's cache is done by whoever submits it, which spares two switches of
-//! threads.
+//! What is copied to or from the host's cache is done by whoever submits it if it is little, which spares
+//! two switches of threads, else by one thread: more would only wait for each other. What waits for the
+//! disk has a thread each.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use super::image::{Image, execute};
+use super::image::{Image, Pace, execute};
 use crate::device::Notifier;
 use crate::devices::virtio::blk::{
     BlockBackend, BlockCompletion, BlockInfo, BlockRequest, BlockResult,
 };
 
 /// Threads of an image at most: as many requests wait for the disk at once.
-const MAX_THREADS: usize = 4;
+const MAX_THREADS: usize = 16;
+
+/// Bytes of a write that are copied at once, if it comes alone.
+const MAX_ALONE: u64 = 16 << 10;
+
+/// A copy that takes longer than this has waited for something.
+const LONG: Duration = Duration::from_millis(1);
+
+/// For so long after a copy that has waited, threads do all writes.
+const RELUCTANCE: Duration = Duration::from_secs(1);
 
 /// Bytes that are copied at once, while a CPU waits, of all that is submitted together.
 const MAX_NOW: u64 = 256 << 10;
@@ -30,6 +40,8 @@ pub struct ThreadedBlock {
     done: VecDeque<BlockCompletion>,
     /// Bytes that may still be copied at once since then.
     now_left: u64,
+    /// Until then, threads do all writes.
+    reluctant: Option<Instant>,
 }
 
 struct Shared {
@@ -37,8 +49,8 @@ struct Shared {
     work: Mutex<Work>,
     /// There are requests, or the end has come.
     wanted: Condvar,
-    /// Nothing is in flight.
-    quiet: Condvar,
+    /// A request is complete.
+    finished: Condvar,
     notifier: OnceLock<Notifier>,
 }
 
@@ -46,8 +58,8 @@ struct Shared {
 struct Work {
     requests: VecDeque<BlockRequest>,
     done: VecDeque<BlockCompletion>,
-    /// Requests that were started and are not done.
-    in_flight: usize,
+    /// The requests that threads are doing: tags, and how they go.
+    running: Vec<(u32, Pace)>,
     /// Threads that wait.
     idle: usize,
     ended: bool,
@@ -74,6 +86,8 @@ impl Shared {
                 work.idle -= 1;
                 continue;
             }
+            let running = request.as_ref().map(|request| (request.tag, self.image.pace(request)));
+            work.running.extend(running);
             drop(work);
             // One interrupt tells of all that is complete when the machine looks. Not under the
             // lock: whoever is told may hold the device, which takes it.
@@ -87,10 +101,8 @@ impl Shared {
             if let Some(completion) = completion {
                 untold = Untold::Yes;
                 work.done.push_back(completion);
-                work.in_flight -= 1;
-                if work.in_flight == 0 {
-                    self.quiet.notify_all();
-                }
+                work.running.retain(|&(tag, _)| tag != completion.tag);
+                self.finished.notify_all();
             }
         }
     }
@@ -111,22 +123,58 @@ impl ThreadedBlock {
             image,
             work: Mutex::default(),
             wanted: Condvar::new(),
-            quiet: Condvar::new(),
+            finished: Condvar::new(),
             notifier: OnceLock::new(),
         });
         let (threads, batch, done) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { shared, threads, batch, done, now_left: MAX_NOW }
+        Self { shared, threads, batch, done, now_left: MAX_NOW, reluctant: None }
     }
 
-    /// Starts a thread; says whether there is one to do the work.
-    fn start_thread(&mut self) -> bool {
-        let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new().name("disk".into());
-        match thread.spawn(move || shared.run()) {
-            Ok(thread) => self.threads.push(thread),
-            Err(error) => tracing::error!(%error, "no thread for a disk image"),
+    /// Does a small write that comes alone, if nothing else is going on and such writes have not waited
+    /// lately.
+    fn do_alone(&mut self) -> bool {
+        let [request] = &self.batch[..] else { return false };
+        let image = &self.shared.image;
+        if request.len > MAX_ALONE || image.pace(request) != Pace::Copies {
+            return false;
         }
-        !self.threads.is_empty()
+        let now = Instant::now();
+        if self.reluctant.is_some_and(|until| now < until) {
+            return false;
+        }
+        let work = self.shared.work();
+        if !work.requests.is_empty() || !work.running.is_empty() {
+            return false;
+        }
+        drop(work);
+        self.done.push_back(execute(image.as_ref(), request));
+        self.batch.clear();
+        self.reluctant = (now.elapsed() > LONG).then(|| now + RELUCTANCE);
+        true
+    }
+
+    /// Gives the batch to threads; says how many more should work on it than do, and how many of them
+    /// are idle.
+    fn hand_over(&mut self) -> (usize, usize) {
+        let pace = |request: &BlockRequest| self.shared.image.pace(request);
+        let waits = self.batch.iter().filter(|request| pace(request) == Pace::Waits).count();
+        let copies = waits < self.batch.len();
+        let mut work = self.shared.work();
+        let behind = !work.requests.is_empty();
+        let copying = work.running.iter().any(|&(_, pace)| pace == Pace::Copies);
+        work.requests.extend(self.batch.drain(..));
+        (waits + usize::from(copies && (behind || !copying)), work.idle)
+    }
+
+    fn start_threads(&mut self, count: usize) {
+        for _ in 0..count.min(MAX_THREADS - self.threads.len()) {
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("disk".into());
+            match thread.spawn(move || shared.run()) {
+                Ok(thread) => self.threads.push(thread),
+                Err(error) => return tracing::error!(%error, "no thread for a disk image"),
+            }
+        }
     }
 }
 
@@ -151,29 +199,19 @@ impl BlockBackend for ThreadedBlock {
 
     fn start(&mut self) {
         self.now_left = MAX_NOW;
-        if self.batch.is_empty() {
+        if self.batch.is_empty() || self.do_alone() {
             return;
         }
-        let (waiting, idle) = {
-            let mut work = self.shared.work();
-            work.in_flight += self.batch.len();
-            work.requests.extend(self.batch.drain(..));
-            (work.requests.len(), work.idle)
-        };
-        if idle > 0 {
+        let (wanted, idle) = self.hand_over();
+        for _ in 0..wanted.min(idle) {
             self.shared.wanted.notify_one();
         }
-        if waiting > 1 && idle > 1 {
-            self.shared.wanted.notify_one();
-        }
-        let too_few = idle == 0 && self.threads.len() < MAX_THREADS;
-        if too_few && !self.start_thread() {
+        self.start_threads(wanted.saturating_sub(idle));
+        if self.threads.is_empty() {
             // Better slow than never.
-            let mut work = self.shared.work();
-            while let Some(request) = work.requests.pop_front() {
-                work.in_flight -= 1;
-                self.done.push_back(execute(self.shared.image.as_ref(), &request));
-            }
+            let requests = std::mem::take(&mut self.shared.work().requests);
+            let image = self.shared.image.as_ref();
+            self.done.extend(requests.iter().map(|request| execute(image, request)));
         }
     }
 
@@ -184,19 +222,20 @@ impl BlockBackend for ThreadedBlock {
         self.done.pop_front()
     }
 
-    fn drain(&mut self) {
-        self.start();
+    fn cancel(&mut self, cancelled: &dyn Fn(u32) -> bool) {
+        self.batch.retain(|request| !cancelled(request.tag));
         let mut work = self.shared.work();
-        while work.in_flight != 0 {
-            work = self.shared.quiet.wait(work).unwrap_or_else(PoisonError::into_inner);
+        work.requests.retain(|request| !cancelled(request.tag));
+        while work.running.iter().any(|&(tag, _)| cancelled(tag)) {
+            work = self.shared.finished.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
 impl Drop for ThreadedBlock {
-    /// Requests that were started are done: the guest may have been told so.
+    /// What was started is done before the threads end.
     fn drop(&mut self) {
-        self.drain();
+        self.start();
         self.shared.work().ended = true;
         self.shared.wanted.notify_all();
         for thread in self.threads.drain(..) {
