@@ -27,6 +27,8 @@ const BOOT: Duration = Duration::from_secs(400);
 /// For one command in the guest, and for the end after `poweroff`.
 const COMMAND: Duration = Duration::from_secs(120);
 const SHELL_PROMPT: &str = "~ # ";
+/// Of the kernel's messages, only emergencies go on to the console, between what commands print.
+const QUIET: &str = "dmesg -n 1";
 
 type Check = fn(&Emulator, &Images) -> Result<(), String>;
 
@@ -110,6 +112,7 @@ fn linux(images: &Images) -> Machine {
 fn boot_to_shell(emulator: &Emulator, machine: &Machine) -> Result<Console, String> {
     let mut console = Console::start(&mut emulator.boot(machine)).map_err(text)?;
     console.wait_for(SHELL_PROMPT, BOOT).map_err(text)?;
+    answer(&mut console, QUIET)?;
     Ok(console)
 }
 
