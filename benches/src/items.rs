@@ -5,6 +5,8 @@ use std::{fs, io};
 
 use testsuite::toolchain::{self, Compiler};
 
+use crate::boot::Step;
+
 /// Rows of one group share a geometric mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -15,6 +17,8 @@ pub enum Group {
     Float,
     /// Real programs.
     Work,
+    /// A whole machine, and what runs in it.
+    Machine,
 }
 
 /// What an item runs.
@@ -31,6 +35,8 @@ pub enum Program {
         /// A file below this crate for its standard input.
         input: Option<&'static str>,
     },
+    /// A step in the life of a whole machine; see [`crate::boot`].
+    Machine(Step),
 }
 
 /// One row.

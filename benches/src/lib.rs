@@ -5,6 +5,7 @@
 //! machine's speed hits all of them alike; and all must print the same, or their times mean nothing.
 //! It may use the whole workspace; nothing uses it.
 
+pub mod boot;
 pub mod emulators;
 pub mod items;
 pub mod report;

@@ -45,8 +45,13 @@ pub fn source_tree() -> &'static Path {
 /// Whether the full suites were asked for: they may fetch packages and take minutes.
 #[must_use]
 pub fn full_run() -> bool {
-    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-    set("FERRY_TEST_FULL")
+    is_set("FERRY_TEST_FULL")
+}
+
+/// Whether an environment variable that is a switch is on.
+#[must_use]
+pub fn is_set(variable: &str) -> bool {
+    env::var_os(variable).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 #[cfg(test)]

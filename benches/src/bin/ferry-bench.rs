@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use ferry_benches::boot::{self, Bench, ITEMS_OF_MACHINE};
 use ferry_benches::emulators;
 use ferry_benches::items::{self, ITEMS, Item, PRIME_KERNELS, Program};
 use ferry_benches::report::Report;
@@ -18,6 +19,7 @@ use testsuite::debian::{self, Manifest};
 #[command(after_help = "Examples:
   cargo ferry-bench
   cargo ferry-bench --items prime --runs 7 --emulator qemu --emulator 'interp={ferry} run --tier interp'
+  cargo ferry-bench --items boot --runs 1 --emulator ferry --emulator qemu
   cargo ferry-bench --items xz,sqlite --json results.json --csv results.csv")]
 struct Options {
     /// ferry, qemu, native, or NAME=COMMAND to run self-contained programs; {ferry} is Ferry's binary
@@ -26,7 +28,8 @@ struct Options {
     /// How that emulator runs a program of a foreign root: {root} is the root, {program} the program in it
     #[arg(long = "root-emulator", value_name = "NAME=COMMAND")]
     root_emulators: Vec<String>,
-    /// Names of items, or kernels, prime (the first eight kernels), work, all
+    /// Names of items, or kernels, prime (the first eight kernels), work, all (of these), boot (a whole
+    /// machine and what runs in it; ferry and qemu only)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     items: Vec<String>,
     /// What speeds are relative to
@@ -55,7 +58,10 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     if options.list {
-        ITEMS.iter().for_each(|item| println!("{:<15} {:?}", item.name, item.group));
+        ITEMS
+            .iter()
+            .chain(&ITEMS_OF_MACHINE)
+            .for_each(|item| println!("{:<15} {:?}", item.name, item.group));
         return ExitCode::SUCCESS;
     }
     match bench(&options) {
@@ -69,7 +75,9 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
-    let items = select(&options.items)?;
+    let (machine, items): (Vec<Item>, Vec<Item>) = select(&options.items)?
+        .into_iter()
+        .partition(|item| matches!(item.program, Program::Machine(_)));
     let contestants = emulators::parse(&options.emulators, &options.root_emulators)?;
     let plan = Plan {
         runs: options.runs.max(1),
@@ -84,6 +92,9 @@ fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
         report.add(item, &cells);
         println!("{}", report.last_row());
     }
+    if !machine.is_empty() {
+        measure_machine(&machine, &names, plan.runs, &mut report)?;
+    }
     report.finish();
     print!("{}", report.foot());
     if let Some(path) = &options.json {
@@ -95,23 +106,48 @@ fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
     Ok(report.complete())
 }
 
+fn measure_machine(
+    items: &[Item],
+    names: &[String],
+    runs: usize,
+    report: &mut Report,
+) -> Result<(), Box<dyn Error>> {
+    let emulators = names.iter().map(|name| boot::emulator(name)).collect::<Result<Vec<_>, _>>()?;
+    let bench = Bench::prepare(&|line| eprintln!("ferry-bench: {line}"))?;
+    let rows = bench.measure(items, &emulators, runs)?;
+    for (item, cells) in items.iter().zip(&rows) {
+        report.add(item, cells);
+        println!("{}", report.last_row());
+    }
+    Ok(())
+}
+
 fn select(wanted: &[String]) -> Result<Vec<Item>, Box<dyn Error>> {
     let mut chosen = vec![];
     for word in wanted {
         let before = chosen.len();
         let kernel = |item: &Item| matches!(item.program, Program::Compiled(path) if path.starts_with("kernels/"));
-        chosen.extend(ITEMS.iter().enumerate().filter(|(index, item)| match word.as_str() {
-            "all" => true,
-            "kernels" => kernel(item),
-            "prime" => *index < PRIME_KERNELS,
-            "work" => !kernel(item),
-            name => item.name == name,
-        }));
+        chosen.extend(
+            ITEMS
+                .iter()
+                .enumerate()
+                .filter(|(index, item)| match word.as_str() {
+                    "all" => true,
+                    "kernels" => kernel(item),
+                    "prime" => *index < PRIME_KERNELS,
+                    "work" => !kernel(item),
+                    name => item.name == name,
+                })
+                .map(|(_, item)| *item),
+        );
+        chosen.extend(
+            ITEMS_OF_MACHINE.into_iter().filter(|item| word == "boot" || item.name == word),
+        );
         if chosen.len() == before {
             return Err(format!("no item '{word}'; --list shows them").into());
         }
     }
-    Ok(chosen.into_iter().map(|(_, item)| *item).collect())
+    Ok(chosen)
 }
 
 fn root(options: &Options, items: &[Item]) -> Result<Option<PathBuf>, Box<dyn Error>> {
