@@ -10,12 +10,14 @@ use runtime::{EngineConfig, LogItems, LogSink, RegionConfig};
 use system::devices::pci::PciFunction;
 use system::devices::virtio::VirtioDevice;
 use system::devices::virtio::blk::Blk;
+use system::devices::virtio::net::Net;
 use system::devices::virtio::pci::VirtioPci;
 use system::devices::virtio::rng::Rng;
 use system::host::block::{self, BlockOptions, Execution, ImageAccess, ImageFormat};
 use system::host::chars::{CharSpec, Escape, terminal};
 use system::host::entropy::HostEntropy;
 use system::host::net::config::NetConfig;
+use system::host::net::user::UserNet;
 use system::machine::{Ending, Shared};
 use system::riscv64::{Bios, Config, Virt};
 
@@ -143,6 +145,10 @@ fn functions(args: &BootArgs) -> Result<Vec<Box<dyn PciFunction>>> {
     for (number, options) in args.disk.iter().enumerate() {
         let backend = block::open(options)?;
         devices.push(Box::new(Blk::new(backend, 1, &format!("disk{number}"))));
+    }
+    if let NetConfig::User(config) = &args.net {
+        let backend = UserNet::open(config)?;
+        devices.push(Box::new(Net::new(Box::new(backend), config.mac.0, config.mtu)));
     }
     devices.push(Box::new(Rng::new(Box::new(HostEntropy))));
     let function = |device| Box::new(VirtioPci::new(device)) as Box<dyn PciFunction>;

@@ -2,6 +2,7 @@
 //! [`V0`] onwards: 32 registers of up to 256 bits.
 
 use base::RegSlot;
+use base::cpu::PC_DELTA;
 
 macro_rules! registers {
     ($($(#[$doc:meta])* $id:ident $slot:literal $name:literal;)*) => {
@@ -193,6 +194,7 @@ pub fn name(slot: RegSlot) -> Option<&'static str> {
         67 => Some("reservation_value"),
         n @ 68..=107 => privileged_name(n),
         n @ 108..=123 => Some(PMPADDR_NAMES[n as usize - 108]),
+        n if n == PC_DELTA.0 => Some("pc_delta"),
         _ => None,
     }
 }

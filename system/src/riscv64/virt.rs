@@ -164,6 +164,17 @@ impl TimeSource for Ticks {
     }
 }
 
+/// Ends the machine when it is dropped by a thread that panics.
+struct EndsMachine<'a>(&'a Shared);
+
+impl Drop for EndsMachine<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(Ending::Quit);
+        }
+    }
+}
+
 /// Takes outputs of CLINT and PLIC to harts.
 struct Wires {
     clint: DeviceId,
@@ -289,7 +300,12 @@ impl Virt {
                 .iter_mut()
                 .map(|hart| {
                     let name = format!("ferry-hart-{}", hart.number());
-                    std::thread::Builder::new().name(name).spawn_scoped(scope, || hart.run())
+                    let shared = &shared;
+                    std::thread::Builder::new().name(name).spawn_scoped(scope, move || {
+                        // However it ends: nobody is to wait for it.
+                        let _ended = EndsMachine(shared);
+                        hart.run();
+                    })
                 })
                 .collect();
             if let Err(error) = spawned {
