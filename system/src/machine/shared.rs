@@ -73,15 +73,6 @@ impl CpuHandle {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         *thread = Some(std::thread::current());
     }
-
-    /// Waits, on the CPU's own thread, until it is kicked or `is_ready`.
-    pub fn wait(&self, is_ready: impl Fn() -> bool) {
-        self.waiting.store(true, Ordering::SeqCst);
-        while !is_ready() {
-            std::thread::park();
-        }
-        self.waiting.store(false, Ordering::SeqCst);
-    }
 }
 
 /// See the module.
@@ -237,6 +228,30 @@ impl Shared {
         let deadline = deadline.map_or(NEVER, |time| time.0);
         cpu.timer.store(deadline, Ordering::SeqCst);
         self.events.notify_before(deadline);
+    }
+
+    /// Waits, on a CPU's own thread, until it is kicked and `is_ready`, or until its timer's time
+    /// has come. Whether that was it: the timer is off then.
+    pub fn wait(&self, cpu: &CpuHandle, is_ready: impl Fn() -> bool) -> bool {
+        cpu.waiting.store(true, Ordering::SeqCst);
+        // The thread that sees to timers need not wake up as well.
+        let timer = cpu.timer.swap(NEVER, Ordering::SeqCst);
+        let rang = loop {
+            if is_ready() {
+                break false;
+            }
+            let now = self.clock.now().0;
+            match timer {
+                NEVER => std::thread::park(),
+                _ if timer <= now => break true,
+                _ => std::thread::park_timeout(Duration::from_nanos(timer - now)),
+            }
+        };
+        cpu.waiting.store(false, Ordering::SeqCst);
+        if !rang && timer != NEVER {
+            self.set_timer(cpu, Some(Time(timer)));
+        }
+        rang
     }
 
     /// Sees to devices and timers until the machine ends. `ring` is called with the number of each CPU

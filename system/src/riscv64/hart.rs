@@ -180,7 +180,7 @@ impl Hart {
                 self.start(start);
                 return true;
             }
-            self.handle.wait(|| self.shared.wants_attention() || sbi.has_start(self.number()));
+            self.shared.wait(&self.handle, || self.shared.wants_attention() || sbi.has_start(self.number()));
             if !self.shared.may_run() {
                 return false;
             }
@@ -356,11 +356,14 @@ impl Hart {
                 break;
             }
             let (frame, context, hooks) = (self.vcpu.frame(), &self.context, &self.hooks);
-            self.handle.wait(|| {
+            let rang = self.shared.wait(&self.handle, || {
                 let raised = context.lines.load(Ordering::SeqCst) & interrupt::SSIP != 0;
                 let rang = hooks.rang.load(Ordering::SeqCst);
                 raised || rang || interrupt::wakes(frame, context) || self.shared.wants_attention()
             });
+            if rang {
+                self.hooks.ring();
+            }
         }
     }
 

@@ -135,12 +135,17 @@ pub fn set_stimecmp(frame: &mut CpuFrame, ctx: &SystemContext, value: u64) -> Wr
 /// Sets the STIP line as `time >= stimecmp` says now, and tells the machine of the next change.
 pub(super) fn announce_timer(frame: &CpuFrame, ctx: &SystemContext) {
     let stimecmp = has_timer(frame).then(|| frame.get(slot::STIMECMP));
-    if stimecmp.is_some_and(|at| ctx.time.ticks() >= at) {
+    let (due, next) = match stimecmp {
+        Some(at) if ctx.time.ticks() >= at => (true, None),
+        later => (false, later),
+    };
+    if due {
         ctx.raise(STIP);
     } else {
         ctx.lower(STIP);
     }
-    ctx.hooks.timer_changed(ctx.hart, stimecmp);
+    // What is due already needs no alarm: it would ring until the guest has time for it.
+    ctx.hooks.timer_changed(ctx.hart, next);
 }
 
 /// The interrupt that the hart must take before its next instruction.
