@@ -149,3 +149,47 @@ fn floating_point_takes_the_slow_path_until_inexact_is_set() {
     machine.run(&region, 0);
     assert_eq!((machine.frame.get(F), machine.frame.get(FLAGS)), (f64::NAN.to_bits(), 0x11));
 }
+
+/// A region that stores the bytes of B through A, loads from C, and leaves what it found in B.
+fn bytes_and_a_word(between: impl FnOnce(&Builder)) -> Region {
+    let region = block(0x1000, |b| {
+        let value = b.slot(B);
+        for byte in 0..4 {
+            let part = value.shr_u(b.konst(8 * byte));
+            b.store(Type::I8, b.slot(A), byte as i32, part, MemOrder::Plain);
+        }
+        between(b);
+        b.set_slot(B, b.load_s(Type::I32, b.slot(C), 0, MemOrder::Plain));
+    });
+    Region::new(vec![region], vec![0])
+}
+
+#[test]
+fn a_word_is_what_its_bytes_were_stored_as_through_the_same_address_or_another() {
+    let mut cells = [0_u32, 0x7654_3210];
+    let (first, second) = (&raw mut cells[0] as u64, &raw mut cells[1] as u64);
+    for (from, found) in [(first, 0xffff_ffff_89ab_cdef_u64), (second, 0x7654_3210)] {
+        let mut machine = Machine::new();
+        machine.frame.set(A, first);
+        machine.frame.set(B, 0x89ab_cdef);
+        machine.frame.set(C, from);
+        machine.run(&bytes_and_a_word(|_| ()), 0);
+        assert_eq!(machine.frame.get(B), found);
+    }
+    assert_eq!(cells[0], 0x89ab_cdef, "the bytes were stored all the same");
+}
+
+#[test]
+fn a_later_store_elsewhere_may_overlap_the_bytes() {
+    let mut cell = 0_u32;
+    let address = &raw mut cell as u64;
+    let mut machine = Machine::new();
+    machine.frame.set(A, address);
+    machine.frame.set(B, 0x89ab_cdef);
+    machine.frame.set(C, address);
+    let region = bytes_and_a_word(|b| {
+        b.store(Type::I8, b.slot(C), 1, b.konst(0x11), MemOrder::Plain);
+    });
+    machine.run(&region, 0);
+    assert_eq!(machine.frame.get(B), 0xffff_ffff_89ab_11ef);
+}

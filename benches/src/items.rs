@@ -99,7 +99,7 @@ pub const ITEMS: [Item; 25] = [
             input: Some("inputs/orders.sql"),
         },
     },
-    work("openssl-sha256", "/usr/bin/openssl", &["dgst", "-sha256", "-r", "{files}/data"]),
+    work("openssl-sha256", "/usr/bin/openssl", &["dgst", "-sha256", "-binary", "{files}/data"]),
     work(
         "ripgrep",
         "/usr/bin/rg",

@@ -96,6 +96,6 @@ mod tests {
         assert_eq!(set.intersection(&other), SlotSet::NONE);
         assert_eq!(SlotSet::ALL.intersection(&set), set);
         assert!(set.add_all(&other) && !set.add_all(&other));
-        assert_eq!(set.iter().collect::<Vec<_>>(), [a, b]);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [b, c]);
     }
 }

@@ -12,6 +12,7 @@ pub mod insn;
 pub mod known;
 pub mod machine;
 pub mod process;
+pub mod qemu;
 pub mod suite;
 pub mod toolchain;
 

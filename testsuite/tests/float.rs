@@ -18,7 +18,7 @@ use ferry_testsuite as testsuite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::insn::rng::Rng;
 use testsuite::toolchain::Compiler;
-use testsuite::{process, suite};
+use testsuite::{process, qemu, suite};
 
 const SAMPLE: usize = 1000;
 const FULL: usize = 100_000;
@@ -32,11 +32,10 @@ fn executors(ferry: &Path) -> Vec<(&'static str, Vec<String>)> {
     let ferry = |tier: &str| {
         [&ferry.display().to_string(), "run", "--tier", tier].map(str::to_owned).to_vec()
     };
-    let qemu = ["qemu-riscv64", "-cpu", "max"].map(str::to_owned).to_vec();
     let mut all = vec![("interpreter", ferry("interp")), ("compiled", ferry("jit"))];
-    match Command::new("qemu-riscv64").arg("--version").output() {
-        Ok(_) => all.insert(0, ("qemu", qemu)),
-        Err(error) => eprintln!("without qemu-user: {error}"),
+    match qemu::riscv64() {
+        Ok(qemu) => all.insert(0, ("qemu", vec![qemu, "-cpu".to_owned(), "max".to_owned()])),
+        Err(error) => eprintln!("skipped: float: {error}"),
     }
     all
 }

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(files) => files,
         Err(message) => return testsuite::suite::fail("insn", message),
     };
-    let oracle = Oracle::find().map_err(|error| eprintln!("skipped: {error}")).ok();
+    let oracle = Oracle::find().map_err(|error| eprintln!("skipped: insn: {error}")).ok();
     let mut trials = vec![coverage(&files)];
     for (name, cases) in files {
         let cases = Arc::new(cases);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ferry_testsuite::cache;
 use ferry_testsuite::process;
+use ferry_testsuite::qemu;
 use ferry_testsuite::suite::{Profile, ferry_binary};
 use ferry_testsuite::toolchain::Compiler;
 
@@ -49,11 +50,10 @@ fn a_handler_sees_the_same_registers_however_the_loops_run() {
         let compiled = states(ferry(&program, tier, precision, "100"));
         assert_eq!(compiled, interpreted, "--tier {tier}, {precision}");
     }
-    let mut qemu = Command::new("qemu-riscv64");
-    if qemu.arg("--version").output().is_err() {
-        return skipped("qemu-riscv64 is not installed");
-    }
-    let mut qemu = Command::new("qemu-riscv64");
+    let mut qemu = match qemu::riscv64() {
+        Ok(qemu) => Command::new(qemu),
+        Err(error) => return skipped(&error.to_string()),
+    };
     qemu.arg(&program);
-    assert_eq!(states(qemu), interpreted, "qemu-riscv64");
+    assert_eq!(states(qemu), interpreted, "qemu-user");
 }

@@ -10,33 +10,32 @@ use arch::riscv64::slot;
 use base::GuestVirt;
 
 use super::machine::{CODE, EDGE, End, PAGE, State};
-use crate::process;
 use crate::toolchain::{self, Compiler};
+use crate::{process, qemu};
 
 /// The most bytes of code in a case.
 pub const CODE_MAX: usize = 512;
 /// As `struct response` has it.
 const RESPONSE_BYTES: usize = (32 + 32 + 4) * 8 + 2 * EDGE;
 
-const EMULATOR: &str = "qemu-riscv64";
-
 /// A way to run cases that is not Ferry's.
 #[derive(Clone, Debug)]
 pub struct Oracle {
+    emulator: String,
     program: PathBuf,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum OracleError {
-    /// The emulator is not installed.
-    #[error("{EMULATOR} is not installed (Debian package qemu-user)")]
-    NoEmulator,
+    /// There is no emulator that can judge.
+    #[error(transparent)]
+    Emulator(#[from] qemu::QemuError),
     /// The program could not be built.
     #[error(transparent)]
     Toolchain(#[from] toolchain::Error),
     /// It could not be run, or died.
-    #[error("{EMULATOR} on the oracle's program: {0}")]
+    #[error("qemu-user on the oracle's program: {0}")]
     Failed(String),
 }
 
@@ -46,14 +45,13 @@ impl Oracle {
     /// # Errors
     /// See [`OracleError`].
     pub fn find() -> Result<Self, OracleError> {
-        let version = Command::new(EMULATOR).arg("--version").output();
-        version.map_err(|_| OracleError::NoEmulator)?;
+        let emulator = qemu::riscv64()?;
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("insn/riscv64/oracle.c");
         let flags = ["-nostdlib", "-static", "-ffreestanding", "-O2", "-fno-stack-protector"];
         let flags = [&flags[..], &["-mno-relax", "-mcmodel=medany", "-fno-builtin"]].concat();
         // Where a case is not likely to look for memory.
         let flags = [&flags[..], &["-Wl,-Ttext-segment=0x2b3c4d5000"]].concat();
-        Ok(Self { program: Compiler::Riscv64.build(&source, &flags)? })
+        Ok(Self { emulator, program: Compiler::Riscv64.build(&source, &flags)? })
     }
 
     /// Runs each program from its state.
@@ -62,7 +60,7 @@ impl Oracle {
     /// If the emulator fails, or a program does not come to an end.
     pub fn run(&self, cases: &[(&[u8], &State)]) -> Result<Vec<(State, End)>, OracleError> {
         let input: Vec<u8> = cases.iter().flat_map(|(code, state)| request(code, state)).collect();
-        let mut command = Command::new(EMULATOR);
+        let mut command = Command::new(&self.emulator);
         command.args(["-cpu", "max"]).arg(&self.program);
         let outcome = process::run(&mut command, &input, Duration::from_secs(300))
             .map_err(|error| OracleError::Failed(error.to_string()))?;
