@@ -1,7 +1,7 @@
 //! `ferry boot`: options to a machine, and its life.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
@@ -67,6 +67,9 @@ pub(crate) struct BootArgs {
     /// A network: `user` with `,hostfwd=tcp:HOSTPORT-:GUESTPORT` and others, or `none`
     #[arg(long, value_name = "KIND[,OPTIONS]", default_value = "none")]
     net: NetConfig,
+    /// End where the machine would start again
+    #[arg(long)]
+    no_reboot: bool,
     /// Write the device tree to a file, and end
     #[arg(long, value_name = "FILE")]
     dump_dtb: Option<PathBuf>,
@@ -171,8 +174,8 @@ fn boot(args: BootArgs) -> Result<u8> {
         bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios)");
     }
     base::sys::fault::install();
-    let machine = Arc::new(OnceLock::<Arc<Shared>>::new());
-    let (dump, stats) = (args.dump_dtb.clone(), args.stats);
+    let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
+    let (dump, stats, no_reboot) = (args.dump_dtb.clone(), args.stats, args.no_reboot);
     let config = config(args, Arc::clone(&machine))?;
     let mut virt = Virt::new(config)?;
     if let Some(path) = dump {
@@ -180,7 +183,10 @@ fn boot(args: BootArgs) -> Result<u8> {
         written.with_context(|| format!("cannot write {}", path.display()))?;
         return Ok(0);
     }
-    let _ = machine.set(Arc::clone(virt.shared()));
+    if no_reboot {
+        virt.end_at_reset();
+    }
+    let _ = machine.set(Arc::downgrade(virt.shared()));
     let ending = virt.run()?;
     if let Some(format) = stats {
         print_stats(&virt.report(), format);
@@ -191,9 +197,11 @@ fn boot(args: BootArgs) -> Result<u8> {
     })
 }
 
-fn config(args: BootArgs, machine: Arc<OnceLock<Arc<Shared>>>) -> Result<Config> {
+fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config> {
     let opened = args.console.open(move |escape| {
-        if let (Escape::Quit, Some(shared)) = (escape, machine.get()) {
+        // The console belongs to the machine, and must not keep it.
+        let shared = machine.get().and_then(Weak::upgrade);
+        if let (Escape::Quit, Some(shared)) = (escape, shared) {
             shared.end(Ending::Quit);
         }
     })?;

@@ -180,7 +180,9 @@ impl Hart {
                 self.start(start);
                 return true;
             }
-            self.shared.wait(&self.handle, || self.shared.wants_attention() || sbi.has_start(self.number()));
+            self.shared.wait(&self.handle, || {
+                self.shared.wants_attention() || sbi.has_start(self.number())
+            });
             if !self.shared.may_run() {
                 return false;
             }

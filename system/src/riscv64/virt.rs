@@ -119,6 +119,14 @@ pub struct Virt {
     images: Images,
     tree: Vec<u8>,
     entropy: Box<dyn EntropySource>,
+    at_reset: AtReset,
+}
+
+/// What a reset does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum AtReset {
+    StartAgain,
+    End,
 }
 
 /// Files, and where they go.
@@ -254,7 +262,9 @@ impl Virt {
             rom,
         };
         let (tree, entropy) = (Vec::new(), config.entropy);
-        let mut machine = Self { shared, engine, hooks, harts, sbi, images, tree, entropy };
+        let at_reset = AtReset::StartAgain;
+        let mut machine =
+            Self { shared, engine, hooks, harts, sbi, images, tree, entropy, at_reset };
         machine.load()?;
         Ok(machine)
     }
@@ -271,6 +281,11 @@ impl Virt {
         &self.tree
     }
 
+    /// A reset is the end of it, too.
+    pub fn end_at_reset(&mut self) {
+        self.at_reset = AtReset::End;
+    }
+
     /// Runs it until it ends; on a reset, again.
     ///
     /// # Errors
@@ -279,7 +294,7 @@ impl Virt {
         loop {
             self.run_once()?;
             match self.shared.ending() {
-                Some(Ending::Reset) => {
+                Some(Ending::Reset) if self.at_reset == AtReset::StartAgain => {
                     self.shared.bus().reset();
                     self.shared.restart();
                     self.load()?;
