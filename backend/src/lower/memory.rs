@@ -72,8 +72,8 @@ impl Lowering<'_, '_> {
         self.define(inst, value);
     }
 
-    /// What a load finds, if stores of this block have it, as an integer of the loaded width. For
-    /// memory only: where an access may reach a device, it must be performed.
+    /// What a load finds, if stores of this block have it, as an integer of the loaded width. A
+    /// store that reaches a device leaves the region, so what is found is memory's.
     fn stored_before(&mut self, inst: &Inst, base: Value) -> Option<Value> {
         if inst.order() != MemOrder::Plain {
             return None;

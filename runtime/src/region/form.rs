@@ -11,8 +11,8 @@ use backend::Region;
 use base::GuestVirt;
 use ir::{Block, BlockKey, Builder, Hint, Terminator, Trap};
 
-/// Guest instructions in a region, about. Twice as many make programs that run briefly (python3's
-/// start, a C compiler) 2 to 3 % slower, and no benchmark faster.
+/// Guest instructions in a region, about. Anything from 200 to 600 measured the same within noise
+/// (`benches/RESULTS.md`, "Compile time"); smaller ones are compiled sooner.
 const MAX_INSNS: u32 = 300;
 /// Blocks in a region at most.
 const MAX_BLOCKS: usize = 96;
