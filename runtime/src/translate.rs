@@ -186,8 +186,12 @@ impl Engine {
         let translations = self.translations();
         let state = translations.pages.get(&page)?;
         let (changed, validate, shared) = (state.changed, state.validate, state.shared);
-        (state.protected && state.releasing == 0)
-            .then_some(Ticket { page, changed, validate, shared })
+        (state.protected && state.releasing == 0).then_some(Ticket {
+            page,
+            changed,
+            validate,
+            shared,
+        })
     }
 
     fn build(
