@@ -1,7 +1,7 @@
 //! `ferry boot`: options to a machine, and its life.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
@@ -171,7 +171,7 @@ fn boot(args: BootArgs) -> Result<u8> {
         bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios)");
     }
     base::sys::fault::install();
-    let machine = Arc::new(OnceLock::<Arc<Shared>>::new());
+    let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
     let (dump, stats) = (args.dump_dtb.clone(), args.stats);
     let config = config(args, Arc::clone(&machine))?;
     let mut virt = Virt::new(config)?;
@@ -180,7 +180,7 @@ fn boot(args: BootArgs) -> Result<u8> {
         written.with_context(|| format!("cannot write {}", path.display()))?;
         return Ok(0);
     }
-    let _ = machine.set(Arc::clone(virt.shared()));
+    let _ = machine.set(Arc::downgrade(virt.shared()));
     let ending = virt.run()?;
     if let Some(format) = stats {
         print_stats(&virt.report(), format);
@@ -191,9 +191,10 @@ fn boot(args: BootArgs) -> Result<u8> {
     })
 }
 
-fn config(args: BootArgs, machine: Arc<OnceLock<Arc<Shared>>>) -> Result<Config> {
+fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config> {
     let opened = args.console.open(move |escape| {
-        if let (Escape::Quit, Some(shared)) = (escape, machine.get()) {
+        let shared = machine.get().and_then(Weak::upgrade);
+        if let (Escape::Quit, Some(shared)) = (escape, shared) {
             shared.end(Ending::Quit);
         }
     })?;
