@@ -1,42 +1,56 @@
 //! A hart: translated code, and what happens between.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arch::riscv64::privileged::execute::MemoryOp;
 use arch::riscv64::privileged::{
     self, Cause, Exception, FenceScope, Outcome, Privilege, SystemContext, SystemHooks, interrupt,
     trap,
 };
 use arch::riscv64::slot;
-use base::{CpuFrame, GuestVirt, RegSlot};
+use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
 use runtime::{Exit, Vcpu};
 use softmmu::{Flush, GuestFault, SoftmmuStats};
 use translator::riscv64::Frontend;
 
 use crate::device::Time;
 use crate::machine::{CpuHandle, Shared};
+use crate::riscv64::access;
 use crate::riscv64::mailbox::{Mailbox, Request};
 use crate::riscv64::mmu;
 use crate::riscv64::sbi::{self, Sbi};
+use crate::riscv64::tester::Tester;
 
 /// Nanoseconds of a tick of mtime.
 pub(super) const TICK: u64 = 100;
 
 /// What changed in a hart's registers that its TLB must know, and its timer.
 pub(super) struct HartHooks {
-    shared: Arc<Shared>,
+    /// Not owned: it owns this, by way of the hart's interrupt lines.
+    shared: Weak<Shared>,
     handle: Mutex<Option<Arc<CpuHandle>>>,
     fences: Mutex<Vec<FenceScope>>,
     has_fences: AtomicBool,
     /// The timer's time may have come.
     rang: AtomicBool,
+    tester: Arc<Tester>,
 }
 
 impl HartHooks {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, tester: &Arc<Tester>) -> Self {
         let (handle, fences) = (Mutex::default(), Mutex::default());
         let (has_fences, rang) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { shared: Arc::clone(shared), handle, fences, has_fences, rang }
+        let (shared, tester) = (Arc::downgrade(shared), Arc::clone(tester));
+        Self { shared, handle, fences, has_fences, rang, tester }
+    }
+
+    /// The hart is about to store to a page that is watched.
+    pub(super) fn notice_store(&self, at: GuestPhys, len: u64) {
+        if self.tester.notice(at, len) {
+            let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+            handle.iter().for_each(|handle| handle.kick());
+        }
     }
 
     /// The time that was asked for by [`SystemHooks::timer_changed`] has come.
@@ -63,9 +77,9 @@ impl SystemHooks for HartHooks {
 
     fn timer_changed(&self, _: u64, stimecmp: Option<u64>) {
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = &*handle {
+        if let (Some(handle), Some(shared)) = (&*handle, self.shared.upgrade()) {
             let due = stimecmp.and_then(|ticks| ticks.checked_mul(TICK)).map(Time);
-            self.shared.set_timer(handle, due);
+            shared.set_timer(handle, due);
         }
     }
 }
@@ -164,6 +178,7 @@ impl Hart {
             }
             self.take_interrupt();
             let exit = self.vcpu.run();
+            self.hooks.tester.serve(&self.shared);
             self.after(exit);
             self.mailbox.leave();
         }
@@ -345,7 +360,16 @@ impl Hart {
         match outcome {
             Outcome::Next(_) | Outcome::Jump(_) => self.follow_state(),
             Outcome::Wfi => self.wait_for_interrupt(),
+            Outcome::Access(op) => self.access(op),
             Outcome::Trap { cause, tval } => self.trap(cause, tval),
+        }
+    }
+
+    fn access(&mut self, op: MemoryOp) {
+        let Some((softmmu, frame)) = self.vcpu.system_mut() else { return };
+        match access::perform(softmmu, frame, op) {
+            Ok(()) => privileged::execute::complete(frame),
+            Err(fault) => self.fault(fault),
         }
     }
 
