@@ -32,11 +32,14 @@ pub enum ExitCode {
     Fault = 9,
     /// An instruction of a privileged level.
     System = 10,
+    /// The region spans pages that were not checked in this environment:
+    /// [`CpuFrame::unchecked_span`].
+    Unchecked = 11,
 }
 
 impl ExitCode {
     /// All codes, by number.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Unlinked,
         Self::Indirect,
         Self::Lookup,
@@ -48,6 +51,7 @@ impl ExitCode {
         Self::Misaligned,
         Self::Fault,
         Self::System,
+        Self::Unchecked,
     ];
 
     /// From what compiled code returned.

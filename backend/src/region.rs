@@ -17,6 +17,9 @@ pub struct Region {
     pub blocks: Vec<Block>,
     /// Indices of the blocks at which it may be entered. The first is the reason it exists.
     pub entries: Vec<usize>,
+    /// Set if its pages lie side by side only where somebody has checked that: a number that names
+    /// them. Never 0.
+    pub span: Option<u64>,
     by_pc: HashMap<GuestVirt, usize>,
 }
 
@@ -43,7 +46,7 @@ impl Region {
             by_pc.entry(block.key.pc()).or_insert(index);
         }
         entries.retain(|&e| e < blocks.len());
-        Self { blocks, entries, by_pc }
+        Self { blocks, entries, span: None, by_pc }
     }
 
     /// The key of the region's first entry.

@@ -126,6 +126,30 @@ impl VirtualJumpEntry {
     pub const OFFSET_MASK: u64 = (JumpCacheEntry::COUNT as u64 - 1) << 5;
 }
 
+/// A region that spans pages may be entered in an environment ([`CpuFrame::jump_environment`]): there they
+/// lie as they did when it was made.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct CheckedSpan {
+    /// The region's span; 0 for none.
+    pub span: u64,
+    /// The environment.
+    pub environment: u64,
+}
+
+impl CheckedSpan {
+    /// Nothing.
+    pub const EMPTY: Self = Self { span: 0, environment: 0 };
+    /// Entries of a table (a power of two).
+    pub const COUNT: usize = 1024;
+
+    /// Which entry a span uses.
+    #[must_use]
+    pub const fn index(span: u64) -> usize {
+        span as usize & (Self::COUNT - 1)
+    }
+}
+
 /// An entry of the software TLB of a CPU in a whole machine: one page of RAM, for reading, writing or
 /// both. Compiled code and the interpreter probe it inline; `softmmu` fills it.
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +256,10 @@ pub struct CpuFrame {
     pub slow_pc: u64,
     /// In a whole machine, the jump cache of compiled code.
     pub virtual_jumps: *mut VirtualJumpEntry,
+    /// In a whole machine, what was checked of regions that span pages.
+    pub checked_spans: *mut CheckedSpan,
+    /// The span that compiled code could not be entered for.
+    pub unchecked_span: u64,
 }
 
 macro_rules! frame_offsets {
@@ -293,6 +321,10 @@ frame_offsets! {
     SLOW_PC = slow_pc;
     /// Offset of `virtual_jumps` in bytes.
     VIRTUAL_JUMPS = virtual_jumps;
+    /// Offset of `checked_spans` in bytes.
+    CHECKED_SPANS = checked_spans;
+    /// Offset of `unchecked_span` in bytes.
+    UNCHECKED_SPAN = unchecked_span;
 }
 
 impl CpuFrame {
@@ -343,6 +375,8 @@ impl CpuFrame {
             host_address: 0,
             slow_pc: 0,
             virtual_jumps: std::ptr::null_mut(),
+            checked_spans: std::ptr::null_mut(),
+            unchecked_span: 0,
         })
     }
 

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use backend::CodeMemoryError;
-use base::{CpuFrame, GuestVirt};
+use base::{CpuFrame, GuestPhys, GuestVirt};
 use ir::{BlockKey, Trap};
 
 use crate::engine::Engine;
@@ -19,6 +19,10 @@ pub struct RegionId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ExitId(pub u64);
 
+/// Identifies the pages that a region spans.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RegionSpan(pub u64);
+
 /// A moment: what was fetched after it may be published as long as no page that it came from was
 /// invalidated since.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +32,16 @@ pub struct Stamp(pub(crate) u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the guest code of the region has changed")]
 pub struct Stale;
+
+/// Where code lies around a block, as the CPU that runs it sees it: of use where translations are found
+/// by physical address.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Surroundings {
+    /// [`base::cpu::PC_DELTA`] in the block.
+    pub delta: u64,
+    /// Pages of the CPU's addresses, and where they lie.
+    pub pages: Vec<(GuestVirt, GuestPhys)>,
+}
 
 /// Where a region is entered: a block's key, and the address of host code.
 pub type Entries<'a> = &'a [(BlockKey, NonNull<u8>)];
@@ -50,6 +64,9 @@ pub enum CompiledStop {
     Interrupted(GuestVirt),
     /// The block at this pc is to be interpreted: something rare.
     Interpret(GuestVirt),
+    /// The region spans pages that may not lie in this address space as they did where it was made: see
+    /// [`Promoter::span`]. It was to be entered at this pc.
+    Unchecked(RegionSpan, GuestVirt),
     /// A trap; the guest's pc.
     Trap(Trap, GuestVirt),
     /// An access that faulted or was misaligned. The frame is exact as of `sync_pc`; what came
@@ -68,7 +85,7 @@ pub enum CompiledStop {
 pub trait Promoter: Send + Sync {
     /// The block of this key has run hot. Returns at once; the code is published later
     /// ([`Engine::publish`]). Asked again if the block runs on without.
-    fn promote(&self, engine: &Arc<Engine>, key: BlockKey);
+    fn promote(&self, engine: &Arc<Engine>, key: BlockKey, surroundings: Surroundings);
 
     /// Enters compiled code on this thread.
     ///
@@ -80,6 +97,10 @@ pub trait Promoter: Send + Sync {
     /// Links an exit to compiled code. Called by a CPU that is running: both were alive when it
     /// last looked, and what was discarded since must be left alone.
     fn link(&self, exit: ExitId, to: NonNull<u8>);
+
+    /// The pages that a region spans: by the addresses that its code knows, and where they lay when it was
+    /// made.
+    fn span(&self, span: RegionSpan) -> Vec<(GuestVirt, GuestPhys)>;
 
     /// The guest code of these regions changed. No CPU will enter them by a look-up again; CPUs
     /// that are inside leave at their next poll. Links to them must be cut now; their memory may be

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "runs tier 0 code on the frame")]
 
 use base::GuestVirt;
+use base::cpu::PC_DELTA;
 use ir::interp::{Alone, Direct, Memory, Replay};
 
 use crate::exit::Exit;
@@ -42,14 +43,20 @@ impl Vcpu {
         fault_addr: GuestVirt,
     ) -> Option<Exit> {
         self.counters().replays.add(1);
+        // What translations of other pages know that pc by depends on where these lie.
+        let fault_pc = fault_pc.wrapping_add(self.frame().get(PC_DELTA));
         self.set_pc(sync_pc);
         match self.soft_memory() {
-            None => self.replay_on(Replay::new(&mut Direct, fault_pc, fault_addr)),
-            Some(mut memory) => self.replay_on(Replay::new(&mut memory, fault_pc, fault_addr)),
+            None => self.replay_on(Replay::new(&mut Direct, fault_addr), fault_pc),
+            Some(mut memory) => self.replay_on(Replay::new(&mut memory, fault_addr), fault_pc),
         }
     }
 
-    fn replay_on<M: Memory>(&mut self, mut memory: Replay<'_, M>) -> Option<Exit> {
+    fn replay_on<M: Memory>(
+        &mut self,
+        mut memory: Replay<'_, M>,
+        fault_pc: GuestVirt,
+    ) -> Option<Exit> {
         // Interrupts wait: between here and the fault no state is one to stop in.
         loop {
             let tb = match self.find_here() {
@@ -58,8 +65,9 @@ impl Vcpu {
             };
             // SAFETY: the block was found in this epoch.
             let entry = unsafe { tb.get() }.entry();
+            let here = GuestVirt(fault_pc.0.wrapping_sub(self.frame().get(PC_DELTA)));
             // SAFETY: as above.
-            unsafe { memory.enter(entry) };
+            unsafe { memory.enter(entry, here) };
             // SAFETY: as above, and this CPU is running.
             let stop = unsafe { interpret(&self.shared, &mut memory, &Alone, entry) };
             let exit = self.after_interpreter(stop);

@@ -5,11 +5,13 @@
 
 use std::cell::Cell;
 
-use base::cpu::{JumpCacheEntry, PC_DELTA, VirtualJumpEntry};
-use base::{CpuFrame, GuestVirt};
+use base::cpu::{CheckedSpan, JumpCacheEntry, PC_DELTA, VirtualJumpEntry};
+use base::{CpuFrame, GuestPhys, GuestVirt};
 use ir::BlockKey;
 use ir::interp::{Entry, Jumps};
 use softmmu::Softmmu;
+
+use crate::promote::RegionSpan;
 
 /// See the module.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(crate) struct SystemCpu {
     pub(crate) softmmu: Box<Softmmu>,
     pub(crate) jumps: VirtualJumps,
     compiled: Box<[VirtualJumpEntry]>,
+    spans: Box<[CheckedSpan]>,
 }
 
 // SAFETY: the pointers to code in it are used by the thread that runs the CPU only.
@@ -25,12 +28,37 @@ unsafe impl Send for SystemCpu {}
 impl SystemCpu {
     pub(crate) fn new(softmmu: Box<Softmmu>) -> Self {
         let compiled = vec![VirtualJumpEntry::EMPTY; JumpCacheEntry::COUNT].into();
-        Self { softmmu, jumps: VirtualJumps::new(), compiled }
+        let spans = vec![CheckedSpan::EMPTY; CheckedSpan::COUNT].into();
+        Self { softmmu, jumps: VirtualJumps::new(), compiled, spans }
     }
 
     /// Compiled code's jump cache.
     pub(crate) fn compiled_jumps(&mut self) -> *mut VirtualJumpEntry {
         self.compiled.as_mut_ptr()
+    }
+
+    /// What was checked of regions that span pages.
+    pub(crate) fn checked_spans(&mut self) -> *mut CheckedSpan {
+        self.spans.as_mut_ptr()
+    }
+
+    /// Checks that a span's pages lie where they lay when its region was made, and lets the region
+    /// be entered if so.
+    pub(crate) fn check_span(
+        &mut self,
+        frame: &mut CpuFrame,
+        span: RegionSpan,
+        pages: &[(GuestVirt, GuestPhys)],
+    ) -> bool {
+        let delta = frame.get(PC_DELTA);
+        let lies = pages
+            .iter()
+            .all(|&(page, phys)| self.softmmu.fetch(frame, page.wrapping_add(delta)) == Ok(phys));
+        if lies && !pages.is_empty() {
+            let environment = frame.jump_environment;
+            self.spans[CheckedSpan::index(span.0)] = CheckedSpan { span: span.0, environment };
+        }
+        lies && !pages.is_empty()
     }
 
     /// Lets compiled code find the region for where the frame is.

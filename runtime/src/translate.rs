@@ -128,10 +128,18 @@ impl Engine {
     ///
     /// # Errors
     /// It cannot be fetched, or its page is written too often.
-    pub fn translate_ir(&self, builder: &Builder, key: BlockKey) -> Result<Block, FetchFault> {
+    ///
+    /// `from` is where the code lies, where that is not the key's own pc: what is found by physical address
+    /// is put into a region by where the guest sees it.
+    pub fn translate_ir(
+        &self,
+        builder: &Builder,
+        key: BlockKey,
+        from: GuestVirt,
+    ) -> Result<Block, FetchFault> {
         let mut bytes = Vec::new();
         loop {
-            let page = key.pc().page();
+            let page = from.page();
             let ticket = match self.config.addresses {
                 Addresses::Virtual => self.ticket(page),
                 Addresses::Physical => self.ticket_if_protected(page),
@@ -139,7 +147,7 @@ impl Engine {
             let unprotected = FetchFault { addr: page, cause: FetchFaultCause::Unmapped };
             let mut tickets = [Some(ticket.ok_or(unprotected)?), None];
             let limits = self.config.limits;
-            let built = self.build_with(builder, &mut bytes, key, limits, &mut tickets)?;
+            let built = self.build_with(builder, &mut bytes, key, from, limits, &mut tickets)?;
             if let Attempt::Done((_, next)) = built {
                 self.confirm(&tickets);
                 return Ok(builder.finish(next));
@@ -202,7 +210,7 @@ impl Engine {
         tickets: &mut Tickets,
     ) -> Result<Attempt<u32>, FetchFault> {
         let Translator { builder, bytes, .. } = translator;
-        match self.build_with(builder, bytes, key, limits, tickets)? {
+        match self.build_with(builder, bytes, key, key.pc(), limits, tickets)? {
             Attempt::Done((guest_bytes, next)) => {
                 builder.with_finished(next, |block| self.log_block(block, bytes));
                 Ok(Attempt::Done(guest_bytes))
@@ -218,13 +226,14 @@ impl Engine {
         builder: &Builder,
         bytes: &mut Vec<u8>,
         key: BlockKey,
+        from: GuestVirt,
         limits: Limits,
         tickets: &mut Tickets,
     ) -> Result<Attempt<(u32, GuestVirt)>, FetchFault> {
         let pc = key.pc();
         loop {
             bytes.resize(self.frontend.max_code_bytes(pc, limits), 0);
-            let mut fetched = self.code_pages.fetch(pc, bytes)?;
+            let mut fetched = self.code_pages.fetch(from, bytes)?;
             if let (Addresses::Physical, Some(second)) = (self.config.addresses, tickets[1]) {
                 fetched += self.code_pages.fetch(second.page, &mut bytes[fetched..])?;
             }

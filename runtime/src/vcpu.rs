@@ -19,7 +19,7 @@ use crate::epoch::IDLE;
 use crate::exit::{Exit, FetchFault, FetchFaultCause};
 use crate::jump_cache::{CompiledJumpCache, JumpCache};
 use crate::log::LogItem;
-use crate::promote::{CompiledStop, ExitId};
+use crate::promote::{CompiledStop, ExitId, RegionSpan, Surroundings};
 use crate::softmmu_memory::{SoftMemory, memory_slow};
 use crate::stats::Counters;
 use crate::system_cpu::SystemCpu;
@@ -105,10 +105,11 @@ impl Vcpu {
     pub(crate) fn attach(&mut self, system: SystemCpu) {
         let system = self.system.insert(system);
         let softmmu = (&raw mut *system.softmmu).cast();
-        let jumps = system.compiled_jumps();
+        let (jumps, spans) = (system.compiled_jumps(), system.checked_spans());
         let frame = self.frame_mut();
         frame.softmmu = softmmu;
         frame.virtual_jumps = jumps;
+        frame.checked_spans = spans;
         frame.memory_slow = Some(memory_slow);
     }
 
@@ -393,6 +394,13 @@ impl Vcpu {
         Some(unsafe { SoftMemory::new(frame, &raw mut *system.softmmu) })
     }
 
+    /// Where code lies around here.
+    fn surroundings(&self) -> Surroundings {
+        let Some(system) = &self.system else { return Surroundings::default() };
+        let delta = self.frame().get(PC_DELTA);
+        Surroundings { delta, pages: system.softmmu.tlb.fetched_pages() }
+    }
+
     /// Interprets one block and no further.
     fn interpret_alone(&mut self, entry: Entry) -> Stop {
         // SAFETY: this CPU is running; callers have just found or made the code.
@@ -419,7 +427,7 @@ impl Vcpu {
         };
         budget.store(RECHECK, Ordering::Relaxed);
         self.counters().promotions.add(1);
-        promoter.promote(&self.engine, block.key());
+        promoter.promote(&self.engine, block.key(), self.surroundings());
     }
 
     /// Takes note of where the interpreter stopped; an exit if the CPU's owner must see to it.
@@ -485,12 +493,28 @@ impl Vcpu {
                 self.set_pc(pc);
                 return Some(exit_of(trap, pc));
             }
+            CompiledStop::Unchecked(span, pc) => {
+                self.set_pc(pc);
+                return self.check_span(span);
+            }
             CompiledStop::Replay { sync_pc, fault_pc, fault_addr } => {
                 return self.replay_here(sync_pc, fault_pc, fault_addr);
             }
         };
         self.set_pc(pc);
         None
+    }
+
+    /// A region spans pages that may lie elsewhere by now: if they do, tier 0 goes on without it.
+    fn check_span(&mut self, span: RegionSpan) -> Option<Exit> {
+        let pages = self.engine.promoter().map(|promoter| promoter.span(span));
+        // SAFETY: as in `frame`; the system CPU is no part of the frame.
+        let frame = unsafe { &mut *self.shared.frame() };
+        let lies = match (&mut self.system, pages) {
+            (Some(system), Some(pages)) => system.check_span(frame, span, &pages),
+            _ => false,
+        };
+        if lies { None } else { self.interpret_one() }
     }
 
     /// Interprets the block at pc, even if it is compiled.

@@ -328,6 +328,15 @@ impl Tlb {
         self.fetched[bit / 64] |= 1 << (bit % 64);
     }
 
+    /// Where code lies in the address space in use, as far as it was fetched lately: pages of addresses,
+    /// and of memory.
+    #[must_use]
+    pub fn fetched_pages(&self) -> Vec<(GuestVirt, GuestPhys)> {
+        let here = |fetch: &&Fetch| fetch.tag & TlbEntry::CONTEXT_MASK == self.context;
+        let pages = self.fetches.iter().filter(here);
+        pages.map(|fetch| (GuestVirt(fetch.tag).page(), GuestPhys(fetch.phys))).collect()
+    }
+
     fn was_fetched(&self, page: u64) -> bool {
         let bit = fetched_bit(page);
         self.fetched[bit / 64] >> (bit % 64) & 1 != 0

@@ -55,6 +55,9 @@ impl Lowering<'_, '_> {
         self.keep_next_access();
         let interrupt = self.load_frame(types::I32, CpuFrame::INTERRUPT);
         self.leave_if(interrupt, pc, ExitCode::Interrupted);
+        if let Some(span) = self.region.span {
+            self.check_span(span, pc);
+        }
         self.note_sync_point(pc);
         for slot in self.map.blocks[block].live_in.iter() {
             self.load_slot(slot);
@@ -123,7 +126,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Leaves the region with a complete frame as of `pc`.
-    fn leave(&mut self, pc: GuestVirt, code: ExitCode) {
+    pub(super) fn leave(&mut self, pc: GuestVirt, code: ExitCode) {
         let pc = self.konst(pc.0);
         self.leave_at(pc, code);
     }
@@ -182,7 +185,7 @@ impl Lowering<'_, '_> {
     fn go(&mut self, from: usize, pc: GuestVirt) {
         match self.region.edge(pc) {
             Edge::Inside(to) => self.go_inside(from, to),
-            Edge::Out(pc) => self.exit(from, pc),
+            Edge::Out(pc) => self.exit(pc),
         }
     }
 
@@ -220,8 +223,8 @@ impl Lowering<'_, '_> {
     }
 
     /// Leaves for a known pc through a slot that the runtime links to the region there.
-    fn exit(&mut self, from: usize, target: GuestVirt) {
-        if self.is_softmmu() && target.page() != self.region.blocks[from].key.pc().page() {
+    fn exit(&mut self, target: GuestVirt) {
+        if self.is_softmmu() && target.page() != self.region.key().pc().page() {
             return self.exit_to_other_page(target);
         }
         self.store_dirty();

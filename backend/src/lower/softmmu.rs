@@ -3,7 +3,7 @@
 
 use std::mem::offset_of;
 
-use base::cpu::{PC_DELTA, VirtualJumpEntry};
+use base::cpu::{CheckedSpan, PC_DELTA, VirtualJumpEntry};
 use base::{CpuFrame, GuestVirt, TlbEntry};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
@@ -115,6 +115,26 @@ impl Lowering<'_, '_> {
         self.store_frame(at, CpuFrame::FAULT);
         let code = self.konst(ExitCode::Fault as u64);
         self.fb.ins().return_(&[code]);
+    }
+
+    /// At an entry of a region that spans pages: whether they lie as they did when it was made.
+    pub(super) fn check_span(&mut self, span: u64, pc: GuestVirt) {
+        let table = self.load_frame(types::I64, CpuFrame::CHECKED_SPANS);
+        let environment = self.load_frame(types::I64, CpuFrame::JUMP_ENVIRONMENT);
+        let entry = CheckedSpan::index(span) * size_of::<CheckedSpan>();
+        let known = self.load_entry(table, entry + offset_of!(CheckedSpan, span));
+        let checked = self.load_entry(table, entry + offset_of!(CheckedSpan, environment));
+        let wanted = self.konst(span);
+        let other_span = self.fb.ins().bxor(known, wanted);
+        let other_environment = self.fb.ins().bxor(checked, environment);
+        let unchecked = self.fb.ins().bor(other_span, other_environment);
+        let (out, stay) = (self.fb.create_block(), self.fb.create_block());
+        self.fb.set_cold_block(out);
+        self.fb.ins().brif(unchecked, out, &[], stay, &[]);
+        self.fb.switch_to_block(out);
+        self.store_frame(wanted, CpuFrame::UNCHECKED_SPAN);
+        self.leave(pc, ExitCode::Unchecked);
+        self.fb.switch_to_block(stay);
     }
 
     /// Leaves for a known pc on another page: where that lies is the address space's affair.

@@ -16,24 +16,24 @@ use super::memory::Site;
 #[derive(Debug)]
 pub struct Replay<'a, M> {
     memory: &'a mut M,
-    fault_pc: GuestVirt,
     fault_addr: GuestVirt,
-    running: Option<Entry>,
+    /// The block that runs, and what the instruction that faulted is called in it.
+    running: Option<(Entry, GuestVirt)>,
 }
 
 impl<'a, M> Replay<'a, M> {
-    /// Suppresses stores until a load, or until the instruction at `fault_pc` stores to
-    /// `fault_addr`.
-    pub fn new(memory: &'a mut M, fault_pc: GuestVirt, fault_addr: GuestVirt) -> Self {
-        Self { memory, fault_pc, fault_addr, running: None }
+    /// Suppresses stores until a load, or until the instruction that faulted stores to `fault_addr`.
+    pub fn new(memory: &'a mut M, fault_addr: GuestVirt) -> Self {
+        Self { memory, fault_addr, running: None }
     }
 
-    /// Says which block runs next. Needed before each as long as [`Replay::is_suppressing`].
+    /// Says which block runs next, and what the pc of the instruction that faulted is as that block
+    /// knows pcs. Needed before each as long as [`Replay::is_suppressing`].
     ///
     /// # Safety
     /// The block must exist while it runs on this memory.
-    pub unsafe fn enter(&mut self, block: Entry) {
-        self.running = Some(block);
+    pub unsafe fn enter(&mut self, block: Entry, fault_pc: GuestVirt) {
+        self.running = Some((block, fault_pc));
     }
 
     /// Whether stores are still suppressed: false once everything happens for real.
@@ -60,7 +60,7 @@ impl<'a, M> Replay<'a, M> {
         bytes: u64,
         address_bits: u32,
     ) -> bool {
-        let Some(block) = self.running else { return false };
+        let Some((block, fault_pc)) = self.running else { return false };
         // A store to where nothing can be mapped has not happened; the host does not say its address.
         if addr
             .0
@@ -73,7 +73,7 @@ impl<'a, M> Replay<'a, M> {
         }
         let covers = self.fault_addr.0.wrapping_sub(addr.0) < bytes;
         // SAFETY: by the promise to `enter`; the site is a micro-operation of the running block.
-        if covers && unsafe { block.locate(site.0) }.0 == self.fault_pc {
+        if covers && unsafe { block.locate(site.0) }.0 == fault_pc {
             self.lift();
             return false;
         }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use backend::{ChildCode, CodeMemory, CodeMemoryError, CompiledRegion, PcMap, PlacedRegion};
-use base::{GuestVirt, HostPtr};
+use base::{GuestPhys, GuestVirt, HostPtr};
 use ir::BlockKey;
 
-use crate::promote::{ExitId, RegionId};
+use crate::promote::{ExitId, RegionId, RegionSpan};
 
 /// All regions of an engine. Not synchronised: its owner has a lock around it.
 #[derive(Debug)]
@@ -20,7 +20,12 @@ pub(crate) struct RegionCache {
     next_number: u32,
     /// How many regions each block is part of.
     copies: HashMap<BlockKey, u32>,
+    /// Where the pages of regions lay, of those that span some.
+    spans: HashMap<RegionSpan, Pages>,
 }
+
+/// Pages as a region knows them, and where they lay when it was made.
+type Pages = Vec<(GuestVirt, GuestPhys)>;
 
 #[derive(Debug)]
 struct Live {
@@ -33,6 +38,7 @@ struct Live {
     entry_keys: Vec<BlockKey>,
     /// Exits of other regions that are linked to this one.
     incoming: Vec<Exit>,
+    span: Option<RegionSpan>,
     /// Discarded, in this epoch.
     discarded: Option<u64>,
 }
@@ -79,6 +85,7 @@ impl RegionCache {
             by_address: BTreeMap::new(),
             next_number: 0,
             copies: HashMap::new(),
+            spans: HashMap::new(),
         })
     }
 
@@ -101,6 +108,7 @@ impl RegionCache {
         compiled: &CompiledRegion,
         blocks: &[BlockKey],
         entry_keys: &[BlockKey],
+        span: Option<(RegionSpan, Pages)>,
     ) -> Result<Placed, CodeMemoryError> {
         let number = self.next_number;
         let placed = self.memory.place(compiled, number)?;
@@ -118,8 +126,10 @@ impl RegionCache {
             blocks: blocks.to_vec(),
             entry_keys: entry_keys.to_vec(),
             incoming: Vec::new(),
+            span: span.as_ref().map(|(number, _)| *number),
             discarded: None,
         };
+        self.spans.extend(span);
         self.regions.insert(number, live);
         Ok(Placed { id: RegionId(u64::from(number)), entries, body })
     }
@@ -127,6 +137,11 @@ impl RegionCache {
     /// How many regions a block is part of.
     pub(crate) fn copies(&self, block: BlockKey) -> u32 {
         self.copies.get(&block).copied().unwrap_or(0)
+    }
+
+    /// The pages of a span; none if its region is gone.
+    pub(crate) fn span(&self, span: RegionSpan) -> Pages {
+        self.spans.get(&span).cloned().unwrap_or_default()
     }
 
     fn at(&self, address: HostPtr) -> Option<u32> {
@@ -156,6 +171,9 @@ impl RegionCache {
         let Some(live) = self.regions.get_mut(&(id.0 as u32)) else { return };
         if live.discarded.replace(epoch).is_some() {
             return;
+        }
+        if let Some(span) = live.span {
+            self.spans.remove(&span);
         }
         (0..live.exits).for_each(|exit| live.placed.unlink(exit as usize));
         let (incoming, blocks) =

@@ -2,21 +2,21 @@
 //! background threads and publishes them to the engine.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Region};
-use base::{GuestVirt, HostPtr};
+use base::{GuestPhys, HostPtr};
 use ir::{Block, BlockKey, Builder, opt};
 
 use crate::config::Addresses;
 use crate::engine::Engine;
 use crate::log::LogItem;
 use crate::perf_map::PerfMap;
-use crate::promote::Stale;
+use crate::promote::{RegionSpan, Stale, Surroundings};
 use crate::region::cache::{Placed, RegionCache};
-use crate::region::form::{self, Profile};
+use crate::region::form::{self, Formed, Layout, Profile};
 use crate::region::queue::Queue;
 
 /// Regions that a block may be part of.
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     cache: Mutex<RegionCache>,
     pub(crate) queue: Queue,
     workers: AtomicUsize,
+    /// The number of the next region's span.
+    next_span: AtomicU64,
     /// Set when this process has no code memory to compile to.
     pub(crate) broken: AtomicBool,
 }
@@ -69,6 +71,7 @@ impl Shared {
             cache: Mutex::new(cache),
             queue: Queue::default(),
             workers: AtomicUsize::new(0),
+            next_span: AtomicU64::new(1),
             broken: AtomicBool::new(false),
         })
     }
@@ -102,9 +105,9 @@ impl Shared {
 /// A worker's life.
 fn work(shared: &Shared, engine: &Weak<Engine>) {
     let mut compiler = None;
-    while let Some(key) = shared.queue.pop() {
+    while let Some((key, surroundings)) = shared.queue.pop() {
         if let Some(engine) = engine.upgrade() {
-            compile_around(shared, &engine, &mut compiler, key);
+            compile_around(shared, &engine, &mut compiler, key, surroundings);
         }
         shared.queue.done(key);
     }
@@ -116,8 +119,9 @@ pub(crate) fn compile_around(
     engine: &Arc<Engine>,
     compiler: &mut Option<Compiler>,
     key: BlockKey,
+    surroundings: Surroundings,
 ) {
-    match try_compile(shared, engine, compiler, key) {
+    match try_compile(shared, engine, compiler, key, surroundings) {
         Ok(()) => {}
         Err(error @ Failure::Memory(CodeMemoryError::Host { .. })) => {
             shared.broken.store(true, Ordering::Release);
@@ -144,9 +148,16 @@ fn try_compile(
     engine: &Arc<Engine>,
     compiler: &mut Option<Compiler>,
     key: BlockKey,
+    surroundings: Surroundings,
 ) -> Result<(), Failure> {
     let (stamp, start) = (engine.stamp(), Instant::now());
-    let mut region = form::form(&EngineProfile { engine, shared }, key).ok_or(Failure::Fetch)?;
+    let layout = layout(engine, key, surroundings);
+    let formed = form::form(&EngineProfile { engine, shared }, key, layout);
+    let mut formed = formed.ok_or(Failure::Fetch)?;
+    let region = &mut formed.region;
+    if !formed.span.is_empty() {
+        region.span = Some(shared.next_span.fetch_add(1, Ordering::Relaxed));
+    }
     region.drop_dead_writes(engine.frontend().guest(), shared.config.options.precision);
     let compiler = match compiler {
         Some(compiler) => compiler,
@@ -155,12 +166,13 @@ fn try_compile(
             compiler.insert(Compiler::new(engine.frontend().guest(), options)?)
         }
     };
-    let compiled = compiler.compile(&region)?;
+    let region = &formed.region;
+    let compiled = compiler.compile(region)?;
     let nanos = start.elapsed().as_nanos() as u64;
-    log(engine, &region, &compiled);
+    log(engine, region, &compiled);
     let (insns, bytes) = (compiled.guest_insns, compiled.code.len());
     let keys: Vec<BlockKey> = region.entries.iter().map(|&e| region.blocks[e].key).collect();
-    let placed = place(shared, engine, &region, &compiled, &keys)?;
+    let placed = place(shared, engine, &formed, &compiled, &keys)?;
     if let Some(map) = &shared.config.perf_map {
         map.add(placed.body.clone(), key);
     }
@@ -169,7 +181,7 @@ fn try_compile(
         .zip(&placed.entries)
         .filter_map(|(key, at)| Some((key, std::ptr::NonNull::new(at.0 as *mut u8)?)))
         .collect();
-    if let Err(stale) = engine.publish(placed.id, &form::pages(&region), &entries, stamp) {
+    if let Err(stale) = engine.publish(placed.id, &form::pages(&formed), &entries, stamp) {
         let epoch = engine.withdraw(&[]);
         shared.cache().discard(placed.id, epoch);
         return Err(stale.into());
@@ -178,17 +190,28 @@ fn try_compile(
     Ok(())
 }
 
+/// How the pages of a region around this block lie.
+fn layout(engine: &Engine, key: BlockKey, surroundings: Surroundings) -> Layout {
+    match engine.config().addresses {
+        Addresses::Virtual => Layout::AsKnown,
+        Addresses::Physical => {
+            let seed = key.pc().page();
+            Layout::Around { seed, surroundings, pages: vec![(seed, GuestPhys(seed.0))] }
+        }
+    }
+}
+
 /// Places a region, evicting the oldest ones where there is no room.
 fn place(
     shared: &Shared,
     engine: &Engine,
-    region: &Region,
+    formed: &Formed,
     compiled: &CompiledRegion,
     keys: &[BlockKey],
 ) -> Result<Placed, CodeMemoryError> {
-    let blocks: Vec<BlockKey> = region.blocks.iter().map(|block| block.key).collect();
     loop {
-        let attempt = shared.cache().place(compiled, &blocks, keys);
+        let span = formed.region.span.map(|number| (RegionSpan(number), formed.span.clone()));
+        let attempt = shared.cache().place(compiled, &formed.lies, keys, span);
         match attempt {
             Err(CodeMemoryError::Full(segment)) => {
                 let last = retire(shared, engine, segment);
@@ -241,8 +264,8 @@ struct EngineProfile<'a> {
 }
 
 impl Profile for EngineProfile<'_> {
-    fn translate(&self, builder: &Builder, key: BlockKey) -> Option<Block> {
-        let mut block = self.engine.translate_ir(builder, key).ok()?;
+    fn translate(&self, builder: &Builder, key: BlockKey, from: BlockKey) -> Option<Block> {
+        let mut block = self.engine.translate_ir(builder, key, from.pc()).ok()?;
         let precision = self.shared.config.options.precision;
         let options = opt::Options { passes: opt::Passes::ALL, precision };
         opt::optimise(&mut block, self.engine.frontend().guest(), options);
@@ -259,10 +282,5 @@ impl Profile for EngineProfile<'_> {
 
     fn is_everywhere(&self, key: BlockKey) -> bool {
         self.shared.cache().copies(key) >= MAX_COPIES
-    }
-
-    /// What is found by physical address lies side by side within a page only.
-    fn may_share(&self, page: GuestVirt, other: GuestVirt) -> bool {
-        self.engine.config().addresses == Addresses::Virtual || page == other
     }
 }

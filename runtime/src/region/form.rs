@@ -1,5 +1,9 @@
 //! Which blocks make a region.
 //!
+//! A region knows pcs as the guest sees them, but for a distance that is the same for all of it. Where
+//! translations are found by physical address, it spans what lies side by side for the guest though
+//! not in memory; [`Layout`] says where each page lies.
+//!
 //! From a hot block, direct jumps and both sides of branches are followed as far as the guest has
 //! been there; calls too, into functions that have no region of their own. The return points of the
 //! other calls become entries, so that a function stays in one piece. Blocks may be in several
@@ -8,8 +12,10 @@
 use std::collections::{HashSet, VecDeque};
 
 use backend::Region;
-use base::GuestVirt;
+use base::{GuestPhys, GuestVirt};
 use ir::{Block, BlockKey, Builder, Hint, Terminator, Trap};
+
+use crate::promote::Surroundings;
 
 /// Guest instructions in a region, about. Anything from 200 to 600 measured the same within noise
 /// (`benches/RESULTS.md`, "Compile time"); smaller ones are compiled sooner.
@@ -23,22 +29,79 @@ const MAX_CALL_DEPTH: u32 = 2;
 
 /// What is known about blocks.
 pub(crate) trait Profile {
-    /// The block's IR; `None` if it cannot be translated (any more).
-    fn translate(&self, builder: &Builder, key: BlockKey) -> Option<Block>;
+    /// The IR of the block that lies at `from`, under the key that it has in the region; `None` if it cannot
+    /// be translated (any more).
+    fn translate(&self, builder: &Builder, key: BlockKey, from: BlockKey) -> Option<Block>;
     /// Whether the guest has executed it lately.
     fn is_warm(&self, key: BlockKey) -> bool;
     /// Whether a region is entered at it.
     fn is_compiled(&self, key: BlockKey) -> bool;
     /// Whether it is in so many regions already that another shall leave to one of them.
     fn is_everywhere(&self, key: BlockKey) -> bool;
-    /// Whether blocks on these two pages may be in one region.
-    fn may_share(&self, page: GuestVirt, other: GuestVirt) -> bool;
+}
+
+/// Pages of a region at most, where they do not lie side by side.
+const MAX_PAGES: usize = 8;
+/// How far from the seed a region reaches, in bytes: source locations have 32 bits.
+const MAX_REACH: u64 = 1 << 30;
+
+/// Where a region's pages lie.
+#[derive(Debug)]
+pub(crate) enum Layout {
+    /// Where the region knows them.
+    AsKnown,
+    /// By the seed's page, which lies where the region knows it, and what is around it.
+    Around {
+        /// The seed's page.
+        seed: GuestVirt,
+        /// What the CPU sees that asked for the region.
+        surroundings: Surroundings,
+        /// The pages that are used: as the region knows them, and where they lie.
+        pages: Vec<(GuestVirt, GuestPhys)>,
+    },
+}
+
+impl Layout {
+    /// Where the code of a key in the region lies, if it can be part of it.
+    fn lies(&mut self, key: BlockKey) -> Option<BlockKey> {
+        let Self::Around { seed, surroundings, pages } = self else { return Some(key) };
+        let page = key.pc().page();
+        let at = |phys: GuestPhys| Some(key.at(GuestVirt(phys.0 + key.pc().page_offset())));
+        if let Some(&(_, phys)) = pages.iter().find(|(known, _)| *known == page) {
+            return at(phys);
+        }
+        let far = page.0.abs_diff(seed.0) > MAX_REACH;
+        let virt = page.wrapping_add(surroundings.delta);
+        let found = surroundings.pages.iter().find(|(known, _)| *known == virt);
+        let &(_, phys) = found.filter(|_| !far && pages.len() < MAX_PAGES)?;
+        pages.push((page, phys));
+        at(phys)
+    }
+
+    /// Whether a region may be entered at a key: where a look-up finds the code, too.
+    fn may_enter(&self, key: BlockKey) -> bool {
+        match self {
+            Self::AsKnown => true,
+            Self::Around { seed, .. } => key.pc().page() == *seed,
+        }
+    }
+}
+
+/// A region, and where it came from.
+pub(crate) struct Formed {
+    pub(crate) region: Region,
+    /// Where each of its blocks lies.
+    pub(crate) lies: Vec<BlockKey>,
+    /// The pages that it spans, if that is to be checked.
+    pub(crate) span: Vec<(GuestVirt, GuestPhys)>,
 }
 
 /// A block that shall belong to the region.
 #[derive(Clone, Copy)]
 struct Candidate {
     key: BlockKey,
+    /// Where it lies.
+    from: BlockKey,
     call_depth: u32,
     is_entry: bool,
 }
@@ -46,9 +109,9 @@ struct Candidate {
 /// A region in the making.
 struct Growth<'a> {
     profile: &'a dyn Profile,
-    /// The seed's.
-    page: GuestVirt,
+    layout: Layout,
     blocks: Vec<Block>,
+    lies: Vec<BlockKey>,
     entries: Vec<usize>,
     insns: u32,
     queue: VecDeque<Candidate>,
@@ -56,28 +119,39 @@ struct Growth<'a> {
 }
 
 /// The region around a hot block; `None` if that cannot be translated (any more).
-pub(crate) fn form(profile: &dyn Profile, seed: BlockKey) -> Option<Region> {
+pub(crate) fn form(profile: &dyn Profile, seed: BlockKey, layout: Layout) -> Option<Formed> {
     let builder = Builder::new();
     let mut growth = Growth {
         profile,
-        page: seed.pc().page(),
+        layout,
         blocks: Vec::new(),
+        lies: Vec::new(),
         entries: Vec::new(),
         insns: 0,
-        queue: VecDeque::from([Candidate { key: seed, call_depth: 0, is_entry: true }]),
+        queue: VecDeque::from([Candidate { key: seed, from: seed, call_depth: 0, is_entry: true }]),
         seen: HashSet::from([seed]),
     };
     while let Some(candidate) = growth.queue.pop_front() {
         if growth.is_full() {
             break;
         }
-        match profile.translate(&builder, candidate.key) {
+        match profile.translate(&builder, candidate.key, candidate.from) {
             Some(block) => growth.add(block, candidate),
             None if growth.blocks.is_empty() => return None,
             None => {}
         }
     }
-    Some(Region::new(growth.blocks, growth.entries))
+    let Growth { blocks, entries, lies, layout, .. } = growth;
+    let used = |page: GuestVirt| blocks.iter().any(|block| block.key.pc().page() == page);
+    let span = match layout {
+        Layout::Around { pages, .. }
+            if pages.iter().filter(|(page, _)| used(*page)).count() > 1 =>
+        {
+            pages.into_iter().filter(|(page, _)| used(*page)).collect()
+        }
+        _ => Vec::new(),
+    };
+    Some(Formed { region: Region::new(blocks, entries), lies, span })
 }
 
 impl Growth<'_> {
@@ -86,11 +160,13 @@ impl Growth<'_> {
     }
 
     fn add(&mut self, block: Block, candidate: Candidate) {
-        if candidate.is_entry && self.entries.len() < MAX_ENTRIES {
+        let is_entry = candidate.is_entry && self.layout.may_enter(candidate.key);
+        if is_entry && self.entries.len() < MAX_ENTRIES {
             self.entries.push(self.blocks.len());
         }
         self.insns += block.guest_insns;
         self.follow(&block, candidate.call_depth);
+        self.lies.push(candidate.from);
         self.blocks.push(block);
     }
 
@@ -115,26 +191,26 @@ impl Growth<'_> {
 
     /// Calls are followed into functions that are part of the region already (recursion), or are
     /// warm and have no region of their own.
-    fn may_inline(&self, callee: BlockKey, call_depth: u32) -> bool {
-        let fresh = self.profile.is_warm(callee) && !self.profile.is_compiled(callee);
+    fn may_inline(&mut self, callee: BlockKey, call_depth: u32) -> bool {
+        let Some(lies) = self.layout.lies(callee) else { return false };
+        let fresh = self.profile.is_warm(lies) && !self.profile.is_compiled(lies);
         self.seen.contains(&callee) || (call_depth < MAX_CALL_DEPTH && fresh)
     }
 
     fn want(&mut self, key: BlockKey, call_depth: u32, is_entry: bool) {
-        let wanted = self.profile.may_share(self.page, key.pc().page())
-            && self.profile.is_warm(key)
-            && !self.profile.is_everywhere(key);
+        let Some(from) = self.layout.lies(key) else { return };
+        let wanted = self.profile.is_warm(from) && !self.profile.is_everywhere(from);
         if wanted && self.seen.insert(key) {
-            self.queue.push_back(Candidate { key, call_depth, is_entry });
+            self.queue.push_back(Candidate { key, from, call_depth, is_entry });
         }
     }
 }
 
 /// The pages that a region's blocks were made from, without repetition.
-pub(crate) fn pages(region: &Region) -> Vec<GuestVirt> {
+pub(crate) fn pages(formed: &Formed) -> Vec<GuestVirt> {
     let mut pages = Vec::new();
-    for block in &region.blocks {
-        for page in crate::block::pages_of(block.key.pc(), block.guest_bytes) {
+    for (block, lies) in formed.region.blocks.iter().zip(&formed.lies) {
+        for page in crate::block::pages_of(lies.pc(), block.guest_bytes) {
             if !pages.contains(&page) {
                 pages.push(page);
             }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use backend::{ChildCode, CodeMemoryError, ExitCode, fp_slow, memory_slow};
-use base::{CpuFrame, GuestVirt, HostPtr};
+use base::{CpuFrame, GuestPhys, GuestVirt, HostPtr};
 use ir::{BlockKey, Trap};
 
 use crate::engine::Engine;
-use crate::promote::{CompiledStop, ExitId, ForkError, Held, Promoter, RegionId};
+use crate::promote::{
+    CompiledStop, ExitId, ForkError, Held, Promoter, RegionId, RegionSpan, Surroundings,
+};
 use crate::region::cache::{RegionCache, exit_id};
 use crate::region::compile::{RegionConfig, Shared, compile_around};
 use crate::region::enter;
@@ -62,14 +64,14 @@ impl std::fmt::Debug for RegionCompiler {
 }
 
 impl Promoter for RegionCompiler {
-    fn promote(&self, engine: &Arc<Engine>, key: BlockKey) {
+    fn promote(&self, engine: &Arc<Engine>, key: BlockKey, surroundings: Surroundings) {
         if self.shared.broken.load(Ordering::Acquire) {
             return;
         }
         if self.shared.config.workers == 0 {
-            compile_around(&self.shared, engine, &mut None, key);
+            compile_around(&self.shared, engine, &mut None, key, surroundings);
         } else {
-            self.shared.queue.push(key);
+            self.shared.queue.push(key, surroundings);
             self.shared.start_workers(engine);
         }
     }
@@ -97,12 +99,17 @@ impl Promoter for RegionCompiler {
             ExitCode::Breakpoint => CompiledStop::Trap(Trap::Breakpoint, pc),
             ExitCode::Misaligned => CompiledStop::Trap(Trap::Misaligned, pc),
             ExitCode::System => CompiledStop::Trap(Trap::System, pc),
+            ExitCode::Unchecked => CompiledStop::Unchecked(RegionSpan(frame.unchecked_span), pc),
             ExitCode::Fault => self.replay(frame),
         }
     }
 
     fn link(&self, exit: ExitId, to: NonNull<u8>) {
         self.shared.cache().link(exit, HostPtr(to.as_ptr() as usize));
+    }
+
+    fn span(&self, span: RegionSpan) -> Vec<(GuestVirt, GuestPhys)> {
+        self.shared.cache().span(span)
     }
 
     fn discard(&self, regions: &[RegionId], epoch: u64) {

@@ -5,6 +5,8 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use ir::BlockKey;
 
+use crate::promote::Surroundings;
+
 /// A request, ordered by heat, then by age.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Request {
@@ -26,6 +28,8 @@ struct Pending {
     /// May hold requests that have become hotter since: they stand again, further up.
     heap: BinaryHeap<Request>,
     known: HashMap<BlockKey, Progress>,
+    /// What was around each of them when it was last asked for.
+    surroundings: HashMap<BlockKey, Surroundings>,
     requests: u64,
     closed: bool,
 }
@@ -46,7 +50,7 @@ impl Queue {
     }
 
     /// Asks for a region around a block.
-    pub(crate) fn push(&self, key: BlockKey) {
+    pub(crate) fn push(&self, key: BlockKey, surroundings: Surroundings) {
         let mut pending = self.lock();
         pending.requests += 1;
         let request = match pending.known.get(&key) {
@@ -56,13 +60,14 @@ impl Queue {
             None => Request { heat: 1, age: u64::MAX - pending.requests, key },
         };
         pending.known.insert(key, Progress::Waiting(request));
+        pending.surroundings.insert(key, surroundings);
         pending.heap.push(request);
         drop(pending);
         self.arrived.notify_one();
     }
 
     /// Waits for the hottest request; `None` once the queue is closed.
-    pub(crate) fn pop(&self) -> Option<BlockKey> {
+    pub(crate) fn pop(&self) -> Option<(BlockKey, Surroundings)> {
         let mut pending = self.lock();
         loop {
             if pending.closed {
@@ -71,7 +76,8 @@ impl Queue {
             match pending.heap.pop() {
                 Some(request) if pending.is_current(&request) => {
                     pending.known.insert(request.key, Progress::Running);
-                    return Some(request.key);
+                    let surroundings = pending.surroundings.remove(&request.key);
+                    return Some((request.key, surroundings.unwrap_or_default()));
                 }
                 Some(_) => {}
                 None => {
@@ -119,15 +125,16 @@ mod tests {
     fn the_hottest_comes_first_and_each_key_once() {
         let queue = Queue::default();
         for key in [1, 2, 3, 2, 3, 2] {
-            queue.push(BlockKey(key));
+            queue.push(BlockKey(key), Surroundings::default());
         }
-        queue.push(BlockKey(4));
-        let order: Vec<_> = (0..4).map(|_| queue.pop()).collect();
+        queue.push(BlockKey(4), Surroundings::default());
+        let order: Vec<_> = (0..4).map(|_| queue.pop().map(|(key, _)| key)).collect();
         assert_eq!(order, [2, 3, 1, 4].map(|key| Some(BlockKey(key))));
-        queue.push(BlockKey(2));
+        queue.push(BlockKey(2), Surroundings::default());
         queue.done(BlockKey(2));
-        queue.push(BlockKey(2));
-        assert_eq!(queue.pop(), Some(BlockKey(2)), "asked for while running, and again after it");
+        queue.push(BlockKey(2), Surroundings::default());
+        let next = queue.pop().map(|(key, _)| key);
+        assert_eq!(next, Some(BlockKey(2)), "asked for while running, and again after it");
         queue.close();
         assert_eq!(queue.pop(), None);
     }

@@ -248,7 +248,8 @@ impl Runner {
         match exit {
             ExitCode::Unlinked => Step::At(compiled.exits[self.frame.exit as usize].target),
             ExitCode::Indirect => Step::At(pc),
-            ExitCode::Lookup => self.after(Stop::Lookup(pc)),
+            // No region of a process spans pages.
+            ExitCode::Lookup | ExitCode::Unchecked => self.after(Stop::Lookup(pc)),
             // The look-up of a FENCE.I may come after a poll.
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
             ExitCode::Interpret => self.interpret(Tier::Interpreter, code, pc),
@@ -292,7 +293,7 @@ impl Runner {
     fn replay(&mut self, code: &[u8], sync_point: GuestVirt, fault_pc: GuestVirt) -> Step {
         let fault_addr = fault::last_fault().addr;
         let mut memory = Direct;
-        let mut replay = Replay::new(&mut memory, fault_pc, fault_addr);
+        let mut replay = Replay::new(&mut memory, fault_addr);
         let mut pc = sync_point;
         for step in 0..MAX_STEPS {
             let key = BlockKey::new(pc, self.frame.key_flags);
@@ -302,7 +303,7 @@ impl Runner {
             let lowered = self.lowerer.lower(&riscv64::GUEST, &block, i32::MAX).expect("a block");
             if step == 0 || replay.is_suppressing() {
                 // SAFETY: `lowered` exists while it runs.
-                unsafe { replay.enter(lowered.entry()) };
+                unsafe { replay.enter(lowered.entry(), fault_pc) };
             }
             let stop = self.interpret_code(&lowered, &mut replay);
             match self.after(stop) {

@@ -562,9 +562,9 @@ fn replay(cells: &mut [u64; 3], fault_pc: GuestVirt, fault_index: u64) -> (CpuFr
     let base = cells.as_mut_ptr() as u64;
     frame.set(A, base);
     let mut direct = Direct;
-    let mut memory = Replay::new(&mut direct, fault_pc, GuestVirt(base + 8 * fault_index + 3));
+    let mut memory = Replay::new(&mut direct, GuestVirt(base + 8 * fault_index + 3));
     // SAFETY: the code lives to the end of this function.
-    unsafe { memory.enter(code.entry()) };
+    unsafe { memory.enter(code.entry(), fault_pc) };
     assert!(memory.is_suppressing());
     let (stop, _) = run_on(&mut frame, &mut memory, &code);
     assert!(!memory.is_suppressing());
