@@ -6,7 +6,7 @@
 use base::sys::access::{self, Faulted};
 use base::{CpuFrame, GuestVirt};
 use ir::interp::{Memory, Site};
-use softmmu::{AccessKind, Softmmu, probe};
+use softmmu::{AccessKind, AtomicPlace, Softmmu, probe};
 
 /// A CPU's memory, for as long as its thread runs it.
 #[derive(Debug)]
@@ -45,18 +45,17 @@ impl SoftMemory {
 
     #[cold]
     #[inline(never)]
-    fn atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<GuestVirt, Faulted> {
+    fn atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<AtomicPlace, Faulted> {
         // SAFETY: as in `load`.
-        let host = unsafe { (*self.softmmu).atomic(&mut *self.frame, addr, bytes) };
-        host.map(|host| GuestVirt(host as u64)).ok_or(Faulted)
+        unsafe { (*self.softmmu).atomic(&mut *self.frame, addr, bytes) }.ok_or(Faulted)
     }
 
-    /// Where the host has what an atomic works on.
-    #[inline]
-    fn for_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<GuestVirt, Faulted> {
-        match self.probe(addr, bytes, AccessKind::Store) {
-            Some(host) => Ok(host),
-            None => self.atomic(addr, bytes),
+    #[cold]
+    #[inline(never)]
+    fn atomic_done(&mut self, place: AtomicPlace, bytes: u64) {
+        if let Some(phys) = place.code {
+            // SAFETY: by the promise to `new`.
+            unsafe { (*self.softmmu).code_write(phys, bytes) };
         }
     }
 }
@@ -84,13 +83,21 @@ macro_rules! accesses {
                 #[inline]
                 fn $cas(&mut self, _: Site, addr: GuestVirt, expected: $type, new: $type)
                 -> Result<$type, Faulted> {
-                    let host = self.for_atomic(addr, $bytes)?;
-                    access::$cas(host, expected, new)
+                    if let Some(host) = self.probe(addr, $bytes, AccessKind::Store) {
+                        return access::$cas(host, expected, new);
+                    }
+                    let place = self.atomic(addr, $bytes)?;
+                    let old = access::$cas(GuestVirt(place.host as u64), expected, new)?;
+                    self.atomic_done(place, $bytes);
+                    Ok(old)
                 }
             )*
             #[inline]
             fn prepare_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<(), Faulted> {
-                self.for_atomic(addr, bytes).map(|_| ())
+                match self.probe(addr, bytes, AccessKind::Store) {
+                    Some(_) => Ok(()),
+                    None => self.atomic(addr, bytes).map(|_| ()),
+                }
             }
         }
     };

@@ -147,7 +147,9 @@ impl GuestMmu for HartMmu {
         self.shared.write(at, value).ok()
     }
 
-    fn code_written(&mut self, at: GuestPhys, len: u64) -> bool {
-        self.engine.upgrade().is_none_or(|engine| engine.code_written(at, len))
+    fn code_written(&mut self, at: GuestPhys, len: u64) {
+        if let Some(engine) = self.engine.upgrade() {
+            engine.code_written(at, len);
+        }
     }
 }
