@@ -116,6 +116,10 @@ accesses! {
 /// The frame is that of the CPU that runs on this thread, and [`CpuFrame::softmmu`] its [`Softmmu`].
 pub(crate) unsafe extern "C" fn memory_slow(frame: *mut CpuFrame, addr: u64, what: u64) -> u64 {
     let bytes = what & (CpuFrame::SLOW_WRITE - 1);
+    if what & (CpuFrame::SLOW_ATOMIC | CpuFrame::SLOW_ATOMIC_DONE) != 0 {
+        // SAFETY: by the caller's promise.
+        return unsafe { atomic_of_helper(frame, GuestVirt(addr), bytes, what) };
+    }
     let kind = if what & CpuFrame::SLOW_WRITE == 0 { AccessKind::Load } else { AccessKind::Store };
     // SAFETY: by the caller's promise.
     let host = unsafe {
@@ -123,4 +127,23 @@ pub(crate) unsafe extern "C" fn memory_slow(frame: *mut CpuFrame, addr: u64, wha
         (*softmmu).host_address(&mut *frame, GuestVirt(addr), bytes, kind)
     };
     host.map_or(0, |host| host as u64)
+}
+
+/// The host address for a helper's atomic, or 0; afterwards, what follows from it.
+///
+/// # Safety
+/// As for [`memory_slow`].
+unsafe fn atomic_of_helper(frame: *mut CpuFrame, addr: GuestVirt, bytes: u64, what: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    let (softmmu, place) = unsafe {
+        let softmmu = &mut *(*frame).softmmu.cast::<Softmmu>();
+        let place = softmmu.atomic(&mut *frame, addr, bytes);
+        (softmmu, place)
+    };
+    if let (Some(AtomicPlace { code: Some(phys), .. }), true) =
+        (place, what & CpuFrame::SLOW_ATOMIC_DONE != 0)
+    {
+        softmmu.code_write(phys, bytes);
+    }
+    place.map_or(0, |place| place.host as u64)
 }
