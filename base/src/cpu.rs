@@ -343,6 +343,12 @@ impl CpuFrame {
 
     /// In the last argument of [`CpuFrame::memory_slow`]: the access writes.
     pub const SLOW_WRITE: u64 = 1 << 8;
+    /// In the last argument of [`CpuFrame::memory_slow`]: a helper reads and writes at once. If it cannot,
+    /// the reason is remembered as that of a fault.
+    pub const SLOW_ATOMIC: u64 = 1 << 9;
+    /// In the last argument of [`CpuFrame::memory_slow`]: a helper that asked by
+    /// [`CpuFrame::SLOW_ATOMIC`] has made its access.
+    pub const SLOW_ATOMIC_DONE: u64 = 1 << 10;
 
     /// A frame of zeros, on the heap (it is over 8 KiB).
     #[must_use]

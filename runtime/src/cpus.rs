@@ -18,6 +18,8 @@ pub(crate) struct CpuShared {
     frame: Box<UnsafeCell<CpuFrame>>,
     /// The epoch that it announced ([`crate::epoch`]).
     pub(crate) seen: AtomicU64,
+    /// It holds no page as writable that was protected up to here ([`crate::settle`]).
+    pub(crate) protected: AtomicU64,
     pub(crate) counters: Counters,
 }
 
@@ -30,7 +32,8 @@ impl CpuShared {
     pub(crate) fn new(frame: Box<CpuFrame>) -> Self {
         // SAFETY: `UnsafeCell<CpuFrame>` has the layout of `CpuFrame`.
         let frame = unsafe { Box::from_raw(Box::into_raw(frame).cast::<UnsafeCell<CpuFrame>>()) };
-        Self { frame, seen: AtomicU64::new(IDLE), counters: Counters::default() }
+        let (seen, protected) = (AtomicU64::new(IDLE), AtomicU64::new(0));
+        Self { frame, seen, protected, counters: Counters::default() }
     }
 
     pub(crate) fn frame(&self) -> *mut CpuFrame {

@@ -47,8 +47,10 @@ pub struct Engine {
     /// instruction stream.
     pub(crate) shared_pages: AtomicUsize,
     pub(crate) promoter: OnceLock<Arc<dyn Promoter>>,
-    /// How often a page was protected.
+    /// In a whole machine, how often a page was protected.
     pub(crate) protections: AtomicU64,
+    /// How many pages are settling ([`crate::settle`]).
+    pub(crate) settling_pages: AtomicUsize,
     /// What belongs to no CPU, or to one that is gone.
     pub(crate) counters: Counters,
     helpers: Box<[HelperFn]>,
@@ -87,6 +89,7 @@ impl Engine {
             shared_pages: AtomicUsize::new(0),
             promoter: OnceLock::new(),
             protections: AtomicU64::new(0),
+            settling_pages: AtomicUsize::new(0),
             counters: Counters::default(),
             translations: Mutex::default(),
         }))

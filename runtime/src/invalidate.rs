@@ -56,6 +56,7 @@ impl Engine {
     /// The guest synchronises its instruction stream with memory in this range: what was
     /// translated from memory that is written without a fault is compared with it.
     pub fn instruction_sync(&self, range: Range<GuestVirt>) {
+        self.settle_pages(&range);
         if !self.has_shared_pages() {
             return;
         }
@@ -97,14 +98,18 @@ impl Engine {
         may_be_ours && self.make_writable(fault.addr.page())
     }
 
-    /// In a whole machine: `len` bytes of RAM at `at`, all on one page, are about to be written by a CPU, or
-    /// were written by a device. Drops what was translated from them; what was translated from
-    /// other bytes of the page stays. Returns whether nothing is left, so that nobody need ask again.
-    pub fn code_written(&self, at: GuestPhys, len: u64) -> bool {
+    /// In a whole machine: `len` bytes of RAM at `at`, all on one page, were written by a CPU that saw the
+    /// page protected, or by a device. Drops what was translated from them; what was translated from
+    /// other bytes of the page stays. What is being translated is fetched again.
+    pub fn code_written(&self, at: GuestPhys, len: u64) {
         let at = GuestVirt(at.0);
         let is_hit = {
-            let translations = self.translations();
-            let Some(page) = translations.pages.get(&at.page()) else { return true };
+            let mut translations = self.translations();
+            translations.clock += 1;
+            let clock = translations.clock;
+            // Who asks for a ticket from here on fetches what was written.
+            let Some(page) = translations.pages.get_mut(&at.page()) else { return };
+            page.changed = clock;
             let overlaps = |tb: &TbRef| {
                 // SAFETY: the lock keeps the blocks of a page.
                 unsafe { tb.get() }.overlaps(at, len)
@@ -114,7 +119,9 @@ impl Engine {
                 || !page.regions.is_empty()
                 || page.blocks.iter().any(overlaps)
         };
-        is_hit && self.make_writable(at.page())
+        if is_hit {
+            self.make_writable(at.page());
+        }
     }
 
     /// Drops a page's translations and its protection. Returns whether the guest may write there.
@@ -173,14 +180,17 @@ impl Engine {
         self.tell(&dropped);
     }
 
-    fn drop_page(&self, translations: &mut Translations, page: GuestVirt, dropped: &mut Dropped) {
+    pub(crate) fn drop_page(&self, translations: &mut Translations, page: GuestVirt, dropped: &mut Dropped) {
         translations.clock += 1;
         let clock = translations.clock;
         let Some(state) = translations.pages.get_mut(&page) else { return };
         state.changed = clock;
         state.protected = false;
-        let (blocks, regions) = (std::mem::take(&mut state.blocks), &mut state.regions);
-        dropped.regions.append(regions);
+        let blocks = std::mem::take(&mut state.blocks);
+        dropped.regions.append(&mut state.regions);
+        if translations.settling.remove(&page).is_some() {
+            self.count_settling(translations);
+        }
         for &tb in &blocks {
             self.drop_block(translations, tb, dropped);
         }

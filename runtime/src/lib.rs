@@ -27,6 +27,7 @@ mod perf_map;
 mod promote;
 mod region;
 mod replay;
+mod settle;
 mod softmmu_memory;
 mod stats;
 mod system_cpu;

@@ -9,6 +9,7 @@ use base::GuestVirt;
 use crate::block::TbRef;
 use crate::epoch::Graveyard;
 use crate::promote::RegionId;
+use crate::settle::Settling;
 
 /// What the lock of the translations guards. Links between blocks are guarded by it, too.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(crate) struct Translations {
     pub(crate) bytes: usize,
     /// Counts invalidations: the time of [`Page::changed`].
     pub(crate) clock: u64,
+    /// Pages that a CPU may still write to without being noticed.
+    pub(crate) settling: BTreeMap<GuestVirt, Settling>,
 }
 
 /// A guest page from which something was translated at some time.

@@ -30,6 +30,7 @@ impl Vcpu {
         fault_addr: GuestVirt,
     ) -> Replayed {
         self.enter_epoch();
+        self.write_protect();
         let replayed = self.replay_here(sync_pc, fault_pc, fault_addr);
         self.leave_epoch();
         replayed.map_or(Replayed::GoesOn, Replayed::Exit)

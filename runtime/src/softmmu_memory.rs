@@ -6,7 +6,7 @@
 use base::sys::access::{self, Faulted};
 use base::{CpuFrame, GuestVirt};
 use ir::interp::{Memory, Site};
-use softmmu::{AccessKind, Softmmu, probe};
+use softmmu::{AccessKind, AtomicPlace, Softmmu, probe};
 
 /// A CPU's memory, for as long as its thread runs it.
 #[derive(Debug)]
@@ -45,18 +45,17 @@ impl SoftMemory {
 
     #[cold]
     #[inline(never)]
-    fn atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<GuestVirt, Faulted> {
+    fn atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<AtomicPlace, Faulted> {
         // SAFETY: as in `load`.
-        let host = unsafe { (*self.softmmu).atomic(&mut *self.frame, addr, bytes) };
-        host.map(|host| GuestVirt(host as u64)).ok_or(Faulted)
+        unsafe { (*self.softmmu).atomic(&mut *self.frame, addr, bytes) }.ok_or(Faulted)
     }
 
-    /// Where the host has what an atomic works on.
-    #[inline]
-    fn for_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<GuestVirt, Faulted> {
-        match self.probe(addr, bytes, AccessKind::Store) {
-            Some(host) => Ok(host),
-            None => self.atomic(addr, bytes),
+    #[cold]
+    #[inline(never)]
+    fn atomic_done(&mut self, place: AtomicPlace, bytes: u64) {
+        if let Some(phys) = place.code {
+            // SAFETY: by the promise to `new`.
+            unsafe { (*self.softmmu).code_write(phys, bytes) };
         }
     }
 }
@@ -84,13 +83,21 @@ macro_rules! accesses {
                 #[inline]
                 fn $cas(&mut self, _: Site, addr: GuestVirt, expected: $type, new: $type)
                 -> Result<$type, Faulted> {
-                    let host = self.for_atomic(addr, $bytes)?;
-                    access::$cas(host, expected, new)
+                    if let Some(host) = self.probe(addr, $bytes, AccessKind::Store) {
+                        return access::$cas(host, expected, new);
+                    }
+                    let place = self.atomic(addr, $bytes)?;
+                    let old = access::$cas(GuestVirt(place.host as u64), expected, new)?;
+                    self.atomic_done(place, $bytes);
+                    Ok(old)
                 }
             )*
             #[inline]
             fn prepare_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<(), Faulted> {
-                self.for_atomic(addr, bytes).map(|_| ())
+                match self.probe(addr, bytes, AccessKind::Store) {
+                    Some(_) => Ok(()),
+                    None => self.atomic(addr, bytes).map(|_| ()),
+                }
             }
         }
     };
@@ -109,6 +116,10 @@ accesses! {
 /// The frame is that of the CPU that runs on this thread, and [`CpuFrame::softmmu`] its [`Softmmu`].
 pub(crate) unsafe extern "C" fn memory_slow(frame: *mut CpuFrame, addr: u64, what: u64) -> u64 {
     let bytes = what & (CpuFrame::SLOW_WRITE - 1);
+    if what & (CpuFrame::SLOW_ATOMIC | CpuFrame::SLOW_ATOMIC_DONE) != 0 {
+        // SAFETY: by the caller's promise.
+        return unsafe { atomic_of_helper(frame, GuestVirt(addr), bytes, what) };
+    }
     let kind = if what & CpuFrame::SLOW_WRITE == 0 { AccessKind::Load } else { AccessKind::Store };
     // SAFETY: by the caller's promise.
     let host = unsafe {
@@ -116,4 +127,23 @@ pub(crate) unsafe extern "C" fn memory_slow(frame: *mut CpuFrame, addr: u64, wha
         (*softmmu).host_address(&mut *frame, GuestVirt(addr), bytes, kind)
     };
     host.map_or(0, |host| host as u64)
+}
+
+/// The host address for a helper's atomic, or 0; afterwards, what follows from it.
+///
+/// # Safety
+/// As for [`memory_slow`].
+unsafe fn atomic_of_helper(frame: *mut CpuFrame, addr: GuestVirt, bytes: u64, what: u64) -> u64 {
+    // SAFETY: by the caller's promise.
+    let (softmmu, place) = unsafe {
+        let softmmu = &mut *(*frame).softmmu.cast::<Softmmu>();
+        let place = softmmu.atomic(&mut *frame, addr, bytes);
+        (softmmu, place)
+    };
+    if let (Some(AtomicPlace { code: Some(phys), .. }), true) =
+        (place, what & CpuFrame::SLOW_ATOMIC_DONE != 0)
+    {
+        softmmu.code_write(phys, bytes);
+    }
+    place.map_or(0, |place| place.host as u64)
 }

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "puts blocks into the cache")]
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::GuestVirt;
@@ -16,6 +17,7 @@ use translator::{Limits, Translation};
 
 use crate::block::{Tb, TbRef, pages_of};
 use crate::config::Addresses;
+use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::exit::{FetchFault, FetchFaultCause};
 use crate::log::LogItem;
@@ -27,6 +29,8 @@ pub(crate) struct Translator {
     builder: Builder,
     lowerer: Lowerer,
     bytes: Vec<u8>,
+    /// Whose it is.
+    cpu: Arc<CpuShared>,
 }
 
 /// A page as it was before its bytes were fetched.
@@ -36,6 +40,8 @@ struct Ticket {
     changed: u64,
     validate: bool,
     shared: bool,
+    /// The protection that other CPUs must take note of before their writes are noticed.
+    settling: Option<u64>,
 }
 
 /// Tickets of the pages of a block: one, or two.
@@ -49,24 +55,37 @@ enum Attempt<T> {
 }
 
 impl Translator {
-    pub(crate) fn new() -> Self {
-        Self { builder: Builder::new(), lowerer: Lowerer::new(), bytes: Vec::new() }
+    pub(crate) fn new(cpu: &Arc<CpuShared>) -> Self {
+        let (builder, lowerer, cpu) = (Builder::new(), Lowerer::new(), Arc::clone(cpu));
+        Self { builder, lowerer, bytes: Vec::new(), cpu }
     }
 
     /// Whether a block's code is still what it was made from.
     pub(crate) fn is_valid(&mut self, engine: &Engine, block: &Tb) -> bool {
         let Some(source) = &block.source else { return true };
-        self.bytes.resize(source.len(), 0);
-        let mut fetched = engine.code_pages.fetch(block.key().pc(), &mut self.bytes);
-        if let (Ok(first), Some(second)) = (fetched, block.second_page) {
-            let rest = engine.code_pages.fetch(second, &mut self.bytes[first..]);
-            fetched = rest.map(|rest| first + rest);
-        }
-        fetched == Ok(source.len()) && self.bytes[..] == **source
+        let (pc, second_page) = (block.key().pc(), block.second_page);
+        engine.is_in_memory(pc, second_page, source, &mut self.bytes)
     }
 }
 
 impl Engine {
+    /// Whether memory holds these bytes of code at `pc`, and what does not fit there on its second page.
+    pub(crate) fn is_in_memory(
+        &self,
+        pc: GuestVirt,
+        second_page: Option<GuestVirt>,
+        source: &[u8],
+        buffer: &mut Vec<u8>,
+    ) -> bool {
+        buffer.resize(source.len(), 0);
+        let mut fetched = self.code_pages.fetch(pc, buffer);
+        if let (Ok(first), Some(second)) = (fetched, second_page) {
+            let rest = self.code_pages.fetch(second, &mut buffer[first..]);
+            fetched = rest.map(|rest| first + rest);
+        }
+        fetched == Ok(source.len()) && buffer[..] == *source
+    }
+
     /// Translates the block of a key, and puts it into the cache unless another CPU was quicker.
     ///
     /// # Safety
@@ -79,8 +98,9 @@ impl Engine {
     ) -> Result<TbRef, FetchFault> {
         let mut limits = if second_page.is_some() { Limits::STEP } else { self.config.limits };
         loop {
-            let second = second_page.and_then(|page| self.ticket(page));
-            let mut tickets = [self.ticket(key.pc().page()), second];
+            let cpu = Arc::clone(&translator.cpu);
+            let second = second_page.map(|page| self.ticket(page, Some(&cpu)));
+            let mut tickets = [Some(self.ticket(key.pc().page(), Some(&cpu))), second];
             let guest_bytes = match self.build(translator, key, limits, &mut tickets)? {
                 Attempt::Done(guest_bytes) => guest_bytes,
                 Attempt::Again => continue,
@@ -93,7 +113,7 @@ impl Engine {
                 }
                 Err(error) => return Err(untranslatable(key.pc(), &error)),
             };
-            let watched = tickets.iter().flatten().any(|t| t.validate || t.shared);
+            let watched = tickets.iter().flatten().any(Ticket::is_compared);
             let source = watched.then(|| translator.bytes[..guest_bytes as usize].into());
             let mut tb = Tb::new(code, guest_bytes, source);
             tb.validate = tickets.iter().flatten().any(|t| t.validate);
@@ -141,7 +161,7 @@ impl Engine {
         loop {
             let page = from.page();
             let ticket = match self.config.addresses {
-                Addresses::Virtual => self.ticket(page),
+                Addresses::Virtual => Some(self.ticket(page, None)),
                 Addresses::Physical => self.ticket_if_protected(page),
             };
             let unprotected = FetchFault { addr: page, cause: FetchFaultCause::Unmapped };
@@ -163,8 +183,10 @@ impl Engine {
         }
     }
 
-    /// Gets a page ready for fetching. Waits while another thread makes it writable.
-    fn ticket(&self, page: GuestVirt) -> Option<Ticket> {
+    /// Gets a page ready for fetching, by a CPU or somebody else. Waits while another thread makes it
+    /// writable.
+    fn ticket(&self, page: GuestVirt, cpu: Option<&CpuShared>) -> Ticket {
+        self.settle_page(page);
         loop {
             let mut translations = self.translations();
             let clock = translations.clock;
@@ -179,27 +201,26 @@ impl Engine {
             }
             let (changed, validate, mut shared) = (state.changed, state.validate, state.shared);
             let protect = !state.protected && !validate;
+            let mut settling = translations.settling.get(&page).map(|s| s.number);
             drop(translations);
             if protect {
-                self.protections.fetch_add(1, Ordering::SeqCst);
-                self.code_pages.protect(page);
+                settling = self.protect(page, cpu);
                 shared = self.code_pages.is_shared(page);
             }
-            return Some(Ticket { page, changed, validate, shared });
+            return Ticket { page, changed, validate, shared, settling };
         }
     }
 
-    /// A ticket for a page that CPUs know not to write to: who is no CPU cannot protect one in time.
+    /// A ticket for a page whose writes are all noticed, which is what compiled code needs: it is not
+    /// compared with memory.
     fn ticket_if_protected(&self, page: GuestVirt) -> Option<Ticket> {
+        self.settle_page(page);
         let translations = self.translations();
         let state = translations.pages.get(&page)?;
         let (changed, validate, shared) = (state.changed, state.validate, state.shared);
-        (state.protected && state.releasing == 0).then_some(Ticket {
-            page,
-            changed,
-            validate,
-            shared,
-        })
+        let settled = !translations.settling.contains_key(&page);
+        let ticket = Ticket { page, changed, validate, shared, settling: None };
+        (state.protected && state.releasing == 0 && settled).then_some(ticket)
     }
 
     fn build(
@@ -253,7 +274,7 @@ impl Engine {
             let known = self.config.addresses == Addresses::Virtual;
             match pages_of(pc, guest_bytes).nth(1).filter(|_| known) {
                 Some(second) if tickets[0].is_some() && tickets[1].is_none() => {
-                    tickets[1] = self.ticket(second);
+                    tickets[1] = Some(self.ticket(second, None));
                 }
                 _ => return Ok(Attempt::Done((guest_bytes, next))),
             }
@@ -327,6 +348,13 @@ impl Engine {
     }
 }
 
+impl Ticket {
+    /// Whether what is translated from the page will have to be compared with memory.
+    fn is_compared(&self) -> bool {
+        self.validate || self.shared || self.settling.is_some()
+    }
+}
+
 fn unchanged(translations: &Translations, tickets: &Tickets) -> bool {
     tickets.iter().flatten().all(|ticket| {
         let page = translations.pages.get(&ticket.page);
@@ -336,6 +364,10 @@ fn unchanged(translations: &Translations, tickets: &Tickets) -> bool {
 
 fn note_protected(translations: &mut Translations, tickets: &Tickets, engine: &Engine) {
     for ticket in tickets.iter().flatten() {
+        if let Some(number) = ticket.settling {
+            translations.settling.entry(ticket.page).or_default().add(number);
+            engine.count_settling(translations);
+        }
         if let Some(page) = translations.pages.get_mut(&ticket.page) {
             page.protected = !ticket.validate;
             if ticket.shared && !page.shared {

@@ -35,8 +35,6 @@ pub struct Vcpu {
     /// What a CPU of a whole machine has.
     system: Option<SystemCpu>,
     translator: Translator,
-    /// The pages that were protected up to here are no longer held as writable.
-    protections: u64,
     /// The epoch up to which the jump caches remember nothing that was dropped.
     forgotten: u64,
     /// How control came to the pc where the CPU goes on.
@@ -88,13 +86,12 @@ impl Vcpu {
         let shared = Arc::new(CpuShared::new(frame));
         engine.cpus.add(&shared);
         Self {
+            translator: Translator::new(&shared),
             engine,
             shared,
             jumps: JumpCache::new(),
             compiled_jumps,
             system: None,
-            translator: Translator::new(),
-            protections: 0,
             forgotten: 0,
             arrival: Arrival::Anyhow,
             next: None,
@@ -149,6 +146,8 @@ impl Vcpu {
     /// Runs guest code from the frame's pc on, until something happens that its owner must see to.
     pub fn run(&mut self) -> Exit {
         self.enter_epoch();
+        // While it was idle, nobody waited for it to take note.
+        self.write_protect();
         (self.arrival, self.next) = (Arrival::Anyhow, None);
         let exit = loop {
             if let Some(exit) = self.poll().or_else(|| self.advance()) {
@@ -213,14 +212,15 @@ impl Vcpu {
     }
 
     /// Sees to it that writes to pages that hold translated code now are noticed.
-    fn write_protect(&mut self) {
+    pub(crate) fn write_protect(&mut self) {
         let protections = self.engine.protections.load(Ordering::SeqCst);
-        if protections == std::mem::replace(&mut self.protections, protections) {
+        if protections == self.shared.protected.load(Ordering::Relaxed) {
             return;
         }
         if let Some(system) = &mut self.system {
             system.softmmu.tlb.write_protect();
         }
+        self.shared.protected.store(protections, Ordering::SeqCst);
     }
 
     /// Runs from the block at pc until a stop.

@@ -16,7 +16,7 @@ pub mod walks;
 pub use map::{Backing, MapError, MemoryMap, MmioId, Place, Region, ResolveError};
 pub use ram::{GuestMemory, Ram, RamError};
 pub use range::{PhysRange, RangeError};
-pub use softmmu::{AccessKind, GuestFault, GuestMmu, Register, Softmmu, SoftmmuStats, probe};
+pub use softmmu::{AccessKind, AtomicPlace, GuestFault, GuestMmu, Register, Softmmu, SoftmmuStats, probe};
 pub use tlb::{Flush, Space, Tlb, TlbStats};
 pub use tracker::{CodeWatch, PageTracker};
 pub use walks::Walk;

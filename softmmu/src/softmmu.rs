@@ -59,9 +59,8 @@ pub trait GuestMmu: Send {
     /// Writes a device's registers. `None` if it does not answer.
     fn write_device(&mut self, frame: &mut CpuFrame, at: Register, value: u64) -> Option<()>;
 
-    /// Bytes of RAM on a page with translated code are about to be written by this CPU. Whether the page
-    /// holds no translated code any more.
-    fn code_written(&mut self, at: GuestPhys, len: u64) -> bool;
+    /// Bytes of RAM on a page with translated code were written by this CPU just now.
+    fn code_written(&mut self, at: GuestPhys, len: u64);
 }
 
 /// Bytes of a device's window.
@@ -125,6 +124,15 @@ impl std::fmt::Debug for Softmmu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Softmmu").field("space", &self.tlb.space()).finish_non_exhaustive()
     }
+}
+
+/// Where an access that reads and writes at once finds its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AtomicPlace {
+    /// The host's address.
+    pub host: usize,
+    /// If translated code lies on the page: what [`Softmmu::code_write`] must be told after the access.
+    pub code: Option<GuestPhys>,
 }
 
 /// A page that an access may use.
@@ -376,11 +384,11 @@ impl Softmmu {
             Page::Ram { ram, offset, writable } => {
                 let (host, phys) =
                     (ram.host().0 + offset as usize, ram.base().wrapping_add(offset));
+                // SAFETY: the map has checked that these bytes lie in RAM.
+                unsafe { write_host(host, bytes, value) };
                 if !writable {
                     self.code_write(phys, bytes);
                 }
-                // SAFETY: the map has checked that these bytes lie in RAM.
-                unsafe { write_host(host, bytes, value) };
                 Ok(())
             }
             Page::Device(window, offset) => {
@@ -392,8 +400,9 @@ impl Softmmu {
         }
     }
 
-    /// Lets translations of these bytes be dropped, and marks them as written to.
-    fn code_write(&mut self, phys: GuestPhys, bytes: u64) {
+    /// Bytes on a page with translated code were written to: lets their translations be dropped, and marks
+    /// them. Afterwards, so that whoever translates meanwhile either sees the write or is told of it.
+    pub fn code_write(&mut self, phys: GuestPhys, bytes: u64) {
         self.stats.code_writes += 1;
         self.guest.code_written(phys, bytes);
         if let Ok(Place::Ram { ram, offset }) = self.map.resolve(phys, bytes) {
@@ -404,7 +413,12 @@ impl Softmmu {
     /// Where the host has an aligned access to RAM that reads and writes at once. `None` leaves the reason
     /// in [`Softmmu::last_fault`]: atomics reach no device.
     #[cold]
-    pub fn atomic(&mut self, frame: &mut CpuFrame, addr: GuestVirt, bytes: u64) -> Option<usize> {
+    pub fn atomic(
+        &mut self,
+        frame: &mut CpuFrame,
+        addr: GuestVirt,
+        bytes: u64,
+    ) -> Option<AtomicPlace> {
         let result = self.try_atomic(frame, addr, bytes);
         result.map_err(|fault| self.fault = fault).ok()
     }
@@ -414,7 +428,7 @@ impl Softmmu {
         frame: &mut CpuFrame,
         addr: GuestVirt,
         bytes: u64,
-    ) -> Result<usize, GuestFault> {
+    ) -> Result<AtomicPlace, GuestFault> {
         let fault = self.guest.access_fault(addr, AccessKind::Store);
         if crosses(addr, bytes) {
             return Err(fault);
@@ -423,10 +437,7 @@ impl Softmmu {
             Page::Ram { ram, offset, writable } => {
                 let (host, phys) =
                     (ram.host().0 + offset as usize, ram.base().wrapping_add(offset));
-                if !writable {
-                    self.code_write(phys, bytes);
-                }
-                Ok(host)
+                Ok(AtomicPlace { host, code: (!writable).then_some(phys) })
             }
             Page::Device(..) => Err(fault),
         }

@@ -5,7 +5,7 @@
 //! noted by itself. CPUs note their own: they may hold a page writable in a TLB only while it is
 //! marked as written to and holds no translated code.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use base::GuestPhys;
@@ -100,6 +100,8 @@ impl PageTracker {
     pub fn set_code(&self, page: u64) {
         if let Some(flags) = self.page(page) {
             flags.fetch_or(CODE, Ordering::SeqCst);
+            // See `mark_dirty`.
+            fence(Ordering::SeqCst);
         }
     }
 
@@ -141,6 +143,8 @@ impl Bitmap for PageTracker {
     fn mark_dirty(&self, offset: usize, len: usize) {
         self.mark(offset as u64, len as u64);
         let Some(watch) = self.watch.get() else { return };
+        // The write comes first for everybody; whoever translates sets the flag before reading.
+        fence(Ordering::SeqCst);
         for (offset, flags, len) in self.touched(offset as u64, len as u64) {
             if flags.load(Ordering::SeqCst) & CODE != 0 {
                 watch.written(self.base.wrapping_add(offset), len);

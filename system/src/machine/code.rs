@@ -51,7 +51,8 @@ impl CodePages for MachineCode {
         true
     }
 
-    /// Every write is noticed, whatever address it is made at.
+    /// Every write is noticed, whatever address it is made at, once the CPUs know of the protection: the
+    /// engine sees to that.
     fn is_shared(&self, _: GuestVirt) -> bool {
         false
     }

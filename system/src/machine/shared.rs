@@ -1,7 +1,11 @@
 //! What a machine's threads share: the bus under its lock, the clock, the CPUs as others see them,
 //! and what the machine is asked to do.
+//!
+//! Locks are taken in this order: the bus; then, since a device's DMA may hit translated code, what the
+//! engine has inside; then those that nobody holds for long, such as a CPU's thread. So nothing that the
+//! engine calls with a lock held may touch the bus, and it calls nothing of a machine with one held.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
@@ -62,6 +66,8 @@ impl CpuHandle {
     /// Makes it look at its interrupts, soon.
     pub fn kick(&self) {
         self.interrupter.interrupt();
+        // What the caller raised comes before the look at whether it waits; see `Shared::wait`.
+        fence(Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) {
             let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
             thread.iter().for_each(Thread::unpark);
@@ -241,6 +247,8 @@ impl Shared {
     /// has come. Whether that was it: the timer is off then.
     pub fn wait(&self, cpu: &CpuHandle, is_ready: impl Fn() -> bool) -> bool {
         cpu.waiting.store(true, Ordering::SeqCst);
+        // Either this finds what was raised, or who raised it finds that it waits.
+        fence(Ordering::SeqCst);
         // The thread that sees to timers need not wake up as well.
         let timer = cpu.timer.swap(NEVER, Ordering::SeqCst);
         let rang = loop {

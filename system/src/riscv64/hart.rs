@@ -154,7 +154,8 @@ impl Hart {
 
     /// As after reset: at machine level, with nothing remembered.
     pub(super) fn reset(&mut self, pc: GuestVirt) {
-        self.context.lines.store(0, Ordering::SeqCst);
+        // What devices assert, they assert on; the rest is this hart's own.
+        self.context.lower(interrupt::SSIP | interrupt::STIP);
         let context = Arc::clone(&self.context);
         let frame = self.frame();
         for n in 1..32 {
@@ -224,6 +225,7 @@ impl Hart {
     }
 
     fn flush(&mut self, flush: Flush) {
+        self.drop_reservation();
         if let Some((softmmu, frame)) = self.vcpu.system_mut() {
             softmmu.flush(frame, flush);
         }
@@ -290,7 +292,10 @@ impl Hart {
         let pc = self.vcpu.frame().pc;
         match exit {
             Exit::Interrupted => {}
-            Exit::Syscall => self.environment_call(),
+            Exit::Syscall => {
+                self.drop_reservation();
+                self.environment_call();
+            }
             Exit::GuestFault(fault) => self.fault(fault),
             Exit::IllegalInstruction => {
                 let word = self.instruction();
@@ -304,11 +309,21 @@ impl Hart {
                 };
                 self.raise(exception, addr.0);
             }
-            Exit::System => self.execute(),
+            Exit::System => {
+                self.drop_reservation();
+                self.execute();
+            }
             // The host's own faults: no access of a whole machine's CPU goes there.
             Exit::DataFault(fault) => self.raise(Exception::LoadAccess, fault.addr.0),
             Exit::FetchFault(fault) => self.raise(Exception::FetchAccess, fault.addr.0),
         }
+    }
+
+    /// A reservation is remembered by virtual address. Where that leads may change, so nothing that can
+    /// change it leaves one; none of that may stand between LR and SC in a loop that must succeed
+    /// ("Eventual Success of Store-Conditional Instructions").
+    fn drop_reservation(&mut self) {
+        self.frame().set(slot::RESERVATION_ADDR, slot::NO_RESERVATION);
     }
 
     fn fault(&mut self, GuestFault { cause, addr }: GuestFault) {

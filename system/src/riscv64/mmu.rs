@@ -149,8 +149,10 @@ impl GuestMmu for HartMmu {
         self.shared.write(at, value).ok()
     }
 
-    fn code_written(&mut self, at: GuestPhys, len: u64) -> bool {
+    fn code_written(&mut self, at: GuestPhys, len: u64) {
         self.hooks.notice_store(at, len);
-        self.engine.upgrade().is_none_or(|engine| engine.code_written(at, len))
+        if let Some(engine) = self.engine.upgrade() {
+            engine.code_written(at, len);
+        }
     }
 }

@@ -282,7 +282,8 @@ fn remote_fence(sbi: &Sbi, hart: &mut Hart, function: u64, args: [u64; 6]) -> An
     }
     hart.serve_mailbox();
     for (peer, number) in waiting {
-        while !peer.mailbox.is_done(number) {
+        // At the machine's end nobody may be left to do it.
+        while !peer.mailbox.is_done(number) && sbi.shared.ending().is_none() {
             // It may be waiting for us in turn.
             hart.serve_mailbox();
             std::thread::yield_now();

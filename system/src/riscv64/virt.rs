@@ -302,7 +302,11 @@ impl Virt {
             self.run_once()?;
             match self.shared.ending() {
                 Some(Ending::Reset) if self.at_reset == AtReset::StartAgain => {
-                    self.shared.bus().reset();
+                    {
+                        let mut bus = self.shared.bus();
+                        bus.reset();
+                        self.shared.settle(&mut bus);
+                    }
                     self.shared.restart();
                     self.load()?;
                 }

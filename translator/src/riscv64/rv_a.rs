@@ -5,16 +5,20 @@
 
 use arch::riscv64::{helpers, slot};
 use decoders::riscv64::{Atomic, Reserve, RvA};
-use ir::{MemOrder, Opcode, Type};
+use ir::{MemOrder, Opcode, Type, Val};
 
 use super::system::Level;
 use super::{Flow, Insn};
 
-impl Insn<'_> {
+impl<'b> Insn<'b> {
     /// The reservation is the address and what was read there. SC then succeeds if the value is
-    /// still there, even if it changed and changed back: that needs no reservation set shared
-    /// between threads, and no program can rely on the difference that follows the manual's own
-    /// rules for LR/SC sequences.
+    /// still there, even if it changed and changed back, or was stored again by another hart. There the
+    /// manual demands that SC fail ("Load-Reserved/Store-Conditional Instructions"): this deviates
+    /// from it, as other emulators do, for the sake of plain stores, which would have to look for
+    /// reservations. A program notices only if it takes SC's success to mean that no store has come.
+    ///
+    /// The address is a virtual one, so SC by another address fails though it mean the same bytes, which it
+    /// may. In a whole machine the reservation is given up by whatever may change where it leads.
     fn load_reserved(&self, ty: Type, Reserve { rd, rs1, aq, rl }: Reserve) -> Flow {
         let order = match (aq, rl) {
             (false, false) => MemOrder::Plain,
@@ -24,9 +28,15 @@ impl Insn<'_> {
         let addr = self.x(rs1);
         self.b.align_check(ty, addr);
         let value = self.b.load_s(ty, addr, 0, order);
-        self.b.set_slot(slot::RESERVATION_ADDR, addr);
+        self.b.set_slot(slot::RESERVATION_ADDR, self.reservation(ty, addr));
         self.b.set_slot(slot::RESERVATION_VALUE, value);
         self.set_x(rd, value)
+    }
+
+    /// An aligned address with the size of what is reserved there: an SC of another size fails, for of the
+    /// bytes beyond LR's nothing is known.
+    fn reservation(&self, ty: Type, addr: Val<'b>) -> Val<'b> {
+        if ty == Type::I64 { addr } else { addr | self.konst(1) }
     }
 
     /// Without a branch: a compare-and-swap of the reserved value in any case, which stores that
@@ -36,7 +46,7 @@ impl Insn<'_> {
         let addr = self.x(rs1);
         self.b.align_check(ty, addr);
         let expected = self.b.slot(slot::RESERVATION_VALUE);
-        let reserved = addr.eq(self.b.slot(slot::RESERVATION_ADDR));
+        let reserved = self.reservation(ty, addr).eq(self.b.slot(slot::RESERVATION_ADDR));
         let new = reserved.select(self.x(rs2), expected);
         let old = self.b.atomic_cas(ty, addr, expected.at(ty), new.at(ty));
         let success = reserved & old.eq(expected.at(ty));

@@ -1,5 +1,7 @@
 //! The frame as helpers see it.
 
+use base::GuestVirt;
+
 use super::{CpuFrame, Flags, RegSlot, slot};
 use crate::riscv64::csr::KEY_FRM_SHIFT;
 
@@ -52,6 +54,28 @@ impl FrameRef {
             let rest = (*self.0).jump_environment & ((1 << KEY_FRM_SHIFT) - 1);
             (*self.0).jump_environment = rest | flags;
         }
+    }
+
+    /// Where the host has aligned bytes that an instruction reads and writes at once: in user mode where the
+    /// guest has them. `None` if the access faults.
+    #[must_use]
+    pub fn atomic_place(&mut self, addr: u64, bytes: u64) -> Option<GuestVirt> {
+        match self.ask_memory(addr, bytes | CpuFrame::SLOW_ATOMIC) {
+            None => Some(GuestVirt(addr)),
+            Some(0) => None,
+            Some(host) => Some(GuestVirt(host)),
+        }
+    }
+
+    /// Says that the access which [`FrameRef::atomic_place`] was asked for has been made.
+    pub fn atomic_done(&mut self, addr: u64, bytes: u64) {
+        self.ask_memory(addr, bytes | CpuFrame::SLOW_ATOMIC_DONE);
+    }
+
+    /// Asks a whole machine's memory; `None` in user mode.
+    fn ask_memory(&mut self, addr: u64, what: u64) -> Option<u64> {
+        // SAFETY: by the contract of `new`: it is the frame of the CPU that runs on this thread.
+        unsafe { (*self.0).memory_slow.map(|slow| slow(self.0, addr, what)) }
     }
 
     /// Reports that the access of a helper faulted at `addr`.

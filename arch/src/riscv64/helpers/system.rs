@@ -2,7 +2,7 @@
 
 use base::sys::access;
 use base::sys::clock;
-use base::{CpuFrame, GuestVirt, RegSlot};
+use base::{CpuFrame, RegSlot};
 
 use super::FrameRef;
 use crate::riscv64::{csr, slot};
@@ -52,7 +52,12 @@ pub(super) fn yield_now(_: FrameRef) -> u64 {
 /// gets here.
 pub(super) fn amocas_q(mut frame: FrameRef, addr: u64, rd: u64, rs2: u64) -> u64 {
     let (expected, new) = (pair(&frame, rd), pair(&frame, rs2));
-    match access::compare_exchange128(GuestVirt(addr), expected, new) {
+    let place = frame.atomic_place(addr, 16).ok_or(access::Faulted);
+    let old = place.and_then(|place| access::compare_exchange128(place, expected, new));
+    if old.is_ok() {
+        frame.atomic_done(addr, 16);
+    }
+    match old {
         Ok(old) if rd != 0 => {
             frame.set(RegSlot(rd as u16), old as u64);
             frame.set(RegSlot(rd as u16 + 1), (old >> 64) as u64);
