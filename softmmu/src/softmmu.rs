@@ -233,6 +233,23 @@ impl Softmmu {
         Ok(walk)
     }
 
+    /// Where an access would go, that lies in one page and is not made.
+    ///
+    /// # Errors
+    /// It may not be made, or nothing is there.
+    pub fn locate(
+        &mut self,
+        frame: &mut CpuFrame,
+        addr: GuestVirt,
+        bytes: u64,
+        kind: AccessKind,
+    ) -> Result<GuestPhys, GuestFault> {
+        let walk = self.walk(frame, addr, bytes, kind)?;
+        let phys = walk.phys.wrapping_add(addr.page_offset());
+        let place = self.map.resolve(phys, bytes);
+        place.map(|_| phys).map_err(|_| self.guest.access_fault(addr, kind))
+    }
+
     /// The page of an access that lies in one, with the TLB filled for the next one.
     fn page(
         &mut self,

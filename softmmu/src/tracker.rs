@@ -16,6 +16,8 @@ use vm_memory::bitmap::{Bitmap, RefSlice, WithBitmapSlice};
 const DIRTY: u8 = 1;
 /// Set while translations of the page's bytes are kept.
 const CODE: u8 = 2;
+/// Set for good once somebody wants to know of CPUs' stores to the page.
+const WATCHED: u8 = 4;
 
 /// Whoever keeps translations of code in RAM.
 pub trait CodeWatch: Send + Sync {
@@ -108,10 +110,18 @@ impl PageTracker {
         }
     }
 
-    /// Whether translations of a page's bytes are kept.
+    /// From now on, CPUs tell of every store to a page, as if it held code.
+    pub fn watch(&self, page: u64) {
+        if let Some(flags) = self.page(page) {
+            flags.fetch_or(WATCHED, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether CPUs must tell of their stores to a page: translations of its bytes are kept, or it is
+    /// watched.
     #[must_use]
     pub fn has_code(&self, page: u64) -> bool {
-        self.flag(page, CODE)
+        self.flag(page, CODE | WATCHED)
     }
 
     fn flag(&self, page: u64, flag: u8) -> bool {

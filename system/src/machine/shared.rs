@@ -2,7 +2,7 @@
 //! and what the machine is asked to do.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -86,6 +86,7 @@ pub struct Shared {
     /// CPUs must look at `running`.
     attention: AtomicBool,
     events: Arc<Events>,
+    after_devices: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// Wakes the thread that sees to devices and timers.
@@ -146,7 +147,13 @@ impl Shared {
             changed: Condvar::new(),
             attention: AtomicBool::new(false),
             events,
+            after_devices: OnceLock::new(),
         })
+    }
+
+    /// Says what is to be done whenever devices have been woken. Once; later calls change nothing.
+    pub fn set_after_devices(&self, action: Box<dyn Fn() + Send + Sync>) {
+        let _ = self.after_devices.set(action);
     }
 
     /// The bus. Whoever changed something behind a device's back calls [`Shared::settle`].
@@ -283,6 +290,7 @@ impl Shared {
             bus.wake(now);
             self.settle(&mut bus);
         }
+        self.after_devices.get().iter().for_each(|action| action());
         let cpus = self.lock_cpus().clone();
         for (number, cpu) in cpus.iter().enumerate() {
             let timer = cpu.timer.load(Ordering::SeqCst);

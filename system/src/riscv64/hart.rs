@@ -3,21 +3,24 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arch::riscv64::privileged::execute::MemoryOp;
 use arch::riscv64::privileged::{
     self, Cause, Exception, FenceScope, Outcome, Privilege, SystemContext, SystemHooks, interrupt,
     trap,
 };
 use arch::riscv64::slot;
-use base::{CpuFrame, GuestVirt, RegSlot};
+use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
 use runtime::{Exit, Vcpu};
 use softmmu::{Flush, GuestFault, SoftmmuStats};
 use translator::riscv64::Frontend;
 
 use crate::device::Time;
 use crate::machine::{CpuHandle, Shared};
+use crate::riscv64::access;
 use crate::riscv64::mailbox::{Mailbox, Request};
 use crate::riscv64::mmu;
 use crate::riscv64::sbi::{self, Sbi};
+use crate::riscv64::tester::Tester;
 
 /// Nanoseconds of a tick of mtime.
 pub(super) const TICK: u64 = 100;
@@ -30,13 +33,23 @@ pub(super) struct HartHooks {
     has_fences: AtomicBool,
     /// The timer's time may have come.
     rang: AtomicBool,
+    tester: Arc<Tester>,
 }
 
 impl HartHooks {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, tester: &Arc<Tester>) -> Self {
         let (handle, fences) = (Mutex::default(), Mutex::default());
         let (has_fences, rang) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { shared: Arc::clone(shared), handle, fences, has_fences, rang }
+        let (shared, tester) = (Arc::clone(shared), Arc::clone(tester));
+        Self { shared, handle, fences, has_fences, rang, tester }
+    }
+
+    /// The hart is about to store to a page that is watched.
+    pub(super) fn notice_store(&self, at: GuestPhys, len: u64) {
+        if self.tester.notice(at, len) {
+            let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
+            handle.iter().for_each(|handle| handle.kick());
+        }
     }
 
     /// The time that was asked for by [`SystemHooks::timer_changed`] has come.
@@ -164,6 +177,7 @@ impl Hart {
             }
             self.take_interrupt();
             let exit = self.vcpu.run();
+            self.hooks.tester.serve(&self.shared);
             self.after(exit);
             self.mailbox.leave();
         }
@@ -345,7 +359,16 @@ impl Hart {
         match outcome {
             Outcome::Next(_) | Outcome::Jump(_) => self.follow_state(),
             Outcome::Wfi => self.wait_for_interrupt(),
+            Outcome::Access(op) => self.access(op),
             Outcome::Trap { cause, tval } => self.trap(cause, tval),
+        }
+    }
+
+    fn access(&mut self, op: MemoryOp) {
+        let Some((softmmu, frame)) = self.vcpu.system_mut() else { return };
+        match access::perform(softmmu, frame, op) {
+            Ok(()) => privileged::execute::complete(frame),
+            Err(fault) => self.fault(fault),
         }
     }
 

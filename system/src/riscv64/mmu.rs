@@ -13,12 +13,14 @@ use softmmu::{AccessKind, GuestFault, GuestMmu, MemoryMap, Place, Register, Spac
 use vm_memory::{Bytes, MemoryRegionAddress};
 
 use crate::machine::Shared;
+use crate::riscv64::hart::HartHooks;
 
 /// See [`GuestMmu`].
 pub(super) struct HartMmu {
     pub(super) context: Arc<SystemContext>,
     pub(super) shared: Arc<Shared>,
     pub(super) engine: Weak<Engine>,
+    pub(super) hooks: Arc<HartHooks>,
 }
 
 /// The views of an address space that a TLB keeps apart.
@@ -148,6 +150,7 @@ impl GuestMmu for HartMmu {
     }
 
     fn code_written(&mut self, at: GuestPhys, len: u64) -> bool {
+        self.hooks.notice_store(at, len);
         self.engine.upgrade().is_none_or(|engine| engine.code_written(at, len))
     }
 }

@@ -1,5 +1,6 @@
 //! RISC-V 64: harts, and the `virt` machine.
 
+mod access;
 pub mod boot;
 pub mod fdt;
 mod hart;
@@ -7,6 +8,7 @@ pub mod layout;
 mod mailbox;
 mod mmu;
 mod sbi;
+mod tester;
 pub mod virt;
 
 pub use virt::{Bios, Config, Report, Virt, VirtError};

@@ -33,6 +33,7 @@ use crate::riscv64::layout::{self, irq};
 use crate::riscv64::mailbox::Mailbox;
 use crate::riscv64::mmu::HartMmu;
 use crate::riscv64::sbi::{Peer, Sbi, Start};
+use crate::riscv64::tester::Tester;
 
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +117,7 @@ pub struct Virt {
     hooks: Vec<Arc<HartHooks>>,
     harts: Vec<Hart>,
     sbi: Option<Arc<Sbi>>,
+    tester: Arc<Tester>,
     images: Images,
     tree: Vec<u8>,
     entropy: Box<dyn EntropySource>,
@@ -241,10 +243,11 @@ impl Virt {
 
         let sbi = (config.bios == Bios::BuiltIn)
             .then(|| Sbi::new(&shared, config.harts as usize, layout::UART));
+        let tester = Arc::new(Tester::default());
         let mut harts = Vec::new();
         let (mut hooks, mut handles) = (Vec::new(), Vec::new());
         for number in 0..config.harts {
-            let hook = Arc::new(HartHooks::new(&shared));
+            let hook = Arc::new(HartHooks::new(&shared, &tester));
             let hart = hart(number, config.cpu, &shared, &engine, &map, &hook, sbi.as_ref());
             handles.push(hart.wires());
             hooks.push(hook);
@@ -262,9 +265,13 @@ impl Virt {
             rom,
         };
         let (tree, entropy) = (Vec::new(), config.entropy);
+        let (machine_of, tester_of) = (Arc::downgrade(&shared), Arc::clone(&tester));
+        shared.set_after_devices(Box::new(move || {
+            machine_of.upgrade().iter().for_each(|shared| tester_of.input(shared));
+        }));
         let at_reset = AtReset::StartAgain;
         let mut machine =
-            Self { shared, engine, hooks, harts, sbi, images, tree, entropy, at_reset };
+            Self { shared, engine, hooks, harts, sbi, tester, images, tree, entropy, at_reset };
         machine.load()?;
         Ok(machine)
     }
@@ -346,8 +353,9 @@ impl Virt {
         if !self.entropy.fill(&mut seed) {
             tracing::warn!("no random bytes for the guest's rng-seed");
         }
-        let (entry, at, tree) = self.images.load(&memory, seed)?;
+        let Placed { entry, tree_at: at, tree, program } = self.images.load(&memory, seed)?;
         self.tree = tree;
+        self.tester.watch(&self.shared, program);
         for hart in &mut self.harts {
             hart.reset(GuestVirt(layout::MROM.0));
         }
@@ -467,6 +475,7 @@ fn hart(
         context: Arc::clone(&context),
         shared: Arc::clone(shared),
         engine: Arc::downgrade(engine),
+        hooks: Arc::clone(hooks),
     };
     let softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
     let vcpu = engine.new_system_vcpu(softmmu);
@@ -482,19 +491,27 @@ fn hart(
     Hart::new(Parts { vcpu, context, hooks, handle, shared, mailbox, sbi, frontend })
 }
 
+/// What [`Images::load`] did.
+struct Placed {
+    /// Where the first code is entered.
+    entry: GuestPhys,
+    /// Where the device tree lies.
+    tree_at: GuestPhys,
+    tree: Vec<u8>,
+    /// A program that speaks to a tester.
+    program: Option<Loaded>,
+}
+
 /// Where a kernel that does not say so is put under firmware.
 const AFTER_FIRMWARE: u64 = 0x20_0000;
 
 impl Images {
-    /// Loads everything; where the first code is entered, and where the device tree lies.
-    fn load(
-        &self,
-        memory: &softmmu::GuestMemory,
-        seed: [u8; 32],
-    ) -> Result<(GuestPhys, GuestPhys, Vec<u8>), VirtError> {
+    /// Loads everything.
+    fn load(&self, memory: &softmmu::GuestMemory, seed: [u8; 32]) -> Result<Placed, VirtError> {
         let kernel = self.load_kernel(memory)?;
         let initrd = kernel.map(|kernel| self.load_initrd(memory, kernel)).transpose()?.flatten();
-        let entry = self.load_firmware(memory, kernel)?;
+        let firmware = self.load_firmware(memory)?;
+        let first = firmware.or(kernel).ok_or(BootError::Nothing)?;
         let (cpu, harts, bytes) = (self.cpu, self.harts, self.memory);
         let command_line = &self.command_line;
         let description = Description { cpu, harts, memory: bytes, command_line, initrd, seed };
@@ -504,8 +521,10 @@ impl Images {
         written
             .map_err(|_| VirtError::Limit("the device tree does not fit into RAM".to_owned()))?;
         let next = kernel.map_or(GuestPhys(0), |kernel| kernel.entry);
-        self.rom.write(0, &boot::reset_code(entry, at, next))?;
-        Ok((entry, at, tree))
+        self.rom.write(0, &boot::reset_code(first.entry, at, next))?;
+        let speaks = |loaded: &Loaded| loaded.tohost.is_some();
+        let program = kernel.filter(speaks).or(firmware.filter(speaks));
+        Ok(Placed { entry: first.entry, tree_at: at, tree, program })
     }
 
     fn load_kernel(&self, memory: &softmmu::GuestMemory) -> Result<Option<Loaded>, VirtError> {
@@ -529,16 +548,10 @@ impl Images {
         Ok(Some((start, start.wrapping_add(bytes.len() as u64))))
     }
 
-    /// Loads what runs first, and says where it is entered.
-    fn load_firmware(
-        &self,
-        memory: &softmmu::GuestMemory,
-        kernel: Option<Loaded>,
-    ) -> Result<GuestPhys, VirtError> {
-        match (&self.bios, kernel) {
-            (Bios::File(path), _) => Ok(boot::load(memory, path, layout::DRAM)?.entry),
-            (_, Some(kernel)) => Ok(kernel.entry),
-            (_, None) => Err(BootError::Nothing.into()),
+    fn load_firmware(&self, memory: &softmmu::GuestMemory) -> Result<Option<Loaded>, VirtError> {
+        match &self.bios {
+            Bios::File(path) => Ok(Some(boot::load(memory, path, layout::DRAM)?)),
+            Bios::BuiltIn | Bios::None => Ok(None),
         }
     }
 }

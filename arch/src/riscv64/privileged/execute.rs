@@ -46,6 +46,44 @@ pub enum SystemOp {
     SfenceWInval,
     /// SFENCE.INVAL.IR (Svinval)
     SfenceInvalIr,
+    /// WRS.NTO (Zawrs)
+    WrsNto,
+    /// CBO.INVAL, CBO.CLEAN, CBO.FLUSH (Zicbom), where they are allowed.
+    ManageBlock {
+        /// The address.
+        rs1: u8,
+    },
+    /// AMOCAS.Q (Zacas): no access of translated code is as wide.
+    AmocasQ {
+        /// The pair to compare with, which gets the old value.
+        rd: u8,
+        /// The address.
+        rs1: u8,
+        /// The pair to store.
+        rs2: u8,
+    },
+}
+
+/// An access to memory that an instruction consists of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemoryOp {
+    /// Nothing, if the block's address may be loaded from or stored to. Else a fault of a store ("CMO",
+    /// "Trapping behavior").
+    ManageBlock {
+        /// The address.
+        addr: GuestVirt,
+    },
+    /// An atomic compare-and-swap of 16 bytes.
+    AmocasQ {
+        /// The address.
+        addr: GuestVirt,
+        /// What is compared.
+        expected: u128,
+        /// What is stored if it is equal.
+        new: u128,
+        /// The pair that gets the old value; none if 0.
+        rd: u8,
+    },
 }
 
 /// What a CSR instruction does.
@@ -89,6 +127,9 @@ pub enum Outcome {
     /// It completed; pc is at the next instruction. The hart may stall until
     /// [`super::interrupt::wakes`].
     Wfi,
+    /// It is at the instruction still: the caller makes the access, and then [`complete`]s it or raises
+    /// its fault.
+    Access(MemoryOp),
     /// It raised an exception and did nothing; pc is at the instruction: for [`trap::enter`].
     Trap {
         /// Why.
@@ -112,15 +153,25 @@ pub fn execute(frame: &mut CpuFrame, ctx: &SystemContext, insn: SystemInsn) -> O
             fence(frame, ctx, rs1, rs2)
         }
         SystemOp::SfenceWInval | SystemOp::SfenceInvalIr => ordering(frame),
+        SystemOp::WrsNto => wrs_nto(frame),
+        SystemOp::ManageBlock { rs1 } => {
+            Ok(Outcome::Access(MemoryOp::ManageBlock { addr: GuestVirt(x(frame, rs1)) }))
+        }
+        SystemOp::AmocasQ { rd, rs1, rs2 } => Ok(amocas_q(frame, rd, rs1, rs2)),
     };
     match outcome {
         Ok(outcome @ (Outcome::Next(_) | Outcome::Wfi)) => {
-            frame.pc = frame.pc.wrapping_add(4);
+            complete(frame);
             outcome
         }
         Ok(outcome) => outcome,
         Err(Illegal) => illegal(insn.word),
     }
+}
+
+/// Goes on after an instruction of four bytes.
+pub fn complete(frame: &mut CpuFrame) {
+    frame.pc = frame.pc.wrapping_add(4);
 }
 
 /// An illegal instruction: its bits are the trap value.
@@ -172,6 +223,32 @@ fn wfi(frame: &CpuFrame) -> Result<Outcome, Illegal> {
         Privilege::Supervisor if !is_timed => Ok(Outcome::Wfi),
         _ => Err(Illegal),
     }
+}
+
+/// WRS.NTO stalls for no time of its own accord; but mstatus.TW says, as for WFI, that the time in which
+/// it may complete below machine level is 0.
+fn wrs_nto(frame: &CpuFrame) -> Result<Outcome, Illegal> {
+    let is_timed = frame.get(slot::MSTATUS) & status::TW != 0;
+    if is_timed && Privilege::of(frame) != Privilege::Machine {
+        return Err(Illegal);
+    }
+    // Whoever holds the lock may need this CPU.
+    std::thread::yield_now();
+    Ok(Outcome::Next(WriteEffect::NONE))
+}
+
+/// Odd registers are not encoded. A misaligned address is no access.
+fn amocas_q(frame: &CpuFrame, rd: u8, rs1: u8, rs2: u8) -> Outcome {
+    let addr = GuestVirt(x(frame, rs1));
+    if !addr.0.is_multiple_of(16) {
+        let cause = Cause::Exception(Exception::StoreMisaligned);
+        return Outcome::Trap { cause, tval: addr.0 };
+    }
+    let pair = |n: u8| match n {
+        0 => 0,
+        n => u128::from(x(frame, n + 1)) << 64 | u128::from(x(frame, n)),
+    };
+    Outcome::Access(MemoryOp::AmocasQ { addr, expected: pair(rd), new: pair(rs2), rd })
 }
 
 fn fence(frame: &mut CpuFrame, ctx: &SystemContext, rs1: u8, rs2: u8) -> Result<Outcome, Illegal> {
