@@ -68,6 +68,7 @@ pub fn tree(of: &Description<'_>) -> Result<Vec<u8>, FdtError> {
     fdt.property_null("ranges")?;
     interrupt_controllers(&mut fdt, of.harts)?;
     simple_devices(&mut fdt)?;
+    firmware_devices(&mut fdt)?;
     virtio_mmio(&mut fdt)?;
     pci(&mut fdt)?;
     fdt.end_node(soc)?;
@@ -213,6 +214,22 @@ fn simple_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     fdt.property_array_u64("reg", &[layout::UART.0, layout::UART_SIZE])?;
     fdt.property_u32("clock-frequency", layout::UART_CLOCK)?;
     interrupt(fdt, irq::UART)?;
+    Ok(fdt.end_node(node)?)
+}
+
+fn firmware_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+    let node = fdt.begin_node(&format!("fw-cfg@{:x}", layout::FW_CFG.0))?;
+    fdt.property_string("compatible", "qemu,fw-cfg-mmio")?;
+    fdt.property_array_u64("reg", &[layout::FW_CFG.0, layout::FW_CFG_SIZE])?;
+    fdt.property_null("dma-coherent")?;
+    fdt.end_node(node)?;
+
+    let node = fdt.begin_node(&format!("flash@{:x}", layout::FLASH.0))?;
+    fdt.property_string("compatible", "cfi-flash")?;
+    let bank = |bank| [layout::FLASH.0 + bank * layout::FLASH_BANK, layout::FLASH_BANK];
+    let banks: Vec<u64> = (0..layout::FLASH_BANKS).flat_map(bank).collect();
+    fdt.property_array_u64("reg", &banks)?;
+    fdt.property_u32("bank-width", 4)?;
     Ok(fdt.end_node(node)?)
 }
 

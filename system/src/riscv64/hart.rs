@@ -1,7 +1,7 @@
 //! A hart: translated code, and what happens between.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arch::riscv64::privileged::execute::MemoryOp;
 use arch::riscv64::privileged::{
@@ -27,7 +27,8 @@ pub(super) const TICK: u64 = 100;
 
 /// What changed in a hart's registers that its TLB must know, and its timer.
 pub(super) struct HartHooks {
-    shared: Arc<Shared>,
+    /// Not owned: it owns this, by way of the hart's interrupt lines.
+    shared: Weak<Shared>,
     handle: Mutex<Option<Arc<CpuHandle>>>,
     fences: Mutex<Vec<FenceScope>>,
     has_fences: AtomicBool,
@@ -40,7 +41,7 @@ impl HartHooks {
     pub(super) fn new(shared: &Arc<Shared>, tester: &Arc<Tester>) -> Self {
         let (handle, fences) = (Mutex::default(), Mutex::default());
         let (has_fences, rang) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (shared, tester) = (Arc::clone(shared), Arc::clone(tester));
+        let (shared, tester) = (Arc::downgrade(shared), Arc::clone(tester));
         Self { shared, handle, fences, has_fences, rang, tester }
     }
 
@@ -76,9 +77,9 @@ impl SystemHooks for HartHooks {
 
     fn timer_changed(&self, _: u64, stimecmp: Option<u64>) {
         let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = &*handle {
+        if let (Some(handle), Some(shared)) = (&*handle, self.shared.upgrade()) {
             let due = stimecmp.and_then(|ticks| ticks.checked_mul(TICK)).map(Time);
-            self.shared.set_timer(handle, due);
+            shared.set_timer(handle, due);
         }
     }
 }

@@ -29,6 +29,16 @@ pub const UART: GuestPhys = GuestPhys(0x1000_0000);
 pub const UART_SIZE: u64 = 0x100;
 /// The UART's clock, in hertz.
 pub const UART_CLOCK: u32 = 3_686_400;
+/// The firmware configuration device.
+pub const FW_CFG: GuestPhys = GuestPhys(0x1010_0000);
+/// Bytes of [`FW_CFG`].
+pub const FW_CFG_SIZE: u64 = 0x18;
+/// Parallel flash: two banks, one after the other.
+pub const FLASH: GuestPhys = GuestPhys(0x2000_0000);
+/// Bytes of a bank of [`FLASH`].
+pub const FLASH_BANK: u64 = 0x200_0000;
+/// Banks of [`FLASH`].
+pub const FLASH_BANKS: u64 = 2;
 /// PCI configuration space.
 pub const PCI_ECAM: GuestPhys = GuestPhys(0x3000_0000);
 /// Bytes of [`PCI_ECAM`]: a MiB a bus.
