@@ -58,6 +58,9 @@ pub(crate) struct BootArgs {
     /// Firmware to start instead of the built-in SBI; `none` enters the kernel at machine level
     #[arg(long, value_name = "FILE")]
     bios: Option<PathBuf>,
+    /// Flash: code, which runs in place; given again, what it keeps
+    #[arg(long, value_name = "FILE")]
+    pflash: Vec<PathBuf>,
     /// The serial console: stdio, pty, file:PATH, unix:PATH, null
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
     console: CharSpec,
@@ -170,8 +173,8 @@ pub(crate) fn main(args: BootArgs) -> u8 {
 
 fn boot(args: BootArgs) -> Result<u8> {
     let (ArchArg::Riscv64, MachineArg::Virt) = (args.arch, args.machine);
-    if args.kernel.is_none() && args.bios.is_none() {
-        bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios)");
+    if args.kernel.is_none() && args.bios.is_none() && args.pflash.is_empty() {
+        bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios, --pflash)");
     }
     base::sys::fault::install();
     let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
@@ -246,6 +249,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         engine,
         regions,
         functions,
+        flash: args.pflash,
         virtio_mmio: Vec::new(),
     })
 }

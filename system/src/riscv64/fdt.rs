@@ -13,6 +13,15 @@ use crate::riscv64::layout::{self, irq};
 #[error("cannot write the device tree: {0}")]
 pub struct FdtError(#[from] vm_fdt::Error);
 
+/// What is in the first bank of flash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FirstBank {
+    /// Flash.
+    Flash,
+    /// Code, in ROM.
+    Code,
+}
+
 /// What the tree depends on.
 #[derive(Clone, Debug)]
 pub struct Description<'a> {
@@ -28,6 +37,8 @@ pub struct Description<'a> {
     pub initrd: Option<(GuestPhys, GuestPhys)>,
     /// For `/chosen/rng-seed`.
     pub seed: [u8; 32],
+    /// Whether the first bank of flash is ROM, of which a driver could make nothing.
+    pub first_bank: FirstBank,
 }
 
 /// Handles of nodes that others point at.
@@ -68,7 +79,7 @@ pub fn tree(of: &Description<'_>) -> Result<Vec<u8>, FdtError> {
     fdt.property_null("ranges")?;
     interrupt_controllers(&mut fdt, of.harts)?;
     simple_devices(&mut fdt)?;
-    firmware_devices(&mut fdt)?;
+    firmware_devices(&mut fdt, of.first_bank)?;
     virtio_mmio(&mut fdt)?;
     pci(&mut fdt)?;
     fdt.end_node(soc)?;
@@ -217,18 +228,19 @@ fn simple_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     Ok(fdt.end_node(node)?)
 }
 
-fn firmware_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn firmware_devices(fdt: &mut FdtWriter, first_bank: FirstBank) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("fw-cfg@{:x}", layout::FW_CFG.0))?;
     fdt.property_string("compatible", "qemu,fw-cfg-mmio")?;
     fdt.property_array_u64("reg", &[layout::FW_CFG.0, layout::FW_CFG_SIZE])?;
     fdt.property_null("dma-coherent")?;
     fdt.end_node(node)?;
-
-    let node = fdt.begin_node(&format!("flash@{:x}", layout::FLASH.0))?;
-    fdt.property_string("compatible", "cfi-flash")?;
     let bank = |bank| [layout::FLASH.0 + bank * layout::FLASH_BANK, layout::FLASH_BANK];
-    let banks: Vec<u64> = (0..layout::FLASH_BANKS).flat_map(bank).collect();
-    fdt.property_array_u64("reg", &banks)?;
+    let first = u64::from(first_bank == FirstBank::Code);
+    let cells: Vec<u64> = (first..layout::FLASH_BANKS).flat_map(bank).collect();
+    let node =
+        fdt.begin_node(&format!("flash@{:x}", layout::FLASH.0 + first * layout::FLASH_BANK))?;
+    fdt.property_string("compatible", "cfi-flash")?;
+    fdt.property_array_u64("reg", &cells)?;
     fdt.property_u32("bank-width", 4)?;
     Ok(fdt.end_node(node)?)
 }

@@ -3,6 +3,7 @@
 mod access;
 pub mod boot;
 pub mod fdt;
+pub mod firmware;
 mod hart;
 pub mod layout;
 mod mailbox;

@@ -27,7 +27,8 @@ use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
 use crate::machine::{Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared};
 use crate::riscv64::boot::{self, BootError, Loaded};
-use crate::riscv64::fdt::{self, Description, FdtError};
+use crate::riscv64::fdt::{self, Description, FdtError, FirstBank};
+use crate::riscv64::firmware::{FirmwareError, Offer, attach_flash, attach_fw_cfg};
 use crate::riscv64::hart::{Hart, HartHooks, Parts, TICK};
 use crate::riscv64::layout::{self, irq};
 use crate::riscv64::mailbox::Mailbox;
@@ -47,6 +48,9 @@ pub enum VirtError {
     /// Its devices.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// Its flash, or what firmware is told.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
     /// Its PCI bus.
     #[error(transparent)]
     Pci(#[from] PciError),
@@ -105,6 +109,9 @@ pub struct Config {
     pub regions: RegionConfig,
     /// What is on the PCI bus, from slot 1 on.
     pub functions: Vec<Box<dyn PciFunction>>,
+    /// What is in the banks of flash: code, which is started unless firmware or a kernel is, then what
+    /// it keeps.
+    pub flash: Vec<PathBuf>,
     /// What is behind the virtio-mmio transports, from the first on.
     pub virtio_mmio: Vec<Box<dyn VirtioDevice>>,
 }
@@ -140,6 +147,8 @@ struct Images {
     cpu: CpuModel,
     harts: u32,
     memory: u64,
+    /// In flash.
+    has_code: bool,
     rom: Ram,
 }
 
@@ -235,6 +244,14 @@ impl Virt {
         let (clint, plic) = attach_devices(&mut bus, config.harts, config.console)?;
         attach_virtio_mmio(&mut bus, plic, config.virtio_mmio)?;
         attach_pci(&mut bus, plic, config.functions)?;
+        attach_flash(&mut bus, &config.flash)?;
+        let offer = Offer {
+            kernel: config.kernel.as_deref(),
+            initrd: config.initrd.as_deref(),
+            command_line: &config.command_line,
+        };
+        let offer = (!config.flash.is_empty()).then_some(offer);
+        attach_fw_cfg(&mut bus, offer, config.harts)?;
         let map = Arc::new(bus.map().clone());
         let wires = Arc::new(OnceLock::new());
         let shared = Shared::new(bus, Arc::clone(&clock), events, Box::new(Arc::clone(&wires)));
@@ -262,6 +279,7 @@ impl Virt {
             cpu: config.cpu,
             harts: config.harts,
             memory: config.memory,
+            has_code: !config.flash.is_empty(),
             rom,
         };
         let (tree, entropy) = (Vec::new(), config.entropy);
@@ -514,7 +532,15 @@ impl Images {
         let first = firmware.or(kernel).ok_or(BootError::Nothing)?;
         let (cpu, harts, bytes) = (self.cpu, self.harts, self.memory);
         let command_line = &self.command_line;
-        let description = Description { cpu, harts, memory: bytes, command_line, initrd, seed };
+        let description = Description {
+            cpu,
+            harts,
+            memory: bytes,
+            command_line,
+            initrd,
+            seed,
+            first_bank: if self.has_code { FirstBank::Code } else { FirstBank::Flash },
+        };
         let tree = fdt::tree(&description)?;
         let at = boot::tree_base(bytes, tree.len() as u64);
         let written = memory.write_slice(&tree, GuestAddress(at.0));
@@ -528,6 +554,11 @@ impl Images {
     }
 
     fn load_kernel(&self, memory: &softmmu::GuestMemory) -> Result<Option<Loaded>, VirtError> {
+        if self.has_code {
+            // The code in flash takes its place, and finds the kernel in the configuration device.
+            let (tohost, fromhost) = (None, None);
+            return Ok(Some(Loaded { entry: layout::FLASH, end: layout::DRAM, tohost, fromhost }));
+        }
         let Some(path) = &self.kernel else { return Ok(None) };
         let base = match self.bios {
             Bios::File(_) => layout::DRAM.wrapping_add(AFTER_FIRMWARE),
@@ -541,7 +572,9 @@ impl Images {
         memory: &softmmu::GuestMemory,
         kernel: Loaded,
     ) -> Result<Option<(GuestPhys, GuestPhys)>, VirtError> {
-        let Some(path) = &self.initrd else { return Ok(None) };
+        let Some(path) = self.initrd.as_ref().filter(|_| !self.has_code) else {
+            return Ok(None);
+        };
         let bytes = boot::read(path)?;
         let start = boot::initrd_base(kernel.end, self.memory);
         boot::put(memory, path, start, &bytes)?;
