@@ -1,11 +1,15 @@
 //! The device tree that describes the machine (Devicetree Specification 0.4; Linux's bindings).
 
+mod controllers;
+
 use arch::riscv64::CpuModel;
 use arch::riscv64::csr::TIMEBASE_HZ;
 use arch::riscv64::feature::Feature;
 use base::GuestPhys;
 use vm_fdt::{FdtReserveEntry, FdtWriter};
 
+pub use self::controllers::{Interrupts, Levels};
+use crate::riscv64::interrupts::Aia;
 use crate::riscv64::layout::{self, irq};
 
 /// Why there is no tree.
@@ -29,6 +33,8 @@ pub struct Description<'a> {
     pub cpu: CpuModel,
     /// How many.
     pub harts: u32,
+    /// How interrupts reach the harts.
+    pub interrupts: Interrupts,
     /// Bytes of RAM.
     pub memory: u64,
     /// The kernel's command line.
@@ -43,18 +49,14 @@ pub struct Description<'a> {
 
 /// Handles of nodes that others point at.
 mod phandle {
-    pub(super) const PLIC: u32 = 1;
+    /// The controller to which devices' lines lead: PLIC, or APLIC of supervisor level.
+    pub(super) const WIRED: u32 = 1;
     pub(super) const FINISHER: u32 = 2;
+    pub(super) const APLIC_M: u32 = 3;
+    pub(super) const IMSIC_M: u32 = 4;
+    pub(super) const IMSIC_S: u32 = 5;
     /// The first hart's interrupt controller.
     pub(super) const CPU_INTC: u32 = 0x100;
-}
-
-/// Interrupts of a hart's own controller.
-mod local {
-    pub(super) const MACHINE_SOFTWARE: u32 = 3;
-    pub(super) const MACHINE_TIMER: u32 = 7;
-    pub(super) const SUPERVISOR_EXTERNAL: u32 = 9;
-    pub(super) const MACHINE_EXTERNAL: u32 = 11;
 }
 
 /// Writes the tree.
@@ -77,11 +79,11 @@ pub fn tree(of: &Description<'_>) -> Result<Vec<u8>, FdtError> {
     fdt.property_u32("#size-cells", 2)?;
     fdt.property_string("compatible", "simple-bus")?;
     fdt.property_null("ranges")?;
-    interrupt_controllers(&mut fdt, of.harts)?;
-    simple_devices(&mut fdt)?;
+    controllers::all(&mut fdt, of.interrupts, of.harts)?;
+    simple_devices(&mut fdt, of.interrupts)?;
     firmware_devices(&mut fdt, of.first_bank)?;
-    virtio_mmio(&mut fdt)?;
-    pci(&mut fdt)?;
+    virtio_mmio(&mut fdt, of.interrupts)?;
+    pci(&mut fdt, of.interrupts)?;
     fdt.end_node(soc)?;
     fdt.end_node(root)?;
     Ok(fdt.finish()?)
@@ -172,41 +174,16 @@ fn power(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     Ok(())
 }
 
-fn interrupt_controllers(fdt: &mut FdtWriter, harts: u32) -> Result<(), FdtError> {
-    let wires = |lines: [u32; 2]| -> Vec<u32> {
-        let of_hart = |hart| lines.map(|line| [phandle::CPU_INTC + hart, line]);
-        (0..harts).flat_map(of_hart).flatten().collect()
-    };
-    let node = fdt.begin_node(&format!("clint@{:x}", layout::CLINT.0))?;
-    fdt.property_string_list("compatible", strings(["sifive,clint0", "riscv,clint0"]))?;
-    fdt.property_array_u64("reg", &[layout::CLINT.0, layout::CLINT_SIZE])?;
-    let lines = wires([local::MACHINE_SOFTWARE, local::MACHINE_TIMER]);
-    fdt.property_array_u32("interrupts-extended", &lines)?;
-    fdt.end_node(node)?;
-
-    let node = fdt.begin_node(&format!("plic@{:x}", layout::PLIC.0))?;
-    fdt.property_string_list("compatible", strings(["sifive,plic-1.0.0", "riscv,plic0"]))?;
-    fdt.property_array_u64("reg", &[layout::PLIC.0, layout::PLIC_SIZE])?;
-    fdt.property_null("interrupt-controller")?;
-    fdt.property_u32("#interrupt-cells", 1)?;
-    fdt.property_u32("#address-cells", 0)?;
-    fdt.property_u32("riscv,ndev", irq::SOURCES - 1)?;
-    let lines = wires([local::MACHINE_EXTERNAL, local::SUPERVISOR_EXTERNAL]);
-    fdt.property_array_u32("interrupts-extended", &lines)?;
-    fdt.property_phandle(phandle::PLIC)?;
-    Ok(fdt.end_node(node)?)
-}
-
 fn strings<const N: usize>(of: [&str; N]) -> Vec<String> {
     of.map(str::to_owned).into()
 }
 
-fn interrupt(fdt: &mut FdtWriter, source: u32) -> Result<(), FdtError> {
-    fdt.property_u32("interrupts", source)?;
-    Ok(fdt.property_u32("interrupt-parent", phandle::PLIC)?)
+fn interrupt(fdt: &mut FdtWriter, of: Interrupts, source: u32) -> Result<(), FdtError> {
+    fdt.property_array_u32("interrupts", &of.cells(source))?;
+    Ok(fdt.property_u32("interrupt-parent", phandle::WIRED)?)
 }
 
-fn simple_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn simple_devices(fdt: &mut FdtWriter, interrupts: Interrupts) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("test@{:x}", layout::FINISHER.0))?;
     let compatible = ["sifive,test1", "sifive,test0", "syscon"];
     fdt.property_string_list("compatible", strings(compatible))?;
@@ -217,14 +194,14 @@ fn simple_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("rtc@{:x}", layout::RTC.0))?;
     fdt.property_string("compatible", "google,goldfish-rtc")?;
     fdt.property_array_u64("reg", &[layout::RTC.0, 0x1000])?;
-    interrupt(fdt, irq::RTC)?;
+    interrupt(fdt, interrupts, irq::RTC)?;
     fdt.end_node(node)?;
 
     let node = fdt.begin_node(&format!("serial@{:x}", layout::UART.0))?;
     fdt.property_string("compatible", "ns16550a")?;
     fdt.property_array_u64("reg", &[layout::UART.0, layout::UART_SIZE])?;
     fdt.property_u32("clock-frequency", layout::UART_CLOCK)?;
-    interrupt(fdt, irq::UART)?;
+    interrupt(fdt, interrupts, irq::UART)?;
     Ok(fdt.end_node(node)?)
 }
 
@@ -245,13 +222,13 @@ fn firmware_devices(fdt: &mut FdtWriter, first_bank: FirstBank) -> Result<(), Fd
     Ok(fdt.end_node(node)?)
 }
 
-fn virtio_mmio(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn virtio_mmio(fdt: &mut FdtWriter, interrupts: Interrupts) -> Result<(), FdtError> {
     for slot in 0..layout::VIRTIO_SLOTS {
         let at = layout::virtio(slot);
         let node = fdt.begin_node(&format!("virtio_mmio@{:x}", at.0))?;
         fdt.property_string("compatible", "virtio,mmio")?;
         fdt.property_array_u64("reg", &[at.0, layout::VIRTIO_SIZE])?;
-        interrupt(fdt, irq::VIRTIO + slot)?;
+        interrupt(fdt, interrupts, irq::VIRTIO + slot)?;
         fdt.end_node(node)?;
     }
     Ok(())
@@ -264,7 +241,7 @@ mod pci_space {
     pub(super) const MEMORY_64: u32 = 0x0300_0000;
 }
 
-fn pci(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn pci(fdt: &mut FdtWriter, interrupts: Interrupts) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("pci@{:x}", layout::PCI_ECAM.0))?;
     fdt.property_string("compatible", "pci-host-ecam-generic")?;
     fdt.property_string("device_type", "pci")?;
@@ -279,7 +256,10 @@ fn pci(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     fdt.property_array_u32("ranges", &pci_ranges())?;
     // Bits of the device number, and the pin.
     fdt.property_array_u32("interrupt-map-mask", &[0x1800, 0, 0, 7])?;
-    fdt.property_array_u32("interrupt-map", &pci_interrupts())?;
+    fdt.property_array_u32("interrupt-map", &pci_interrupts(interrupts))?;
+    if interrupts.aia == Aia::AplicImsic {
+        fdt.property_u32("msi-parent", phandle::IMSIC_S)?;
+    }
     Ok(fdt.end_node(node)?)
 }
 
@@ -297,12 +277,13 @@ fn pci_ranges() -> Vec<u32> {
 }
 
 /// Device number and pin to line: the usual swizzle over four lines.
-fn pci_interrupts() -> Vec<u32> {
+fn pci_interrupts(interrupts: Interrupts) -> Vec<u32> {
     let mut map = Vec::new();
     for device in 0..4 {
         for pin in 0..4 {
             let line = irq::PCI + (device + pin) % 4;
-            map.extend([device << 11, 0, 0, pin + 1, phandle::PLIC, line]);
+            map.extend([device << 11, 0, 0, pin + 1, phandle::WIRED]);
+            map.extend(interrupts.cells(line));
         }
     }
     map
