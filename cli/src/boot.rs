@@ -1,6 +1,7 @@
 //! `ferry boot`: options to a machine, and its life.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::{Context, Result, bail};
@@ -19,7 +20,7 @@ use system::host::entropy::HostEntropy;
 use system::host::net::config::NetConfig;
 use system::host::net::user::UserNet;
 use system::machine::{Ending, Shared};
-use system::riscv64::{Bios, Config, Virt};
+use system::riscv64::{Aia, Bios, Config, Virt};
 
 use crate::run::{StatsArg, TierArg};
 use crate::{OWN_ERROR, complain};
@@ -34,8 +35,8 @@ pub(crate) struct BootArgs {
     /// The machine's architecture
     #[arg(long, value_enum)]
     arch: ArchArg,
-    /// The machine
-    #[arg(long, value_enum, default_value_t = MachineArg::Virt)]
+    /// The machine, with `,aia=none|aplic|aplic-imsic` for its interrupt controllers
+    #[arg(long, value_name = "NAME[,OPTIONS]", default_value = "virt")]
     machine: MachineArg,
     /// CPU model with switches, such as `rva23u64,+zba`
     #[arg(long, value_name = "MODEL", default_value = "max")]
@@ -58,6 +59,9 @@ pub(crate) struct BootArgs {
     /// Firmware to start instead of the built-in SBI; `none` enters the kernel at machine level
     #[arg(long, value_name = "FILE")]
     bios: Option<PathBuf>,
+    /// Flash: code, which runs in place; given again, what it keeps
+    #[arg(long, value_name = "FILE")]
+    pflash: Vec<PathBuf>,
     /// The serial console: stdio, pty, file:PATH, unix:PATH, null
     #[arg(long, value_name = "WHERE", default_value = "stdio")]
     console: CharSpec,
@@ -99,9 +103,31 @@ enum ArchArg {
     Riscv64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum MachineArg {
-    Virt,
+/// A machine and its options.
+#[derive(Clone, Copy, Debug)]
+struct MachineArg {
+    aia: Aia,
+}
+
+impl FromStr for MachineArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut words = text.split(',');
+        if words.next() != Some("virt") {
+            return Err("there is the machine 'virt'".to_owned());
+        }
+        let mut machine = Self { aia: Aia::None };
+        for word in words {
+            machine.aia = match word {
+                "aia=none" => Aia::None,
+                "aia=aplic" => Aia::Aplic,
+                "aia=aplic-imsic" => Aia::AplicImsic,
+                _ => return Err(format!("'{word}': there is aia=none, aplic or aplic-imsic")),
+            };
+        }
+        Ok(machine)
+    }
 }
 
 /// A size in bytes, or with K, M, G or T in binary multiples.
@@ -169,9 +195,9 @@ pub(crate) fn main(args: BootArgs) -> u8 {
 }
 
 fn boot(args: BootArgs) -> Result<u8> {
-    let (ArchArg::Riscv64, MachineArg::Virt) = (args.arch, args.machine);
-    if args.kernel.is_none() && args.bios.is_none() {
-        bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios)");
+    let ArchArg::Riscv64 = args.arch;
+    if args.kernel.is_none() && args.bios.is_none() && args.pflash.is_empty() {
+        bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios, --pflash)");
     }
     base::sys::fault::install();
     let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
@@ -236,6 +262,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
     Ok(Config {
         cpu: args.cpu,
         harts: args.smp,
+        aia: args.machine.aia,
         memory: args.memory,
         bios,
         kernel: args.kernel,
@@ -246,6 +273,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         engine,
         regions,
         functions,
+        flash: args.pflash,
         virtio_mmio: Vec::new(),
     })
 }

@@ -188,6 +188,18 @@ impl CpuModel {
         self.features.contains(feature)
     }
 
+    /// The same with an extension, and what it needs.
+    #[must_use]
+    pub fn with(self, feature: Feature) -> Self {
+        Self { features: self.features.with(feature) }
+    }
+
+    /// The same without an extension, and what needs that.
+    #[must_use]
+    pub fn without(self, feature: Feature) -> Self {
+        Self { features: self.features.without(feature) }
+    }
+
     /// Its extensions, in canonical order.
     pub fn features(&self) -> impl Iterator<Item = Feature> {
         self.features.iter()

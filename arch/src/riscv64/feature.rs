@@ -118,7 +118,9 @@ features! {
     Zkt         Name   []                    16 Rva22;
     S           Privileged [Sm]              -  Rva20;
     Sm          Privileged [Zicsr]           -  Rva20;
+    Smaia       Privileged [Ssaia]           -  -;
     Smstateen   Privileged [Ssstateen]       -  -;
+    Ssaia       Privileged [S]               -  -;
     Ssccptr     Privileged [S]               -  Rva20;
     Sscounterenw Privileged [S]              -  Rva22;
     Ssstateen   Privileged [S]               -  -;

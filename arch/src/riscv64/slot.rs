@@ -136,6 +136,11 @@ pub const fn pmpaddr(n: u8) -> RegSlot {
     RegSlot(108 + n as u16)
 }
 
+/// Machine indirect register select (Smaia).
+pub const MISELECT: RegSlot = RegSlot(124);
+/// Supervisor indirect register select (Ssaia).
+pub const SISELECT: RegSlot = RegSlot(125);
+
 /// Names of the addresses of physical memory protection, in order.
 const PMPADDR_NAMES: [&str; 16] = [
     "pmpaddr0",
@@ -194,6 +199,8 @@ pub fn name(slot: RegSlot) -> Option<&'static str> {
         67 => Some("reservation_value"),
         n @ 68..=107 => privileged_name(n),
         n @ 108..=123 => Some(PMPADDR_NAMES[n as usize - 108]),
+        124 => Some("miselect"),
+        125 => Some("siselect"),
         n if n == PC_DELTA.0 => Some("pc_delta"),
         _ => None,
     }
@@ -215,7 +222,7 @@ mod tests {
         assert_eq!(name(MSTATUS), Some("mstatus"));
         assert_eq!(name(PMPCFG2), Some("pmpcfg2"));
         assert_eq!(name(pmpaddr(15)), Some("pmpaddr15"));
-        assert_eq!(name(RegSlot(124)), None);
+        assert_eq!(name(RegSlot(126)), None);
         let names: Vec<_> = (0..512).filter_map(|n| name(RegSlot(n))).collect();
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(names.len(), distinct.len());

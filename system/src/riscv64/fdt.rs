@@ -1,17 +1,30 @@
 //! The device tree that describes the machine (Devicetree Specification 0.4; Linux's bindings).
 
+mod controllers;
+
 use arch::riscv64::CpuModel;
 use arch::riscv64::csr::TIMEBASE_HZ;
 use arch::riscv64::feature::Feature;
 use base::GuestPhys;
 use vm_fdt::{FdtReserveEntry, FdtWriter};
 
+pub use self::controllers::{Interrupts, Levels};
+use crate::riscv64::interrupts::Aia;
 use crate::riscv64::layout::{self, irq};
 
 /// Why there is no tree.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the device tree: {0}")]
 pub struct FdtError(#[from] vm_fdt::Error);
+
+/// What is in the first bank of flash.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FirstBank {
+    /// Flash.
+    Flash,
+    /// Code, in ROM.
+    Code,
+}
 
 /// What the tree depends on.
 #[derive(Clone, Debug)]
@@ -20,6 +33,8 @@ pub struct Description<'a> {
     pub cpu: CpuModel,
     /// How many.
     pub harts: u32,
+    /// How interrupts reach the harts.
+    pub interrupts: Interrupts,
     /// Bytes of RAM.
     pub memory: u64,
     /// The kernel's command line.
@@ -28,22 +43,20 @@ pub struct Description<'a> {
     pub initrd: Option<(GuestPhys, GuestPhys)>,
     /// For `/chosen/rng-seed`.
     pub seed: [u8; 32],
+    /// Whether the first bank of flash is ROM, of which a driver could make nothing.
+    pub first_bank: FirstBank,
 }
 
 /// Handles of nodes that others point at.
 mod phandle {
-    pub(super) const PLIC: u32 = 1;
+    /// The controller to which devices' lines lead: PLIC, or APLIC of supervisor level.
+    pub(super) const WIRED: u32 = 1;
     pub(super) const FINISHER: u32 = 2;
+    pub(super) const APLIC_M: u32 = 3;
+    pub(super) const IMSIC_M: u32 = 4;
+    pub(super) const IMSIC_S: u32 = 5;
     /// The first hart's interrupt controller.
     pub(super) const CPU_INTC: u32 = 0x100;
-}
-
-/// Interrupts of a hart's own controller.
-mod local {
-    pub(super) const MACHINE_SOFTWARE: u32 = 3;
-    pub(super) const MACHINE_TIMER: u32 = 7;
-    pub(super) const SUPERVISOR_EXTERNAL: u32 = 9;
-    pub(super) const MACHINE_EXTERNAL: u32 = 11;
 }
 
 /// Writes the tree.
@@ -66,11 +79,11 @@ pub fn tree(of: &Description<'_>) -> Result<Vec<u8>, FdtError> {
     fdt.property_u32("#size-cells", 2)?;
     fdt.property_string("compatible", "simple-bus")?;
     fdt.property_null("ranges")?;
-    interrupt_controllers(&mut fdt, of.harts)?;
-    simple_devices(&mut fdt)?;
-    firmware_devices(&mut fdt)?;
-    virtio_mmio(&mut fdt)?;
-    pci(&mut fdt)?;
+    controllers::all(&mut fdt, of.interrupts, of.harts)?;
+    simple_devices(&mut fdt, of.interrupts)?;
+    firmware_devices(&mut fdt, of.first_bank)?;
+    virtio_mmio(&mut fdt, of.interrupts)?;
+    pci(&mut fdt, of.interrupts)?;
     fdt.end_node(soc)?;
     fdt.end_node(root)?;
     Ok(fdt.finish()?)
@@ -161,41 +174,16 @@ fn power(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     Ok(())
 }
 
-fn interrupt_controllers(fdt: &mut FdtWriter, harts: u32) -> Result<(), FdtError> {
-    let wires = |lines: [u32; 2]| -> Vec<u32> {
-        let of_hart = |hart| lines.map(|line| [phandle::CPU_INTC + hart, line]);
-        (0..harts).flat_map(of_hart).flatten().collect()
-    };
-    let node = fdt.begin_node(&format!("clint@{:x}", layout::CLINT.0))?;
-    fdt.property_string_list("compatible", strings(["sifive,clint0", "riscv,clint0"]))?;
-    fdt.property_array_u64("reg", &[layout::CLINT.0, layout::CLINT_SIZE])?;
-    let lines = wires([local::MACHINE_SOFTWARE, local::MACHINE_TIMER]);
-    fdt.property_array_u32("interrupts-extended", &lines)?;
-    fdt.end_node(node)?;
-
-    let node = fdt.begin_node(&format!("plic@{:x}", layout::PLIC.0))?;
-    fdt.property_string_list("compatible", strings(["sifive,plic-1.0.0", "riscv,plic0"]))?;
-    fdt.property_array_u64("reg", &[layout::PLIC.0, layout::PLIC_SIZE])?;
-    fdt.property_null("interrupt-controller")?;
-    fdt.property_u32("#interrupt-cells", 1)?;
-    fdt.property_u32("#address-cells", 0)?;
-    fdt.property_u32("riscv,ndev", irq::SOURCES - 1)?;
-    let lines = wires([local::MACHINE_EXTERNAL, local::SUPERVISOR_EXTERNAL]);
-    fdt.property_array_u32("interrupts-extended", &lines)?;
-    fdt.property_phandle(phandle::PLIC)?;
-    Ok(fdt.end_node(node)?)
-}
-
 fn strings<const N: usize>(of: [&str; N]) -> Vec<String> {
     of.map(str::to_owned).into()
 }
 
-fn interrupt(fdt: &mut FdtWriter, source: u32) -> Result<(), FdtError> {
-    fdt.property_u32("interrupts", source)?;
-    Ok(fdt.property_u32("interrupt-parent", phandle::PLIC)?)
+fn interrupt(fdt: &mut FdtWriter, of: Interrupts, source: u32) -> Result<(), FdtError> {
+    fdt.property_array_u32("interrupts", &of.cells(source))?;
+    Ok(fdt.property_u32("interrupt-parent", phandle::WIRED)?)
 }
 
-fn simple_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn simple_devices(fdt: &mut FdtWriter, interrupts: Interrupts) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("test@{:x}", layout::FINISHER.0))?;
     let compatible = ["sifive,test1", "sifive,test0", "syscon"];
     fdt.property_string_list("compatible", strings(compatible))?;
@@ -206,40 +194,41 @@ fn simple_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("rtc@{:x}", layout::RTC.0))?;
     fdt.property_string("compatible", "google,goldfish-rtc")?;
     fdt.property_array_u64("reg", &[layout::RTC.0, 0x1000])?;
-    interrupt(fdt, irq::RTC)?;
+    interrupt(fdt, interrupts, irq::RTC)?;
     fdt.end_node(node)?;
 
     let node = fdt.begin_node(&format!("serial@{:x}", layout::UART.0))?;
     fdt.property_string("compatible", "ns16550a")?;
     fdt.property_array_u64("reg", &[layout::UART.0, layout::UART_SIZE])?;
     fdt.property_u32("clock-frequency", layout::UART_CLOCK)?;
-    interrupt(fdt, irq::UART)?;
+    interrupt(fdt, interrupts, irq::UART)?;
     Ok(fdt.end_node(node)?)
 }
 
-fn firmware_devices(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn firmware_devices(fdt: &mut FdtWriter, first_bank: FirstBank) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("fw-cfg@{:x}", layout::FW_CFG.0))?;
     fdt.property_string("compatible", "qemu,fw-cfg-mmio")?;
     fdt.property_array_u64("reg", &[layout::FW_CFG.0, layout::FW_CFG_SIZE])?;
     fdt.property_null("dma-coherent")?;
     fdt.end_node(node)?;
-
-    let node = fdt.begin_node(&format!("flash@{:x}", layout::FLASH.0))?;
-    fdt.property_string("compatible", "cfi-flash")?;
     let bank = |bank| [layout::FLASH.0 + bank * layout::FLASH_BANK, layout::FLASH_BANK];
-    let banks: Vec<u64> = (0..layout::FLASH_BANKS).flat_map(bank).collect();
-    fdt.property_array_u64("reg", &banks)?;
+    let first = u64::from(first_bank == FirstBank::Code);
+    let cells: Vec<u64> = (first..layout::FLASH_BANKS).flat_map(bank).collect();
+    let node =
+        fdt.begin_node(&format!("flash@{:x}", layout::FLASH.0 + first * layout::FLASH_BANK))?;
+    fdt.property_string("compatible", "cfi-flash")?;
+    fdt.property_array_u64("reg", &cells)?;
     fdt.property_u32("bank-width", 4)?;
     Ok(fdt.end_node(node)?)
 }
 
-fn virtio_mmio(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn virtio_mmio(fdt: &mut FdtWriter, interrupts: Interrupts) -> Result<(), FdtError> {
     for slot in 0..layout::VIRTIO_SLOTS {
         let at = layout::virtio(slot);
         let node = fdt.begin_node(&format!("virtio_mmio@{:x}", at.0))?;
         fdt.property_string("compatible", "virtio,mmio")?;
         fdt.property_array_u64("reg", &[at.0, layout::VIRTIO_SIZE])?;
-        interrupt(fdt, irq::VIRTIO + slot)?;
+        interrupt(fdt, interrupts, irq::VIRTIO + slot)?;
         fdt.end_node(node)?;
     }
     Ok(())
@@ -252,7 +241,7 @@ mod pci_space {
     pub(super) const MEMORY_64: u32 = 0x0300_0000;
 }
 
-fn pci(fdt: &mut FdtWriter) -> Result<(), FdtError> {
+fn pci(fdt: &mut FdtWriter, interrupts: Interrupts) -> Result<(), FdtError> {
     let node = fdt.begin_node(&format!("pci@{:x}", layout::PCI_ECAM.0))?;
     fdt.property_string("compatible", "pci-host-ecam-generic")?;
     fdt.property_string("device_type", "pci")?;
@@ -267,7 +256,10 @@ fn pci(fdt: &mut FdtWriter) -> Result<(), FdtError> {
     fdt.property_array_u32("ranges", &pci_ranges())?;
     // Bits of the device number, and the pin.
     fdt.property_array_u32("interrupt-map-mask", &[0x1800, 0, 0, 7])?;
-    fdt.property_array_u32("interrupt-map", &pci_interrupts())?;
+    fdt.property_array_u32("interrupt-map", &pci_interrupts(interrupts))?;
+    if interrupts.aia == Aia::AplicImsic {
+        fdt.property_u32("msi-parent", phandle::IMSIC_S)?;
+    }
     Ok(fdt.end_node(node)?)
 }
 
@@ -285,12 +277,13 @@ fn pci_ranges() -> Vec<u32> {
 }
 
 /// Device number and pin to line: the usual swizzle over four lines.
-fn pci_interrupts() -> Vec<u32> {
+fn pci_interrupts(interrupts: Interrupts) -> Vec<u32> {
     let mut map = Vec::new();
     for device in 0..4 {
         for pin in 0..4 {
             let line = irq::PCI + (device + pin) % 4;
-            map.extend([device << 11, 0, 0, pin + 1, phandle::PLIC, line]);
+            map.extend([device << 11, 0, 0, pin + 1, phandle::WIRED]);
+            map.extend(interrupts.cells(line));
         }
     }
     map

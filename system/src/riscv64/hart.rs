@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use arch::riscv64::privileged::aia::{FileOp, InterruptFile};
 use arch::riscv64::privileged::execute::MemoryOp;
 use arch::riscv64::privileged::{
     self, Cause, Exception, FenceScope, Outcome, Privilege, SystemContext, SystemHooks, interrupt,
@@ -14,9 +15,12 @@ use runtime::{Exit, Vcpu};
 use softmmu::{Flush, GuestFault, SoftmmuStats};
 use translator::riscv64::Frontend;
 
+use crate::bus::DeviceId;
 use crate::device::Time;
+use crate::devices::Imsic;
 use crate::machine::{CpuHandle, Shared};
 use crate::riscv64::access;
+use crate::riscv64::interrupts;
 use crate::riscv64::mailbox::{Mailbox, Request};
 use crate::riscv64::mmu;
 use crate::riscv64::sbi::{self, Sbi};
@@ -35,14 +39,15 @@ pub(super) struct HartHooks {
     /// The timer's time may have come.
     rang: AtomicBool,
     tester: Arc<Tester>,
+    imsic: Option<DeviceId>,
 }
 
 impl HartHooks {
-    pub(super) fn new(shared: &Arc<Shared>, tester: &Arc<Tester>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, tester: &Arc<Tester>, imsic: Option<DeviceId>) -> Self {
         let (handle, fences) = (Mutex::default(), Mutex::default());
         let (has_fences, rang) = (AtomicBool::new(false), AtomicBool::new(false));
         let (shared, tester) = (Arc::downgrade(shared), Arc::clone(tester));
-        Self { shared, handle, fences, has_fences, rang, tester }
+        Self { shared, handle, fences, has_fences, rang, tester, imsic }
     }
 
     /// The hart is about to store to a page that is watched.
@@ -81,6 +86,17 @@ impl SystemHooks for HartHooks {
             let due = stimecmp.and_then(|ticks| ticks.checked_mul(TICK)).map(Time);
             shared.set_timer(handle, due);
         }
+    }
+
+    fn interrupt_file(&self, hart: u64, file: InterruptFile, op: FileOp) -> Option<u64> {
+        let (shared, imsic) = (self.shared.upgrade()?, self.imsic?);
+        let mut bus = shared.bus();
+        let answer = bus.with(imsic, |imsic: &mut Imsic| {
+            let hart = u32::try_from(hart).ok()?;
+            interrupts::file_op(imsic.file(hart, interrupts::level(file))?, op)
+        });
+        shared.settle(&mut bus);
+        answer.flatten()
     }
 }
 

@@ -23,6 +23,20 @@ pub const PCI_PIO_SIZE: u64 = 0x1_0000;
 pub const PLIC: GuestPhys = GuestPhys(0xc00_0000);
 /// Bytes of [`PLIC`].
 pub const PLIC_SIZE: u64 = 0x400_0000;
+/// The machine-level domain of the APLIC, if there is one instead of the PLIC.
+pub const APLIC_M: GuestPhys = PLIC;
+/// Its supervisor-level domain.
+pub const APLIC_S: GuestPhys = GuestPhys(0xd00_0000);
+/// Bytes of a domain of the APLIC.
+pub const APLIC_SIZE: u64 = 0x8000;
+/// The harts' machine-level interrupt files, a page each.
+pub const IMSIC_M: GuestPhys = GuestPhys(0x2400_0000);
+/// The harts' supervisor-level interrupt files, a page each.
+pub const IMSIC_S: GuestPhys = GuestPhys(0x2800_0000);
+/// Bytes of an interrupt file.
+pub const IMSIC_SIZE: u64 = 0x1000;
+/// Interrupt identities of a file.
+pub const IMSIC_IDS: u32 = 255;
 /// 16550 UART.
 pub const UART: GuestPhys = GuestPhys(0x1000_0000);
 /// Bytes of [`UART`].

@@ -3,7 +3,9 @@
 mod access;
 pub mod boot;
 pub mod fdt;
+pub mod firmware;
 mod hart;
+pub mod interrupts;
 pub mod layout;
 mod mailbox;
 mod mmu;
@@ -11,4 +13,5 @@ mod sbi;
 mod tester;
 pub mod virt;
 
+pub use interrupts::Aia;
 pub use virt::{Bios, Config, Report, Virt, VirtError};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use arch::riscv64::CpuModel;
+use arch::riscv64::feature::Feature;
 use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrupt};
 use base::{GuestPhys, GuestVirt};
 use runtime::{
@@ -18,7 +19,6 @@ use vm_memory::{Bytes, GuestAddress};
 use crate::bus::{AttachError, Bus, DeviceId, OutputChange};
 use crate::devices::aclint::{Aclint, Part};
 use crate::devices::pci::{HostWindows, PciError, PciFunction, PciHost};
-use crate::devices::plic::Plic;
 use crate::devices::uart16550::Uart16550;
 use crate::devices::virtio::VirtioDevice;
 use crate::devices::virtio::mmio::{MmioWindow, VirtioMmio};
@@ -27,8 +27,10 @@ use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
 use crate::machine::{Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared};
 use crate::riscv64::boot::{self, BootError, Loaded};
-use crate::riscv64::fdt::{self, Description, FdtError};
+use crate::riscv64::fdt::{self, Description, FdtError, FirstBank, Interrupts, Levels};
+use crate::riscv64::firmware::{FirmwareError, Offer, attach_flash, attach_fw_cfg};
 use crate::riscv64::hart::{Hart, HartHooks, Parts, TICK};
+use crate::riscv64::interrupts::{self, Aia};
 use crate::riscv64::layout::{self, irq};
 use crate::riscv64::mailbox::Mailbox;
 use crate::riscv64::mmu::HartMmu;
@@ -47,6 +49,9 @@ pub enum VirtError {
     /// Its devices.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// Its flash, or what firmware is told.
+    #[error(transparent)]
+    Firmware(#[from] FirmwareError),
     /// Its PCI bus.
     #[error(transparent)]
     Pci(#[from] PciError),
@@ -85,6 +90,8 @@ pub struct Config {
     pub cpu: CpuModel,
     /// How many.
     pub harts: u32,
+    /// What collects interrupts.
+    pub aia: Aia,
     /// Bytes of RAM.
     pub memory: u64,
     /// Firmware.
@@ -105,6 +112,9 @@ pub struct Config {
     pub regions: RegionConfig,
     /// What is on the PCI bus, from slot 1 on.
     pub functions: Vec<Box<dyn PciFunction>>,
+    /// What is in the banks of flash: code, which is started unless firmware or a kernel is, then what
+    /// it keeps.
+    pub flash: Vec<PathBuf>,
     /// What is behind the virtio-mmio transports, from the first on.
     pub virtio_mmio: Vec<Box<dyn VirtioDevice>>,
 }
@@ -139,7 +149,10 @@ struct Images {
     command_line: String,
     cpu: CpuModel,
     harts: u32,
+    aia: Aia,
     memory: u64,
+    /// In flash.
+    has_code: bool,
     rom: Ram,
 }
 
@@ -185,10 +198,10 @@ impl Drop for EndsMachine<'_> {
     }
 }
 
-/// Takes outputs of CLINT and PLIC to harts.
+/// Takes outputs of the CLINT and of the controller of external interrupts to harts.
 struct Wires {
     clint: DeviceId,
-    plic: DeviceId,
+    external: DeviceId,
     harts: Vec<(Arc<SystemContext>, Arc<CpuHandle>)>,
 }
 
@@ -198,7 +211,7 @@ impl Router for Arc<OnceLock<Wires>> {
         let (hart, line) = if change.controller == wires.clint {
             let line = [interrupt::MSIP, interrupt::MTIP, interrupt::SSIP];
             (change.output / 3, line[change.output as usize % 3])
-        } else if change.controller == wires.plic {
+        } else if change.controller == wires.external {
             let line = [interrupt::MEIP, interrupt::SEIP];
             (change.output / 2, line[change.output as usize % 2])
         } else {
@@ -222,8 +235,14 @@ impl Virt {
     ///
     /// # Errors
     /// See [`VirtError`].
-    pub fn new(config: Config) -> Result<Self, VirtError> {
+    pub fn new(mut config: Config) -> Result<Self, VirtError> {
         check(&config)?;
+        config.cpu = match config.aia {
+            Aia::None => config.cpu.without(Feature::Ssaia),
+            Aia::Aplic => config.cpu,
+            // Who has interrupt files can reach them.
+            Aia::AplicImsic => config.cpu.with(Feature::Smaia),
+        };
         let clock = Arc::new(Clock::host());
         let events = Arc::new(Events::default());
         let notify = Arc::clone(&events);
@@ -232,9 +251,19 @@ impl Virt {
         let rom = Ram::new(layout::MROM, layout::MROM_SIZE)?;
         bus.add_ram(&ram)?;
         bus.add_rom(&rom)?;
-        let (clint, plic) = attach_devices(&mut bus, config.harts, config.console)?;
-        attach_virtio_mmio(&mut bus, plic, config.virtio_mmio)?;
-        attach_pci(&mut bus, plic, config.functions)?;
+        let controllers = interrupts::attach(&mut bus, config.aia, config.harts)?;
+        let wired = controllers.wired;
+        let clint = attach_devices(&mut bus, wired, config.harts, config.console)?;
+        attach_virtio_mmio(&mut bus, wired, config.virtio_mmio)?;
+        attach_pci(&mut bus, wired, config.functions)?;
+        attach_flash(&mut bus, &config.flash)?;
+        let offer = Offer {
+            kernel: config.kernel.as_deref(),
+            initrd: config.initrd.as_deref(),
+            command_line: &config.command_line,
+        };
+        let offer = (!config.flash.is_empty()).then_some(offer);
+        attach_fw_cfg(&mut bus, offer, config.harts)?;
         let map = Arc::new(bus.map().clone());
         let wires = Arc::new(OnceLock::new());
         let shared = Shared::new(bus, Arc::clone(&clock), events, Box::new(Arc::clone(&wires)));
@@ -247,13 +276,13 @@ impl Virt {
         let mut harts = Vec::new();
         let (mut hooks, mut handles) = (Vec::new(), Vec::new());
         for number in 0..config.harts {
-            let hook = Arc::new(HartHooks::new(&shared, &tester));
+            let hook = Arc::new(HartHooks::new(&shared, &tester, controllers.imsic));
             let hart = hart(number, config.cpu, &shared, &engine, &map, &hook, sbi.as_ref());
             handles.push(hart.wires());
             hooks.push(hook);
             harts.push(hart);
         }
-        let _ = wires.set(Wires { clint, plic, harts: handles });
+        let _ = wires.set(Wires { clint, external: controllers.external, harts: handles });
         let images = Images {
             bios: config.bios,
             kernel: config.kernel,
@@ -261,7 +290,9 @@ impl Virt {
             command_line: config.command_line,
             cpu: config.cpu,
             harts: config.harts,
+            aia: config.aia,
             memory: config.memory,
+            has_code: !config.flash.is_empty(),
             rom,
         };
         let (tree, entropy) = (Vec::new(), config.entropy);
@@ -364,6 +395,7 @@ impl Virt {
             hart.reset(GuestVirt(layout::MROM.0));
         }
         if let Some(sbi) = &self.sbi {
+            interrupts::delegate(&mut self.shared.bus(), self.images.aia, self.images.harts);
             sbi.restart(Start { pc: GuestVirt(entry.0), argument: at.0 });
         }
         Ok(())
@@ -383,23 +415,23 @@ fn check(config: &Config) -> Result<(), VirtError> {
 
 fn attach_devices(
     bus: &mut Bus,
+    wired: DeviceId,
     harts: u32,
     console: Box<dyn CharBackend>,
-) -> Result<(DeviceId, DeviceId), AttachError> {
+) -> Result<DeviceId, AttachError> {
     let clint = bus.attach(&[layout::CLINT], Box::new(Aclint::new(harts, &[Part::Clint])))?;
-    let plic = bus.attach(&[layout::PLIC], Box::new(Plic::new(harts, irq::SOURCES)))?;
     bus.attach(&[layout::FINISHER], Box::new(SifiveTest))?;
     let rtc = bus.attach(&[layout::RTC], Box::new(GoldfishRtc::new()))?;
-    bus.wire(rtc, 0, plic, irq::RTC);
+    bus.wire(rtc, 0, wired, irq::RTC);
     let uart =
         bus.attach(&[layout::UART], Box::new(Uart16550::new(console, layout::UART_CLOCK)))?;
-    bus.wire(uart, 0, plic, irq::UART);
-    Ok((clint, plic))
+    bus.wire(uart, 0, wired, irq::UART);
+    Ok(clint)
 }
 
 fn attach_virtio_mmio(
     bus: &mut Bus,
-    plic: DeviceId,
+    wired: DeviceId,
     devices: Vec<Box<dyn VirtioDevice>>,
 ) -> Result<(), VirtError> {
     if devices.len() > layout::VIRTIO_SLOTS as usize {
@@ -413,7 +445,7 @@ fn attach_virtio_mmio(
             None => VirtioMmio::empty(MmioWindow::Page),
         };
         let id = bus.attach(&[layout::virtio(slot)], Box::new(transport))?;
-        bus.wire(id, 0, plic, irq::VIRTIO + slot);
+        bus.wire(id, 0, wired, irq::VIRTIO + slot);
     }
     Ok(())
 }
@@ -423,7 +455,7 @@ const PCI_LINES: u32 = 4;
 
 fn attach_pci(
     bus: &mut Bus,
-    plic: DeviceId,
+    wired: DeviceId,
     functions: Vec<Box<dyn PciFunction>>,
 ) -> Result<(), VirtError> {
     let mut host = PciHost::new(HostWindows {
@@ -437,7 +469,7 @@ fn attach_pci(
     }
     let windows = [layout::PCI_ECAM, layout::PCI_PIO, layout::PCI_MMIO, layout::PCI_HIGH_MMIO];
     let host = bus.attach(&windows, Box::new(host))?;
-    (0..PCI_LINES).for_each(|line| bus.wire(host, line, plic, irq::PCI + line));
+    (0..PCI_LINES).for_each(|line| bus.wire(host, line, wired, irq::PCI + line));
     Ok(())
 }
 
@@ -518,7 +550,16 @@ impl Images {
         let first = firmware.or(kernel).ok_or(BootError::Nothing)?;
         let (cpu, harts, bytes) = (self.cpu, self.harts, self.memory);
         let command_line = &self.command_line;
-        let description = Description { cpu, harts, memory: bytes, command_line, initrd, seed };
+        let description = Description {
+            cpu,
+            harts,
+            interrupts: Interrupts { aia: self.aia, levels: self.levels() },
+            memory: bytes,
+            command_line,
+            initrd,
+            seed,
+            first_bank: if self.has_code { FirstBank::Code } else { FirstBank::Flash },
+        };
         let tree = fdt::tree(&description)?;
         let at = boot::tree_base(bytes, tree.len() as u64);
         let written = memory.write_slice(&tree, GuestAddress(at.0));
@@ -531,7 +572,17 @@ impl Images {
         Ok(Placed { entry: first.entry, tree_at: at, tree, program })
     }
 
+    /// Whose interrupt controllers what is started is told of.
+    fn levels(&self) -> Levels {
+        if self.bios == Bios::BuiltIn { Levels::Supervisor } else { Levels::Both }
+    }
+
     fn load_kernel(&self, memory: &softmmu::GuestMemory) -> Result<Option<Loaded>, VirtError> {
+        if self.has_code {
+            // The code in flash takes its place, and finds the kernel in the configuration device.
+            let (tohost, fromhost) = (None, None);
+            return Ok(Some(Loaded { entry: layout::FLASH, end: layout::DRAM, tohost, fromhost }));
+        }
         let Some(path) = &self.kernel else { return Ok(None) };
         let base = match self.bios {
             Bios::File(_) => layout::DRAM.wrapping_add(AFTER_FIRMWARE),
@@ -545,7 +596,9 @@ impl Images {
         memory: &softmmu::GuestMemory,
         kernel: Loaded,
     ) -> Result<Option<(GuestPhys, GuestPhys)>, VirtError> {
-        let Some(path) = &self.initrd else { return Ok(None) };
+        let Some(path) = self.initrd.as_ref().filter(|_| !self.has_code) else {
+            return Ok(None);
+        };
         let bytes = boot::read(path)?;
         let start = boot::initrd_base(kernel.end, self.memory);
         boot::put(memory, path, start, &bytes)?;

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::context::SystemContext;
 use super::csr::{self, Guard, Read, Row, Write};
-use super::{Privilege, counter, envcfg, interrupt, key_flags, slot, status};
+use super::{Privilege, aia, counter, envcfg, interrupt, key_flags, slot, status};
 
 /// The access, or the instruction, raises an illegal-instruction exception.
 #[derive(Clone, Copy, PartialEq, Eq, Error, Debug)]
@@ -69,7 +69,12 @@ pub enum Modify {
 /// [`Illegal`] if there is no such register for the CPU or for this level.
 pub fn read(frame: &CpuFrame, ctx: &SystemContext, number: u16) -> Result<u64, Illegal> {
     let row = open(frame, ctx, number)?;
-    Ok(value(frame, ctx, row, number))
+    match row.read {
+        Read::InterruptFile(register) => {
+            aia::modify(frame, ctx, register, Modify::Nothing).map(|(value, _)| value)
+        }
+        _ => Ok(value(frame, ctx, row, number)),
+    }
 }
 
 /// Writes a register as CSRRW at the hart's level would.
@@ -98,6 +103,9 @@ pub fn modify(
     let row = open(frame, ctx, number)?;
     if how != Modify::Nothing && is_read_only(number) {
         return Err(Illegal);
+    }
+    if let Read::InterruptFile(register) = row.read {
+        return aia::modify(frame, ctx, register, how);
     }
     let old = value(frame, ctx, row, number);
     let base = if number == csr::MIP { interrupt::mip_software(frame) } else { old };
@@ -138,6 +146,9 @@ fn value(frame: &CpuFrame, ctx: &SystemContext, row: &Row, number: u16) -> u64 {
         Read::Frame(read) => read(frame),
         Read::Hart(read) => read(frame, ctx),
         Read::Indexed(read) => read(frame, row.index(number)),
+        Read::InterruptFile(register) => {
+            aia::modify(frame, ctx, register, Modify::Nothing).map_or(0, |(value, _)| value)
+        }
     }
 }
 
@@ -188,6 +199,9 @@ fn passes(frame: &CpuFrame, ctx: &SystemContext, row: &Row, number: u16, level: 
             machine || timer && frame.get(slot::MCOUNTEREN) & counter::TM != 0
         }
         Guard::Senvcfg => machine || envcfg::is_senvcfg_open(frame, ctx),
+        Guard::Indirect => machine || envcfg::is_open(frame, ctx, envcfg::STATEEN_CSRIND),
+        Guard::Aia => machine || envcfg::is_open(frame, ctx, envcfg::STATEEN_AIA),
+        Guard::Imsic => machine || envcfg::is_open(frame, ctx, envcfg::STATEEN_IMSIC),
         Guard::Sstateen => machine || envcfg::is_sstateen_open(frame, ctx, row.index(number)),
     }
 }

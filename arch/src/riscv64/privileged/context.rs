@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base::{CpuFrame, GuestVirt};
 
 use super::super::feature::{Feature, FeatureSet};
+use super::aia::{FileOp, InterruptFile};
 
 /// The machine's clock, the same for all harts.
 pub trait TimeSource: Send + Sync {
@@ -44,6 +45,12 @@ pub trait SystemHooks: Send + Sync {
     /// is to follow `time >= stimecmp`. The line is right when this is called; a timer that was
     /// set for an earlier value must not raise it any more when this has returned. `None` while STCE is clear: no timer is wanted.
     fn timer_changed(&self, hart: u64, stimecmp: Option<u64>);
+
+    /// An instruction reaches an interrupt file of the hart's IMSIC (Smaia); what it reads. `None` if there
+    /// is no such register, or no IMSIC.
+    fn interrupt_file(&self, _hart: u64, _file: InterruptFile, _op: FileOp) -> Option<u64> {
+        None
+    }
 }
 
 /// What the registers of a CPU model depend on.

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use base::{CpuFrame, RegSlot};
 
 use super::access::WriteEffect;
+use super::aia::{self, FileRegister, InterruptFile as File};
 use super::context::SystemContext;
 use super::counter::{self, Counter};
 use super::interrupt::{self, set_mip, set_sie, set_sip, set_stimecmp};
@@ -27,6 +28,8 @@ pub enum Read {
     Hart(fn(&CpuFrame, &SystemContext) -> u64),
     /// One of a numbered row.
     Indexed(fn(&CpuFrame, u16) -> u64),
+    /// From an interrupt file, which may have no such register.
+    InterruptFile(FileRegister),
 }
 
 /// How a register is written.
@@ -64,6 +67,12 @@ pub enum Guard {
     Senvcfg,
     /// mstateen0 to 3, SE.
     Sstateen,
+    /// mstateen0.CSRIND.
+    Indirect,
+    /// mstateen0.AIA.
+    Aia,
+    /// mstateen0.IMSIC.
+    Imsic,
 }
 
 /// A register, or a numbered row of them.
@@ -177,6 +186,11 @@ pub static ALL: &[Row] = rows! {
     0x143, "stval",         S,         None,        Slot(slot::STVAL),         Masked(slot::STVAL, ANY);
     0x144, "sip",           S,         None,        With(interrupt::sip),      Write::Frame(set_sip);
     0x14d, "stimecmp",      Sstc,      Timer,       Slot(slot::STIMECMP),      Write::Hart(set_stimecmp);
+    // Supervisor indirect access, and interrupts (AIA).
+    0x150, "siselect",      Ssaia,     Indirect,    Slot(slot::SISELECT),      Masked(slot::SISELECT, aia::ISELECT);
+    0x151, "sireg",         Ssaia,     Indirect,    Read::InterruptFile(FileRegister::Ireg(File::Supervisor)), Ignored;
+    0x15c, "stopei",        Ssaia,     Imsic,       Read::InterruptFile(FileRegister::Topei(File::Supervisor)), Ignored;
+    0xdb0, "stopi",         Ssaia,     Aia,         With(aia::stopi),          Ignored;
     // Supervisor protection and translation.
     0x180, "satp",          S,         Translation, Slot(slot::SATP),          Write::Hart(satp::set_satp);
     // Machine information registers.
@@ -193,19 +207,28 @@ pub static ALL: &[Row] = rows! {
     0x304, "mie",           Sm,        None,        Slot(slot::MIE),           Interrupts(slot::MIE, interrupt::ALL);
     0x305, "mtvec",         Sm,        None,        Slot(slot::MTVEC),         Write::Frame(set_mtvec);
     0x306, "mcounteren",    Sm,        None,        Slot(slot::MCOUNTEREN),    Masked(slot::MCOUNTEREN, counter::ENABLES);
+    // Machine virtual interrupts (AIA): none can be enabled, so that mvip is mip's bits.
+    0x308, "mvien",         Smaia,     None,        Zero,                      Ignored;
+    0x309, "mvip",          Smaia,     None,        By(interrupt::mip_software), Write::Frame(set_mip);
     // Machine trap handling.
     0x340, "mscratch",      Sm,        None,        Slot(slot::MSCRATCH),      Masked(slot::MSCRATCH, ANY);
     0x341, "mepc",          Sm,        None,        Slot(slot::MEPC),          Write::Hart(|f, c, v| set_epc(f, c, slot::MEPC, v));
     0x342, "mcause",        Sm,        None,        Slot(slot::MCAUSE),        Masked(slot::MCAUSE, ANY);
     0x343, "mtval",         Sm,        None,        Slot(slot::MTVAL),         Masked(slot::MTVAL, ANY);
     0x344, "mip",           Sm,        None,        With(interrupt::mip),      Write::Frame(set_mip);
+    // Machine indirect access, and interrupts (AIA).
+    0x350, "miselect",      Smaia,     None,        Slot(slot::MISELECT),      Masked(slot::MISELECT, aia::ISELECT);
+    0x351, "mireg",         Smaia,     None,        Read::InterruptFile(FileRegister::Ireg(File::Machine)), Ignored;
+    0x35c, "mtopei",        Smaia,     None,        Read::InterruptFile(FileRegister::Topei(File::Machine)), Ignored;
+    0xfb0, "mtopi",         Smaia,     None,        With(aia::mtopi),          Ignored;
     // Machine configuration.
     0x30a, "menvcfg",       Sm,        None,        Slot(slot::MENVCFG),       Write::Hart(envcfg::set_menvcfg);
     // Machine memory protection.
     0x3a0..=0x3ae by 2, "pmpcfg", Sm,  None,        Read::Indexed(pmp::config), Write::Indexed(pmp::set_config);
     0x3b0..=0x3ef, "pmpaddr", Sm,      None,        Read::Indexed(pmp::address), Write::Indexed(pmp::set_address);
     // Machine state enable.
-    0x30c..=0x30f, "mstateen", Smstateen, None,     Read::Indexed(envcfg::mstateen), Write::Indexed(envcfg::set_mstateen);
+    0x30c, "mstateen0",     Smstateen, None,        Slot(slot::MSTATEEN0),     Write::Hart(envcfg::set_mstateen0);
+    0x30d..=0x30f from 1, "mstateen", Smstateen, None, Read::Indexed(|f, n| envcfg::mstateen(f, n + 1)), Write::Indexed(|f, n, v| envcfg::set_mstateen(f, n + 1, v));
     // Machine counters.
     0xb00, "mcycle",        Sm,        None,        With(cycle),               Write::Hart(|f, c, v| Counter::Cycle.write(f, c, v));
     0xb02, "minstret",      Sm,        None,        With(instret),             Write::Hart(|f, c, v| Counter::Instret.write(f, c, v));

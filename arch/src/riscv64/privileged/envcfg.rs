@@ -31,6 +31,14 @@ const CBIE_RESERVED: u64 = 2 << 4;
 pub const STATEEN_SE: u64 = 1 << 63;
 /// mstateen0: senvcfg is open to supervisor level.
 pub const STATEEN_ENVCFG: u64 = 1 << 62;
+/// mstateen0: siselect and sireg are open to supervisor level.
+pub const STATEEN_CSRIND: u64 = 1 << 60;
+/// mstateen0: the rest of AIA's state is, but for the IMSIC's.
+pub const STATEEN_AIA: u64 = 1 << 59;
+/// mstateen0: the IMSIC's state is.
+pub const STATEEN_IMSIC: u64 = 1 << 58;
+/// What AIA has in mstateen0.
+const STATEEN_OF_AIA: u64 = STATEEN_CSRIND | STATEEN_AIA | STATEEN_IMSIC;
 
 /// The fields for cache blocks and fences that a CPU has.
 fn common(ctx: &SystemContext) -> u64 {
@@ -87,10 +95,16 @@ pub fn effective(frame: &CpuFrame) -> u64 {
     }
 }
 
-/// Writes mstateen0 to 3. Of the state that they guard, a hart has sstateen and senvcfg.
+/// Writes mstateen0. Of the state that it guards, a hart has sstateen0, senvcfg, and that of AIA.
+pub fn set_mstateen0(frame: &mut CpuFrame, ctx: &SystemContext, value: u64) -> WriteEffect {
+    let aia = if ctx.features.has(Feature::Ssaia) { STATEEN_OF_AIA } else { 0 };
+    frame.set(slot::MSTATEEN0, value & (STATEEN_SE | STATEEN_ENVCFG | aia));
+    WriteEffect::NONE
+}
+
+/// Writes mstateen1 to 3, which guard sstateen of the same number.
 pub fn set_mstateen(frame: &mut CpuFrame, index: u16, value: u64) -> WriteEffect {
-    let writable = STATEEN_SE | if index == 0 { STATEEN_ENVCFG } else { 0 };
-    frame.set(RegSlot(slot::MSTATEEN0.0 + (index & 3)), value & writable);
+    frame.set(RegSlot(slot::MSTATEEN0.0 + (index & 3)), value & STATEEN_SE);
     WriteEffect::NONE
 }
 
@@ -102,10 +116,16 @@ pub fn is_sstateen_open(frame: &CpuFrame, ctx: &SystemContext, index: u16) -> bo
         || frame.get(RegSlot(slot::MSTATEEN0.0 + (index & 3))) & STATEEN_SE != 0
 }
 
+/// Whether a bit of mstateen0 lets supervisor level in.
+#[must_use]
+pub fn is_open(frame: &CpuFrame, ctx: &SystemContext, bit: u64) -> bool {
+    !ctx.features.has(Feature::Smstateen) || frame.get(slot::MSTATEEN0) & bit != 0
+}
+
 /// Whether supervisor level may access senvcfg.
 #[must_use]
 pub fn is_senvcfg_open(frame: &CpuFrame, ctx: &SystemContext) -> bool {
-    !ctx.features.has(Feature::Smstateen) || frame.get(slot::MSTATEEN0) & STATEEN_ENVCFG != 0
+    is_open(frame, ctx, STATEEN_ENVCFG)
 }
 
 /// Reads mstateen0 to 3.

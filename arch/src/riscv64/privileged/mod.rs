@@ -12,16 +12,18 @@
 //! | `envcfg` | menvcfg, senvcfg; Smstateen, Ssstateen |
 //! | `trap` | medeleg, mideleg, xtvec, xepc, xcause, xtval; MRET, SRET |
 //! | `interrupt` | mip, mie, sip, sie; stimecmp (Sstc); WFI |
+//! | `aia` | Smaia, Ssaia |
 //! | `counter` | mcycle, minstret, mcounteren, mcountinhibit, scounteren; Zicntr, Zihpm |
 //! | `pmp` | "Physical Memory Protection" |
 //! | `mmu` | satp; Sv39, Sv48, Sv57, Svnapot, Svpbmt, Svade, Svadu |
 //! | `execute` | the instructions, SFENCE.VMA and Svinval included |
 //!
 //! Absent: the hypervisor extension, debug and trigger registers, Smepmp and mseccfg, Sscofpmf,
-//! AIA, Smrnmi, Ssdbltrp, Zicfilp, Zicfiss and pointer masking. Their registers are illegal, their
+//! Smrnmi, Ssdbltrp, Zicfilp, Zicfiss and pointer masking. Their registers are illegal, their
 //! fields read-only zero.
 
 pub mod access;
+pub mod aia;
 pub mod context;
 pub mod counter;
 pub mod csr;

@@ -13,7 +13,7 @@ const MXL_64: u64 = 2 << 62;
 /// off, cause 0. Registers whose value the manual leaves open are zero; pc and the integer
 /// registers are left to whoever starts the hart.
 pub fn reset(frame: &mut CpuFrame, ctx: &SystemContext) {
-    for index in slot::PRIV.0..=slot::pmpaddr(15).0 {
+    for index in slot::PRIV.0..=slot::SISELECT.0 {
         frame.slots[usize::from(index)] = 0;
     }
     frame.set(slot::MSTATUS, status::RESET);
