@@ -173,6 +173,18 @@ impl Engine {
         self.tell(&dropped);
     }
 
+    /// Drops all translations, compiled ones too, and lets nothing come of those in the making.
+    pub(crate) fn drop_all(&self) {
+        let mut dropped = Dropped::default();
+        {
+            let mut translations = self.translations();
+            for page in translations.pages_in(&EVERYWHERE) {
+                self.drop_page(&mut translations, page, &mut dropped);
+            }
+        }
+        self.tell(&dropped);
+    }
+
     fn drop_page(&self, translations: &mut Translations, page: GuestVirt, dropped: &mut Dropped) {
         translations.clock += 1;
         let clock = translations.clock;

@@ -113,9 +113,11 @@ impl Engine {
         &self,
         translator: &mut Translator,
         key: BlockKey,
+        second_page: Option<GuestVirt>,
     ) -> Result<Code, FetchFault> {
+        let unprotected = |page| Ticket { page, changed: 0, validate: false, shared: false };
         loop {
-            let mut tickets = [None; 2];
+            let mut tickets = [None, second_page.map(unprotected)];
             if let Attempt::Done(_) = self.build(translator, key, Limits::STEP, &mut tickets)? {
                 let code = self.lower(translator, key);
                 return code.map_err(|error| untranslatable(key.pc(), &error));
@@ -127,17 +129,20 @@ impl Engine {
     /// published with a stamp from before the call.
     ///
     /// # Errors
-    /// It cannot be fetched, or its page is written too often.
+    /// It cannot be fetched, its page is written too often, or a debugger wants to see it.
     pub fn translate_ir(&self, builder: &Builder, key: BlockKey) -> Result<Block, FetchFault> {
         let mut bytes = Vec::new();
+        let fault = |addr| FetchFault { addr, cause: FetchFaultCause::Unmapped };
+        if self.points.is_cut(key.pc()) {
+            return Err(fault(key.pc()));
+        }
         loop {
             let page = key.pc().page();
             let ticket = match self.config.addresses {
                 Addresses::Virtual => self.ticket(page),
                 Addresses::Physical => self.ticket_if_protected(page),
             };
-            let unprotected = FetchFault { addr: page, cause: FetchFaultCause::Unmapped };
-            let mut tickets = [Some(ticket.ok_or(unprotected)?), None];
+            let mut tickets = [Some(ticket.ok_or(fault(page))?), None];
             let limits = self.config.limits;
             let built = self.build_with(builder, &mut bytes, key, limits, &mut tickets)?;
             if let Attempt::Done((_, next)) = built {
@@ -229,7 +234,7 @@ impl Engine {
                 fetched += self.code_pages.fetch(second.page, &mut bytes[fetched..])?;
             }
             let code = &bytes[..fetched];
-            let next = match self.frontend.translate(builder, key, code, limits) {
+            let next = match self.translate_uncut(builder, key, code, limits) {
                 Translation::Done { next } => next,
                 Translation::Unfetchable(addr) if self.config.addresses == Addresses::Physical => {
                     return Err(FetchFault { addr, cause: FetchFaultCause::OtherPage });
@@ -248,6 +253,24 @@ impl Engine {
                 }
                 _ => return Ok(Attempt::Done((guest_bytes, next))),
             }
+        }
+    }
+
+    /// Translates up to the next breakpoint at most.
+    fn translate_uncut(
+        &self,
+        builder: &Builder,
+        key: BlockKey,
+        code: &[u8],
+        limits: Limits,
+    ) -> Translation {
+        let uncut = self.points.uncut(key.pc(), code.len());
+        match self.frontend.translate(builder, key, &code[..uncut], limits) {
+            // A breakpoint within the first instruction.
+            Translation::Unfetchable(_) if uncut < code.len() => {
+                self.frontend.translate(builder, key, code, Limits::STEP)
+            }
+            translation => translation,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod softmmu;
 pub mod tlb;
 pub mod tracker;
 pub mod walks;
+pub mod watch;
 
 pub use map::{Backing, MapError, MemoryMap, MmioId, Place, Region, ResolveError};
 pub use ram::{GuestMemory, Ram, RamError};
@@ -20,3 +21,4 @@ pub use softmmu::{AccessKind, GuestFault, GuestMmu, Register, Softmmu, SoftmmuSt
 pub use tlb::{Flush, Space, Tlb, TlbStats};
 pub use tracker::{CodeWatch, PageTracker};
 pub use walks::Walk;
+pub use watch::{Watch, WatchHit, WatchKind, WatchPause, Watches};
