@@ -10,6 +10,7 @@ use crate::debug::{DebugRegister, DebugRegisters};
 
 const PC: u32 = 32;
 const F0: u32 = 33;
+const F31: u32 = F0 + 31;
 const CSR0: u32 = 65;
 const FFLAGS: u32 = CSR0 + 1;
 const FRM: u32 = CSR0 + 2;
@@ -88,7 +89,7 @@ pub fn read_user(frame: &CpuFrame, number: u32) -> Option<u64> {
         0 => 0,
         1..PC => frame.get(slot::x(number as u8)),
         PC => frame.pc,
-        F0..CSR0 => frame.get(slot::f((number - F0) as u8)),
+        F0..=F31 => frame.get(slot::f((number - F0) as u8)),
         FFLAGS => frame.get(slot::FFLAGS),
         FRM => frame.get(slot::FRM),
         FCSR => fcsr(frame),
@@ -103,7 +104,7 @@ pub fn write_user(frame: &mut CpuFrame, number: u32, value: u64) -> bool {
         1..PC => frame.set(slot::x(number as u8), value),
         // Instructions are aligned to 2 bytes.
         PC => frame.pc = value & !1,
-        F0..CSR0 => frame.set(slot::f((number - F0) as u8), value),
+        F0..=F31 => frame.set(slot::f((number - F0) as u8), value),
         FFLAGS => frame.set(slot::FFLAGS, value & FFLAGS_MASK),
         FRM => set_fcsr(frame, fcsr(frame) & !(FRM_MASK << FRM_SHIFT) | (value & FRM_MASK) << FRM_SHIFT),
         FCSR => set_fcsr(frame, value),

@@ -1,6 +1,7 @@
 //! RISC-V 64: harts, and the `virt` machine.
 
 pub mod boot;
+pub mod debug;
 pub mod fdt;
 mod hart;
 pub mod layout;

@@ -12,4 +12,4 @@ mod target;
 
 pub use debuggee::{Debuggee, End, Event, Memory, Resume, Signal, StopReason, Thread};
 pub use listen::{Address, AddressError, Listener, Move, Stream};
-pub use session::serve;
+pub use session::{Visits, serve};

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use gdbstub::conn::Connection;
 use gdbstub::stub::state_machine::GdbStubStateMachine;
@@ -24,6 +26,33 @@ enum Left {
     Killed,
     /// The guest has ended.
     Ended,
+}
+
+/// Whether a debugger is there.
+#[derive(Debug, Default)]
+pub struct Visits {
+    there: Mutex<bool>,
+    gone: Condvar,
+}
+
+impl Visits {
+    fn set(&self, there: bool) {
+        *self.there.lock().unwrap_or_else(PoisonError::into_inner) = there;
+        self.gone.notify_all();
+    }
+
+    /// Whether one is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        *self.there.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until none is there, for a while: at the guest's end, so that it is told.
+    pub fn wait(&self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.gone.wait_timeout_while(there, PATIENCE, |there| *there));
+    }
 }
 
 /// The answers' way to the debugger, in whole packets.
@@ -58,11 +87,14 @@ pub fn serve(
     listener: &Listener,
     debuggee: &mut dyn Debuggee,
     (sender, events): (&Sender<Event>, &Receiver<Event>),
-    moved: Move<'_>,
+    (visits, moved): (&Visits, Move<'_>),
 ) -> io::Result<()> {
     for number in 0.. {
         let stream = listener.accept()?.moved(moved)?;
-        match visit(stream, debuggee, (sender, events), number) {
+        visits.set(true);
+        let left = visit(stream, debuggee, (sender, events), number);
+        visits.set(false);
+        match left {
             Left::Detached => {
                 debuggee.stop();
                 debuggee.engine().clear_points();
@@ -210,6 +242,11 @@ fn pass<'a, 'b>(
             machine = handled.map_err(|error| error.to_string())?;
         }
     }
+    if matches!(machine, GdbStubStateMachine::Running(_))
+        && let Some((thread, reason)) = target.pending.pop_front()
+    {
+        return stopped(machine, target, thread, reason);
+    }
     Ok(machine)
 }
 
@@ -227,6 +264,9 @@ fn stopped<'a, 'b>(
 ) -> Result<Machine<'a, 'b>, String> {
     let GdbStubStateMachine::Running(machine) = machine else {
         // A second thread that stopped at the same time. At a breakpoint, it comes to it again.
+        if matches!(reason, StopReason::Signal(_) | StopReason::Debug(DebugStop::Watchpoint(_))) {
+            target.pending.push_back((thread, reason));
+        }
         return Ok(machine);
     };
     target.debuggee.stop();

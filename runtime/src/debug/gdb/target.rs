@@ -1,6 +1,6 @@
 //! A [`Debuggee`] as the protocol's crate wants it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use base::{GuestPhys, GuestVirt};
 use gdbstub::arch::{Arch, RegId, Registers};
@@ -24,7 +24,7 @@ use gdbstub::target::ext::thread_extra_info::{ThreadExtraInfo, ThreadExtraInfoOp
 use gdbstub::target::{Target, TargetError, TargetResult};
 use softmmu::Watch;
 
-use super::debuggee::{Debuggee, Memory, Resume, Signal, Thread};
+use super::debuggee::{Debuggee, Memory, Resume, Signal, StopReason, Thread};
 use super::packets::AddressMode;
 use crate::debug::{BreakKind, Point};
 
@@ -90,12 +90,16 @@ pub(super) struct GdbTarget<'a> {
     xml: String,
     actions: HashMap<Thread, (Resume, Option<Signal>)>,
     others: Resume,
+    /// Stops that gdb does not know of yet: it must before anything goes on.
+    pub(super) pending: VecDeque<(Thread, StopReason)>,
 }
 
 impl<'a> GdbTarget<'a> {
     pub(super) fn new(debuggee: &'a mut dyn Debuggee) -> Self {
-        let (xml, actions) = (debuggee.registers().xml(), HashMap::new());
-        Self { debuggee, mode: AddressMode::Virtual, xml, actions, others: Resume::Run }
+        let xml = debuggee.registers().xml();
+        let (actions, pending) = (HashMap::new(), VecDeque::new());
+        let (mode, others) = (AddressMode::Virtual, Resume::Run);
+        Self { debuggee, mode, xml, actions, others, pending }
     }
 
     fn place(&self, addr: u64) -> Memory {
@@ -258,6 +262,9 @@ fn signal(signal: Option<GdbSignal>) -> Option<Signal> {
 
 impl MultiThreadResume for GdbTarget<'_> {
     fn resume(&mut self) -> Result<(), Self::Error> {
+        if !self.pending.is_empty() {
+            return Ok(());
+        }
         let others = (self.others, None);
         let (actions, debuggee) = (&self.actions, &mut self.debuggee);
         debuggee.resume(&|thread| actions.get(&thread).copied().unwrap_or(others));
