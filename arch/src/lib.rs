@@ -5,5 +5,6 @@
 //! It may know the architecture manuals. It must never know how instructions are decoded or
 //! translated, nor anything of an operating system.
 
+pub mod debug;
 pub mod riscv64;
 mod sys;

@@ -16,6 +16,7 @@ use crate::block::{ExitRef, OutLink, Tb, TbRef};
 use crate::code_pages::CodePages;
 use crate::config::{Addresses, EngineConfig, Tier};
 use crate::cpus::{Cpus, oldest_seen};
+use crate::debug::Points;
 use crate::epoch::Epoch;
 use crate::pages::Translations;
 use crate::promote::{Entries, Promoter, RegionId, Stale, Stamp};
@@ -53,6 +54,8 @@ pub struct Engine {
     pub(crate) settling_pages: AtomicUsize,
     /// What belongs to no CPU, or to one that is gone.
     pub(crate) counters: Counters,
+    /// What a debugger has set.
+    pub(crate) points: Points,
     helpers: Box<[HelperFn]>,
     translations: Mutex<Translations>,
 }
@@ -91,6 +94,7 @@ impl Engine {
             protections: AtomicU64::new(0),
             settling_pages: AtomicUsize::new(0),
             counters: Counters::default(),
+            points: Points::default(),
             translations: Mutex::default(),
         }))
     }
@@ -280,6 +284,7 @@ impl Engine {
             let same_environment = source.key().flags() == target.key().flags();
             let linked = source.links().out[side as usize].to.is_some();
             let linkable = same_environment && self.are_linkable(source, target);
+            let linkable = linkable && !self.points.is_cut(target.key().pc());
             if source.is_dead() || target.is_dead() || linked || !linkable {
                 return false;
             }

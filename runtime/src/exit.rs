@@ -4,6 +4,8 @@ use base::GuestVirt;
 use base::sys::fault::HostFault;
 use softmmu::GuestFault;
 
+use crate::debug::DebugStop;
+
 /// What [`crate::Vcpu::run`] returns. Registers and pc are exact in every case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
@@ -26,6 +28,8 @@ pub enum Exit {
     GuestFault(GuestFault),
     /// Somebody asked for it with [`crate::Interrupter::interrupt`]. pc is at the next instruction.
     Interrupted,
+    /// A debugger wants to know. pc is at the next instruction.
+    Debug(DebugStop),
 }
 
 /// Why an instruction fetch failed.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
 use crate::cpus::CpuShared;
+use crate::debug::PointSet;
 use crate::engine::Engine;
 use crate::epoch::IDLE;
 use crate::pages::Translations;
@@ -16,6 +17,7 @@ pub struct ForkGuard<'a> {
     promoter: Option<Box<dyn Held + 'a>>,
     cpus: MutexGuard<'a, Vec<Arc<CpuShared>>>,
     translations: MutexGuard<'a, Translations>,
+    _points: MutexGuard<'a, Arc<PointSet>>,
 }
 
 impl Engine {
@@ -28,7 +30,7 @@ impl Engine {
         let promoter = self.promoter().map(|promoter| promoter.before_fork()).transpose()?;
         let cpus = self.cpus.lock();
         let translations = self.translations();
-        Ok(ForkGuard { promoter, cpus, translations })
+        Ok(ForkGuard { promoter, cpus, translations, _points: self.points.lock() })
     }
 }
 

@@ -180,7 +180,24 @@ impl Engine {
         self.tell(&dropped);
     }
 
-    pub(crate) fn drop_page(&self, translations: &mut Translations, page: GuestVirt, dropped: &mut Dropped) {
+    /// Drops all translations, compiled ones too, and lets nothing come of those in the making.
+    pub(crate) fn drop_all(&self) {
+        let mut dropped = Dropped::default();
+        {
+            let mut translations = self.translations();
+            for page in translations.pages_in(&EVERYWHERE) {
+                self.drop_page(&mut translations, page, &mut dropped);
+            }
+        }
+        self.tell(&dropped);
+    }
+
+    pub(crate) fn drop_page(
+        &self,
+        translations: &mut Translations,
+        page: GuestVirt,
+        dropped: &mut Dropped,
+    ) {
         translations.clock += 1;
         let clock = translations.clock;
         let Some(state) = translations.pages.get_mut(&page) else { return };

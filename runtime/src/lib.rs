@@ -15,6 +15,7 @@ mod block;
 mod code_pages;
 mod config;
 mod cpus;
+pub mod debug;
 mod engine;
 mod epoch;
 mod exit;
@@ -39,6 +40,7 @@ pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, Memory
 pub use code_pages::CodePages;
 pub use config::{Addresses, EngineConfig, Tier};
 pub use cpus::Interrupter;
+pub use debug::{BreakKind, DebugStop, Point};
 pub use engine::{Engine, EngineError};
 pub use exit::{Exit, FetchFault, FetchFaultCause};
 pub use fork::ForkGuard;

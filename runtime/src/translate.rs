@@ -133,9 +133,12 @@ impl Engine {
         &self,
         translator: &mut Translator,
         key: BlockKey,
+        second_page: Option<GuestVirt>,
     ) -> Result<Code, FetchFault> {
+        let unprotected =
+            |page| Ticket { page, changed: 0, validate: false, shared: false, settling: None };
         loop {
-            let mut tickets = [None; 2];
+            let mut tickets = [None, second_page.map(unprotected)];
             if let Attempt::Done(_) = self.build(translator, key, Limits::STEP, &mut tickets)? {
                 let code = self.lower(translator, key);
                 return code.map_err(|error| untranslatable(key.pc(), &error));
@@ -147,7 +150,7 @@ impl Engine {
     /// published with a stamp from before the call.
     ///
     /// # Errors
-    /// It cannot be fetched, or its page is written too often.
+    /// It cannot be fetched, its page is written too often, or a debugger wants to see it.
     ///
     /// `from` is where the code lies, where that is not the key's own pc: what is found by physical address
     /// is put into a region by where the guest sees it.
@@ -158,14 +161,17 @@ impl Engine {
         from: GuestVirt,
     ) -> Result<Block, FetchFault> {
         let mut bytes = Vec::new();
+        let fault = |addr| FetchFault { addr, cause: FetchFaultCause::Unmapped };
+        if self.points.is_cut(from) {
+            return Err(fault(from));
+        }
         loop {
             let page = from.page();
             let ticket = match self.config.addresses {
                 Addresses::Virtual => Some(self.ticket(page, None)),
                 Addresses::Physical => self.ticket_if_protected(page),
             };
-            let unprotected = FetchFault { addr: page, cause: FetchFaultCause::Unmapped };
-            let mut tickets = [Some(ticket.ok_or(unprotected)?), None];
+            let mut tickets = [Some(ticket.ok_or(fault(page))?), None];
             let limits = self.config.limits;
             let built = self.build_with(builder, &mut bytes, key, from, limits, &mut tickets)?;
             if let Attempt::Done((_, next)) = built {
@@ -259,7 +265,7 @@ impl Engine {
                 fetched += self.code_pages.fetch(second.page, &mut bytes[fetched..])?;
             }
             let code = &bytes[..fetched];
-            let next = match self.frontend.translate(builder, key, code, limits) {
+            let next = match self.translate_uncut(builder, key, code, limits) {
                 Translation::Done { next } => next,
                 Translation::Unfetchable(addr) if self.config.addresses == Addresses::Physical => {
                     return Err(FetchFault { addr, cause: FetchFaultCause::OtherPage });
@@ -278,6 +284,24 @@ impl Engine {
                 }
                 _ => return Ok(Attempt::Done((guest_bytes, next))),
             }
+        }
+    }
+
+    /// Translates up to the next breakpoint at most.
+    fn translate_uncut(
+        &self,
+        builder: &Builder,
+        key: BlockKey,
+        code: &[u8],
+        limits: Limits,
+    ) -> Translation {
+        let uncut = self.points.uncut(key.pc(), code.len());
+        match self.frontend.translate(builder, key, &code[..uncut], limits) {
+            // A breakpoint within the first instruction.
+            Translation::Unfetchable(_) if uncut < code.len() => {
+                self.frontend.translate(builder, key, code, Limits::STEP)
+            }
+            translation => translation,
         }
     }
 

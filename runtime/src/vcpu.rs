@@ -8,12 +8,13 @@ use std::sync::atomic::Ordering;
 use base::cpu::PC_DELTA;
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
-use ir::interp::{Alone, Context, Direct, Entry, Jumps, Memory, Side, Stop, run};
+use ir::interp::{Alone, Code, Context, Direct, Entry, Jumps, Memory, Side, Stop, run};
 use ir::{BlockKey, Trap};
-use softmmu::Softmmu;
+use softmmu::{Flush, Softmmu, WatchHit, WatchPause, Watches};
 
 use crate::block::{Tb, TbRef};
 use crate::cpus::{CpuShared, Interrupter};
+use crate::debug::{DebugStop, PointSet, Watched};
 use crate::engine::Engine;
 use crate::epoch::IDLE;
 use crate::exit::{Exit, FetchFault, FetchFaultCause};
@@ -41,6 +42,10 @@ pub struct Vcpu {
     arrival: Arrival,
     /// The block at that pc, if tier 0 named it when it stopped. Of the current epoch.
     next: Option<TbRef>,
+    /// What a debugger has set.
+    points: Arc<PointSet>,
+    /// A process's watchpoints; a whole machine's are the softmmu's.
+    watches: Watches,
 }
 
 /// How control came to a pc, so that next time it comes there by itself.
@@ -95,6 +100,8 @@ impl Vcpu {
             forgotten: 0,
             arrival: Arrival::Anyhow,
             next: None,
+            points: Arc::default(),
+            watches: Watches::default(),
         }
     }
 
@@ -145,10 +152,7 @@ impl Vcpu {
 
     /// Runs guest code from the frame's pc on, until something happens that its owner must see to.
     pub fn run(&mut self) -> Exit {
-        self.enter_epoch();
-        // While it was idle, nobody waited for it to take note.
-        self.write_protect();
-        (self.arrival, self.next) = (Arrival::Anyhow, None);
+        self.begin();
         let exit = loop {
             if let Some(exit) = self.poll().or_else(|| self.advance()) {
                 break exit;
@@ -156,6 +160,41 @@ impl Vcpu {
         };
         self.leave_epoch();
         exit
+    }
+
+    /// Executes one instruction, though there be a breakpoint. [`DebugStop::Step`] says that it did, with
+    /// nothing to see to; after [`Exit::Interrupted`] it has executed none.
+    pub fn run_step(&mut self) -> Exit {
+        self.begin();
+        let exit = self.poll().unwrap_or_else(|| match self.step() {
+            None | Some(Exit::Interrupted) => Exit::Debug(DebugStop::Step),
+            Some(exit) => exit,
+        });
+        self.leave_epoch();
+        exit
+    }
+
+    fn begin(&mut self) {
+        self.enter_epoch();
+        // While it was idle, nobody waited for it to take note.
+        self.write_protect();
+        (self.arrival, self.next) = (Arrival::Anyhow, None);
+        if let Some(points) = self.engine.points.since(self.points.generation) {
+            self.follow_points(points);
+        }
+    }
+
+    #[cold]
+    fn follow_points(&mut self, points: Arc<PointSet>) {
+        let watches = Watches::new(points.watches());
+        match self.system_mut() {
+            Some((softmmu, frame)) => {
+                softmmu.watches = watches;
+                softmmu.flush(frame, Flush::ALL);
+            }
+            None => self.watches = watches,
+        }
+        self.points = points;
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -236,7 +275,10 @@ impl Vcpu {
             return None;
         }
         self.remember(tb, block);
-        self.execute(block)
+        match self.points.breakpoint(GuestVirt(self.frame().pc)) {
+            Some(kind) => Some(Exit::Debug(DebugStop::Breakpoint(kind))),
+            None => self.execute(block),
+        }
     }
 
     /// The block at pc, translated if it is not in the cache. Valid in this epoch.
@@ -244,10 +286,7 @@ impl Vcpu {
         let Some((softmmu, frame)) = self.system_mut() else {
             return self.find(self.key()).map_err(Exit::FetchFault);
         };
-        let pc = GuestVirt(frame.pc);
-        let phys = softmmu.fetch(frame, pc).map_err(Exit::GuestFault)?;
-        frame.set(PC_DELTA, pc.0.wrapping_sub(phys.0));
-        let key = BlockKey::new(GuestVirt(phys.0), frame.key_flags);
+        let key = locate(softmmu, frame).map_err(Exit::GuestFault)?;
         match self.find(key) {
             Err(FetchFault { cause: FetchFaultCause::OtherPage, .. }) => {
                 let second = self.second_page().map_err(Exit::GuestFault)?;
@@ -312,6 +351,9 @@ impl Vcpu {
 
     /// Lets jumps to pc find its block.
     fn know(&self, block: &Tb) {
+        if self.engine.points.is_cut(block.key().pc()) {
+            return;
+        }
         match &self.system {
             None => self.jumps.insert(block.key(), block.entry()),
             Some(system) => {
@@ -363,6 +405,10 @@ impl Vcpu {
             let stop = self.interpret_alone(block.entry());
             return self.after_interpreter(stop);
         }
+        if !self.watches.is_empty() {
+            let stop = self.interpret_alone(block.entry());
+            return self.after_interpreter(stop);
+        }
         let engine = Arc::clone(&self.engine);
         if let Some((promoter, code)) = engine.compiled(block.compiled()) {
             self.counters().compiled_entries.add(1);
@@ -406,7 +452,10 @@ impl Vcpu {
         // SAFETY: this CPU is running; callers have just found or made the code.
         unsafe {
             match self.soft_memory() {
-                None => interpret(&self.shared, &mut Direct, &Alone, entry),
+                None if self.watches.is_empty() => {
+                    interpret(&self.shared, &mut Direct, &Alone, entry)
+                }
+                None => interpret(&self.shared, &mut Watched(&mut self.watches), &Alone, entry),
                 Some(mut memory) => interpret(&self.shared, &mut memory, &Alone, entry),
             }
         }
@@ -532,6 +581,9 @@ impl Vcpu {
     /// The access of the instruction at `pc` faulted: because of translations, or for the guest.
     fn data_fault(&mut self, pc: GuestVirt, fault: HostFault) -> Option<Exit> {
         self.set_pc(pc);
+        if let Some(hit) = self.watches_mut().take_hit() {
+            return Some(self.finish_watched(hit));
+        }
         if let Some(system) = &self.system {
             return Some(Exit::GuestFault(system.softmmu.last_fault()));
         }
@@ -543,15 +595,50 @@ impl Vcpu {
         self.step()
     }
 
+    fn watches_mut(&mut self) -> &mut Watches {
+        match &mut self.system {
+            Some(system) => &mut system.softmmu.watches,
+            None => &mut self.watches,
+        }
+    }
+
+    /// Executes the instruction at pc, whose access is watched. That is seen unless the guest has to
+    /// see to something first, and then comes to it again.
+    #[cold]
+    fn finish_watched(&mut self, hit: WatchHit) -> Exit {
+        self.watches_mut().pause(WatchPause::Off);
+        let exit = self.step();
+        self.watches_mut().pause(WatchPause::On);
+        match exit {
+            None | Some(Exit::Interrupted) => Exit::Debug(DebugStop::Watchpoint(hit)),
+            Some(exit) => exit,
+        }
+    }
+
     /// Executes one instruction, outside the cache.
     fn step(&mut self) -> Option<Exit> {
-        let key = self.key();
-        let code = match self.engine.translate_step(&mut self.translator, key) {
+        let code = match self.step_code() {
             Ok(code) => code,
-            Err(fault) => return Some(Exit::FetchFault(fault)),
+            Err(exit) => return Some(exit),
         };
         let stop = self.interpret_alone(code.entry());
         self.after_interpreter(stop)
+    }
+
+    /// The code of the instruction at pc, to be executed once.
+    fn step_code(&mut self) -> Result<Code, Exit> {
+        let key = match self.system_mut() {
+            Some((softmmu, frame)) => locate(softmmu, frame).map_err(Exit::GuestFault)?,
+            None => self.key(),
+        };
+        match self.engine.translate_step(&mut self.translator, key, None) {
+            Err(FetchFault { cause: FetchFaultCause::OtherPage, .. }) => {
+                let second = self.second_page().map_err(Exit::GuestFault)?;
+                let code = self.engine.translate_step(&mut self.translator, key, Some(second));
+                code.map_err(Exit::FetchFault)
+            }
+            code => code.map_err(Exit::FetchFault),
+        }
     }
 
     /// Compares a block with memory.
@@ -595,6 +682,14 @@ impl Drop for Vcpu {
         self.engine.retire_counters(&self.shared.counters);
         self.engine.cpus.remove(&self.shared);
     }
+}
+
+/// The key of what lies at a whole machine's pc, and the delta there.
+fn locate(softmmu: &mut Softmmu, frame: &mut CpuFrame) -> Result<BlockKey, softmmu::GuestFault> {
+    let pc = GuestVirt(frame.pc);
+    let phys = softmmu.fetch(frame, pc)?;
+    frame.set(PC_DELTA, pc.0.wrapping_sub(phys.0));
+    Ok(BlockKey::new(GuestVirt(phys.0), frame.key_flags))
 }
 
 fn exit_of(trap: Trap, pc: GuestVirt) -> Exit {

@@ -12,11 +12,15 @@ pub mod softmmu;
 pub mod tlb;
 pub mod tracker;
 pub mod walks;
+pub mod watch;
 
 pub use map::{Backing, MapError, MemoryMap, MmioId, Place, Region, ResolveError};
 pub use ram::{GuestMemory, Ram, RamError};
 pub use range::{PhysRange, RangeError};
-pub use softmmu::{AccessKind, AtomicPlace, GuestFault, GuestMmu, Register, Softmmu, SoftmmuStats, probe};
+pub use softmmu::{
+    AccessKind, AtomicPlace, GuestFault, GuestMmu, Register, Softmmu, SoftmmuStats, probe,
+};
 pub use tlb::{Flush, Space, Tlb, TlbStats};
 pub use tracker::{CodeWatch, PageTracker};
 pub use walks::Walk;
+pub use watch::{Watch, WatchHit, WatchKind, WatchPause, Watches};

@@ -12,6 +12,7 @@ use crate::map::{MemoryMap, MmioId, Place};
 use crate::ram::Ram;
 use crate::tlb::{Filled, Flush, Rights, Space, Tlb, TlbStats};
 use crate::walks::Walk;
+use crate::watch::Watches;
 
 /// What an access is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,6 +118,8 @@ pub struct Softmmu {
     map: Arc<MemoryMap>,
     guest: Box<dyn GuestMmu>,
     fault: GuestFault,
+    /// What a debugger watches. After a change, flush everything.
+    pub watches: Watches,
     stats: SoftmmuStats,
 }
 
@@ -146,7 +149,8 @@ impl Softmmu {
     #[must_use]
     pub fn new(map: Arc<MemoryMap>, guest: Box<dyn GuestMmu>) -> Self {
         let (tlb, stats) = (Tlb::new(), SoftmmuStats::default());
-        Self { tlb, map, guest, fault: GuestFault::default(), stats }
+        let (fault, watches) = (GuestFault::default(), Watches::default());
+        Self { tlb, map, guest, fault, watches, stats }
     }
 
     /// What it did so far.
@@ -267,6 +271,11 @@ impl Softmmu {
         kind: AccessKind,
     ) -> Result<Page<'_>, GuestFault> {
         let walk = self.walk(frame, addr, bytes, kind)?;
+        if self.watches.sees(addr, bytes, kind) {
+            // Nobody sees this fault: whoever runs the CPU asks for the hit first.
+            return Err(GuestFault::default());
+        }
+        let whole = walk.whole && !self.watches.covers_page(addr);
         let phys = walk.phys.wrapping_add(addr.page_offset());
         let (ram, offset, is_rom) = match self.map.resolve(phys, bytes) {
             Ok(Place::Ram { ram, offset }) => (ram, offset, false),
@@ -291,7 +300,7 @@ impl Softmmu {
             (_, true) => Rights::Write,
             _ => Rights::Read,
         };
-        if walk.whole && (walk.readable || may_write) {
+        if whole && (walk.readable || may_write) {
             let host = ram.host().0 + (offset - offset % PAGE_SIZE) as usize;
             self.tlb.fill(frame, addr, Filled { phys: walk.phys, host, rights });
         }
@@ -310,6 +319,8 @@ impl Softmmu {
         if crosses(addr, bytes) {
             return None;
         }
+        // Tier 0 comes to a watched access again.
+        self.watches.take_hit();
         match self.page(frame, addr, bytes, kind).ok()? {
             Page::Ram { ram, offset, writable } if writable || kind == AccessKind::Load => {
                 Some(ram.host().0 + offset as usize)
@@ -431,6 +442,9 @@ impl Softmmu {
     ) -> Result<AtomicPlace, GuestFault> {
         let fault = self.guest.access_fault(addr, AccessKind::Store);
         if crosses(addr, bytes) {
+            return Err(fault);
+        }
+        if self.watches.sees(addr, bytes, AccessKind::Load) {
             return Err(fault);
         }
         match self.page(frame, addr, bytes, AccessKind::Store)? {

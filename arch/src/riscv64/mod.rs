@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod csr;
+pub mod debug;
 pub mod feature;
 pub mod helpers;
 pub mod privileged;

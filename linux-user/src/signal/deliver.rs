@@ -150,8 +150,8 @@ pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
 /// What the kernel says of a fault at `pc`; nothing of what is no fault.
 fn describe(fault: &Exit, pc: GuestVirt) -> Option<SigInfo> {
     Some(match fault {
-        // The last is a whole machine's.
-        Exit::Syscall | Exit::Interrupted | Exit::GuestFault(_) => return None,
+        // The last is a whole machine's; debug stops are the task's business.
+        Exit::Syscall | Exit::Interrupted | Exit::Debug(_) | Exit::GuestFault(_) => return None,
         Exit::DataFault(fault) => {
             // A non-canonical address is a general protection fault to an x86 host, which does not
             // say where; to the guest nothing is mapped there.

@@ -8,8 +8,8 @@ use crate::device::Time;
 /// Where a machine's time comes from.
 #[derive(Debug)]
 enum Source {
-    /// The host's, from a moment on.
-    Host(Instant),
+    /// The host's, from a moment on, without the nanoseconds during which the machine stood still.
+    Host { start: Instant, still: AtomicU64, stopped_at: AtomicU64 },
     /// What was said last: a CPU that counts its instructions.
     Counted(AtomicU64),
 }
@@ -21,6 +21,9 @@ pub struct Clock {
     epoch: u64,
 }
 
+/// In `stopped_at`: time passes.
+const RUNNING: u64 = u64::MAX;
+
 /// Unix time, in nanoseconds, at which a machine with counted time begins: 2024-01-01.
 const COUNTED_EPOCH: u64 = 1_704_067_200_000_000_000;
 
@@ -30,7 +33,8 @@ impl Clock {
     pub fn host() -> Self {
         let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let epoch = epoch.map_or(0, |since| since.as_nanos() as u64);
-        Self { source: Source::Host(Instant::now()), epoch }
+        let (still, stopped_at) = (AtomicU64::new(0), AtomicU64::new(RUNNING));
+        Self { source: Source::Host { start: Instant::now(), still, stopped_at }, epoch }
     }
 
     /// Time passes as [`Clock::advance`] says, from a fixed date on: every run is like the other.
@@ -44,7 +48,13 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> Time {
         match &self.source {
-            Source::Host(start) => Time(start.elapsed().as_nanos() as u64),
+            Source::Host { start, still, stopped_at } => match stopped_at.load(Ordering::Acquire) {
+                RUNNING => {
+                    let passed = start.elapsed().as_nanos() as u64;
+                    Time(passed.saturating_sub(still.load(Ordering::Acquire)))
+                }
+                stopped_at => Time(stopped_at),
+            },
             Source::Counted(nanos) => Time(nanos.load(Ordering::Acquire)),
         }
     }
@@ -61,6 +71,25 @@ impl Clock {
         matches!(self.source, Source::Counted(_))
     }
 
+    /// Lets time stand still, while the machine does. Counted time does so by itself.
+    pub fn stop(&self) {
+        let now = self.now().0;
+        if let Source::Host { stopped_at, .. } = &self.source {
+            let _ = stopped_at.compare_exchange(RUNNING, now, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets time pass again, from where it stood still.
+    pub fn start(&self) {
+        if let Source::Host { start, still, stopped_at } = &self.source {
+            let at = stopped_at.load(Ordering::Acquire);
+            if at != RUNNING {
+                still.store(start.elapsed().as_nanos() as u64 - at, Ordering::Release);
+                stopped_at.store(RUNNING, Ordering::Release);
+            }
+        }
+    }
+
     /// Lets counted time pass; the host's passes by itself.
     pub fn advance(&self, nanos: u64) {
         if let Source::Counted(now) = &self.source {
@@ -72,6 +101,21 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_stands_still_while_it_is_stopped() {
+        let clock = Clock::host();
+        clock.stop();
+        let at = clock.now();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        assert_eq!(clock.now(), at);
+        clock.stop();
+        clock.start();
+        let after = clock.now();
+        assert!(after >= at && after.0 - at.0 < 15_000_000, "{at:?} {after:?}");
+        clock.start();
+        assert!(clock.now() >= after);
+    }
 
     #[test]
     fn counted_time_passes_when_it_is_told() {

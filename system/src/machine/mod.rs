@@ -7,4 +7,4 @@ pub mod shared;
 
 pub use clock::Clock;
 pub use code::{DeviceWrites, MachineCode};
-pub use shared::{CpuHandle, Ending, Events, Router, Shared};
+pub use shared::{CpuHandle, Ending, Events, Happening, Hold, Router, Shared, Watcher};

@@ -36,6 +36,32 @@ enum Running {
     Ending(Ending),
 }
 
+/// Whether CPUs run, and how many have seen that they do not.
+#[derive(Debug)]
+struct State {
+    running: Running,
+    /// CPUs that wait to go on.
+    parked: usize,
+    /// What was asked for while the machine was about to start again.
+    pause_at_restart: bool,
+}
+
+/// What happens to a machine as a whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Happening {
+    /// Its CPUs were stopped.
+    Stopped,
+    /// They go on.
+    Resumed,
+    /// It starts again.
+    Reset,
+    /// It has ended.
+    Ended(Ending),
+}
+
+/// Gets to know what happens. It must not block, nor ask the machine anything.
+pub type Watcher = Box<dyn Fn(Happening) + Send>;
+
 /// Takes changes of interrupt controllers' outputs to CPUs.
 pub trait Router: Send + Sync {
     /// An output is asserted now, or no more. Called with the bus locked.
@@ -50,6 +76,10 @@ pub struct CpuHandle {
     waiting: AtomicBool,
     /// When it wants to be interrupted by its own timer, in nanoseconds of [`Time`].
     timer: AtomicU64,
+    /// It does not run even if the others do.
+    held: AtomicBool,
+    /// Its thread is to do something for another while it does not run.
+    errand: AtomicBool,
 }
 
 /// No timer.
@@ -60,7 +90,8 @@ impl CpuHandle {
     #[must_use]
     pub fn new(interrupter: Interrupter) -> Self {
         let (thread, waiting) = (Mutex::new(None), AtomicBool::new(false));
-        Self { interrupter, thread, waiting, timer: AtomicU64::new(NEVER) }
+        let (held, errand) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { interrupter, thread, waiting, timer: AtomicU64::new(NEVER), held, errand }
     }
 
     /// Makes it look at its interrupts, soon.
@@ -87,12 +118,13 @@ pub struct Shared {
     clock: Arc<Clock>,
     router: Box<dyn Router>,
     cpus: Mutex<Vec<Arc<CpuHandle>>>,
-    running: Mutex<Running>,
+    state: Mutex<State>,
     changed: Condvar,
     /// CPUs must look at `running`.
     attention: AtomicBool,
     events: Arc<Events>,
     after_devices: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    watchers: Mutex<Vec<Watcher>>,
 }
 
 /// Wakes the thread that sees to devices and timers.
@@ -149,11 +181,12 @@ impl Shared {
             clock,
             router,
             cpus: Mutex::default(),
-            running: Mutex::new(Running::Yes),
+            state: Mutex::new(State { running: Running::Yes, parked: 0, pause_at_restart: false }),
             changed: Condvar::new(),
             attention: AtomicBool::new(false),
             events,
             after_devices: OnceLock::new(),
+            watchers: Mutex::default(),
         })
     }
 
@@ -278,6 +311,11 @@ impl Shared {
             if self.ending().is_some() {
                 return;
             }
+            if self.is_paused() {
+                // Devices and timers stand still, too.
+                self.events.wait(None);
+                continue;
+            }
             let next = self.serve_once(&ring);
             self.events.until.store(next, Ordering::SeqCst);
             // A deadline that came up in between found 0 there, and told nobody.
@@ -319,38 +357,89 @@ impl Shared {
         self.lock_cpus().iter().map(timer).min().unwrap_or(NEVER).min(devices)
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets somebody know from now on what happens.
+    pub fn watch(&self, watcher: Watcher) {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);
+    }
+
+    fn tell_watchers(&self, happening: Happening) {
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.iter().for_each(|watcher| watcher(happening));
     }
 
     /// Ends the machine, or starts it again. The first of several wins.
     pub fn end(&self, ending: Ending) {
-        let mut running = self.running();
-        if !matches!(*running, Running::Ending(_)) {
-            *running = Running::Ending(ending);
+        let mut state = self.state();
+        if !matches!(state.running, Running::Ending(_)) {
+            state.running = Running::Ending(ending);
         }
-        drop(running);
+        drop(state);
         self.tell_all();
     }
 
-    /// Stops the CPUs until [`Shared::resume`].
+    /// Stops the CPUs and the time until [`Shared::resume`]. [`Shared::wait_until_stopped`] says when
+    /// they have.
     pub fn pause(&self) {
-        let mut running = self.running();
-        if *running == Running::Yes {
-            *running = Running::Paused;
+        let mut state = self.state();
+        let was = state.running;
+        match was {
+            Running::Yes => state.running = Running::Paused,
+            Running::Ending(_) => state.pause_at_restart = true,
+            Running::Paused => {}
         }
-        drop(running);
+        if was == Running::Yes {
+            self.clock.stop();
+            self.tell_watchers(Happening::Stopped);
+        }
+        drop(state);
         self.tell_all();
     }
 
     /// Lets the CPUs go on.
     pub fn resume(&self) {
-        let mut running = self.running();
-        if *running == Running::Paused {
-            *running = Running::Yes;
+        let mut state = self.state();
+        let was = state.running;
+        state.pause_at_restart = false;
+        if was == Running::Paused {
+            state.running = Running::Yes;
+            self.clock.start();
+            self.tell_watchers(Happening::Resumed);
         }
-        drop(running);
+        drop(state);
         self.tell_all();
+    }
+
+    /// Waits until all CPUs have stopped. Whether they have: if not, they go on already, or the
+    /// machine has ended.
+    pub fn wait_until_stopped(&self) -> bool {
+        let cpus = self.lock_cpus().len();
+        let mut state = self.state();
+        loop {
+            match state.running {
+                Running::Yes => return false,
+                Running::Paused if state.parked >= cpus => return true,
+                Running::Ending(Ending::PowerOff(_) | Ending::Quit) => return false,
+                Running::Ending(Ending::Reset) if !state.pause_at_restart => return false,
+                _ => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Keeps a CPU from running while others do, or does so no longer. To be called while all are stopped.
+    pub fn hold(&self, cpu: &CpuHandle, hold: Hold) {
+        cpu.held.store(hold == Hold::Held, Ordering::SeqCst);
+    }
+
+    /// Makes a CPU's thread call what it gave to [`Shared::may_run`], if it waits there.
+    pub fn send_on_errand(&self, cpu: &CpuHandle) {
+        cpu.errand.store(true, Ordering::SeqCst);
+        // Who is about to wait holds the lock until it does.
+        drop(self.state());
+        self.changed.notify_all();
     }
 
     fn tell_all(&self) {
@@ -363,13 +452,13 @@ impl Shared {
     /// Whether the CPUs are stopped.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        *self.running() == Running::Paused
+        self.state().running == Running::Paused
     }
 
     /// How the machine ends, if it does.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
-        match *self.running() {
+        match self.state().running {
             Running::Ending(ending) => Some(ending),
             _ => None,
         }
@@ -381,27 +470,73 @@ impl Shared {
         self.attention.load(Ordering::SeqCst)
     }
 
-    /// On a CPU's thread: waits while the CPUs are stopped. Whether it goes on.
+    /// On a CPU's thread: waits while it is stopped, and runs errands meanwhile. Whether it goes on.
     #[must_use]
-    pub fn may_run(&self) -> bool {
+    pub fn may_run(&self, cpu: &CpuHandle, mut errands: impl FnMut()) -> bool {
         if !self.wants_attention() {
             return true;
         }
-        let mut running = self.running();
-        while *running == Running::Paused {
-            running = self.changed.wait(running).unwrap_or_else(PoisonError::into_inner);
-        }
-        if *running == Running::Yes {
+        let mut state = self.state();
+        let mut is_parked = false;
+        let goes_on = loop {
+            match state.running {
+                Running::Ending(_) => break false,
+                Running::Yes if !cpu.held.load(Ordering::SeqCst) => break true,
+                _ => {}
+            }
+            if !is_parked {
+                (is_parked, state.parked) = (true, state.parked + 1);
+                self.changed.notify_all();
+            }
+            if cpu.errand.swap(false, Ordering::SeqCst) {
+                drop(state);
+                errands();
+                state = self.state();
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        };
+        state.parked -= usize::from(is_parked);
+        let is_held = |cpu: &Arc<CpuHandle>| cpu.held.load(Ordering::SeqCst);
+        if goes_on && !self.lock_cpus().iter().any(is_held) {
             self.attention.store(false, Ordering::SeqCst);
         }
-        *running == Running::Yes
+        goes_on
     }
 
-    /// After a reset: runs again.
+    /// After a reset: runs again, unless it is to stand still.
     pub fn restart(&self) {
-        *self.running() = Running::Yes;
-        self.attention.store(false, Ordering::SeqCst);
+        let mut state = self.state();
+        let stands = std::mem::take(&mut state.pause_at_restart);
+        state.running = if stands { Running::Paused } else { Running::Yes };
+        self.attention.store(stands, Ordering::SeqCst);
+        self.tell_watchers(Happening::Reset);
+        if stands {
+            self.clock.stop();
+            self.tell_watchers(Happening::Stopped);
+        }
+        drop(state);
+        self.tell_all();
     }
+
+    /// It has ended and does not start again: lets everybody know.
+    pub fn finish(&self, ending: Ending) {
+        self.state().running = Running::Ending(match ending {
+            Ending::Reset => Ending::Quit,
+            other => other,
+        });
+        self.tell_watchers(Happening::Ended(ending));
+        self.tell_all();
+    }
+}
+
+/// Whether a CPU stays where it is while others run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hold {
+    /// It does.
+    Held,
+    /// It runs when the others do.
+    Free,
 }
 
 /// The width of an access of 1, 2, 4 or 8 bytes.

@@ -19,8 +19,11 @@ pub(super) fn perform(
     match op {
         MemoryOp::ManageBlock { addr } => manage_block(softmmu, frame, addr),
         MemoryOp::AmocasQ { addr, expected, new, rd } => {
-            let host = softmmu.atomic(frame, addr, 16).ok_or_else(|| softmmu.last_fault())?;
-            let old = compare_exchange128(GuestVirt(host as u64), expected, new);
+            let place = softmmu.atomic(frame, addr, 16).ok_or_else(|| softmmu.last_fault())?;
+            let old = compare_exchange128(GuestVirt(place.host as u64), expected, new);
+            if let Some(code) = place.code {
+                softmmu.code_write(code, 16);
+            }
             let fault = GuestFault { cause: Exception::StoreAccess as u64, addr };
             let old = old.map_err(|_| fault)?;
             if rd != 0 {

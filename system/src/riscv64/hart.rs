@@ -11,7 +11,7 @@ use arch::riscv64::privileged::{
 };
 use arch::riscv64::slot;
 use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
-use runtime::{Exit, Vcpu};
+use runtime::{DebugStop, Exit, Vcpu};
 use softmmu::{Flush, GuestFault, SoftmmuStats};
 use translator::riscv64::Frontend;
 
@@ -20,6 +20,7 @@ use crate::device::Time;
 use crate::devices::Imsic;
 use crate::machine::{CpuHandle, Shared};
 use crate::riscv64::access;
+use crate::riscv64::debug::HartPort;
 use crate::riscv64::interrupts;
 use crate::riscv64::mailbox::{Mailbox, Request};
 use crate::riscv64::mmu;
@@ -106,6 +107,7 @@ pub(super) struct Hart {
     pub(super) context: Arc<SystemContext>,
     hooks: Arc<HartHooks>,
     handle: Arc<CpuHandle>,
+    port: Arc<HartPort>,
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     sbi: Option<Arc<Sbi>>,
@@ -144,8 +146,9 @@ impl Hart {
         let Parts { vcpu, context, hooks, handle, shared, mailbox, sbi, frontend } = parts;
         *hooks.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&handle));
         let protection = [0; PROTECTION.len()];
+        let port = HartPort::new(&context, &handle);
         let mut hart =
-            Self { vcpu, context, hooks, handle, shared, mailbox, sbi, frontend, protection };
+            Self { vcpu, context, hooks, handle, port, shared, mailbox, sbi, frontend, protection };
         hart.frame().context = Arc::as_ptr(&hart.context).cast_mut().cast();
         hart
     }
@@ -157,6 +160,11 @@ impl Hart {
     /// What raises its interrupts.
     pub(super) fn wires(&self) -> (Arc<SystemContext>, Arc<CpuHandle>) {
         (Arc::clone(&self.context), Arc::clone(&self.handle))
+    }
+
+    /// How debuggers reach it.
+    pub(super) fn port(&self) -> &Arc<HartPort> {
+        &self.port
     }
 
     pub(super) fn number(&self) -> usize {
@@ -189,16 +197,46 @@ impl Hart {
     pub(super) fn run(&mut self) {
         self.handle.claim();
         self.follow_state();
-        while self.shared.may_run() && self.wait_for_start() {
+        while self.may_run() && self.wait_for_start() {
             for request in self.mailbox.enter() {
                 self.fulfil(request);
             }
-            self.take_interrupt();
-            let exit = self.vcpu.run();
-            self.hooks.tester.serve(&self.shared);
-            self.after(exit);
+            if self.port.is_stepping() {
+                self.step();
+            } else {
+                self.take_interrupt();
+                let exit = self.vcpu.run();
+                self.hooks.tester.serve(&self.shared);
+                self.after(exit);
+            }
             self.mailbox.leave();
         }
+    }
+
+    /// Waits while it is stopped, and lets a debugger look at it meanwhile. Whether it goes on.
+    fn may_run(&mut self) -> bool {
+        if !self.shared.wants_attention() {
+            return true;
+        }
+        let (shared, handle, port) = (&self.shared, &self.handle, &self.port);
+        let (shared, handle, port) = (Arc::clone(shared), Arc::clone(handle), Arc::clone(port));
+        shared.may_run(&handle, || port.run_errands(self))
+    }
+
+    /// Executes one instruction for a debugger. Interrupts wait: the next one would be their handler's.
+    fn step(&mut self) {
+        match self.vcpu.run_step() {
+            Exit::Interrupted => return,
+            Exit::Debug(_) => {}
+            exit => self.after(exit),
+        }
+        self.stop(DebugStop::Step);
+    }
+
+    /// Stops the machine for a debugger.
+    fn stop(&mut self, stop: DebugStop) {
+        self.shared.pause();
+        self.port.report(stop);
     }
 
     /// With a built-in SBI: waits until somebody starts the hart. Whether it runs.
@@ -215,7 +253,7 @@ impl Hart {
             self.shared.wait(&self.handle, || {
                 self.shared.wants_attention() || sbi.has_start(self.number())
             });
-            if !self.shared.may_run() {
+            if !self.may_run() {
                 return false;
             }
         }
@@ -255,7 +293,7 @@ impl Hart {
     }
 
     /// After registers may have changed on which addresses, translations or interrupts depend.
-    fn follow_state(&mut self) {
+    pub(super) fn follow_state(&mut self) {
         for scope in self.hooks.take_fences() {
             self.fence(scope);
         }
@@ -308,6 +346,7 @@ impl Hart {
         let pc = self.vcpu.frame().pc;
         match exit {
             Exit::Interrupted => {}
+            Exit::Debug(stop) => self.stop(stop),
             Exit::Syscall => {
                 self.drop_reservation();
                 self.environment_call();
@@ -390,6 +429,8 @@ impl Hart {
         };
         match outcome {
             Outcome::Next(_) | Outcome::Jump(_) => self.follow_state(),
+            // To a step, it is a hint not taken.
+            Outcome::Wfi if self.port.is_stepping() => {}
             Outcome::Wfi => self.wait_for_interrupt(),
             Outcome::Access(op) => self.access(op),
             Outcome::Trap { cause, tval } => self.trap(cause, tval),

@@ -2,6 +2,7 @@
 
 mod access;
 pub mod boot;
+pub mod debug;
 pub mod fdt;
 pub mod firmware;
 mod hart;

@@ -2,12 +2,14 @@
 //! end.
 
 use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 
 use arch::riscv64::CpuModel;
 use arch::riscv64::feature::Feature;
 use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrupt};
 use base::{GuestPhys, GuestVirt};
+use runtime::debug::gdb::Event;
 use runtime::{
     Addresses, CompileOptions, Engine, EngineConfig, EngineError, MemoryModel, RegionCompiler,
     RegionCompilerError, RegionConfig, Stats, Tier,
@@ -27,6 +29,7 @@ use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
 use crate::machine::{Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared};
 use crate::riscv64::boot::{self, BootError, Loaded};
+use crate::riscv64::debug::{HartPort, MachineDebuggee};
 use crate::riscv64::fdt::{self, Description, FdtError, FirstBank, Interrupts, Levels};
 use crate::riscv64::firmware::{FirmwareError, Offer, attach_flash, attach_fw_cfg};
 use crate::riscv64::hart::{Hart, HartHooks, Parts, TICK};
@@ -125,6 +128,7 @@ pub struct Virt {
     engine: Arc<Engine>,
     /// What rings when a hart's timer does.
     hooks: Vec<Arc<HartHooks>>,
+    ports: Vec<Arc<HartPort>>,
     harts: Vec<Hart>,
     sbi: Option<Arc<Sbi>>,
     tester: Arc<Tester>,
@@ -274,11 +278,12 @@ impl Virt {
             .then(|| Sbi::new(&shared, config.harts as usize, layout::UART));
         let tester = Arc::new(Tester::default());
         let mut harts = Vec::new();
-        let (mut hooks, mut handles) = (Vec::new(), Vec::new());
+        let (mut hooks, mut handles, mut ports) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..config.harts {
             let hook = Arc::new(HartHooks::new(&shared, &tester, controllers.imsic));
             let hart = hart(number, config.cpu, &shared, &engine, &map, &hook, sbi.as_ref());
             handles.push(hart.wires());
+            ports.push(Arc::clone(hart.port()));
             hooks.push(hook);
             harts.push(hart);
         }
@@ -301,8 +306,19 @@ impl Virt {
             machine_of.upgrade().iter().for_each(|shared| tester_of.input(shared));
         }));
         let at_reset = AtReset::StartAgain;
-        let mut machine =
-            Self { shared, engine, hooks, harts, sbi, tester, images, tree, entropy, at_reset };
+        let mut machine = Self {
+            shared,
+            engine,
+            hooks,
+            ports,
+            harts,
+            sbi,
+            tester,
+            images,
+            tree,
+            entropy,
+            at_reset,
+        };
         machine.load()?;
         Ok(machine)
     }
@@ -317,6 +333,12 @@ impl Virt {
     #[must_use]
     pub fn tree(&self) -> &[u8] {
         &self.tree
+    }
+
+    /// What a debugger holds on to; the harts' events go to `events`.
+    #[must_use]
+    pub fn debuggee(&self, events: &Sender<Event>) -> MachineDebuggee {
+        MachineDebuggee::new(&self.shared, &self.engine, &self.ports, events)
     }
 
     /// A reset is the end of it, too.
@@ -341,8 +363,11 @@ impl Virt {
                     self.shared.restart();
                     self.load()?;
                 }
-                Some(ending) => return Ok(ending),
-                None => return Ok(Ending::Quit),
+                ending => {
+                    let ending = ending.unwrap_or(Ending::Quit);
+                    self.shared.finish(ending);
+                    return Ok(ending);
+                }
             }
         }
     }
