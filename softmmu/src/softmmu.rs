@@ -216,7 +216,7 @@ impl Softmmu {
             return Err(self.guest.access_fault(addr, AccessKind::Fetch));
         }
         if walk.whole {
-            self.tlb.fill_fetch(addr, walk.phys);
+            self.tlb.fill_fetch(frame, addr, &walk);
         }
         Ok(phys)
     }

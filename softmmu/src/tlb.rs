@@ -39,6 +39,28 @@ pub struct Space {
     pub asid: u32,
     /// Which of the views, less than [`MAX_VIEWS`].
     pub view: u8,
+    /// Views of one number fetch instructions alike. Less than [`MAX_VIEWS`], too.
+    pub code: u8,
+}
+
+impl Space {
+    /// What instructions are fetched from: views of their own, of which contexts come as well.
+    fn of_code(self, reach: CodeReach) -> Self {
+        let asid = match reach {
+            CodeReach::Everywhere => u32::MAX,
+            CodeReach::OneSpace => self.asid,
+        };
+        Self { asid, view: MAX_VIEWS as u8 + self.code, code: self.code }
+    }
+}
+
+/// Where the code of a kind of views is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum CodeReach {
+    /// In all address spaces: so far, all of its pages were global. A kernel's, mostly.
+    Everywhere,
+    /// In one.
+    OneSpace,
 }
 
 /// Which translations are forgotten.
@@ -92,6 +114,11 @@ pub struct Tlb {
     next_context: u64,
     space: Space,
     context: u64,
+    /// The context of instruction fetches.
+    code_context: u64,
+    code_reach: [CodeReach; MAX_VIEWS],
+    /// What [`Tlb::switch`] found last for each view.
+    recent: [Option<(Space, u64, u64)>; MAX_VIEWS],
     /// How often jumps were forgotten.
     generation: u64,
     pub(crate) stats: TlbStats,
@@ -137,8 +164,11 @@ impl Tlb {
             walks: Walks::new(),
             contexts: HashMap::new(),
             next_context: 1,
-            space: Space { asid: u32::MAX, view: 0 },
+            space: Space { asid: u32::MAX, view: 0, code: 0 },
             context: 0,
+            code_context: 0,
+            code_reach: [CodeReach::Everywhere; MAX_VIEWS],
+            recent: [None; MAX_VIEWS],
             generation: 0,
             stats: TlbStats::default(),
         }
@@ -161,12 +191,31 @@ impl Tlb {
         if space != self.space || self.context == 0 {
             self.stats.switches += 1;
             self.space = space;
-            self.context = match self.contexts.get(&space) {
-                Some(&context) => context,
-                None => self.new_context(space),
-            };
+            self.find_contexts();
         }
         self.publish(frame);
+    }
+
+    /// The contexts of the address space in use.
+    fn find_contexts(&mut self) {
+        let (space, view) = (self.space, usize::from(self.space.view) % MAX_VIEWS);
+        if let Some((_, context, code)) = self.recent[view].filter(|recent| recent.0 == space) {
+            (self.context, self.code_context) = (context, code);
+            return;
+        }
+        let code = space.of_code(self.code_reach[usize::from(space.code) % MAX_VIEWS]);
+        self.context = self.context_of(space);
+        self.code_context = self.context_of(code);
+        // If the numbers ran out for the second, the first is none any more.
+        self.context = self.context_of(space);
+        self.recent[view] = Some((space, self.context, self.code_context));
+    }
+
+    fn context_of(&mut self, space: Space) -> u64 {
+        match self.contexts.get(&space) {
+            Some(&context) => context,
+            None => self.new_context(space),
+        }
     }
 
     /// Lets the frame's probes find the tables, and jumps the environment.
@@ -181,7 +230,7 @@ impl Tlb {
     }
 
     fn set_environment(&self, frame: &mut CpuFrame) {
-        frame.jump_environment = frame.key_flags | self.generation << 12 | self.context;
+        frame.jump_environment = frame.key_flags | self.generation << 12 | self.code_context;
     }
 
     fn new_context(&mut self, space: Space) -> u64 {
@@ -197,6 +246,7 @@ impl Tlb {
     /// The numbers have run out: begins again with nothing.
     fn clear(&mut self) {
         self.contexts.clear();
+        self.recent = [None; MAX_VIEWS];
         self.next_context = 1;
         self.walks.clear();
         self.fetches.fill(Fetch::default());
@@ -222,10 +272,8 @@ impl Tlb {
             Some(addr) if !self.walks.is_large(addr) => self.flush_page(addr, flush.asid),
             _ => self.flush_spaces(flush.asid),
         }
-        let space = self.space;
-        self.context = 0;
-        let context = self.contexts.get(&space).copied();
-        self.context = context.unwrap_or_else(|| self.new_context(space));
+        self.recent = [None; MAX_VIEWS];
+        self.find_contexts();
         self.publish(frame);
     }
 
@@ -316,14 +364,22 @@ impl Tlb {
     pub fn fetched_from(&self, addr: GuestVirt) -> Option<GuestPhys> {
         let page = addr.page().0;
         let fetch = &self.fetches[fetch_index(page)];
-        (fetch.tag == page | self.context)
+        (fetch.tag == page | self.code_context)
             .then_some(GuestPhys(fetch.phys).wrapping_add(addr.page_offset()))
     }
 
     /// Remembers where the code of a page lies.
-    pub(crate) fn fill_fetch(&mut self, addr: GuestVirt, phys: GuestPhys) {
+    pub(crate) fn fill_fetch(&mut self, frame: &mut CpuFrame, addr: GuestVirt, walk: &Walk) {
+        let (phys, kind) = (walk.phys, usize::from(self.space.code) % MAX_VIEWS);
+        if !walk.global && self.code_reach[kind] == CodeReach::Everywhere {
+            self.code_reach[kind] = CodeReach::OneSpace;
+            self.recent = [None; MAX_VIEWS];
+            self.find_contexts();
+            self.publish(frame);
+        }
         let page = addr.page().0;
-        self.fetches[fetch_index(page)] = Fetch { tag: page | self.context, phys: phys.page().0 };
+        self.fetches[fetch_index(page)] =
+            Fetch { tag: page | self.code_context, phys: phys.page().0 };
         let bit = fetched_bit(page);
         self.fetched[bit / 64] |= 1 << (bit % 64);
     }
@@ -332,7 +388,7 @@ impl Tlb {
     /// and of memory.
     #[must_use]
     pub fn fetched_pages(&self) -> Vec<(GuestVirt, GuestPhys)> {
-        let here = |fetch: &&Fetch| fetch.tag & TlbEntry::CONTEXT_MASK == self.context;
+        let here = |fetch: &&Fetch| fetch.tag & TlbEntry::CONTEXT_MASK == self.code_context;
         let pages = self.fetches.iter().filter(here);
         pages.map(|fetch| (GuestVirt(fetch.tag).page(), GuestPhys(fetch.phys))).collect()
     }

@@ -38,8 +38,20 @@ mod view {
     pub(super) const LENT: u8 = 7;
 }
 
+/// Levels, as instructions are fetched.
+mod code {
+    pub(super) const USER: u8 = 0;
+    pub(super) const SUPERVISOR: u8 = 1;
+    pub(super) const MACHINE: u8 = 2;
+    /// Without page tables, addresses mean something else than any page table's global pages.
+    pub(super) const USER_BARE: u8 = 3;
+    pub(super) const SUPERVISOR_BARE: u8 = 4;
+}
+
 /// Bits of satp that name an address space in the TLB: mode and ASID.
 const SPACE_SHIFT: u32 = 44;
+/// Where the mode stands in that name.
+const MODE_SHIFT: u32 = 16;
 
 /// The address space that the hart uses.
 pub(super) fn space(frame: &CpuFrame) -> Space {
@@ -49,8 +61,8 @@ pub(super) fn space(frame: &CpuFrame) -> Space {
     if level == Privilege::Machine {
         let lent = mstatus & status::MPRV != 0 && mmu::data_level(frame) != level;
         return match lent {
-            true => Space { asid, view: view::LENT },
-            false => Space { asid: 0, view: view::MACHINE },
+            true => Space { asid, view: view::LENT, code: code::MACHINE },
+            false => Space { asid: 0, view: view::MACHINE, code: code::MACHINE },
         };
     }
     let view = match level {
@@ -61,7 +73,13 @@ pub(super) fn space(frame: &CpuFrame) -> Space {
             view::SUPERVISOR + sum + if mxr { view::MXR } else { 0 }
         }
     };
-    Space { asid, view }
+    let code = match (level, asid >> MODE_SHIFT) {
+        (Privilege::User, 0) => code::USER_BARE,
+        (Privilege::User, _) => code::USER,
+        (_, 0) => code::SUPERVISOR_BARE,
+        _ => code::SUPERVISOR,
+    };
+    Space { asid, view, code }
 }
 
 /// The TLB's number of the address space in satp.
