@@ -13,14 +13,14 @@ use system::devices::virtio::VirtioDevice;
 use system::devices::virtio::blk::Blk;
 use system::devices::virtio::net::Net;
 use system::devices::virtio::pci::VirtioPci;
-use system::devices::virtio::rng::Rng;
+use system::devices::virtio::rng::{EntropySource, Rng, SeededEntropy};
 use system::host::block::{self, BlockOptions, Execution, ImageAccess, ImageFormat};
-use system::host::chars::{CharSpec, Escape, terminal};
+use system::host::chars::{CharBackend, CharSpec, Escape, Patient, terminal};
 use system::host::entropy::HostEntropy;
 use system::host::net::config::NetConfig;
 use system::host::net::user::UserNet;
 use system::machine::{Ending, Shared};
-use system::riscv64::{Aia, Bios, Config, Virt};
+use system::riscv64::{Aia, Bios, Config, Pace, Virt};
 
 use crate::run::{StatsArg, TierArg};
 use crate::{OWN_ERROR, complain};
@@ -80,6 +80,10 @@ pub(crate) struct BootArgs {
     /// Which tiers run: interpret only, compile everything, or what pays
     #[arg(long, value_enum, default_value_t = TierArg::Auto)]
     tier: TierArg,
+    /// Let each run be like the other: time passes by instructions, CPUs take turns on one thread and are
+    /// interpreted, random bytes come from a fixed seed. What comes in by the console comes when it does
+    #[arg(long, conflicts_with = "tier")]
+    deterministic: bool,
     /// Print statistics at the end
     #[arg(
         long,
@@ -171,17 +175,41 @@ fn disk(text: &str) -> Result<BlockOptions, String> {
 /// What is on the machine's PCI bus: disks, the network, and random bytes.
 fn functions(args: &BootArgs) -> Result<Vec<Box<dyn PciFunction>>> {
     let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
+    let execution = if args.deterministic { Execution::Immediate } else { Execution::Threads };
     for (number, options) in args.disk.iter().enumerate() {
-        let backend = block::open(options)?;
+        let backend = block::open(&BlockOptions { execution, ..options.clone() })?;
         devices.push(Box::new(Blk::new(backend, 1, &format!("disk{number}"))));
+    }
+    if args.deterministic && !matches!(args.net, NetConfig::None) {
+        bail!("--deterministic allows no --net: what comes from outside comes when it does");
     }
     if let NetConfig::User(config) = &args.net {
         let backend = UserNet::open(config)?;
         devices.push(Box::new(Net::new(Box::new(backend), config.mac.0, config.mtu)));
     }
-    devices.push(Box::new(Rng::new(Box::new(HostEntropy))));
+    devices.push(Box::new(Rng::new(entropy(args, RNG_SEED))));
     let function = |device| Box::new(VirtioPci::new(device)) as Box<dyn PciFunction>;
     Ok(devices.into_iter().map(function).collect())
+}
+
+/// Seeds of the random number generator's bytes and the device tree's, where each run is to be like the
+/// other.
+const RNG_SEED: u64 = 1;
+const TREE_SEED: u64 = 2;
+
+fn entropy(args: &BootArgs, seed: u64) -> Box<dyn EntropySource> {
+    if args.deterministic { Box::new(SeededEntropy::new(seed)) } else { Box::new(HostEntropy) }
+}
+
+/// A thread that panics ends Ferry: the others would wait for what it was to do.
+fn end_at_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        terminal::restore();
+        report(info);
+        complain(&"this is a mistake of Ferry's own; the machine is lost");
+        std::process::exit(OWN_ERROR.into());
+    }));
 }
 
 /// Boots the machine and stays with it to its end.
@@ -199,6 +227,7 @@ fn boot(args: BootArgs) -> Result<u8> {
     if args.kernel.is_none() && args.bios.is_none() && args.pflash.is_empty() {
         bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios, --pflash)");
     }
+    end_at_panic();
     base::sys::fault::install();
     let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
     let (dump, stats, no_reboot) = (args.dump_dtb.clone(), args.stats, args.no_reboot);
@@ -234,7 +263,11 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
     if let Some(path) = &opened.path {
         complain(&format!("the console is {}", path.display()));
     }
-    let functions = functions(&args)?;
+    let (functions, entropy) = (functions(&args)?, entropy(&args, TREE_SEED));
+    let (pace, console) = match args.deterministic {
+        false => (Pace::Host, opened.backend),
+        true => (Pace::Counted, Box::new(Patient::new(opened.backend)) as Box<dyn CharBackend>),
+    };
     let bios = match args.bios {
         None => Bios::BuiltIn,
         Some(path) if path.as_os_str() == "none" => Bios::None,
@@ -268,10 +301,11 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         kernel: args.kernel,
         initrd: args.initrd,
         command_line: args.append,
-        console: opened.backend,
-        entropy: Box::new(HostEntropy),
+        console,
+        entropy,
         engine,
         regions,
+        pace,
         functions,
         flash: args.pflash,
         virtio_mmio: Vec::new(),

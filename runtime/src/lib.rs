@@ -22,6 +22,7 @@ mod exit;
 mod fork;
 mod invalidate;
 mod jump_cache;
+mod limit;
 mod log;
 mod pages;
 mod perf_map;

@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use crate::epoch::IDLE;
 use crate::exit::{Exit, FetchFault, FetchFaultCause};
 use crate::jump_cache::{CompiledJumpCache, JumpCache};
+use crate::limit::Limited;
 use crate::log::LogItem;
 use crate::promote::{CompiledStop, ExitId, RegionSpan, Surroundings};
 use crate::softmmu_memory::{SoftMemory, memory_slow};
@@ -38,6 +39,8 @@ pub struct Vcpu {
     translator: Translator,
     /// The epoch up to which the jump caches remember nothing that was dropped.
     forgotten: u64,
+    /// It stops once it has interpreted so many instructions.
+    limit: Option<u64>,
     /// How control came to the pc where the CPU goes on.
     arrival: Arrival,
     /// The block at that pc, if tier 0 named it when it stopped. Of the current epoch.
@@ -98,6 +101,7 @@ impl Vcpu {
             compiled_jumps,
             system: None,
             forgotten: 0,
+            limit: None,
             arrival: Arrival::Anyhow,
             next: None,
             points: Arc::default(),
@@ -154,7 +158,7 @@ impl Vcpu {
     pub fn run(&mut self) -> Exit {
         self.begin();
         let exit = loop {
-            if let Some(exit) = self.poll().or_else(|| self.advance()) {
+            if let Some(exit) = self.poll().or_else(|| self.advance_within_limit()) {
                 break exit;
             }
         };
@@ -195,6 +199,35 @@ impl Vcpu {
             None => self.watches = watches,
         }
         self.points = points;
+    }
+
+    /// Lets a whole machine's CPU make accesses between runs, as its own instructions would.
+    pub fn access<T>(
+        &mut self,
+        access: impl FnOnce(&mut Softmmu, &mut CpuFrame) -> T,
+    ) -> Option<T> {
+        self.enter_epoch();
+        self.write_protect();
+        let result = self.system_mut().map(|(softmmu, frame)| access(softmmu, frame));
+        self.leave_epoch();
+        result
+    }
+
+    /// From now on, [`Vcpu::run`] returns [`Exit::Interrupted`] at the first block's end at which
+    /// [`Vcpu::interpreted`] is no less than this. Compiled code does not count, and so does not stop.
+    pub fn set_limit(&mut self, limit: Option<u64>) {
+        self.limit = limit;
+    }
+
+    /// How many instructions it has interpreted so far.
+    #[must_use]
+    pub fn interpreted(&self) -> u64 {
+        self.counters().interpreted_insns.get()
+    }
+
+    fn advance_within_limit(&mut self) -> Option<Exit> {
+        let is_spent = self.limit.is_some_and(|limit| self.interpreted() >= limit);
+        if is_spent { Some(Exit::Interrupted) } else { self.advance() }
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -423,8 +456,13 @@ impl Vcpu {
         }
         // SAFETY: this CPU is running, and the block was found in this epoch.
         let stop = unsafe {
-            match (self.soft_memory(), &self.system) {
-                (Some(mut memory), Some(SystemCpu { jumps, .. })) => {
+            match (self.soft_memory(), &self.system, self.limit) {
+                (Some(mut memory), Some(SystemCpu { jumps, .. }), Some(limit)) => {
+                    let left = limit.saturating_sub(self.interpreted());
+                    let jumps = Limited::new(jumps, left, block.code.head());
+                    interpret(&self.shared, &mut memory, &jumps, block.entry())
+                }
+                (Some(mut memory), Some(SystemCpu { jumps, .. }), None) => {
                     interpret(&self.shared, &mut memory, jumps, block.entry())
                 }
                 _ => interpret(&self.shared, &mut Direct, &self.jumps, block.entry()),

@@ -53,7 +53,8 @@ pub enum Stop {
     },
     /// The block to go on at has no budget left ([`Head::budget`]); it has not begun.
     Attention(Entry),
-    /// [`CpuFrame::interrupt`] was set as the block to go on at was about to begin.
+    /// [`CpuFrame::interrupt`] was set as the block to go on at was about to begin, or
+    /// [`Jumps::may_begin`] said no.
     Interrupted(Entry),
 }
 
@@ -69,7 +70,14 @@ pub trait Jumps {
     /// may run it.
     fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry>;
 
-    /// The same for a direct exit of the block of this key that is not linked, because it cannot be.
+    /// Whether a block of so many guest instructions may begin now; asked once for each block that is
+    /// gone on to. If not, the interpreter stops there as if it were interrupted.
+    #[inline(always)]
+    fn may_begin(&self, _insns: u32) -> bool {
+        true
+    }
+
+    /// As [`Jumps::probe`], for a direct exit of the block of this key that is not linked, because it cannot be.
     /// Its target is relative to [`base::cpu::PC_DELTA`], as the block's own pc is.
     #[inline(always)]
     fn probe_direct(&self, _: &mut CpuFrame, _: BlockKey, _: GuestVirt) -> Option<Entry> {
@@ -152,6 +160,9 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 let budget = (*next).budget.load(Ordering::Relaxed);
                 if budget <= 0 {
                     stop!(Stop::Attention(here(next)));
+                }
+                if !cx.jumps.may_begin((*next).insns()) {
+                    stop!(Stop::Interrupted(here(next)));
                 }
                 (*next).budget.store(budget - 1, Ordering::Relaxed);
                 head = next;

@@ -83,7 +83,7 @@ pub struct CpuHandle {
 }
 
 /// No timer.
-const NEVER: u64 = u64::MAX;
+pub(crate) const NEVER: u64 = u64::MAX;
 
 impl CpuHandle {
     /// Of a CPU that this makes come back from translated code.
@@ -321,9 +321,9 @@ impl Shared {
             // A deadline that came up in between found 0 there, and told nobody.
             let next = next.min(self.next_deadline());
             let now = self.clock.now().0;
-            if next > now || self.clock.is_counted() {
-                let host_time = next != NEVER && !self.clock.is_counted();
-                self.events.wait(host_time.then(|| Duration::from_nanos(next - now)));
+            if next > now {
+                let timeout = (next != NEVER).then(|| Duration::from_nanos(next - now));
+                self.events.wait(timeout);
             }
         }
     }
@@ -351,7 +351,13 @@ impl Shared {
         self.next_deadline()
     }
 
-    fn next_deadline(&self) -> u64 {
+    /// Waits until something happens outside.
+    pub(crate) fn wait_for_event(&self) {
+        self.events.wait(None);
+    }
+
+    /// When a device or a CPU's timer is due next; [`NEVER`] if none is.
+    pub(crate) fn next_deadline(&self) -> u64 {
         let devices = self.bus().deadline().map_or(NEVER, |time| time.0);
         let timer = |cpu: &Arc<CpuHandle>| cpu.timer.load(Ordering::SeqCst);
         self.lock_cpus().iter().map(timer).min().unwrap_or(NEVER).min(devices)

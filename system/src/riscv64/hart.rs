@@ -30,6 +30,9 @@ use crate::riscv64::tester::Tester;
 /// Nanoseconds of a tick of mtime.
 pub(super) const TICK: u64 = 100;
 
+/// Nanoseconds of an instruction, in a machine that counts time.
+pub(super) const INSN_NANOS: u64 = 10;
+
 /// What changed in a hart's registers that its TLB must know, and its timer.
 pub(super) struct HartHooks {
     /// Not owned: it owns this, by way of the hart's interrupt lines.
@@ -112,6 +115,10 @@ pub(super) struct Hart {
     mailbox: Arc<Mailbox>,
     sbi: Option<Arc<Sbi>>,
     frontend: Frontend,
+    /// In a machine that counts time: it waits for an interrupt, and has executed so many instructions
+    /// and taken so many traps.
+    waits: bool,
+    executed: u64,
     /// Registers that change what a TLB holds without a fence: as they were when it was filled.
     protection: [u64; PROTECTION.len()],
 }
@@ -147,8 +154,21 @@ impl Hart {
         *hooks.handle.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&handle));
         let protection = [0; PROTECTION.len()];
         let port = HartPort::new(&context, &handle);
-        let mut hart =
-            Self { vcpu, context, hooks, handle, port, shared, mailbox, sbi, frontend, protection };
+        let (waits, executed) = (false, 0);
+        let mut hart = Self {
+            vcpu,
+            context,
+            hooks,
+            handle,
+            port,
+            shared,
+            mailbox,
+            sbi,
+            frontend,
+            waits,
+            executed,
+            protection,
+        };
         hart.frame().context = Arc::as_ptr(&hart.context).cast_mut().cast();
         hart
     }
@@ -187,6 +207,7 @@ impl Hart {
         }
         privileged::reset(frame, &context);
         frame.pc = pc.0;
+        self.waits = false;
         self.hooks.take_fences();
         self.flush(Flush::ALL);
         self.mailbox.enter();
@@ -237,6 +258,46 @@ impl Hart {
     fn stop(&mut self, stop: DebugStop) {
         self.shared.pause();
         self.port.report(stop);
+    }
+
+    /// In a machine that counts time: executes some instructions, unless the hart is stopped or waits. A
+    /// trap counts as an instruction, so that every turn ends. Whether it did anything.
+    pub(super) fn take_turn(&mut self, insns: u64) -> bool {
+        self.follow_state();
+        let (before, end) = (self.executed, self.executed + insns);
+        while self.executed < end && self.is_ready() && self.may_run() {
+            let due = self.shared.next_deadline().saturating_sub(self.shared.clock().now().0);
+            if due == 0 && self.executed != before {
+                break;
+            }
+            self.serve_mailbox();
+            self.take_interrupt();
+            let interpreted = self.vcpu.interpreted();
+            let insns = due.div_ceil(INSN_NANOS).max(1).min(end - self.executed);
+            self.vcpu.set_limit(Some(interpreted + insns));
+            let exit = self.vcpu.run();
+            self.hooks.tester.serve(&self.shared);
+            let trapped = !matches!(exit, Exit::Interrupted);
+            let executed = self.vcpu.interpreted() - interpreted + u64::from(trapped);
+            self.executed += executed;
+            self.shared.clock().advance(executed * INSN_NANOS);
+            self.after(exit);
+            self.mailbox.leave();
+        }
+        self.executed != before
+    }
+
+    /// Where time is counted: whether it has instructions to execute.
+    fn is_ready(&mut self) -> bool {
+        if let Some(sbi) = self.sbi.clone()
+            && !sbi.is_started(self.number())
+        {
+            let Some(start) = sbi.take_start(self.number()) else { return false };
+            self.start(start);
+        }
+        self.latch();
+        self.waits &= !interrupt::wakes(self.vcpu.frame(), &self.context);
+        !self.waits
     }
 
     /// With a built-in SBI: waits until somebody starts the hart. Whether it runs.
@@ -438,16 +499,21 @@ impl Hart {
     }
 
     fn access(&mut self, op: MemoryOp) {
-        let Some((softmmu, frame)) = self.vcpu.system_mut() else { return };
-        match access::perform(softmmu, frame, op) {
-            Ok(()) => privileged::execute::complete(frame),
+        let performed = self.vcpu.access(|softmmu, frame| access::perform(softmmu, frame, op));
+        let Some(performed) = performed else { return };
+        match performed {
+            Ok(()) => privileged::execute::complete(self.frame()),
             Err(fault) => self.fault(fault),
         }
     }
 
-    /// WFI: the thread sleeps.
+    /// WFI: the thread sleeps; where time is counted, the hart's turn ends.
     pub(super) fn wait_for_interrupt(&mut self) {
         self.mailbox.leave();
+        if self.shared.clock().is_counted() {
+            self.waits = true;
+            return;
+        }
         loop {
             self.latch();
             if interrupt::wakes(self.vcpu.frame(), &self.context) || self.shared.wants_attention() {

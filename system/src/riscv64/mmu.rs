@@ -1,5 +1,6 @@
 //! A hart's addresses: the privileged architecture's rules on this machine's memory.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use arch::riscv64::privileged::mmu::{self, PageTableMemory};
@@ -107,7 +108,7 @@ impl PageTableMemory for Tables<'_> {
 
     fn load(&mut self, phys: GuestPhys) -> Result<u64, NoRam> {
         let (ram, at) = self.entry(phys)?;
-        ram.region().load(at, std::sync::atomic::Ordering::Acquire).map_err(|_| NoRam)
+        ram.region().load(at, Ordering::Acquire).map_err(|_| NoRam)
     }
 
     fn compare_exchange(&mut self, phys: GuestPhys, old: u64, new: u64) -> Result<bool, NoRam> {
@@ -163,7 +164,11 @@ impl GuestMmu for HartMmu {
         self.shared.read(at).ok()
     }
 
-    fn write_device(&mut self, _: &mut CpuFrame, at: Register, value: u64) -> Option<()> {
+    fn write_device(&mut self, frame: &mut CpuFrame, at: Register, value: u64) -> Option<()> {
+        if self.shared.clock().is_counted() {
+            // A timer may be due before the hart's turn ends.
+            frame.interrupt.fetch_or(CpuFrame::INTERRUPT_REQUEST, Ordering::Relaxed);
+        }
         self.shared.write(at, value).ok()
     }
 

@@ -15,4 +15,4 @@ mod tester;
 pub mod virt;
 
 pub use interrupts::Aia;
-pub use virt::{Bios, Config, Report, Virt, VirtError};
+pub use virt::{Bios, Config, Pace, Report, Virt, VirtError};

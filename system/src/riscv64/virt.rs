@@ -27,6 +27,7 @@ use crate::devices::virtio::mmio::{MmioWindow, VirtioMmio};
 use crate::devices::virtio::rng::EntropySource;
 use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
+use crate::machine::shared::NEVER;
 use crate::machine::{Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared};
 use crate::riscv64::boot::{self, BootError, Loaded};
 use crate::riscv64::debug::{HartPort, MachineDebuggee};
@@ -87,6 +88,19 @@ pub enum Bios {
     File(PathBuf),
 }
 
+/// How a machine's time passes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Pace {
+    /// As the host's; each hart has a thread.
+    #[default]
+    Host,
+    /// By the instructions that are executed, which take 10 ns each, and to the next deadline when all harts
+    /// wait. The harts take turns on one thread, and are interpreted. With entropy from a seed, and devices
+    /// whose requests are done at once, each run is like the other, as long as nothing comes in from
+    /// outside. Interrupts come at the first end of a block after they are due.
+    Counted,
+}
+
 /// The settings of a machine.
 pub struct Config {
     /// Every hart's model.
@@ -113,6 +127,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// How hot code is compiled.
     pub regions: RegionConfig,
+    /// Where its time comes from, and how its harts run.
+    pub pace: Pace,
     /// What is on the PCI bus, from slot 1 on.
     pub functions: Vec<Box<dyn PciFunction>>,
     /// What is in the banks of flash: code, which is started unless firmware or a kernel is, then what
@@ -231,6 +247,8 @@ impl Router for Arc<OnceLock<Wires>> {
     }
 }
 
+/// Instructions of a hart's turn, where time is counted.
+const TURN: u64 = 10_000;
 /// Harts at most.
 const MAX_HARTS: u32 = 64;
 
@@ -247,7 +265,15 @@ impl Virt {
             // Who has interrupt files can reach them.
             Aia::AplicImsic => config.cpu.with(Feature::Smaia),
         };
-        let clock = Arc::new(Clock::host());
+        let clock = Arc::new(match config.pace {
+            Pace::Host => Clock::host(),
+            Pace::Counted => Clock::counted(),
+        });
+        let tier = match config.pace {
+            Pace::Host => config.engine.tier,
+            Pace::Counted => Tier::Interp,
+        };
+        let engine_config = EngineConfig { tier, ..config.engine };
         let events = Arc::new(Events::default());
         let notify = Arc::clone(&events);
         let mut bus = Bus::new(clock.epoch(), Arc::new(move || notify.notify()));
@@ -271,7 +297,7 @@ impl Virt {
         let map = Arc::new(bus.map().clone());
         let wires = Arc::new(OnceLock::new());
         let shared = Shared::new(bus, Arc::clone(&clock), events, Box::new(Arc::clone(&wires)));
-        let engine = engine(&config.cpu, config.engine, config.regions, &map)?;
+        let engine = engine(&config.cpu, engine_config, config.regions, &map)?;
         ram.tracker().set_watch(DeviceWrites::new(&engine) as Arc<dyn CodeWatch>);
 
         let sbi = (config.bios == Bios::BuiltIn)
@@ -352,7 +378,11 @@ impl Virt {
     /// The host has no threads for it, or its files are gone.
     pub fn run(&mut self) -> Result<Ending, VirtError> {
         loop {
-            self.run_once()?;
+            if self.shared.clock().is_counted() {
+                self.run_counted();
+            } else {
+                self.run_once()?;
+            }
             match self.shared.ending() {
                 Some(Ending::Reset) if self.at_reset == AtReset::StartAgain => {
                     {
@@ -376,6 +406,8 @@ impl Virt {
     fn run_once(&mut self) -> Result<(), VirtError> {
         let (shared, hooks) = (Arc::clone(&self.shared), &self.hooks);
         std::thread::scope(|scope| {
+            // The harts do not go on without this thread.
+            let _ended = EndsMachine(&shared);
             let ring = |hart: usize| hooks[hart].ring();
             let spawned: Result<Vec<_>, _> = self
                 .harts
@@ -397,6 +429,26 @@ impl Virt {
             shared.serve_events(ring);
             Ok(())
         })
+    }
+
+    /// Lets the harts take turns until the machine ends or starts again.
+    fn run_counted(&mut self) {
+        let (shared, hooks) = (Arc::clone(&self.shared), &self.hooks);
+        let ring = |hart: usize| hooks[hart].ring();
+        while shared.ending().is_none() {
+            let mut is_idle = true;
+            for hart in &mut self.harts {
+                shared.serve_once(&ring);
+                is_idle &= !hart.take_turn(TURN);
+            }
+            if is_idle && shared.ending().is_none() {
+                let now = shared.clock().now().0;
+                match shared.next_deadline() {
+                    NEVER => shared.wait_for_event(),
+                    next => shared.clock().advance(next.saturating_sub(now)),
+                }
+            }
+        }
     }
 
     /// What it did.

@@ -3,6 +3,7 @@
 mod escape;
 mod file;
 mod memory;
+mod patient;
 mod pty;
 mod pump;
 mod spec;
@@ -15,6 +16,7 @@ use crate::device::Notifier;
 pub use escape::{Escape, EscapeFilter, PREFIX};
 pub use file::file;
 pub use memory::{Memory, Null};
+pub use patient::Patient;
 pub use pty::{Pty, pty};
 pub use pump::Pump;
 pub use spec::{CharError, CharSpec, Opened};
