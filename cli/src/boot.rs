@@ -8,20 +8,12 @@ use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
 use clap::{Args, ValueEnum};
 use runtime::{EngineConfig, LogItems, LogSink, RegionConfig};
-use system::devices::pci::PciFunction;
-use system::devices::virtio::VirtioDevice;
-use system::devices::virtio::blk::Blk;
-use system::devices::virtio::net::Net;
-use system::devices::virtio::pci::VirtioPci;
-use system::devices::virtio::rng::Rng;
-use system::host::block::{self, BlockOptions, Execution, ImageAccess, ImageFormat};
 use system::host::chars::{CharSpec, Escape, terminal};
 use system::host::entropy::HostEntropy;
-use system::host::net::config::NetConfig;
-use system::host::net::user::UserNet;
 use system::machine::{Ending, Shared};
 use system::riscv64::{Aia, Bios, Config, Virt};
 
+use crate::boot_devices::{self, Attached, Disk, Network, Other};
 use crate::run::{StatsArg, TierArg};
 use crate::{OWN_ERROR, complain};
 
@@ -62,15 +54,18 @@ pub(crate) struct BootArgs {
     /// Flash: code, which runs in place; given again, what it keeps
     #[arg(long, value_name = "FILE")]
     pflash: Vec<PathBuf>,
-    /// The serial console: stdio, pty, file:PATH, unix:PATH, null
-    #[arg(long, value_name = "WHERE", default_value = "stdio")]
-    console: CharSpec,
-    /// A disk image, with `,format=raw|qcow2` and `,readonly` (may be repeated)
-    #[arg(long, value_name = "FILE[,OPTIONS]", value_parser = disk)]
-    disk: Vec<BlockOptions>,
+    /// The serial console: stdio (unless a virtio-console is there), pty, file:PATH, unix:PATH, null
+    #[arg(long, value_name = "WHERE")]
+    console: Option<CharSpec>,
+    /// A disk image, with `,format=raw|qcow2`, `,readonly` and `,transport=mmio` (may be repeated)
+    #[arg(long, value_name = "FILE[,OPTIONS]")]
+    disk: Vec<Disk>,
+    /// `virtio-console,console=WHERE` or `virtio-rng`, with `,transport=mmio` (may be repeated)
+    #[arg(long, value_name = "KIND[,OPTIONS]")]
+    device: Vec<Other>,
     /// A network: `user` with `,hostfwd=tcp:HOSTPORT-:GUESTPORT` and others, or `none`
     #[arg(long, value_name = "KIND[,OPTIONS]", default_value = "none")]
-    net: NetConfig,
+    net: Network,
     /// End where the machine would start again
     #[arg(long)]
     no_reboot: bool,
@@ -147,43 +142,6 @@ fn shift(unit: char) -> Option<u32> {
     Some(10 * (place as u32 + 1))
 }
 
-/// A disk: its file, and what is said of it.
-fn disk(text: &str) -> Result<BlockOptions, String> {
-    let mut words = text.split(',');
-    let path = words.next().filter(|path| !path.is_empty()).ok_or("no file is named")?;
-    let mut options = BlockOptions {
-        path: path.into(),
-        format: None,
-        access: ImageAccess::ReadWrite,
-        execution: Execution::Threads,
-    };
-    for word in words {
-        match word {
-            "format=raw" => options.format = Some(ImageFormat::Raw),
-            "format=qcow2" => options.format = Some(ImageFormat::Qcow2),
-            "readonly" => options.access = ImageAccess::ReadOnly,
-            _ => return Err(format!("'{word}': there are format=raw, format=qcow2, readonly")),
-        }
-    }
-    Ok(options)
-}
-
-/// What is on the machine's PCI bus: disks, the network, and random bytes.
-fn functions(args: &BootArgs) -> Result<Vec<Box<dyn PciFunction>>> {
-    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
-    for (number, options) in args.disk.iter().enumerate() {
-        let backend = block::open(options)?;
-        devices.push(Box::new(Blk::new(backend, 1, &format!("disk{number}"))));
-    }
-    if let NetConfig::User(config) = &args.net {
-        let backend = UserNet::open(config)?;
-        devices.push(Box::new(Net::new(Box::new(backend), config.mac.0, config.mtu)));
-    }
-    devices.push(Box::new(Rng::new(Box::new(HostEntropy))));
-    let function = |device| Box::new(VirtioPci::new(device)) as Box<dyn PciFunction>;
-    Ok(devices.into_iter().map(function).collect())
-}
-
 /// Boots the machine and stays with it to its end.
 pub(crate) fn main(args: BootArgs) -> u8 {
     let status = boot(args);
@@ -224,17 +182,20 @@ fn boot(args: BootArgs) -> Result<u8> {
 }
 
 fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config> {
-    let opened = args.console.open(move |escape| {
+    let escaped = move |escape| {
         // The console belongs to the machine, and must not keep it.
         let shared = machine.get().and_then(Weak::upgrade);
         if let (Escape::Quit, Some(shared)) = (escape, shared) {
             shared.end(Ending::Quit);
         }
-    })?;
+    };
+    let console = boot_devices::serial(args.console.clone(), &args.device)?;
+    let opened = console.open(escaped.clone())?;
     if let Some(path) = &opened.path {
         complain(&format!("the console is {}", path.display()));
     }
-    let functions = functions(&args)?;
+    let Attached { functions, mmio } =
+        Attached::open(&args.disk, &args.net, &args.device, escaped)?;
     let bios = match args.bios {
         None => Bios::BuiltIn,
         Some(path) if path.as_os_str() == "none" => Bios::None,
@@ -274,7 +235,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         regions,
         functions,
         flash: args.pflash,
-        virtio_mmio: Vec::new(),
+        virtio_mmio: mmio,
     })
 }
 
