@@ -145,8 +145,8 @@ mod tests {
         let mut bus = bus();
         attach_flash(&mut bus, &[code.clone(), variables.clone()]).unwrap();
         let second = layout::FLASH.wrapping_add(layout::FLASH_BANK);
-        assert_eq!(read(&mut bus, layout::FLASH), u32::from_le_bytes(*b"code").into());
-        assert_eq!(read(&mut bus, second), u32::from_le_bytes(*b"vars").into());
+        assert_eq!(read(&mut bus, layout::FLASH), u64::from(u32::from_le_bytes(*b"code")));
+        assert_eq!(read(&mut bus, second), u64::from(u32::from_le_bytes(*b"vars")));
         assert!(bus.write(layout::FLASH, Width::B4, 0, Time(0)).is_err());
         // Word program.
         bus.write(second, Width::B4, 0x40_0040, Time(0)).unwrap();
@@ -181,6 +181,6 @@ mod tests {
             [item(key::NB_CPUS), item(key::KERNEL_SIZE), item(key::CMDLINE_SIZE)],
             [3, 7, 6]
         );
-        assert_eq!(item(key::KERNEL_DATA), u32::from_le_bytes(*b"kern").into());
+        assert_eq!(item(key::KERNEL_DATA), u64::from(u32::from_le_bytes(*b"kern")));
     }
 }
