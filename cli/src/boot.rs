@@ -8,20 +8,14 @@ use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
 use clap::{Args, ValueEnum};
 use runtime::{EngineConfig, LogItems, LogSink, RegionConfig};
-use system::devices::pci::PciFunction;
-use system::devices::virtio::VirtioDevice;
-use system::devices::virtio::blk::Blk;
-use system::devices::virtio::net::Net;
-use system::devices::virtio::pci::VirtioPci;
-use system::devices::virtio::rng::{EntropySource, Rng, SeededEntropy};
-use system::host::block::{self, BlockOptions, Execution, ImageAccess, ImageFormat};
+use system::devices::virtio::rng::{EntropySource, SeededEntropy};
+use system::host::block::Execution;
 use system::host::chars::{CharBackend, CharSpec, Escape, Patient, terminal};
 use system::host::entropy::HostEntropy;
-use system::host::net::config::NetConfig;
-use system::host::net::user::UserNet;
 use system::machine::{Ending, Shared};
 use system::riscv64::{Aia, Bios, Config, Pace, Virt};
 
+use crate::boot_devices::{self, Attached, Backing, Disk, Network, Other};
 use crate::run::{StatsArg, TierArg};
 use crate::{OWN_ERROR, complain};
 
@@ -62,15 +56,18 @@ pub(crate) struct BootArgs {
     /// Flash: code, which runs in place; given again, what it keeps
     #[arg(long, value_name = "FILE")]
     pflash: Vec<PathBuf>,
-    /// The serial console: stdio, pty, file:PATH, unix:PATH, null
-    #[arg(long, value_name = "WHERE", default_value = "stdio")]
-    console: CharSpec,
-    /// A disk image, with `,format=raw|qcow2` and `,readonly` (may be repeated)
-    #[arg(long, value_name = "FILE[,OPTIONS]", value_parser = disk)]
-    disk: Vec<BlockOptions>,
+    /// The serial console: stdio (unless a virtio-console is there), pty, file:PATH, unix:PATH, null
+    #[arg(long, value_name = "WHERE")]
+    console: Option<CharSpec>,
+    /// A disk image, with `,format=raw|qcow2`, `,readonly` and `,transport=mmio` (may be repeated)
+    #[arg(long, value_name = "FILE[,OPTIONS]")]
+    disk: Vec<Disk>,
+    /// `virtio-console,console=WHERE` or `virtio-rng`, with `,transport=mmio` (may be repeated)
+    #[arg(long, value_name = "KIND[,OPTIONS]")]
+    device: Vec<Other>,
     /// A network: `user` with `,hostfwd=tcp:HOSTPORT-:GUESTPORT` and others, or `none`
     #[arg(long, value_name = "KIND[,OPTIONS]", default_value = "none")]
-    net: NetConfig,
+    net: Network,
     /// End where the machine would start again
     #[arg(long)]
     no_reboot: bool,
@@ -151,47 +148,6 @@ fn shift(unit: char) -> Option<u32> {
     Some(10 * (place as u32 + 1))
 }
 
-/// A disk: its file, and what is said of it.
-fn disk(text: &str) -> Result<BlockOptions, String> {
-    let mut words = text.split(',');
-    let path = words.next().filter(|path| !path.is_empty()).ok_or("no file is named")?;
-    let mut options = BlockOptions {
-        path: path.into(),
-        format: None,
-        access: ImageAccess::ReadWrite,
-        execution: Execution::Threads,
-    };
-    for word in words {
-        match word {
-            "format=raw" => options.format = Some(ImageFormat::Raw),
-            "format=qcow2" => options.format = Some(ImageFormat::Qcow2),
-            "readonly" => options.access = ImageAccess::ReadOnly,
-            _ => return Err(format!("'{word}': there are format=raw, format=qcow2, readonly")),
-        }
-    }
-    Ok(options)
-}
-
-/// What is on the machine's PCI bus: disks, the network, and random bytes.
-fn functions(args: &BootArgs) -> Result<Vec<Box<dyn PciFunction>>> {
-    let mut devices: Vec<Box<dyn VirtioDevice>> = Vec::new();
-    let execution = if args.deterministic { Execution::Immediate } else { Execution::Threads };
-    for (number, options) in args.disk.iter().enumerate() {
-        let backend = block::open(&BlockOptions { execution, ..options.clone() })?;
-        devices.push(Box::new(Blk::new(backend, 1, &format!("disk{number}"))));
-    }
-    if args.deterministic && !matches!(args.net, NetConfig::None) {
-        bail!("--deterministic allows no --net: what comes from outside comes when it does");
-    }
-    if let NetConfig::User(config) = &args.net {
-        let backend = UserNet::open(config)?;
-        devices.push(Box::new(Net::new(Box::new(backend), config.mac.0, config.mtu)));
-    }
-    devices.push(Box::new(Rng::new(entropy(args, RNG_SEED))));
-    let function = |device| Box::new(VirtioPci::new(device)) as Box<dyn PciFunction>;
-    Ok(devices.into_iter().map(function).collect())
-}
-
 /// Seeds of the random number generator's bytes and the device tree's, where each run is to be like the
 /// other.
 const RNG_SEED: u64 = 1;
@@ -253,17 +209,28 @@ fn boot(args: BootArgs) -> Result<u8> {
 }
 
 fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config> {
-    let opened = args.console.open(move |escape| {
+    let escaped = move |escape| {
         // The console belongs to the machine, and must not keep it.
         let shared = machine.get().and_then(Weak::upgrade);
         if let (Escape::Quit, Some(shared)) = (escape, shared) {
             shared.end(Ending::Quit);
         }
-    })?;
+    };
+    let console = boot_devices::serial(args.console.clone(), &args.device)?;
+    let opened = console.open(escaped.clone())?;
     if let Some(path) = &opened.path {
         complain(&format!("the console is {}", path.display()));
     }
-    let (functions, entropy) = (functions(&args)?, entropy(&args, TREE_SEED));
+    let (execution, rng) = match args.deterministic {
+        true => (Execution::Immediate, entropy(&args, RNG_SEED)),
+        false => (Execution::Threads, entropy(&args, RNG_SEED)),
+    };
+    if args.deterministic && args.net.is_some() {
+        bail!("--deterministic allows no --net: what comes from outside comes when it does");
+    }
+    let Attached { functions, mmio } =
+        Attached::open(&args.disk, &args.net, &args.device, Backing { execution, rng }, escaped)?;
+    let entropy = entropy(&args, TREE_SEED);
     let (pace, console) = match args.deterministic {
         false => (Pace::Host, opened.backend),
         true => (Pace::Counted, Box::new(Patient::new(opened.backend)) as Box<dyn CharBackend>),
@@ -308,7 +275,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         pace,
         functions,
         flash: args.pflash,
-        virtio_mmio: Vec::new(),
+        virtio_mmio: mmio,
     })
 }
 

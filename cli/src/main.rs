@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_main)]
 
 mod boot;
+mod boot_devices;
 mod doctor;
 mod isa;
 mod run;

@@ -29,6 +29,8 @@ pub struct Machine {
     pub disks: Vec<PathBuf>,
     /// A network card behind NAT, with these ports of the host's loopback forwarded: host, guest.
     pub net: Option<Vec<(u16, u16)>>,
+    /// Interrupt controllers of the advanced architecture; absent, a PLIC.
+    pub aia: Option<&'static str>,
     /// The machine ends where it would start again.
     pub end_at_reset: bool,
 }
@@ -101,7 +103,9 @@ impl Emulator {
             }
             Self::Qemu(binary) => {
                 let mut command = Command::new(binary);
-                command.args(["-machine", "virt", "-cpu", "max", "-display", "none"]);
+                let aia = machine.aia.unwrap_or("none");
+                command.arg("-machine").arg(format!("virt,aia={aia}"));
+                command.args(["-cpu", "max", "-display", "none"]);
                 command.args(["-monitor", "none", "-serial", "stdio"]).args(machine.qemu());
                 command
             }
@@ -112,6 +116,9 @@ impl Emulator {
 impl Machine {
     fn ferry(&self) -> Vec<OsString> {
         let mut words = Words::default();
+        if let Some(aia) = self.aia {
+            words.pair("--machine", format!("virt,aia={aia}"));
+        }
         words.number("--smp", self.harts, "");
         words.number("--memory", self.megabytes, "M");
         words.path("--bios", self.bios.as_ref());

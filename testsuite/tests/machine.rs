@@ -32,11 +32,13 @@ const QUIET: &str = "dmesg -n 1";
 
 type Check = fn(&Emulator, &Images) -> Result<(), String>;
 
-const CASES: [(&str, Check); 14] = [
+const CASES: [(&str, Check); 16] = [
     ("shell", shell),
     ("smp-1", |emulator, images| smp(emulator, images, 1)),
     ("smp-2", |emulator, images| smp(emulator, images, 2)),
     ("smp-4", |emulator, images| smp(emulator, images, 4)),
+    ("aia-aplic", |emulator, images| aia(emulator, images, "aplic", "APLIC-DIRECT")),
+    ("aia-imsic", |emulator, images| aia(emulator, images, "aplic-imsic", "PCI-MSIX")),
     ("network", network),
     ("login", login),
     ("firmware", firmware),
@@ -176,6 +178,24 @@ fn smp(emulator: &Emulator, images: &Images, harts: u32) -> Result<(), String> {
     // Programs that exchange bytes through pipes, with more of them than CPUs.
     let pipes = "seq 1 5000 | cat | cat | tr 0-9 a-j | cat | tr a-j 0-9 | tail -n 1";
     expect_answer(&mut console, pipes, "5000")?;
+    power_off(console).map(drop)
+}
+
+/// Two harts behind an APLIC, without and with IMSICs: the network card's interrupts arrive by the
+/// way of this name.
+fn aia(
+    emulator: &Emulator,
+    images: &Images,
+    controllers: &'static str,
+    way: &str,
+) -> Result<(), String> {
+    let machine = Machine { harts: 2, aia: Some(controllers), net: Some(vec![]), ..linux(images) };
+    let mut console = boot_to_shell(emulator, &machine)?;
+    answer(&mut console, "udhcpc -i eth0 -n -q")?;
+    let count = format!(
+        "grep virtio /proc/interrupts | grep {way} | awk '{{ n += $2 + $3 }} END {{ print n > 0 }}'"
+    );
+    expect_answer(&mut console, &count, "1")?;
     power_off(console).map(drop)
 }
 

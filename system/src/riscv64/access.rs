@@ -2,8 +2,6 @@
 
 use arch::riscv64::privileged::Exception;
 use arch::riscv64::privileged::execute::MemoryOp;
-use arch::riscv64::slot;
-use base::sys::access::compare_exchange128;
 use base::{CpuFrame, GuestVirt};
 use softmmu::{AccessKind, GuestFault, Softmmu};
 
@@ -18,20 +16,6 @@ pub(super) fn perform(
 ) -> Result<(), GuestFault> {
     match op {
         MemoryOp::ManageBlock { addr } => manage_block(softmmu, frame, addr),
-        MemoryOp::AmocasQ { addr, expected, new, rd } => {
-            let place = softmmu.atomic(frame, addr, 16).ok_or_else(|| softmmu.last_fault())?;
-            let old = compare_exchange128(GuestVirt(place.host as u64), expected, new);
-            if let Some(code) = place.code {
-                softmmu.code_write(code, 16);
-            }
-            let fault = GuestFault { cause: Exception::StoreAccess as u64, addr };
-            let old = old.map_err(|_| fault)?;
-            if rd != 0 {
-                frame.set(slot::x(rd), old as u64);
-                frame.set(slot::x(rd + 1), (old >> 64) as u64);
-            }
-            Ok(())
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use base::GuestPhys;
 use base::addr::PAGE_SIZE;
 use goblin::elf::Elf;
+use goblin::elf::header::ET_DYN;
 use goblin::elf::program_header::PT_LOAD;
 use softmmu::GuestMemory;
 use vm_memory::{Bytes, GuestAddress};
@@ -79,7 +80,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BootError> {
 }
 
 /// Puts a kernel or firmware into memory: an ELF file where it says, a Linux image at its offset from
-/// the start of RAM, anything else at `base`.
+/// the start of RAM, anything else, and ELF files that may lie anywhere, at `base`.
 ///
 /// # Errors
 /// It is for another machine, or does not fit.
@@ -87,7 +88,7 @@ pub fn load(memory: &GuestMemory, path: &Path, base: GuestPhys) -> Result<Loaded
     let bytes = read(path)?;
     let format = |what| BootError::Format { path: path.to_owned(), what };
     if bytes.starts_with(b"\x7fELF") {
-        return load_elf(memory, path, &bytes);
+        return load_elf(memory, path, &bytes, base);
     }
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(format("a gzip file; unpack it first"));
@@ -111,27 +112,37 @@ pub fn load(memory: &GuestMemory, path: &Path, base: GuestPhys) -> Result<Loaded
     Ok(Loaded { entry: at, end: GuestPhys(end), tohost: None, fromhost: None })
 }
 
-fn load_elf(memory: &GuestMemory, path: &Path, bytes: &[u8]) -> Result<Loaded, BootError> {
+fn load_elf(
+    memory: &GuestMemory,
+    path: &Path,
+    bytes: &[u8],
+    base: GuestPhys,
+) -> Result<Loaded, BootError> {
     let format = |what| BootError::Format { path: path.to_owned(), what };
     let elf = Elf::parse(bytes).map_err(|_| format("a damaged ELF file"))?;
     if elf.header.e_machine != goblin::elf::header::EM_RISCV || !elf.is_64 {
         return Err(format("an ELF file, but not for RISC-V 64"));
     }
+    // Code that may lie anywhere, and says 0: such as OpenSBI's.
+    let lowest = elf.program_headers.iter().filter(|header| header.p_type == PT_LOAD);
+    let is_free =
+        elf.header.e_type == ET_DYN && lowest.map(|header| header.p_paddr).min() == Some(0);
+    let bias = if is_free { base.0 } else { 0 };
     let mut end = 0;
-    let mut entry = elf.entry;
+    let mut entry = elf.entry.wrapping_add(bias);
     for segment in elf.program_headers.iter().filter(|header| header.p_type == PT_LOAD) {
         let file =
             usize::try_from(segment.p_offset).ok().zip(usize::try_from(segment.p_filesz).ok());
         let data = file.and_then(|(at, len)| bytes.get(at..at.checked_add(len)?));
         let data = data.ok_or_else(|| format("a truncated ELF file"))?;
-        let at = GuestPhys(segment.p_paddr);
+        let at = GuestPhys(segment.p_paddr.wrapping_add(bias));
         put(memory, path, at, data)?;
         let rest = segment.p_memsz.saturating_sub(segment.p_filesz);
         zero(memory, path, at.wrapping_add(segment.p_filesz), rest)?;
         end = end.max(at.0.saturating_add(segment.p_memsz));
         // A kernel that is linked high is entered where it is loaded.
         if (segment.p_vaddr..segment.p_vaddr.saturating_add(segment.p_memsz)).contains(&elf.entry) {
-            entry = elf.entry - segment.p_vaddr + segment.p_paddr;
+            entry = (elf.entry - segment.p_vaddr).wrapping_add(at.0);
         }
     }
     if end == 0 {
@@ -139,7 +150,7 @@ fn load_elf(memory: &GuestMemory, path: &Path, bytes: &[u8]) -> Result<Loaded, B
     }
     let symbol = |name: &str| {
         let found = elf.syms.iter().find(|symbol| elf.strtab.get_at(symbol.st_name) == Some(name));
-        found.map(|symbol| GuestPhys(symbol.st_value))
+        found.map(|symbol| GuestPhys(symbol.st_value.wrapping_add(bias)))
     };
     let (tohost, fromhost) = (symbol("tohost"), symbol("fromhost"));
     Ok(Loaded { entry: GuestPhys(entry), end: GuestPhys(end), tohost, fromhost })

@@ -288,3 +288,7 @@ fn pci_interrupts(interrupts: Interrupts) -> Vec<u32> {
     }
     map
 }
+
+#[cfg(test)]
+#[path = "fdt_tests.rs"]
+mod tests;

@@ -115,3 +115,72 @@ pub(super) fn attach_fw_cfg(
     bus.attach(&[layout::FW_CFG], Box::new(device))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use base::GuestPhys;
+
+    use super::*;
+    use crate::device::{Time, Width};
+
+    fn bus() -> Bus {
+        Bus::new(0, Arc::new(|| ()))
+    }
+
+    fn read(bus: &mut Bus, at: GuestPhys) -> u64 {
+        bus.read(at, Width::B4, Time(0)).unwrap()
+    }
+
+    fn file(name: &str, bytes: &[u8]) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("ferry-{name}-{}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[test]
+    fn code_is_rom_and_variables_are_kept() {
+        let (code, variables) = (file("code", b"code"), file("variables", b"vars"));
+        let mut bus = bus();
+        attach_flash(&mut bus, &[code.clone(), variables.clone()]).unwrap();
+        let second = layout::FLASH.wrapping_add(layout::FLASH_BANK);
+        assert_eq!(read(&mut bus, layout::FLASH), u64::from(u32::from_le_bytes(*b"code")));
+        assert_eq!(read(&mut bus, second), u64::from(u32::from_le_bytes(*b"vars")));
+        assert!(bus.write(layout::FLASH, Width::B4, 0, Time(0)).is_err());
+        // Word program.
+        bus.write(second, Width::B4, 0x40_0040, Time(0)).unwrap();
+        bus.write(second, Width::B4, 0, Time(0)).unwrap();
+        let kept = std::fs::read(&variables).unwrap();
+        [code, variables].iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        assert_eq!(&kept[..5], b"\0\0\0\0\xff");
+    }
+
+    #[test]
+    fn there_are_two_banks() {
+        let paths = ["a", "b", "c"].map(PathBuf::from);
+        assert!(matches!(attach_flash(&mut bus(), &paths), Err(FirmwareError::Banks(3))));
+        let mut bus = bus();
+        attach_flash(&mut bus, &[]).unwrap();
+        assert_eq!(read(&mut bus, layout::FLASH), 0);
+    }
+
+    #[test]
+    fn firmware_finds_the_kernel() {
+        let kernel = file("kernel", b"kernel!");
+        let offer = Offer { kernel: Some(&kernel), initrd: None, command_line: "quiet" };
+        let mut bus = bus();
+        attach_fw_cfg(&mut bus, Some(offer), 3).unwrap();
+        std::fs::remove_file(&kernel).unwrap();
+        let mut item = |key: u16| {
+            let selector = layout::FW_CFG.wrapping_add(8);
+            bus.write(selector, Width::B2, key.swap_bytes().into(), Time(0)).unwrap();
+            read(&mut bus, layout::FW_CFG)
+        };
+        assert_eq!(
+            [item(key::NB_CPUS), item(key::KERNEL_SIZE), item(key::CMDLINE_SIZE)],
+            [3, 7, 6]
+        );
+        assert_eq!(item(key::KERNEL_DATA), u64::from(u32::from_le_bytes(*b"kern")));
+    }
+}

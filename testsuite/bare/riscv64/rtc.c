@@ -33,7 +33,7 @@ static void time_of_day(void)
 
 static void alarm(void)
 {
-    u64 at = now() + 1000000;
+    u64 at = now() + 100000000; /* 100 ms: still to come when its status is read */
     RTC_IRQ_ENABLED = 1;
     RTC_ALARM_HIGH = (u32)(at >> 32);
     RTC_ALARM_LOW = (u32)at;

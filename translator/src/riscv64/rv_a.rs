@@ -171,9 +171,6 @@ impl RvA for Insn<'_> {
     /// AMOCAS.Q (Zacas, RV64): as AMOCAS.D with the pairs x[rd+1]:x[rd] and x[rs2+1]:x[rs2]; the
     /// pair of x0 is 0
     fn amocas_q(&self, Atomic { rd, rs1, rs2, .. }: Atomic) -> Flow {
-        if self.level != Level::Program {
-            return Flow::System;
-        }
         let addr = self.x(rs1);
         // Bit 3 joins the bits that the check of a doubleword looks at.
         self.b.align_check(Type::I64, addr | addr.shr_u(self.konst(3)) & self.konst(1));

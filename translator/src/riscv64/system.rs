@@ -238,7 +238,6 @@ impl Frontend {
             Op::SfenceInvalIr => SystemOp::SfenceInvalIr,
             Op::WrsNto => SystemOp::WrsNto,
             Op::CboInval | Op::CboClean | Op::CboFlush => SystemOp::ManageBlock { rs1 },
-            Op::AmocasQ => SystemOp::AmocasQ { rd, rs1, rs2 },
             _ => return None,
         };
         Some(SystemInsn { op, word })

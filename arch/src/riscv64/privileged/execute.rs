@@ -53,15 +53,6 @@ pub enum SystemOp {
         /// The address.
         rs1: u8,
     },
-    /// AMOCAS.Q (Zacas): no access of translated code is as wide.
-    AmocasQ {
-        /// The pair to compare with, which gets the old value.
-        rd: u8,
-        /// The address.
-        rs1: u8,
-        /// The pair to store.
-        rs2: u8,
-    },
 }
 
 /// An access to memory that an instruction consists of.
@@ -72,17 +63,6 @@ pub enum MemoryOp {
     ManageBlock {
         /// The address.
         addr: GuestVirt,
-    },
-    /// An atomic compare-and-swap of 16 bytes.
-    AmocasQ {
-        /// The address.
-        addr: GuestVirt,
-        /// What is compared.
-        expected: u128,
-        /// What is stored if it is equal.
-        new: u128,
-        /// The pair that gets the old value; none if 0.
-        rd: u8,
     },
 }
 
@@ -157,7 +137,6 @@ pub fn execute(frame: &mut CpuFrame, ctx: &SystemContext, insn: SystemInsn) -> O
         SystemOp::ManageBlock { rs1 } => {
             Ok(Outcome::Access(MemoryOp::ManageBlock { addr: GuestVirt(x(frame, rs1)) }))
         }
-        SystemOp::AmocasQ { rd, rs1, rs2 } => Ok(amocas_q(frame, rd, rs1, rs2)),
     };
     match outcome {
         Ok(outcome @ (Outcome::Next(_) | Outcome::Wfi)) => {
@@ -235,20 +214,6 @@ fn wrs_nto(frame: &CpuFrame) -> Result<Outcome, Illegal> {
     // Whoever holds the lock may need this CPU.
     std::thread::yield_now();
     Ok(Outcome::Next(WriteEffect::NONE))
-}
-
-/// Odd registers are not encoded. A misaligned address is no access.
-fn amocas_q(frame: &CpuFrame, rd: u8, rs1: u8, rs2: u8) -> Outcome {
-    let addr = GuestVirt(x(frame, rs1));
-    if !addr.0.is_multiple_of(16) {
-        let cause = Cause::Exception(Exception::StoreMisaligned);
-        return Outcome::Trap { cause, tval: addr.0 };
-    }
-    let pair = |n: u8| match n {
-        0 => 0,
-        n => u128::from(x(frame, n + 1)) << 64 | u128::from(x(frame, n)),
-    };
-    Outcome::Access(MemoryOp::AmocasQ { addr, expected: pair(rd), new: pair(rs2), rd })
 }
 
 fn fence(frame: &mut CpuFrame, ctx: &SystemContext, rs1: u8, rs2: u8) -> Result<Outcome, Illegal> {

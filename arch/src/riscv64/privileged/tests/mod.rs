@@ -1,6 +1,7 @@
 //! Cases from the manual, one file a chapter.
 
 mod access;
+mod aia;
 mod execute;
 mod hostile;
 mod interrupt;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use base::CpuFrame;
 
+use super::aia::{FileOp, InterruptFile};
 use super::{
     CsrFeatures, FenceScope, Privilege, SystemContext, SystemHooks, TimeSource, key_flags, reset,
     slot,
@@ -39,6 +41,7 @@ enum Told {
     Translation,
     Fence(FenceScope),
     Timer(Option<u64>),
+    File(InterruptFile, FileOp),
 }
 
 #[derive(Default)]
@@ -56,6 +59,17 @@ impl SystemHooks for Hooks {
     fn timer_changed(&self, hart: u64, stimecmp: Option<u64>) {
         assert_eq!(hart, 5);
         self.0.lock().unwrap().push(Told::Timer(stimecmp));
+    }
+
+    /// Registers read as their numbers, the top as 1, and a claim as 2.
+    fn interrupt_file(&self, hart: u64, file: InterruptFile, op: FileOp) -> Option<u64> {
+        assert_eq!(hart, 5);
+        self.0.lock().unwrap().push(Told::File(file, op));
+        Some(match op {
+            FileOp::Top => 1,
+            FileOp::Claim => 2,
+            FileOp::Register { select, .. } => select,
+        })
     }
 }
 
