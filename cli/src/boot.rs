@@ -22,6 +22,7 @@ use system::host::net::user::UserNet;
 use system::machine::{Ending, Shared};
 use system::riscv64::{Aia, Bios, Config, Virt};
 
+use crate::gdb::{self, GdbArgs};
 use crate::run::{StatsArg, TierArg};
 use crate::{OWN_ERROR, complain};
 
@@ -90,6 +91,8 @@ pub(crate) struct BootArgs {
         default_missing_value = "text"
     )]
     stats: Option<StatsArg>,
+    #[command(flatten)]
+    gdb: GdbArgs,
     /// What to log: in_asm, ir, clif, out_asm, exec, cpu
     #[arg(short = 'd', value_name = "ITEMS")]
     log: Option<LogItems>,
@@ -202,6 +205,7 @@ fn boot(args: BootArgs) -> Result<u8> {
     base::sys::fault::install();
     let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
     let (dump, stats, no_reboot) = (args.dump_dtb.clone(), args.stats, args.no_reboot);
+    let gdb = args.gdb.clone();
     let config = config(args, Arc::clone(&machine))?;
     let mut virt = Virt::new(config)?;
     if let Some(path) = dump {
@@ -213,7 +217,10 @@ fn boot(args: BootArgs) -> Result<u8> {
         virt.end_at_reset();
     }
     let _ = machine.set(Arc::downgrade(virt.shared()));
-    let ending = virt.run()?;
+    let debuggers = gdb::start(&gdb, &virt)?;
+    let ending = virt.run();
+    debuggers.wait();
+    let ending = ending?;
     if let Some(format) = stats {
         print_stats(&virt.report(), format);
     }

@@ -6,6 +6,7 @@
 
 mod boot;
 mod doctor;
+mod gdb;
 mod isa;
 mod run;
 mod run_qemu;
