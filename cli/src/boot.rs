@@ -93,7 +93,7 @@ pub(crate) struct BootArgs {
     stats: Option<StatsArg>,
     #[command(flatten)]
     gdb: GdbArgs,
-    /// What to log: in_asm, ir, clif, out_asm, exec, cpu
+    /// What to log: in_asm, ir, clif, out_asm, exec, cpu; int (traps), mmu (TLBs: walks, faults, flushes)
     #[arg(short = 'd', value_name = "ITEMS")]
     log: Option<LogItems>,
     /// Where to log, instead of standard error

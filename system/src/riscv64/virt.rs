@@ -11,8 +11,8 @@ use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrup
 use base::{GuestPhys, GuestVirt};
 use runtime::debug::gdb::Event;
 use runtime::{
-    Addresses, CompileOptions, Engine, EngineConfig, EngineError, MemoryModel, RegionCompiler,
-    RegionCompilerError, RegionConfig, Stats, Tier,
+    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel,
+    RegionCompiler, RegionCompilerError, RegionConfig, Stats, Tier,
 };
 use softmmu::{CodeWatch, MemoryMap, Ram, RamError, Softmmu, SoftmmuStats};
 use translator::riscv64::Frontend;
@@ -36,7 +36,7 @@ use crate::riscv64::hart::{Hart, HartHooks, Parts, TICK};
 use crate::riscv64::interrupts::{self, Aia};
 use crate::riscv64::layout::{self, irq};
 use crate::riscv64::mailbox::Mailbox;
-use crate::riscv64::mmu::HartMmu;
+use crate::riscv64::mmu::{HartMmu, WalkLog};
 use crate::riscv64::sbi::{Peer, Sbi, Start};
 use crate::riscv64::tester::Tester;
 
@@ -537,6 +537,10 @@ fn hart(
         shared: Arc::clone(shared),
         engine: Arc::downgrade(engine),
         hooks: Arc::clone(hooks),
+        log: match engine.config().log.has(LogItem::Mmu) {
+            true => WalkLog::Written,
+            false => WalkLog::None,
+        },
     };
     let softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
     let vcpu = engine.new_system_vcpu(softmmu);

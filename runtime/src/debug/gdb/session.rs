@@ -176,6 +176,9 @@ fn converse(
                 return Ok(Left::Ended);
             }
         };
+        if target.is_killed {
+            return Ok(Left::Killed);
+        }
         if let GdbStubStateMachine::Disconnected(machine) = &machine {
             return Ok(match machine.get_reason() {
                 DisconnectReason::Kill => Left::Killed,
@@ -199,6 +202,10 @@ fn receive<'a, 'b>(
             None => machine,
             Some(Incoming::Pass(bytes)) => pass(machine, target, &bytes)?,
             Some(Incoming::Answer(text)) => answer(machine, &text)?,
+            Some(Incoming::Kill(text)) => {
+                target.is_killed = true;
+                answer(machine, &text)?
+            }
         };
     }
     Ok(machine)

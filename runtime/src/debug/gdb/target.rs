@@ -91,6 +91,8 @@ pub(super) struct GdbTarget<'a> {
     xml: String,
     actions: HashMap<Thread, (Resume, Option<Signal>)>,
     others: Resume,
+    /// The debugger has asked for the guest's end.
+    pub(super) is_killed: bool,
     /// Stops that gdb does not know of yet: it must before anything goes on.
     pub(super) pending: VecDeque<(Thread, StopReason)>,
 }
@@ -100,7 +102,7 @@ impl<'a> GdbTarget<'a> {
         let xml = debuggee.registers().xml();
         let (actions, pending) = (HashMap::new(), VecDeque::new());
         let (mode, others) = (AddressMode::Virtual, Resume::Run);
-        Self { debuggee, mode, xml, actions, others, pending }
+        Self { debuggee, mode, xml, actions, others, is_killed: false, pending }
     }
 
     fn place(&self, addr: u64) -> Memory {
