@@ -19,7 +19,7 @@ use system::host::chars::{CharSpec, Escape, terminal};
 use system::host::entropy::HostEntropy;
 use system::host::net::config::NetConfig;
 use system::host::net::user::UserNet;
-use system::machine::{Ending, Shared};
+use system::machine::{Control, Ending, Shared};
 use system::riscv64::{Aia, Bios, Config, Virt};
 
 use crate::gdb::{self, GdbArgs};
@@ -218,8 +218,10 @@ fn boot(args: BootArgs) -> Result<u8> {
     }
     let _ = machine.set(Arc::downgrade(virt.shared()));
     let debuggers = gdb::start(&gdb, &virt)?;
+    let control = gdb::start_control(&gdb, &virt)?;
     let ending = virt.run();
     debuggers.wait();
+    control.iter().for_each(Control::finish);
     let ending = ending?;
     if let Some(format) = stats {
         print_stats(&virt.report(), format);

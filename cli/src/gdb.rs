@@ -1,4 +1,4 @@
-//! `--gdb` of `ferry boot`: a thread for debuggers.
+//! `--gdb` and `--control` of `ferry boot`: those who look at a machine from outside.
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -6,11 +6,12 @@ use std::sync::mpsc::channel;
 use anyhow::{Context, Result};
 use clap::Args;
 use runtime::debug::gdb::{self, Address, Listener, Visits};
+use system::machine::Control;
 use system::riscv64::Virt;
 
 use crate::complain;
 
-/// Options that have to do with debuggers.
+/// Options for those who look at a machine from outside.
 #[derive(Args, Clone)]
 pub(crate) struct GdbArgs {
     /// Let gdb connect (`target remote :PORT`): PORT, IP:PORT or unix:PATH
@@ -19,6 +20,24 @@ pub(crate) struct GdbArgs {
     /// Do not start before gdb says so
     #[arg(long, requires = "gdb")]
     gdb_wait: bool,
+    /// Let `ferry ctl` and others control the machine: unix:PATH
+    #[arg(long, value_name = "unix:PATH", value_parser = socket)]
+    control: Option<Address>,
+}
+
+fn socket(text: &str) -> Result<Address, String> {
+    match text.parse() {
+        Ok(Address::Unix(path)) => Ok(Address::Unix(path)),
+        _ => Err(format!("'{text}' is no socket: give unix:PATH")),
+    }
+}
+
+/// Lets others control the machine from now on, if that was asked for.
+pub(crate) fn start_control(args: &GdbArgs, virt: &Virt) -> Result<Option<Control>> {
+    let Some(address) = &args.control else { return Ok(None) };
+    let listener = Listener::bind(address);
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    Ok(Some(virt.serve_control(listener)?))
 }
 
 /// Lets debuggers come from now on, if that was asked for.

@@ -5,8 +5,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use runtime::debug::gdb::Address;
 use linux_user::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
+use runtime::debug::gdb::Address;
 
 use crate::run_qemu::{self, Binfmt, Invocation};
 use crate::{OWN_ERROR, complain};

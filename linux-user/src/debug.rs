@@ -269,8 +269,8 @@ const SI_USER: i32 = 0;
 
 /// Numbers of gdb's (`include/gdb/signals.def`) for the host's 1 to 32; 143 is one that it does not know.
 const GDB_SIGNALS: [u8; 32] = [
-    1, 2, 3, 4, 5, 6, 10, 8, 9, 30, 11, 31, 13, 14, 15, 143, 20, 19, 17, 18, 21, 22, 16, 24, 25, 26, 27,
-    28, 23, 32, 12, 77,
+    1, 2, 3, 4, 5, 6, 10, 8, 9, 30, 11, 31, 13, 14, 15, 143, 20, 19, 17, 18, 21, 22, 16, 24, 25,
+    26, 27, 28, 23, 32, 12, 77,
 ];
 
 /// gdb's number of a signal.

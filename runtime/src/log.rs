@@ -107,7 +107,9 @@ impl std::str::FromStr for LogItems {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No item of that name.
-    #[error("no log item {0:?}: there are in_asm, ir, clif, out_asm, exec, cpu, and for machines int and mmu")]
+    #[error(
+        "no log item {0:?}: there are in_asm, ir, clif, out_asm, exec, cpu, and for machines int and mmu"
+    )]
     Unknown(String),
     /// A process has nothing of that kind.
     #[error("-d {0} is for whole machines (ferry boot): a program takes no traps and has no TLB")]

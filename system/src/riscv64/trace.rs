@@ -82,7 +82,10 @@ pub(super) fn walk(
             ));
         }
         Err(fault) => {
-            sink.write(format_args!("MMU: hart {hart}: {kind:?} of {:#x}: {fault:?} fault\n", addr.0));
+            sink.write(format_args!(
+                "MMU: hart {hart}: {kind:?} of {:#x}: {fault:?} fault\n",
+                addr.0
+            ));
         }
     }
 }

@@ -9,7 +9,7 @@ use arch::riscv64::CpuModel;
 use arch::riscv64::feature::Feature;
 use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrupt};
 use base::{GuestPhys, GuestVirt};
-use runtime::debug::gdb::Event;
+use runtime::debug::gdb::{Event, Listener};
 use runtime::{
     Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel,
     RegionCompiler, RegionCompilerError, RegionConfig, Stats, Tier,
@@ -27,7 +27,9 @@ use crate::devices::virtio::mmio::{MmioWindow, VirtioMmio};
 use crate::devices::virtio::rng::EntropySource;
 use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
-use crate::machine::{Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared};
+use crate::machine::{
+    Clock, Control, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared,
+};
 use crate::riscv64::boot::{self, BootError, Loaded};
 use crate::riscv64::debug::{HartPort, MachineDebuggee};
 use crate::riscv64::fdt::{self, Description, FdtError, FirstBank, Interrupts, Levels};
@@ -339,6 +341,14 @@ impl Virt {
     #[must_use]
     pub fn debuggee(&self, events: &Sender<Event>) -> MachineDebuggee {
         MachineDebuggee::new(&self.shared, &self.engine, &self.ports, events)
+    }
+
+    /// Lets it be controlled by those who connect.
+    ///
+    /// # Errors
+    /// The host has no threads for it.
+    pub fn serve_control(&self, listener: Listener) -> std::io::Result<Control> {
+        Control::serve(listener, &self.shared, &self.engine)
     }
 
     /// A reset is the end of it, too.

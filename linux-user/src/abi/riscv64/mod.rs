@@ -6,8 +6,8 @@ mod vdso;
 use std::sync::{Arc, OnceLock};
 
 use arch::debug::DebugRegisters;
-use arch::riscv64::{CpuModel, debug};
 use arch::riscv64::slot::{self, x};
+use arch::riscv64::{CpuModel, debug};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use syscalls::Errno;
 use syscalls::riscv64::Sysno;

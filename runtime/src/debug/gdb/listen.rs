@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Where to listen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,6 +125,17 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Lets writing fail if nobody reads for so long.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
+            Self::Unix(stream) => stream.set_write_timeout(Some(timeout)),
+        }
+    }
+
     /// Ends it for all who hold it.
     pub fn shutdown(&self) {
         let _ = match self {
