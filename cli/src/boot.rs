@@ -12,10 +12,11 @@ use system::devices::virtio::rng::{EntropySource, SeededEntropy};
 use system::host::block::Execution;
 use system::host::chars::{CharBackend, CharSpec, Escape, Patient, terminal};
 use system::host::entropy::HostEntropy;
-use system::machine::{Ending, Shared};
+use system::machine::{Control, Ending, Shared};
 use system::riscv64::{Aia, Bios, Config, Pace, Virt};
 
 use crate::boot_devices::{self, Attached, Backing, Disk, Network, Other};
+use crate::gdb::{self, GdbArgs};
 use crate::run::{StatsArg, TierArg};
 use crate::{OWN_ERROR, complain};
 
@@ -91,7 +92,9 @@ pub(crate) struct BootArgs {
         default_missing_value = "text"
     )]
     stats: Option<StatsArg>,
-    /// What to log: in_asm, ir, clif, out_asm, exec, cpu
+    #[command(flatten)]
+    gdb: GdbArgs,
+    /// What to log: in_asm, ir, clif, out_asm, exec, cpu; int (traps), mmu (TLBs: walks, faults, flushes)
     #[arg(short = 'd', value_name = "ITEMS")]
     log: Option<LogItems>,
     /// Where to log, instead of standard error
@@ -187,6 +190,7 @@ fn boot(args: BootArgs) -> Result<u8> {
     base::sys::fault::install();
     let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
     let (dump, stats, no_reboot) = (args.dump_dtb.clone(), args.stats, args.no_reboot);
+    let gdb = args.gdb.clone();
     let config = config(args, Arc::clone(&machine))?;
     let mut virt = Virt::new(config)?;
     if let Some(path) = dump {
@@ -198,7 +202,12 @@ fn boot(args: BootArgs) -> Result<u8> {
         virt.end_at_reset();
     }
     let _ = machine.set(Arc::downgrade(virt.shared()));
-    let ending = virt.run()?;
+    let debuggers = gdb::start(&gdb, &virt)?;
+    let control = gdb::start_control(&gdb, &virt)?;
+    let ending = virt.run();
+    debuggers.wait();
+    control.iter().for_each(Control::finish);
+    let ending = ending?;
     if let Some(format) = stats {
         print_stats(&virt.report(), format);
     }

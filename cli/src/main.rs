@@ -6,7 +6,9 @@
 
 mod boot;
 mod boot_devices;
+mod ctl;
 mod doctor;
+mod gdb;
 mod isa;
 mod run;
 mod run_qemu;
@@ -39,6 +41,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Boot a machine of another architecture
     Boot(Box<boot::BootArgs>),
+    /// Control a machine that runs with --control
+    Ctl(ctl::CtlArgs),
     /// List the system calls of a guest architecture and how well they are supported
     Syscalls(syscalls::SyscallsArgs),
     /// List the extensions and instructions of a guest architecture and which are implemented
@@ -72,6 +76,7 @@ fn start() -> u8 {
     match cli.command {
         Command::Run(args) => run::main(*args),
         Command::Boot(args) => boot::main(*args),
+        Command::Ctl(args) => ctl::main(&args),
         Command::Syscalls(args) => syscalls::main(&args),
         Command::Isa(args) => isa::main(&args),
         Command::Doctor => doctor::main(),

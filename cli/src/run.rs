@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use linux_user::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
+use runtime::debug::gdb::Address;
 
 use crate::run_qemu::{self, Binfmt, Invocation};
 use crate::{OWN_ERROR, complain};
@@ -66,6 +67,9 @@ pub(crate) struct RunArgs {
     /// The log file goes on: given by ferry to itself
     #[arg(long, hide = true)]
     log_continued: bool,
+    /// Wait for gdb before the program starts (`target remote :PORT`): PORT, IP:PORT or unix:PATH
+    #[arg(long, value_name = "WHERE")]
+    gdb: Option<Address>,
     /// Write /tmp/perf-PID.map, so that `perf` names translated code
     #[arg(long)]
     perf_map: bool,
@@ -185,6 +189,7 @@ fn config(args: RunArgs) -> Config {
         log_items: args.log,
         log_file: args.log_file,
         log_start: if args.log_continued { LogStart::Continued } else { LogStart::Afresh },
+        gdb: args.gdb,
         perf_map: if args.perf_map { PerfMap::On } else { PerfMap::Off },
     }
 }

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use runtime::debug::gdb::Address;
+
 /// The settings of `ferry run`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Config {
@@ -34,6 +36,8 @@ pub struct Config {
     pub log_file: Option<PathBuf>,
     /// Whether the log file is emptied first.
     pub log_start: LogStart,
+    /// `--gdb`: where debuggers connect. Not for programs that the guest executes.
+    pub gdb: Option<Address>,
     /// `--perf-map`: tell `perf` the names of translated code.
     pub perf_map: PerfMap,
 }

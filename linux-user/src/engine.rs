@@ -46,13 +46,17 @@ pub(crate) fn make(
     code_pages: Arc<dyn CodePages>,
 ) -> Result<Arc<Engine>, EngineError> {
     let defaults = EngineConfig::default();
+    let log = config.log_items.join(",").parse::<LogItems>()?;
+    if let Some(item) = log.of_machines() {
+        return Err(LogError::MachinesOnly(item.name()).into());
+    }
     let engine_config = EngineConfig {
         tier: match config.tier {
             Tier::Auto => runtime::Tier::Auto,
             Tier::Interp => runtime::Tier::Interp,
             Tier::Jit => runtime::Tier::Jit,
         },
-        log: config.log_items.join(",").parse::<LogItems>()?,
+        log,
         sink: sink(config, fds)?,
         hot_threshold: number("FERRY_HOT_THRESHOLD").unwrap_or(defaults.hot_threshold),
         ..defaults

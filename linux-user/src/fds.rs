@@ -45,6 +45,13 @@ impl OwnFds {
         Ok(moved)
     }
 
+    /// A descriptor of Ferry's has been closed.
+    pub(crate) fn disown(&self, fd: i32) {
+        for slot in &self.slots {
+            let _ = slot.compare_exchange(fd, -1, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
     /// Whether a descriptor is Ferry's, and so not there for the guest.
     pub(crate) fn is_own(&self, fd: i32) -> bool {
         fd >= 0 && self.slots.iter().any(|slot| slot.load(Ordering::Relaxed) == fd)

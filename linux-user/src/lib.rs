@@ -18,6 +18,7 @@
 mod abi;
 mod clone;
 mod config;
+mod debug;
 mod engine;
 mod fds;
 mod fs;

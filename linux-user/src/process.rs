@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use base::GuestVirt;
+use runtime::debug::gdb::End;
 use syscalls::{Errno, Sysno};
 
 use crate::abi::Abi;
 use crate::clone::{self, CloneRequest};
 use crate::config::Config;
+use crate::debug::Debugger;
 use crate::engine::{self, Engine};
 use crate::fds::OwnFds;
 use crate::fs::FsContext;
@@ -47,6 +49,8 @@ pub(crate) struct Process {
     pub(crate) limits: Lock<BTreeMap<u32, [u64; 2]>>,
     own_executable: Option<Arc<OwnedFd>>,
     strace: Option<Arc<Strace>>,
+    /// Who debugs it.
+    pub(crate) debugger: OnceLock<Arc<Debugger>>,
     /// What the first thread ended with, if it has ended before the others.
     leader_status: OnceLock<i32>,
     statistics: Statistics,
@@ -102,6 +106,7 @@ impl Process {
             limits: Lock::new(Rank::Limits, BTreeMap::new()),
             own_executable: own_executable.map(Arc::new),
             strace: strace.map(Arc::new),
+            debugger: OnceLock::new(),
             leader_status: OnceLock::new(),
             statistics: Statistics::Own,
         }
@@ -126,6 +131,7 @@ impl Process {
             limits: Lock::new(Rank::Limits, self.limits.lock().clone()),
             own_executable: self.own_executable.clone(),
             strace: self.strace.clone(),
+            debugger: OnceLock::new(),
             leader_status: OnceLock::new(),
             statistics: Statistics::Another,
         }
@@ -153,6 +159,9 @@ impl Process {
         tasks.retain(|task| task.tid != tid);
         let is_last = tasks.is_empty();
         drop(tasks);
+        if !is_last && let Some(debugger) = self.debugger.get() {
+            debugger.leave(tid);
+        }
         if is_last {
             self.end(*self.leader_status.get().unwrap_or(&status));
         }
@@ -188,6 +197,9 @@ impl Process {
             let text = engine::statistics(&self.engine, format);
             // Whoever closed standard error does not want to see it.
             let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+        if let Some(debugger) = self.debugger.get() {
+            debugger.ended(End::Exited(status as u8));
         }
         // At once, for all threads: Ferry has nothing buffered, and exit handlers would run beside
         // guest code.

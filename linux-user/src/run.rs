@@ -8,8 +8,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use runtime::debug::gdb::Address;
+
 use crate::abi::CpuError;
 use crate::config::{Config, EnvChange};
+use crate::debug;
 use crate::engine::{self, EngineError};
 use crate::fds::OwnFds;
 use crate::fs::{FsContext, FsError};
@@ -34,6 +37,15 @@ pub enum RunError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// `--gdb`.
+    #[error("cannot listen for gdb on {address}: {source}")]
+    Debugger {
+        /// Where.
+        address: Address,
+        /// The host's words.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl RunError {
@@ -42,7 +54,7 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Program(error) => error.exit_status(),
-            Self::FileSystem(_) | Self::Cpu(_) | Self::Engine(_) => 125,
+            Self::FileSystem(_) | Self::Cpu(_) | Self::Engine(_) | Self::Debugger { .. } => 125,
         }
     }
 }
@@ -111,7 +123,12 @@ fn start(
     };
     fs.announce(&program);
     let process = Process::new(abi, Arc::new(config), fds, fs, memory, engine, program);
-    Ok(Task::new(Arc::new(process), cpu, blocked))
+    let process = Arc::new(process);
+    if let Some(address) = &process.config.gdb {
+        let failed = |source| RunError::Debugger { address: address.clone(), source };
+        debug::start(address, &process).map_err(failed)?;
+    }
+    Ok(Task::new(process, cpu, blocked))
 }
 
 /// The host's environment with the user's changes, otherwise byte for byte: a guest may have put

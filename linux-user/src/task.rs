@@ -11,7 +11,7 @@ use crate::signal::{self, SigSet, TaskSignals};
 use crate::syscalls as calls;
 use crate::syscalls::exec::Prepared;
 use crate::user::UserPtr;
-use crate::{clone, host};
+use crate::{clone, debug, host};
 
 /// A guest thread. Only its own host thread touches it; others reach it through its
 /// [`TaskHandle`].
@@ -65,7 +65,11 @@ impl Task {
 
     /// Puts the task on its process's list. Call on the task's own thread.
     pub(crate) fn register(&self) {
-        self.process.tasks.lock().push(self.handle());
+        let handle = self.handle();
+        self.process.tasks.lock().push(handle);
+        if let Some(debugger) = self.process.debugger.get() {
+            debugger.enter(handle.tid, self.cpu.interrupter());
+        }
     }
 
     /// What other threads may know of it. Call on the task's own thread.
@@ -90,8 +94,13 @@ impl Task {
     pub(crate) fn run(&mut self) -> i32 {
         self.signals.open();
         loop {
-            let restart = match self.cpu.run() {
-                Exit::Syscall => calls::dispatch(self),
+            let restart = match debug::run(self) {
+                Exit::Syscall => {
+                    debug::enter_kernel(self);
+                    let restart = calls::dispatch(self);
+                    debug::leave_kernel(self);
+                    restart
+                }
                 Exit::Interrupted => None,
                 fault => {
                     signal::raise_fault(self, &fault);

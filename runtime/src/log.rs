@@ -21,12 +21,24 @@ pub enum LogItem {
     Exec,
     /// The registers before each block. Blocks are then not chained.
     Cpu,
+    /// In a whole machine: each trap that is taken.
+    Int,
+    /// In a whole machine: what happens in the TLBs.
+    Mmu,
 }
 
 impl LogItem {
     /// All items.
-    pub const ALL: [Self; 6] =
-        [Self::InAsm, Self::Ir, Self::Clif, Self::OutAsm, Self::Exec, Self::Cpu];
+    pub const ALL: [Self; 8] = [
+        Self::InAsm,
+        Self::Ir,
+        Self::Clif,
+        Self::OutAsm,
+        Self::Exec,
+        Self::Cpu,
+        Self::Int,
+        Self::Mmu,
+    ];
 
     /// As `-d` names it.
     #[must_use]
@@ -38,6 +50,8 @@ impl LogItem {
             Self::OutAsm => "out_asm",
             Self::Exec => "exec",
             Self::Cpu => "cpu",
+            Self::Int => "int",
+            Self::Mmu => "mmu",
         }
     }
 }
@@ -61,6 +75,12 @@ impl LogItems {
     #[must_use]
     pub const fn with(self, item: LogItem) -> Self {
         Self(self.0 | 1 << item as u8)
+    }
+
+    /// An item that means something to whole machines only, if one is in it.
+    #[must_use]
+    pub fn of_machines(self) -> Option<LogItem> {
+        [LogItem::Int, LogItem::Mmu].into_iter().find(|&item| self.has(item))
     }
 
     /// Whether blocks must not run into each other unseen.
@@ -87,8 +107,13 @@ impl std::str::FromStr for LogItems {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// No item of that name.
-    #[error("no log item {0:?}: there are in_asm, ir, clif, out_asm, exec and cpu")]
+    #[error(
+        "no log item {0:?}: there are in_asm, ir, clif, out_asm, exec, cpu, and for machines int and mmu"
+    )]
     Unknown(String),
+    /// A process has nothing of that kind.
+    #[error("-d {0} is for whole machines (ferry boot): a program takes no traps and has no TLB")]
+    MachinesOnly(&'static str),
     /// The log file cannot be opened.
     #[error("cannot open the log file {path}: {source}")]
     Open {

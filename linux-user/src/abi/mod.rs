@@ -5,6 +5,7 @@ pub(crate) mod riscv64;
 
 use std::sync::Arc;
 
+use arch::debug::DebugRegisters;
 use base::{CpuFrame, GuestVirt};
 use syscalls::Errno;
 use translator::Frontend;
@@ -68,6 +69,15 @@ pub(crate) trait Abi: Send + Sync {
 
     /// Prepares a CPU of zeros to start a program.
     fn start_program(&self, frame: &mut CpuFrame, entry: GuestVirt, sp: GuestVirt);
+
+    /// Its registers as debuggers see them.
+    fn debug_registers(&self) -> DebugRegisters;
+
+    /// A register, by a debugger's number; `None` if there is none.
+    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<u64>;
+
+    /// Writes a register. Whether there is one of that number.
+    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: u64) -> bool;
 
     /// The stack pointer.
     fn stack_pointer(&self, frame: &CpuFrame) -> GuestVirt;

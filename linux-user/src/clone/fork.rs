@@ -115,6 +115,10 @@ fn become_child(task: &mut Task, request: &CloneRequest, is_simple: bool) {
         let _ = request.child_tid.write_opt(handle.tid);
     }
     *process.tasks.lock() = vec![handle];
+    if let Some(debugger) = process.debugger.get() {
+        debugger.forget();
+        process.engine.clear_points();
+    }
     task.signals.forget_pending();
     task.clear_child_tid = request.child_tid_to_clear();
     task.robust_list = UserPtr::NULL;

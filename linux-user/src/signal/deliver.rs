@@ -2,6 +2,7 @@
 //! stack.
 
 use base::GuestVirt;
+use runtime::debug::gdb::End;
 use runtime::{Exit, FetchFaultCause};
 use syscalls::Errno;
 
@@ -10,6 +11,7 @@ use super::host::{self, Target};
 use super::info::{SI_KERNEL, SigInfo};
 use super::set::SigSet;
 use super::{SignalEntry, die_of, trace};
+use crate::debug;
 use crate::syscalls::Restart;
 use crate::task::Task;
 
@@ -28,7 +30,9 @@ pub(crate) fn deliver(task: &mut Task, restart: Option<Restart>) {
     }
     let mut restart = restart;
     while let Some(info) = task.signals.take() {
-        dispose(task, &info, &mut restart);
+        if let Some(info) = debug::filter(task, info) {
+            dispose(task, &info, &mut restart);
+        }
         // Lets in what the kernel holds back; it may be for the handler that was just entered.
         task.signals.open();
     }
@@ -55,7 +59,7 @@ fn dispose(task: &mut Task, info: &SigInfo, restart: &mut Option<Restart>) {
         Handler::Default if !SigSet::FAULTS.has(signal) => host::send_again(info, Target::Thread),
         Handler::Default => {
             trace(task, info);
-            die_of(signal)
+            die_in(task, signal)
         }
     }
 }
@@ -119,7 +123,7 @@ fn enter_handler(task: &mut Task, info: &SigInfo, action: &Action, entry: GuestV
 /// A signal frame that cannot be written or read. `signal` is the one being delivered, or zero.
 pub(crate) fn bad_frame(task: &mut Task, signal: i32) {
     if signal == libc::SIGSEGV {
-        die_of(signal);
+        die_in(task, signal);
     }
     force(task, &SigInfo::bare(libc::SIGSEGV, SI_KERNEL));
 }
@@ -135,8 +139,16 @@ fn force(task: &mut Task, info: &SigInfo) {
             enter_handler(task, info, &action, entry);
             task.signals.open();
         }
-        _ => die_of(signal),
+        _ => die_in(task, signal),
     }
+}
+
+/// Ends the process by a signal, and lets its debugger know.
+fn die_in(task: &Task, signal: i32) -> ! {
+    if let Some(debugger) = task.process.debugger.get() {
+        debugger.ended(End::Killed(debug::to_gdb(signal)));
+    }
+    die_of(signal)
 }
 
 /// Raises the signal that a fault of the guest's CPU means.
@@ -144,7 +156,9 @@ pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
     let pc = GuestVirt(task.cpu.frame().pc);
     let Some(info) = describe(fault, pc) else { return };
     tracing::debug!(?fault, pc = pc.0, "guest fault");
-    force(task, &info);
+    if let Some(info) = debug::filter(task, info) {
+        force(task, &info);
+    }
 }
 
 /// What the kernel says of a fault at `pc`; nothing of what is no fault.

@@ -3,8 +3,10 @@
 
 pub mod clock;
 pub mod code;
+pub mod control;
 pub mod shared;
 
 pub use clock::Clock;
 pub use code::{DeviceWrites, MachineCode};
-pub use shared::{CpuHandle, Ending, Events, Happening, Hold, Router, Shared, Watcher};
+pub use control::Control;
+pub use shared::{CpuHandle, CpuState, Ending, Events, Happening, Hold, Router, Shared, Watcher};

@@ -440,6 +440,18 @@ impl Shared {
         cpu.held.store(hold == Hold::Held, Ordering::SeqCst);
     }
 
+    /// What each CPU does.
+    #[must_use]
+    pub fn cpu_states(&self) -> Vec<CpuState> {
+        let is_paused = self.is_paused();
+        let state = |cpu: &Arc<CpuHandle>| match cpu.waiting.load(Ordering::SeqCst) {
+            _ if is_paused || cpu.held.load(Ordering::SeqCst) => CpuState::Stopped,
+            true => CpuState::Waiting,
+            false => CpuState::Running,
+        };
+        self.lock_cpus().iter().map(state).collect()
+    }
+
     /// Makes a CPU's thread call what it gave to [`Shared::may_run`], if it waits there.
     pub fn send_on_errand(&self, cpu: &CpuHandle) {
         cpu.errand.store(true, Ordering::SeqCst);
@@ -520,6 +532,8 @@ impl Shared {
         if stands {
             self.clock.stop();
             self.tell_watchers(Happening::Stopped);
+        } else {
+            self.clock.start();
         }
         drop(state);
         self.tell_all();
@@ -534,6 +548,18 @@ impl Shared {
         self.tell_watchers(Happening::Ended(ending));
         self.tell_all();
     }
+}
+
+/// What a CPU does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuState {
+    /// It executes code.
+    Running,
+    /// It waits for an interrupt, or to be started.
+    Waiting,
+    /// It was stopped from outside.
+    Stopped,
 }
 
 /// Whether a CPU stays where it is while others run.

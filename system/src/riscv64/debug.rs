@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use arch::debug::DebugRegisters;
@@ -75,7 +75,8 @@ impl HartPort {
 
 /// A machine under a debugger.
 pub struct MachineDebuggee {
-    shared: Arc<Shared>,
+    /// Who debugs a machine does not keep it.
+    shared: Weak<Shared>,
     engine: Arc<Engine>,
     map: Arc<MemoryMap>,
     ports: Vec<Arc<HartPort>>,
@@ -107,8 +108,9 @@ impl MachineDebuggee {
             let _ = ended.send(Event::Ended(End::Exited(status)));
         }));
         let registers = debug::system_registers(&ports[0].context);
-        let (shared, engine, ports) = (Arc::clone(shared), Arc::clone(engine), ports.to_vec());
+        let (engine, ports) = (Arc::clone(engine), ports.to_vec());
         let map = Arc::new(shared.bus().map().clone());
+        let shared = Arc::downgrade(shared);
         Self { shared, engine, map, ports, registers, current: Thread::MIN }
     }
 
@@ -128,10 +130,11 @@ impl MachineDebuggee {
         let errand: Errand = Box::new(move |hart| _ = answer.send(errand(hart)));
         port.errands.lock().unwrap_or_else(PoisonError::into_inner).push_back(errand);
         loop {
-            self.shared.send_on_errand(&port.handle);
+            let shared = self.shared.upgrade()?;
+            shared.send_on_errand(&port.handle);
             match result.recv_timeout(LOOK) {
                 Ok(value) => return Some(value),
-                Err(RecvTimeoutError::Timeout) if self.shared.is_paused() => {}
+                Err(RecvTimeoutError::Timeout) if shared.is_paused() => {}
                 Err(_) => return None,
             }
         }
@@ -268,7 +271,8 @@ impl Debuggee for MachineDebuggee {
             let end = bytes.len().min(done + room(at));
             let Some(phys) = self.locate(thread, at) else { return false };
             // As a device's write: translations of what was there are dropped.
-            let memory = self.shared.bus().memory().clone();
+            let Some(shared) = self.shared.upgrade() else { return false };
+            let memory = shared.bus().memory().clone();
             if memory.write_slice(&bytes[done..end], GuestAddress(phys.0)).is_err() {
                 return false;
             }
@@ -278,28 +282,30 @@ impl Debuggee for MachineDebuggee {
     }
 
     fn stop(&mut self) {
+        let Some(shared) = self.shared.upgrade() else { return };
         loop {
-            self.shared.pause();
-            let is_final = !matches!(self.shared.ending(), None | Some(Ending::Reset));
-            if self.shared.wait_until_stopped() || is_final {
+            shared.pause();
+            let is_final = !matches!(shared.ending(), None | Some(Ending::Reset));
+            if shared.wait_until_stopped() || is_final {
                 break;
             }
         }
         for port in &self.ports {
             port.is_stepping.store(false, Ordering::Release);
-            self.shared.hold(&port.handle, Hold::Free);
+            shared.hold(&port.handle, Hold::Free);
         }
     }
 
     /// A machine has no signals: those that it is given are lost.
     fn resume(&mut self, how: &dyn Fn(Thread) -> (Resume, Option<Signal>)) {
+        let Some(shared) = self.shared.upgrade() else { return };
         for port in &self.ports {
             let (how, _) = how(port.thread());
             let hold = if how == Resume::Stay { Hold::Held } else { Hold::Free };
-            self.shared.hold(&port.handle, hold);
+            shared.hold(&port.handle, hold);
             port.is_stepping.store(how == Resume::Step, Ordering::Release);
         }
-        self.shared.resume();
+        shared.resume();
     }
 
     fn release(&mut self) {
@@ -307,6 +313,8 @@ impl Debuggee for MachineDebuggee {
     }
 
     fn kill(&mut self) {
-        self.shared.end(Ending::Quit);
+        if let Some(shared) = self.shared.upgrade() {
+            shared.end(Ending::Quit);
+        }
     }
 }

@@ -26,6 +26,7 @@ use crate::riscv64::mailbox::{Mailbox, Request};
 use crate::riscv64::mmu;
 use crate::riscv64::sbi::{self, Sbi};
 use crate::riscv64::tester::Tester;
+use crate::riscv64::trace;
 
 /// Nanoseconds of a tick of mtime.
 pub(super) const TICK: u64 = 100;
@@ -341,6 +342,7 @@ impl Hart {
 
     fn flush(&mut self, flush: Flush) {
         self.drop_reservation();
+        trace::flush(&self.vcpu, self.number(), flush);
         if let Some((softmmu, frame)) = self.vcpu.system_mut() {
             softmmu.flush(frame, flush);
         }
@@ -395,7 +397,10 @@ impl Hart {
     }
 
     fn trap(&mut self, cause: Cause, tval: u64) {
-        trap::enter(self.frame(), cause, tval);
+        let (from, pc) = (Privilege::of(self.frame()), self.frame().pc);
+        let to = trap::enter(self.frame(), cause, tval);
+        let taken = trace::Taken { cause, tval, pc, from, to };
+        trace::trap(&self.vcpu, self.number(), taken);
         self.switch();
     }
 
@@ -474,6 +479,7 @@ impl Hart {
     fn environment_call(&mut self) {
         let level = Privilege::of(self.frame());
         if let (Some(sbi), Privilege::Supervisor) = (self.sbi.clone(), level) {
+            trace::sbi_call(&self.vcpu, self.number());
             return sbi::call(&sbi, self);
         }
         let frame = self.frame();

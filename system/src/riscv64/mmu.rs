@@ -15,6 +15,7 @@ use vm_memory::{Bytes, MemoryRegionAddress};
 
 use crate::machine::Shared;
 use crate::riscv64::hart::HartHooks;
+use crate::riscv64::trace;
 
 /// See [`GuestMmu`].
 pub(super) struct HartMmu {
@@ -22,6 +23,15 @@ pub(super) struct HartMmu {
     pub(super) shared: Arc<Shared>,
     pub(super) engine: Weak<Engine>,
     pub(super) hooks: Arc<HartHooks>,
+    /// Whether walks are logged.
+    pub(super) log: WalkLog,
+}
+
+/// Whether something is logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WalkLog {
+    None,
+    Written,
 }
 
 /// The views of an address space that a TLB keeps apart.
@@ -137,6 +147,9 @@ impl GuestMmu for HartMmu {
         let is_lent = space(frame).view == view::LENT;
         let mut tables = Tables(map);
         let resolved = mmu::resolve(frame, &self.context, &mut tables, addr, bytes, access(kind));
+        if let (WalkLog::Written, Some(engine)) = (self.log, self.engine.upgrade()) {
+            trace::walk(&engine, self.context.hart, (addr, kind), &resolved);
+        }
         let resolved = resolved
             .map_err(|fault| GuestFault { cause: fault.exception(access(kind)) as u64, addr })?;
         let mapping = resolved.mapping;

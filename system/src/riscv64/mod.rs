@@ -12,6 +12,7 @@ mod mailbox;
 mod mmu;
 mod sbi;
 mod tester;
+mod trace;
 pub mod virt;
 
 pub use interrupts::Aia;

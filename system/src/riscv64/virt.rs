@@ -9,10 +9,10 @@ use arch::riscv64::CpuModel;
 use arch::riscv64::feature::Feature;
 use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrupt};
 use base::{GuestPhys, GuestVirt};
-use runtime::debug::gdb::Event;
+use runtime::debug::gdb::{Event, Listener};
 use runtime::{
-    Addresses, CompileOptions, Engine, EngineConfig, EngineError, MemoryModel, RegionCompiler,
-    RegionCompilerError, RegionConfig, Stats, Tier,
+    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel,
+    RegionCompiler, RegionCompilerError, RegionConfig, Stats, Tier,
 };
 use softmmu::{CodeWatch, MemoryMap, Ram, RamError, Softmmu, SoftmmuStats};
 use translator::riscv64::Frontend;
@@ -28,7 +28,9 @@ use crate::devices::virtio::rng::EntropySource;
 use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
 use crate::machine::shared::NEVER;
-use crate::machine::{Clock, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared};
+use crate::machine::{
+    Clock, Control, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared,
+};
 use crate::riscv64::boot::{self, BootError, Loaded};
 use crate::riscv64::debug::{HartPort, MachineDebuggee};
 use crate::riscv64::fdt::{self, Description, FdtError, FirstBank, Interrupts, Levels};
@@ -37,7 +39,7 @@ use crate::riscv64::hart::{Hart, HartHooks, Parts, TICK};
 use crate::riscv64::interrupts::{self, Aia};
 use crate::riscv64::layout::{self, irq};
 use crate::riscv64::mailbox::Mailbox;
-use crate::riscv64::mmu::HartMmu;
+use crate::riscv64::mmu::{HartMmu, WalkLog};
 use crate::riscv64::sbi::{Peer, Sbi, Start};
 use crate::riscv64::tester::Tester;
 
@@ -367,6 +369,14 @@ impl Virt {
         MachineDebuggee::new(&self.shared, &self.engine, &self.ports, events)
     }
 
+    /// Lets it be controlled by those who connect.
+    ///
+    /// # Errors
+    /// The host has no threads for it.
+    pub fn serve_control(&self, listener: Listener) -> std::io::Result<Control> {
+        Control::serve(listener, &self.shared, &self.engine)
+    }
+
     /// A reset is the end of it, too.
     pub fn end_at_reset(&mut self) {
         self.at_reset = AtReset::End;
@@ -589,6 +599,10 @@ fn hart(
         shared: Arc::clone(shared),
         engine: Arc::downgrade(engine),
         hooks: Arc::clone(hooks),
+        log: match engine.config().log.has(LogItem::Mmu) {
+            true => WalkLog::Written,
+            false => WalkLog::None,
+        },
     };
     let softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
     let vcpu = engine.new_system_vcpu(softmmu);

@@ -5,8 +5,9 @@ mod vdso;
 
 use std::sync::{Arc, OnceLock};
 
-use arch::riscv64::CpuModel;
+use arch::debug::DebugRegisters;
 use arch::riscv64::slot::{self, x};
+use arch::riscv64::{CpuModel, debug};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use syscalls::Errno;
 use syscalls::riscv64::Sysno;
@@ -77,6 +78,18 @@ impl Abi for Riscv64 {
         frame.pc = entry.0;
         frame.set(SP, sp.0);
         frame.set(slot::RESERVATION_ADDR, slot::NO_RESERVATION);
+    }
+
+    fn debug_registers(&self) -> DebugRegisters {
+        debug::user_registers()
+    }
+
+    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<u64> {
+        debug::read_user(frame, number)
+    }
+
+    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: u64) -> bool {
+        debug::write_user(frame, number, value)
     }
 
     fn stack_pointer(&self, frame: &CpuFrame) -> GuestVirt {

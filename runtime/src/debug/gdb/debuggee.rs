@@ -87,6 +87,11 @@ pub trait Debuggee {
     /// Whether there is memory with physical addresses.
     fn has_physical_memory(&self) -> bool;
 
+    /// A process's auxiliary vector, by which a debugger finds where it was loaded.
+    fn auxiliary_vector(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// Its threads, the most interesting first.
     fn threads(&self) -> Vec<Thread>;
 

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Where to listen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,7 +52,17 @@ pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
     /// By path.
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketPath),
+}
+
+/// A socket's path, which is removed when this is dropped.
+#[derive(Debug)]
+pub struct SocketPath(PathBuf);
+
+impl Drop for SocketPath {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Listener {
@@ -73,7 +84,7 @@ impl Listener {
             std::fs::remove_file(path)?;
             UnixListener::bind(path)
         })?;
-        Ok(Self::Unix(listener, path.clone()))
+        Ok(Self::Unix(listener, SocketPath(path.clone())))
     }
 
     /// Where it listens: with the port that the host chose, if it was 0.
@@ -83,7 +94,7 @@ impl Listener {
     pub fn address(&self) -> io::Result<Address> {
         Ok(match self {
             Self::Tcp(listener) => Address::Tcp(listener.local_addr()?),
-            Self::Unix(_, path) => Address::Unix(path.clone()),
+            Self::Unix(_, path) => Address::Unix(path.0.clone()),
         })
     }
 
@@ -104,14 +115,6 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 /// A connection.
 #[derive(Debug)]
 pub enum Stream {
@@ -122,15 +125,15 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The same connection once more.
+    /// Lets writing fail if nobody reads for so long.
     ///
     /// # Errors
     /// The host's.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
-            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
-        })
+    pub fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
+            Self::Unix(stream) => stream.set_write_timeout(Some(timeout)),
+        }
     }
 
     /// Ends it for all who hold it.
@@ -142,20 +145,20 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
+impl Read for &Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
+            Stream::Tcp(stream) => { stream }.read(buffer),
+            Stream::Unix(stream) => { stream }.read(buffer),
         }
     }
 }
 
-impl Write for Stream {
+impl Write for &Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
+            Stream::Tcp(stream) => { stream }.write(bytes),
+            Stream::Unix(stream) => { stream }.write(bytes),
         }
     }
 
@@ -166,6 +169,19 @@ impl Write for Stream {
 
 /// Moves a descriptor to where its owner wants it.
 pub type Move<'a> = &'a dyn Fn(OwnedFd) -> io::Result<OwnedFd>;
+
+impl Listener {
+    /// The same socket at another descriptor.
+    ///
+    /// # Errors
+    /// What `to` says.
+    pub fn moved(self, to: Move<'_>) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(to(listener.into())?.into()),
+            Self::Unix(listener, path) => Self::Unix(to(listener.into())?.into(), path),
+        })
+    }
+}
 
 impl Stream {
     /// The same connection at another descriptor.

@@ -1,4 +1,4 @@
-//! Packets that the protocol's crate does not know: a debugger's choice between virtual and physical
+//! Packets that the protocol's crate does not answer: `vKill`, and a debugger's choice between virtual and physical
 //! memory (`maintenance packet Qqemu.PhyMemMode:1`), under the name that QEMU gave it.
 
 /// What memory packets mean.
@@ -25,7 +25,12 @@ pub(super) enum Incoming {
     Pass(Vec<u8>),
     /// This is the answer.
     Answer(String),
+    /// The guest is to be killed once this has been answered.
+    Kill(String),
 }
+
+/// The crate takes it for an end of the connection, which gdb reports as an error.
+const KILL: &[u8] = b"vKill;";
 
 /// A packet is no longer than that: what is not one is passed on.
 const LONGEST: usize = 1 << 16;
@@ -43,14 +48,15 @@ impl Packets {
         }
         let packet = std::mem::take(&mut self.packet);
         let body = packet.get(1..packet.len() - 3).unwrap_or_default();
-        let is_ours = has_physical && is_intact(&packet);
+        let is_ours = (has_physical || body.starts_with(KILL)) && is_intact(&packet);
         let Some(answer) = is_ours.then(|| self.answer(body)).flatten() else {
             self.has_no_acks |= body == b"QStartNoAckMode";
             return Some(Incoming::Pass(packet));
         };
         let ack = if self.has_no_acks { "" } else { "+" };
         let sum = sum(answer.as_bytes());
-        Some(Incoming::Answer(format!("{ack}${answer}#{sum:02x}")))
+        let text = format!("{ack}${answer}#{sum:02x}");
+        Some(if body.starts_with(KILL) { Incoming::Kill(text) } else { Incoming::Answer(text) })
     }
 
     fn answer(&mut self, body: &[u8]) -> Option<&'static str> {
@@ -65,6 +71,7 @@ impl Packets {
                 self.mode = AddressMode::Physical;
                 Some("OK")
             }
+            _ if body.starts_with(KILL) => Some("OK"),
             _ => None,
         }
     }

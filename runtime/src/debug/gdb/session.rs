@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use gdbstub::conn::Connection;
@@ -57,7 +57,7 @@ impl Visits {
 
 /// The answers' way to the debugger, in whole packets.
 struct Answers {
-    stream: Stream,
+    stream: Arc<Stream>,
     buffer: Vec<u8>,
 }
 
@@ -70,9 +70,9 @@ impl Connection for Answers {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.buffer)?;
+        (&*self.stream).write_all(&self.buffer)?;
         self.buffer.clear();
-        self.stream.flush()
+        Ok(())
     }
 }
 
@@ -90,7 +90,7 @@ pub fn serve(
     (visits, moved): (&Visits, Move<'_>),
 ) -> io::Result<()> {
     for number in 0.. {
-        let stream = listener.accept()?.moved(moved)?;
+        let stream = Arc::new(listener.accept()?.moved(moved)?);
         visits.set(true);
         let left = visit(stream, debuggee, (sender, events), number);
         visits.set(false);
@@ -112,7 +112,7 @@ pub fn serve(
 
 /// One debugger's whole visit.
 fn visit(
-    stream: Stream,
+    stream: Arc<Stream>,
     debuggee: &mut dyn Debuggee,
     (sender, events): (&Sender<Event>, &Receiver<Event>),
     number: u64,
@@ -124,16 +124,12 @@ fn visit(
             return Left::Ended;
         }
     }
-    let reader = stream.try_clone().and_then(|stream| read(stream, sender.clone(), number));
-    if let Err(error) = reader {
+    if let Err(error) = read(Arc::clone(&stream), sender.clone(), number) {
         tracing::warn!(%error, "cannot serve a debugger");
         return Left::Detached;
     }
-    let handle = stream.try_clone();
-    let left = converse(stream, debuggee, events, number);
-    if let Ok(handle) = handle {
-        handle.shutdown();
-    }
+    let left = converse(Arc::clone(&stream), debuggee, events, number);
+    stream.shutdown();
     left.unwrap_or_else(|error| {
         tracing::warn!(error, "the debugger's connection has failed");
         Left::Detached
@@ -141,10 +137,10 @@ fn visit(
 }
 
 /// Starts the thread that reads.
-fn read(mut stream: Stream, sender: Sender<Event>, number: u64) -> io::Result<()> {
+fn read(stream: Arc<Stream>, sender: Sender<Event>, number: u64) -> io::Result<()> {
     std::thread::Builder::new().name("ferry-gdb-read".to_owned()).spawn(move || {
         let mut buffer = [0; 4096];
-        while let Ok(len @ 1..) = stream.read(&mut buffer) {
+        while let Ok(len @ 1..) = (&*stream).read(&mut buffer) {
             if sender.send(Event::Received(number, buffer[..len].to_vec())).is_err() {
                 return;
             }
@@ -155,7 +151,7 @@ fn read(mut stream: Stream, sender: Sender<Event>, number: u64) -> io::Result<()
 }
 
 fn converse(
-    stream: Stream,
+    stream: Arc<Stream>,
     debuggee: &mut dyn Debuggee,
     events: &Receiver<Event>,
     number: u64,
@@ -180,6 +176,9 @@ fn converse(
                 return Ok(Left::Ended);
             }
         };
+        if target.is_killed {
+            return Ok(Left::Killed);
+        }
         if let GdbStubStateMachine::Disconnected(machine) = &machine {
             return Ok(match machine.get_reason() {
                 DisconnectReason::Kill => Left::Killed,
@@ -203,6 +202,10 @@ fn receive<'a, 'b>(
             None => machine,
             Some(Incoming::Pass(bytes)) => pass(machine, target, &bytes)?,
             Some(Incoming::Answer(text)) => answer(machine, &text)?,
+            Some(Incoming::Kill(text)) => {
+                target.is_killed = true;
+                answer(machine, &text)?
+            }
         };
     }
     Ok(machine)

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use base::{GuestPhys, GuestVirt};
 use gdbstub::arch::{Arch, RegId, Registers};
 use gdbstub::common::Signal as GdbSignal;
+use gdbstub::target::ext::auxv::{Auxv, AuxvOps};
 use gdbstub::target::ext::base::BaseOps;
 use gdbstub::target::ext::base::multithread::{
     MultiThreadBase, MultiThreadResume, MultiThreadResumeOps, MultiThreadSchedulerLocking,
@@ -90,6 +91,8 @@ pub(super) struct GdbTarget<'a> {
     xml: String,
     actions: HashMap<Thread, (Resume, Option<Signal>)>,
     others: Resume,
+    /// The debugger has asked for the guest's end.
+    pub(super) is_killed: bool,
     /// Stops that gdb does not know of yet: it must before anything goes on.
     pub(super) pending: VecDeque<(Thread, StopReason)>,
 }
@@ -99,7 +102,7 @@ impl<'a> GdbTarget<'a> {
         let xml = debuggee.registers().xml();
         let (actions, pending) = (HashMap::new(), VecDeque::new());
         let (mode, others) = (AddressMode::Virtual, Resume::Run);
-        Self { debuggee, mode, xml, actions, others, pending }
+        Self { debuggee, mode, xml, actions, others, is_killed: false, pending }
     }
 
     fn place(&self, addr: u64) -> Memory {
@@ -130,10 +133,30 @@ impl Target for GdbTarget<'_> {
         Some(self)
     }
 
+    fn support_auxv(&mut self) -> Option<AuxvOps<'_, Self>> {
+        if self.debuggee.auxiliary_vector().is_some() { Some(self) } else { None }
+    }
+
     fn support_target_description_xml_override(
         &mut self,
     ) -> Option<TargetDescriptionXmlOverrideOps<'_, Self>> {
         Some(self)
+    }
+}
+
+/// A piece of a whole, as far as it goes.
+fn piece(whole: &[u8], offset: u64, length: usize, buffer: &mut [u8]) -> usize {
+    let rest = usize::try_from(offset).ok().and_then(|at| whole.get(at..));
+    let rest = rest.unwrap_or_default();
+    let len = rest.len().min(length).min(buffer.len());
+    buffer[..len].copy_from_slice(&rest[..len]);
+    len
+}
+
+impl Auxv for GdbTarget<'_> {
+    fn get_auxv(&self, offset: u64, length: usize, buffer: &mut [u8]) -> TargetResult<usize, Self> {
+        let vector = self.debuggee.auxiliary_vector().unwrap_or_default();
+        Ok(piece(vector, offset, length, buffer))
     }
 }
 
@@ -148,11 +171,7 @@ impl TargetDescriptionXmlOverride for GdbTarget<'_> {
         if annex != b"target.xml" {
             return Err(TargetError::Errno(EINVAL));
         }
-        let rest = usize::try_from(offset).ok().and_then(|at| self.xml.as_bytes().get(at..));
-        let rest = rest.unwrap_or_default();
-        let len = rest.len().min(length).min(buffer.len());
-        buffer[..len].copy_from_slice(&rest[..len]);
-        Ok(len)
+        Ok(piece(self.xml.as_bytes(), offset, length, buffer))
     }
 }
 
