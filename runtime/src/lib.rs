@@ -49,7 +49,8 @@ pub use ir::Precision;
 pub use log::{LogError, LogItem, LogItems, LogSink};
 pub use perf_map::PerfMap;
 pub use promote::{
-    CompiledStop, Entries, ExitId, Held, Promoter, RegionId, RegionSpan, Stale, Stamp, Surroundings,
+    CompiledStop, Entries, ExitId, ForkError, Held, Promoter, RegionId, RegionSpan, Stale, Stamp,
+    Surroundings,
 };
 pub use region::{RegionCompiler, RegionConfig};
 pub use replay::Replayed;

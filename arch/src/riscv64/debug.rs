@@ -186,7 +186,7 @@ mod tests {
     fn registers_are_written_where_they_are_read() {
         let mut frame = CpuFrame::new();
         for register in user_registers().registers {
-            let value = u64::from(register.number) + 8 & 6;
+            let value = (u64::from(register.number) + 8) & 6;
             assert!(write_user(&mut frame, register.number, value));
             let expected = if register.number == 0 { 0 } else { value };
             assert_eq!(read_user(&frame, register.number), Some(expected), "{}", register.name);

@@ -6,9 +6,10 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use base::{CpuFrame, GuestVirt};
+use base::{CpuFrame, GuestPhys, GuestVirt};
 use ferry_runtime::{
-    CompiledStop, Engine, EngineConfig, Exit, ExitId, ForkError, Held, Promoter, RegionId, Tier,
+    CompiledStop, Engine, EngineConfig, Exit, ExitId, ForkError, Held, Promoter, RegionId,
+    RegionSpan, Surroundings, Tier,
 };
 use ir::{BlockKey, Builder, Trap};
 
@@ -28,10 +29,10 @@ struct Player {
 const CODE: NonNull<u8> = NonNull::without_provenance(std::num::NonZero::new(0x1234).unwrap());
 
 impl Promoter for Player {
-    fn promote(&self, engine: &Arc<Engine>, key: BlockKey) {
+    fn promote(&self, engine: &Arc<Engine>, key: BlockKey, _: Surroundings) {
         self.promoted.lock().unwrap().push(key);
         let stamp = engine.stamp();
-        let block = engine.translate_ir(&Builder::new(), key).unwrap();
+        let block = engine.translate_ir(&Builder::new(), key, key.pc()).unwrap();
         assert_eq!(block.key, key);
         let pages = [key.pc().page()];
         if block.guest_insns == 3 {
@@ -57,6 +58,10 @@ impl Promoter for Player {
 
     fn link(&self, exit: ExitId, _: NonNull<u8>) {
         self.links.lock().unwrap().push(exit);
+    }
+
+    fn span(&self, _: RegionSpan) -> Vec<(GuestVirt, GuestPhys)> {
+        Vec::new()
     }
 
     fn discard(&self, regions: &[RegionId], _: u64) {

@@ -243,7 +243,7 @@ impl Debuggee for MachineDebuggee {
             let context = Arc::clone(&hart.context);
             let mut write =
                 |&(n, value): &(u32, u64)| debug::write_system(hart.frame(), &context, n, value);
-            let written = values.iter().map(&mut write).fold(true, |all, one| all && one);
+            let written = values.iter().map(&mut write).filter(|written| !written).count() == 0;
             hart.follow_state();
             written
         });

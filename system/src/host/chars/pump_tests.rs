@@ -93,7 +93,7 @@ fn a_reader_that_does_not_read_fills_the_buffer_and_no_more() {
     backend.spawn_writer("test", writer).unwrap();
     let told = Told::by(&mut backend);
     let chunk = pattern(1000);
-    let mut written = Vec::new();
+    let mut written = Vec::<u8>::new();
     let full = loop {
         let taken = backend.write(&chunk);
         written.extend(&chunk[..taken]);
