@@ -33,6 +33,8 @@ pub struct Machine {
     pub aia: Option<&'static str>,
     /// The machine ends where it would start again.
     pub end_at_reset: bool,
+    /// Ferry's runs are all the same; the reference takes no note.
+    pub deterministic: bool,
 }
 
 /// Who boots it.
@@ -133,6 +135,9 @@ impl Machine {
         }
         if self.end_at_reset {
             words.0.push("--no-reboot".into());
+        }
+        if self.deterministic {
+            words.0.push("--deterministic".into());
         }
         words.0
     }

@@ -32,7 +32,7 @@ const QUIET: &str = "dmesg -n 1";
 
 type Check = fn(&Emulator, &Images) -> Result<(), String>;
 
-const CASES: [(&str, Check); 16] = [
+const CASES: [(&str, Check); 17] = [
     ("shell", shell),
     ("smp-1", |emulator, images| smp(emulator, images, 1)),
     ("smp-2", |emulator, images| smp(emulator, images, 2)),
@@ -45,6 +45,7 @@ const CASES: [(&str, Check); 16] = [
     ("panic", panic),
     ("reset", reset),
     ("end-at-reset", end_at_reset),
+    ("deterministic", deterministic),
     ("missing-device", missing_device),
     ("missing-kernel", missing_kernel),
     ("missing-disk", missing_disk),
@@ -75,8 +76,9 @@ fn main() -> ExitCode {
     }
     let mut cases = vec![];
     for emulator in emulators {
-        // The reference jumps into anything, and hangs.
-        let runs = |name: &str| name != "unbootable" || matches!(emulator, Emulator::Ferry(_));
+        // The reference jumps into anything, and hangs; and no two of its runs are the same.
+        let own = ["unbootable", "deterministic"];
+        let runs = |name: &str| !own.contains(&name) || matches!(emulator, Emulator::Ferry(_));
         for (name, check) in CASES.into_iter().filter(|(name, _)| runs(name)) {
             let (emulator, images) = (emulator.clone(), Arc::clone(&images));
             let name = format!("{name}::{}", emulator.name());
@@ -437,6 +439,30 @@ fn end_at_reset(emulator: &Emulator, images: &Images) -> Result<(), String> {
     })?;
     let boots = ended.output.matches("Linux version").count();
     expect(boots == 1, || format!("{boots} boots"))
+}
+
+/// Two boots with counted time, to the end of the kernel's own start: times in its messages included, all
+/// that they print is the same.
+fn deterministic(emulator: &Emulator, images: &Images) -> Result<(), String> {
+    let machine = Machine {
+        harts: 2,
+        append: Some("console=ttyS0 rdinit=/nonexistent panic=-1".to_owned()),
+        end_at_reset: true,
+        deterministic: true,
+        ..linux(images)
+    };
+    let output = || {
+        let console = Console::start(&mut emulator.boot(&machine)).map_err(text)?;
+        let ended = console.end(BOOT).map_err(text)?;
+        let printed =
+            ended.end == End::Exit(0) && ended.output.contains("smp: Brought up 1 node, 2 CPUs");
+        expect(printed, || format!("{:?}\n{}\n{}", ended.end, ended.output, ended.errors))?;
+        Ok::<String, String>(ended.output)
+    };
+    let (first, second) = (output()?, output()?);
+    let mut pairs = first.lines().zip(second.lines());
+    let difference = pairs.find(|(one, other)| one != other);
+    expect(first == second, || format!("not the same: {difference:?}"))
 }
 
 /// The root disk is not there: the initramfs says so and opens a shell.
