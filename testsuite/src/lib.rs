@@ -7,6 +7,7 @@ pub mod cache;
 pub mod console;
 pub mod debian;
 pub mod emulator;
+pub mod gdb;
 pub mod image;
 pub mod insn;
 pub mod known;
