@@ -34,7 +34,7 @@ static void harts_with_different_addresses(void)
     map(root, SATP_SV39, WINDOW, (u64)words, 0, PTE_RW);
     words[0] = words[1] = 0;
     start_hart(1, count_by_alias);
-    while (ready != 1) {
+    while (!ready) {
     }
     run(M_MODE, ENTRY(count), (u64)words);
     while (ready != 2) {
