@@ -31,6 +31,12 @@ pub fn guest_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("guest")
 }
 
+/// Where the guests of the debuggers' tests are.
+#[must_use]
+pub fn debug_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("debug")
+}
+
 /// Where the programs for the bare machine are.
 #[must_use]
 pub fn bare_directory() -> PathBuf {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ferry_testsuite::gdb::Client;
 use ferry_testsuite::suite::{self, Case, Profile, Subject};
 use ferry_testsuite::toolchain::Compiler;
-use ferry_testsuite::{bare_directory, cache};
+use ferry_testsuite::{cache, debug_directory};
 
 const SUITE: &str = "debug";
 const PC: u32 = 32;
@@ -78,7 +78,7 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, got: T, wanted: T) -> Resu
 
 impl Guest {
     fn new(ferry: PathBuf, kind: Kind, name: &'static str) -> Result<Self, String> {
-        let source = bare_directory().with_file_name("debug").join("loop.c");
+        let source = debug_directory().join("loop.c");
         let mut flags = vec![
             "-O1",
             "-g",
@@ -132,12 +132,6 @@ impl Guest {
         }
         Ok((self.start(&arguments)?, socket))
     }
-}
-
-/// Where the programs of this suite are.
-fn source_beside(bare: &Path) -> PathBuf {
-    let root = bare.ancestors().find(|path| path.join("debug/loop.c").exists());
-    root.unwrap_or(bare).join("debug/loop.c")
 }
 
 fn symbols(program: &Path) -> Result<HashMap<String, u64>, String> {
