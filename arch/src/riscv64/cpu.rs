@@ -34,10 +34,10 @@ pub const MODELS: &[Named] = &[
     Named { name: "max", description: "the same", has: |_| true },
     Named {
         name: "rv64gc",
-        description: "the general-purpose base: IMAFDC, Zicsr, Zifencei, Zicntr",
+        description: "the general-purpose base: IMAFDC, Zicsr, Zifencei, Zicntr; as a machine's, S and Sv39",
         has: |feature| {
-            use Feature::{A, C, D, I, M, Zicntr, Zifencei};
-            [I, M, A, D, C, Zifencei, Zicntr].contains(&feature)
+            use Feature::{A, C, D, I, M, S, Sm, Sv39, Zicntr, Zifencei};
+            [I, M, A, D, C, Zifencei, Zicntr, Sm, S, Sv39].contains(&feature)
         },
     },
     Named {

@@ -119,7 +119,9 @@ static void code_of_sixteen_bytes(void)
     static u32 code[1024] __attribute__((aligned(4096))) = {0x00100513, 0x00008067, 0, 0};
     fence_i();
     EXPECT_VALUE(run(M_MODE, ENTRY(code), 0), 1);
-    swap_at((u64)code, *(u64 *)code, 0);
+    u64 first;
+    __builtin_memcpy(&first, code, sizeof first);
+    swap_at((u64)code, first, 0);
     swap.new[0] = 0x0000806700200513;
     run(M_MODE, ENTRY(amocas_q), (u64)&swap);
     fence_i();
