@@ -195,7 +195,7 @@ fn aia(
     let mut console = boot_to_shell(emulator, &machine)?;
     answer(&mut console, "udhcpc -i eth0 -n -q")?;
     let count = format!(
-        "grep virtio /proc/interrupts | grep {way} | awk '{{ n += $2 + $3 }} END {{ print n > 0 }}'"
+        "grep virtio /proc/interrupts | grep {way} | awk '{{ n += $2 + $3 }} END {{ print (n > 0) }}'"
     );
     expect_answer(&mut console, &count, "1")?;
     power_off(console).map(drop)
