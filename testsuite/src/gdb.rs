@@ -75,7 +75,8 @@ impl Client {
             {
                 let body = expand(&self.input[start + 1..end]);
                 self.input.drain(..end + 3);
-                self.stream.write_all(b"+")?;
+                // Whoever has said its last does not listen.
+                let _ = self.stream.write_all(b"+");
                 return Ok(body);
             }
             let mut buffer = [0; 4096];
@@ -125,7 +126,8 @@ fn little_endian(hex: &str) -> Option<u64> {
     let bytes: Option<Vec<u8>> = (0..hex.len() / 2)
         .map(|n| u8::from_str_radix(hex.get(2 * n..2 * n + 2)?, 16).ok())
         .collect();
-    let bytes = bytes.filter(|bytes| hex.len() % 2 == 0 && (1..=8).contains(&bytes.len()))?;
+    let bytes =
+        bytes.filter(|bytes| hex.len().is_multiple_of(2) && (1..=8).contains(&bytes.len()))?;
     Some(bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
 }
 
