@@ -42,7 +42,7 @@ pub(crate) struct BootArgs {
     /// RAM: bytes, or with K, M or G
     #[arg(long, short = 'm', value_name = "SIZE", default_value = "1G", value_parser = size)]
     memory: u64,
-    /// Kernel: a Linux Image, an ELF file, or raw code
+    /// Kernel: a Linux Image or an ELF file; with firmware or `--bios none` raw code, too
     #[arg(long, value_name = "IMAGE")]
     kernel: Option<PathBuf>,
     /// Initial RAM disk

@@ -71,6 +71,15 @@ mod image {
 /// Megapages: what kernels are aligned to.
 const MEGAPAGE: u64 = 2 << 20;
 
+/// Whether a file without any header is taken for code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RawCode {
+    /// It is.
+    Taken,
+    /// It is a mistake.
+    Refused,
+}
+
 /// Reads a file.
 ///
 /// # Errors
@@ -84,7 +93,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, BootError> {
 ///
 /// # Errors
 /// It is for another machine, or does not fit.
-pub fn load(memory: &GuestMemory, path: &Path, base: GuestPhys) -> Result<Loaded, BootError> {
+pub fn load(
+    memory: &GuestMemory,
+    path: &Path,
+    base: GuestPhys,
+    raw: RawCode,
+) -> Result<Loaded, BootError> {
     let bytes = read(path)?;
     let format = |what| BootError::Format { path: path.to_owned(), what };
     if bytes.starts_with(b"\x7fELF") {
@@ -105,6 +119,10 @@ pub fn load(memory: &GuestMemory, path: &Path, base: GuestPhys) -> Result<Loaded
         (true, Some(offset), Some(size)) => (layout::DRAM, offset, size.max(bytes.len() as u64)),
         _ => (base, 0, bytes.len() as u64),
     };
+    if !is_image && raw == RawCode::Refused {
+        let what = "neither a Linux image nor an ELF file; raw code runs with --bios none, or after firmware";
+        return Err(format(what));
+    }
     let room = |at| BootError::Room { path: path.to_owned(), at, bytes: size };
     let at = base.checked_add(offset).ok_or_else(|| room(base))?;
     let end = at.0.checked_add(size).ok_or_else(|| room(at))?;

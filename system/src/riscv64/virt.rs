@@ -31,7 +31,7 @@ use crate::machine::shared::NEVER;
 use crate::machine::{
     Clock, Control, CpuHandle, DeviceWrites, Ending, Events, MachineCode, Router, Shared,
 };
-use crate::riscv64::boot::{self, BootError, Loaded};
+use crate::riscv64::boot::{self, BootError, Loaded, RawCode};
 use crate::riscv64::debug::{HartPort, MachineDebuggee};
 use crate::riscv64::fdt::{self, Description, FdtError, FirstBank, Interrupts, Levels};
 use crate::riscv64::firmware::{FirmwareError, Offer, attach_flash, attach_fw_cfg};
@@ -675,11 +675,12 @@ impl Images {
             return Ok(Some(Loaded { entry: layout::FLASH, end: layout::DRAM, tohost, fromhost }));
         }
         let Some(path) = &self.kernel else { return Ok(None) };
-        let base = match self.bios {
-            Bios::File(_) => layout::DRAM.wrapping_add(AFTER_FIRMWARE),
-            Bios::BuiltIn | Bios::None => layout::DRAM,
+        let (base, raw) = match self.bios {
+            Bios::File(_) => (layout::DRAM.wrapping_add(AFTER_FIRMWARE), RawCode::Taken),
+            Bios::None => (layout::DRAM, RawCode::Taken),
+            Bios::BuiltIn => (layout::DRAM, RawCode::Refused),
         };
-        Ok(Some(boot::load(memory, path, base)?))
+        Ok(Some(boot::load(memory, path, base, raw)?))
     }
 
     fn load_initrd(
@@ -698,7 +699,7 @@ impl Images {
 
     fn load_firmware(&self, memory: &softmmu::GuestMemory) -> Result<Option<Loaded>, VirtError> {
         match &self.bios {
-            Bios::File(path) => Ok(Some(boot::load(memory, path, layout::DRAM)?)),
+            Bios::File(path) => Ok(Some(boot::load(memory, path, layout::DRAM, RawCode::Taken)?)),
             Bios::BuiltIn | Bios::None => Ok(None),
         }
     }
