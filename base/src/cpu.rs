@@ -311,8 +311,6 @@ frame_offsets! {
     TLB_CONTEXT = tlb_context;
     /// Offset of `jump_environment` in bytes.
     JUMP_ENVIRONMENT = jump_environment;
-    /// Offset of `memory_slow` in bytes.
-    MEMORY_SLOW = memory_slow;
     /// Offset of `memory_slow_call` in bytes.
     MEMORY_SLOW_CALL = memory_slow_call;
     /// Offset of `host_address` in bytes.
