@@ -1,8 +1,8 @@
-//! FPCR and FPSR (DDI 0487, C5.2): which bits there are, how FPSR is put together from the frame, and what of FPCR
-//! is part of a translation's identity.
+//! FPCR and FPSR (DDI 0487, C5.2): which bits there are, how FPSR is put together from the frame, what FPCR means
+//! for arithmetic, and what of it is part of a translation's identity.
 
 use base::CpuFrame;
-use base::float::Flags;
+use base::float::{DenormalsIn, DenormalsOut, Env, Flags, NanRule, Round, Rules};
 
 use super::slot;
 
@@ -92,6 +92,45 @@ pub fn set_fpsr(frame: &mut CpuFrame, value: u64) {
     frame.set(slot::QC, u64::from(value & QC != 0));
 }
 
+/// The rounding mode of an FPCR.
+#[must_use]
+pub const fn round(fpcr: u64) -> Round {
+    match fpcr >> RMODE_SHIFT & RMODE_MASK {
+        0 => Round::NearestEven,
+        1 => Round::Up,
+        2 => Round::Down,
+        _ => Round::TowardZero,
+    }
+}
+
+/// What an FPCR means for arithmetic in single and double precision.
+#[must_use]
+pub const fn env(fpcr: u64) -> Env {
+    let rules = if fpcr & FZ == 0 { Rules::ARM } else { FLUSHING };
+    with_common(fpcr, rules)
+}
+
+/// What an FPCR means for arithmetic in half precision.
+#[must_use]
+pub const fn env_half(fpcr: u64) -> Env {
+    let rules = if fpcr & FZ16 == 0 { Rules::ARM } else { FLUSHING_HALF };
+    with_common(fpcr, rules)
+}
+
+const FLUSHING: Rules = Rules {
+    denormals_in: DenormalsIn::FlushAndReport,
+    denormals_out: DenormalsOut::Flush,
+    ..Rules::ARM
+};
+
+/// A half-precision operand that is flushed raises no flag (shared/functions/float/fpunpack, FPUnpackBase).
+const FLUSHING_HALF: Rules = Rules { denormals_in: DenormalsIn::Flush, ..FLUSHING };
+
+const fn with_common(fpcr: u64, rules: Rules) -> Env {
+    let nan = if fpcr & DN == 0 { NanRule::Arm } else { NanRule::Default };
+    Env { round: round(fpcr), flags: Flags::NONE, rules: Rules { nan, ..rules } }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +160,19 @@ mod tests {
         }
         frame.set(slot::FP_FLAGS, u64::from(Flags::UF.0));
         assert_eq!(fpsr(&frame), 1 << 3);
+    }
+
+    #[test]
+    fn arithmetic_follows_fpcr() {
+        assert_eq!(env(0), Env::new(Rules::ARM));
+        assert_eq!(env(FZ16).rules, Rules::ARM, "it is for half precision alone");
+        assert_eq!(env_half(FZ).rules, Rules::ARM, "and this for the others");
+        let flushing = env(FZ | DN | 3 << RMODE_SHIFT);
+        assert_eq!(flushing.round, Round::TowardZero);
+        assert_eq!(flushing.rules.nan, NanRule::Default);
+        assert_eq!(flushing.rules.denormals_in, DenormalsIn::FlushAndReport);
+        assert_eq!(env_half(FZ16).rules.denormals_in, DenormalsIn::Flush);
+        assert_eq!(env_half(FZ16).rules.denormals_out, DenormalsOut::Flush);
+        assert_eq!([1, 2].map(|mode| round(mode << RMODE_SHIFT)), [Round::Up, Round::Down]);
     }
 }
