@@ -2,9 +2,11 @@
 //! DDI 0487).
 
 pub mod cpu;
+pub mod debug;
 pub mod feature;
 pub mod fpcr;
 pub mod id;
+pub mod pstate;
 pub mod slot;
 
 pub use cpu::{CpuModel, CpuModelError};
