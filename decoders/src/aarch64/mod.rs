@@ -30,9 +30,12 @@
 //! ```
 
 mod operand;
+mod sys_reg;
 mod transform;
 
 use std::fmt;
+
+pub use self::sys_reg::encode as sys_reg;
 
 use base::GuestVirt as Pc;
 
