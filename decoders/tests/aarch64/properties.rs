@@ -97,7 +97,9 @@ fn undefined_words_print_as_data() {
 #[test]
 fn hints_of_absent_features_do_nothing() {
     let a64 = ExtensionSet::of(&[Extension::A64]);
-    for (word, name) in [(0xd503_233f, Op::Paciasp), (0xd503_245f, Op::Bti), (0xd503_20ff, Op::Xpaclri)] {
+    for (word, name) in
+        [(0xd503_233f, Op::Paciasp), (0xd503_245f, Op::Bti), (0xd503_20ff, Op::Xpaclri)]
+    {
         assert_eq!(identify(word, ExtensionSet::ALL), Some(name));
         assert_eq!(identify(word, a64), Some(Op::Hint));
     }

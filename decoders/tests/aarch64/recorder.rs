@@ -1,7 +1,7 @@
 //! A visitor that writes down what it is called with.
 
-use ferry_decoders::for_each_aarch64_method;
 use ferry_decoders::aarch64::*;
+use ferry_decoders::for_each_aarch64_method;
 
 struct Recorder(ExtensionSet);
 

@@ -21,12 +21,24 @@ pub(in crate::aarch64) fn v(f: &mut Formatter<'_>, q: bool, size: u8, register: 
 }
 
 /// A list of vector registers with consecutive numbers, 0 following 31.
-pub(in crate::aarch64) fn v_list(f: &mut Formatter<'_>, q: bool, size: u8, first: u8, regs: u8) -> Result {
+pub(in crate::aarch64) fn v_list(
+    f: &mut Formatter<'_>,
+    q: bool,
+    size: u8,
+    first: u8,
+    regs: u8,
+) -> Result {
     list(f, first, regs, |f, register| v(f, q, size, register))
 }
 
 /// The same, of which one element each is meant.
-pub(in crate::aarch64) fn v_lanes(f: &mut Formatter<'_>, size: u8, first: u8, regs: u8, index: u8) -> Result {
+pub(in crate::aarch64) fn v_lanes(
+    f: &mut Formatter<'_>,
+    size: u8,
+    first: u8,
+    regs: u8,
+    index: u8,
+) -> Result {
     let letter = size_letter(size);
     list(f, first, regs, |f, register| write!(f, "v{register}.{letter}"))?;
     write!(f, "[{index}]")
