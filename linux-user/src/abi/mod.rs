@@ -5,7 +5,7 @@ pub(crate) mod riscv64;
 
 use std::sync::Arc;
 
-use arch::debug::DebugRegisters;
+use arch::debug::{DebugRegisters, DebugValue};
 use base::{CpuFrame, GuestVirt};
 use syscalls::Errno;
 use translator::Frontend;
@@ -74,10 +74,10 @@ pub(crate) trait Abi: Send + Sync {
     fn debug_registers(&self) -> DebugRegisters;
 
     /// A register, by a debugger's number; `None` if there is none.
-    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<u64>;
+    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<DebugValue>;
 
     /// Writes a register. Whether there is one of that number.
-    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: u64) -> bool;
+    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: DebugValue) -> bool;
 
     /// The stack pointer.
     fn stack_pointer(&self, frame: &CpuFrame) -> GuestVirt;
