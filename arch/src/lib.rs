@@ -5,6 +5,7 @@
 //! It may know the architecture manuals. It must never know how instructions are decoded or
 //! translated, nor anything of an operating system.
 
+pub mod aarch64;
 pub mod debug;
 pub mod riscv64;
 mod sys;
