@@ -2,4 +2,5 @@
 //! DDI 0487).
 
 pub mod fpcr;
+pub mod helpers;
 pub mod slot;

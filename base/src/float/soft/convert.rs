@@ -67,12 +67,7 @@ pub fn to_int<F: Format, I: Int>(a: F::Bits, round: Round, env: &mut Env) -> I {
 
 /// [`to_int`] of `a * 2^fraction`: to a fixed-point number with that many bits behind the point. Arm
 /// ARM, FPToFixed.
-pub fn to_fixed<F: Format, I: Int>(
-    a: F::Bits,
-    fraction: u32,
-    round: Round,
-    env: &mut Env,
-) -> I {
+pub fn to_fixed<F: Format, I: Int>(a: F::Bits, fraction: u32, round: Round, env: &mut Env) -> I {
     let mut x = unpack::<F>(a, env);
     x.exp += fraction as i32;
     let (magnitude, inexact) = match x.kind {

@@ -57,11 +57,8 @@ fn encode<F: Format>(negative: bool, exp: i32, estimate: u64) -> F::Bits {
     let field = exp + F::EMAX;
     const { assert!(F::FRAC_BITS >= ESTIMATE_BITS, "an estimate is a number of the format") };
     let sig = estimate << (F::FRAC_BITS - ESTIMATE_BITS);
-    let magnitude = if field > 0 {
-        sig + ((field as u64 - 1) << F::FRAC_BITS)
-    } else {
-        sig >> (1 - field)
-    };
+    let magnitude =
+        if field > 0 { sig + ((field as u64 - 1) << F::FRAC_BITS) } else { sig >> (1 - field) };
     F::Bits::from_u64(if negative { F::SIGN | magnitude } else { magnitude })
 }
 

@@ -22,7 +22,8 @@ pub use compare::{
 pub use convert::{Int, convert, from_fixed, from_int, to_fixed, to_int};
 pub use div_sqrt::{div, sqrt};
 pub use estimate::{
-    recip_estimate, recip_exponent, rsqrt_estimate, unsigned_recip_estimate, unsigned_rsqrt_estimate,
+    recip_estimate, recip_exponent, rsqrt_estimate, unsigned_recip_estimate,
+    unsigned_rsqrt_estimate,
 };
 pub use fma::fma;
 pub use half::{from_alternative_half, to_alternative_half};
