@@ -9,6 +9,7 @@ pub mod debian;
 pub mod emulator;
 pub mod gdb;
 pub mod image;
+pub mod host_program;
 pub mod insn;
 pub mod known;
 pub mod machine;
