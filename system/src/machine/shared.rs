@@ -489,8 +489,21 @@ impl Shared {
     }
 
     /// On a CPU's thread: waits while it is stopped, and runs errands meanwhile. Whether it goes on.
+    /// Whether the CPUs that nobody holds run.
     #[must_use]
-    pub fn may_run(&self, cpu: &CpuHandle, mut errands: impl FnMut()) -> bool {
+    pub fn is_running(&self) -> bool {
+        self.state().running == Running::Yes
+    }
+
+    #[must_use]
+    pub fn may_run(&self, cpu: &Arc<CpuHandle>, mut errands: impl FnMut()) -> bool {
+        !self.wants_attention() || self.stand_still(std::slice::from_ref(cpu), |_| errands())
+    }
+
+    /// On the thread of a machine whose CPUs take turns: waits while all are stopped, and runs errands
+    /// meanwhile, with the number of the CPU. Whether they go on.
+    #[must_use]
+    pub fn may_take_turns(&self, errands: impl FnMut(usize)) -> bool {
         if !self.wants_attention() {
             return true;
         }
@@ -499,23 +512,38 @@ impl Shared {
         let goes_on = loop {
             match state.running {
                 Running::Ending(_) => break false,
-                Running::Yes if !cpu.held.load(Ordering::SeqCst) => break true,
+                Running::Yes if !cpus.iter().all(is_held) => break true,
                 _ => {}
             }
             if !is_parked {
-                (is_parked, state.parked) = (true, state.parked + 1);
+                (is_parked, state.parked) = (true, state.parked + cpus.len());
                 self.changed.notify_all();
             }
-            if cpu.errand.swap(false, Ordering::SeqCst) {
+            if let Some(cpu) = cpus.iter().position(|cpu| cpu.errand.swap(false, Ordering::SeqCst))
+            {
                 drop(state);
-                errands();
+                errands(cpu);
                 state = self.state();
+        let cpus = self.lock_cpus().clone();
+        self.stand_still(&cpus, errands)
+    }
+
+    /// Whether a CPU's turn may begin, or go on.
+    #[must_use]
+    pub fn has_turn(&self, cpu: &CpuHandle) -> bool {
+        !self.wants_attention() || self.is_running() && !cpu.held.load(Ordering::SeqCst)
+    }
+
+    /// On the thread that runs these CPUs: waits as long as none of them may run.
+    fn stand_still(&self, cpus: &[Arc<CpuHandle>], mut errands: impl FnMut(usize)) -> bool {
+        let is_held = |cpu: &Arc<CpuHandle>| cpu.held.load(Ordering::SeqCst);
             } else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        state.parked -= usize::from(is_parked);
-        let is_held = |cpu: &Arc<CpuHandle>| cpu.held.load(Ordering::SeqCst);
+        if is_parked {
+            state.parked -= cpus.len();
+        }
         if goes_on && !self.lock_cpus().iter().any(is_held) {
             self.attention.store(false, Ordering::SeqCst);
         }

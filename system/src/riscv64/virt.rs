@@ -445,13 +445,15 @@ impl Virt {
     fn run_counted(&mut self) {
         let (shared, hooks) = (Arc::clone(&self.shared), &self.hooks);
         let ring = |hart: usize| hooks[hart].ring();
-        while shared.ending().is_none() {
+        while shared.may_take_turns(|hart| ports[hart].run_errands(&mut harts[hart])) {
             let mut is_idle = true;
-            for hart in &mut self.harts {
+            for hart in harts.iter_mut() {
                 shared.serve_once(&ring);
                 is_idle &= !hart.take_turn(TURN);
+        let (harts, ports) = (&mut self.harts, &self.ports);
             }
-            if is_idle && shared.ending().is_none() {
+            // Harts that are stopped are not idle: no time passes.
+            if is_idle && shared.is_running() {
                 let now = shared.clock().now().0;
                 match shared.next_deadline() {
                     NEVER => shared.wait_for_event(),
