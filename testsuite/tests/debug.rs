@@ -389,7 +389,7 @@ fn control(guest: &Guest) -> Result<(), String> {
     };
     let (code, error) = ctl("powerdown")?;
     expect("powerdown", code, Some(1))?;
-    contains(&error, "no power button")?;
+    contains(&error, "does not listen")?;
     expect("reset", ctl("reset")?.0, Some(0))?;
     contains(&line()?, r#""event":"reset""#)?;
     // From then on it runs to its end.
