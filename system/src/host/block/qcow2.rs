@@ -16,9 +16,7 @@ use imago::{FormatAccess, FormatDriverBuilder, Storage, StorageOpenOptions};
 
 use super::image::{Flushes, Image, slices};
 use super::{ImageAccess, ImageError, open_locked};
-use crate::devices::virtio::blk::{
-    BlockAccess, BlockInfo, BlockOp, BlockRequest, Durability, SECTOR, Unmap,
-};
+use crate::devices::virtio::blk::{BlockAccess, BlockInfo, BlockRequest, SECTOR, Unmap};
 
 type Disk = FormatAccess<imago::file::File>;
 
@@ -68,24 +66,31 @@ impl Qcow2Image {
         self.disk.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write_real_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        let zeros = [0; 64 << 10];
+        for at in (offset..offset + len).step_by(zeros.len()) {
+            let part = (offset + len - at).min(zeros.len() as u64);
+            self.shared().write(&zeros[..part as usize], at)?;
+        }
+        Ok(())
+    }
+}
+
+impl Image for Qcow2Image {
+    fn info(&self) -> BlockInfo {
+        self.info
+    }
+
     fn read(&self, request: &BlockRequest) -> io::Result<()> {
         let slices = slices(&request.buffers, &request.memory)?;
         let (vector, _marks) = IoVectorMut::from_volatile_slice(&slices);
         self.shared().readv(vector, request.offset)
     }
 
-    fn write(&self, request: &BlockRequest, durability: Durability) -> io::Result<()> {
+    fn write(&self, request: &BlockRequest) -> io::Result<()> {
         let slices = slices(&request.buffers, &request.memory)?;
         let (vector, _guard) = IoVector::from_volatile_slice(&slices);
-        self.shared().writev(vector, request.offset)?;
-        self.make_durable(durability)
-    }
-
-    fn make_durable(&self, durability: Durability) -> io::Result<()> {
-        match durability {
-            Durability::AtFlush => Ok(()),
-            Durability::AtOnce => self.flush(),
-        }
+        self.shared().writev(vector, request.offset)
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -115,36 +120,6 @@ impl Qcow2Image {
                 self.write_real_zeroes(offset, len)
             }
             answer => answer,
-        }
-    }
-
-    fn write_real_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
-        let zeros = [0; 64 << 10];
-        for at in (offset..offset + len).step_by(zeros.len()) {
-            let part = (offset + len - at).min(zeros.len() as u64);
-            self.shared().write(&zeros[..part as usize], at)?;
-        }
-        Ok(())
-    }
-}
-
-impl Image for Qcow2Image {
-    fn info(&self) -> BlockInfo {
-        self.info
-    }
-
-    fn execute(&self, request: &BlockRequest) -> io::Result<()> {
-        let BlockRequest { op, offset, len, .. } = *request;
-        match op {
-            BlockOp::Read => self.read(request),
-            BlockOp::Write(durability) => self.write(request, durability),
-            BlockOp::Flush => self.flush(),
-            BlockOp::Discard | BlockOp::WriteZeroes(..) if len == 0 => Ok(()),
-            BlockOp::Discard => self.discard(offset, len),
-            BlockOp::WriteZeroes(unmap, durability) => {
-                self.write_zeroes(offset, len, unmap)?;
-                self.make_durable(durability)
-            }
         }
     }
 }
