@@ -1,8 +1,8 @@
-//! FPCR and FPSR (DDI 0487, C5.2): which bits there are, how FPSR is put together from the frame, and what of FPCR
-//! is part of a translation's identity.
+//! FPCR and FPSR (DDI 0487, C5.2): which bits there are, how FPSR is put together from the frame, what FPCR means
+//! for arithmetic, and what of it is part of a translation's identity.
 
 use base::CpuFrame;
-use base::float::Flags;
+use base::float::{DenormalsIn, DenormalsOut, Env, Flags, NanRule, Round, Rules};
 
 use super::slot;
 
@@ -75,21 +75,73 @@ pub fn set_fpcr(frame: &mut CpuFrame, value: u64) {
     frame.key_flags = key_flags(frame.key_flags, frame.get(slot::FPCR));
 }
 
+/// In [`slot::FP_FLAGS`]: FPSR.QC. The bit is the one in which IR notes saturation.
+pub const SATURATED: u64 = 1 << 7;
+
+/// FPSR, from what [`slot::FP_FLAGS`] holds.
+#[must_use]
+pub fn fpsr_of(fp_flags: u64) -> u64 {
+    let flags = FPSR_FLAGS.iter().filter(|(_, flag)| Flags(fp_flags as u8).contains(*flag));
+    let saturated = if fp_flags & SATURATED == 0 { 0 } else { QC };
+    flags.map(|(bit, _)| bit).sum::<u64>() | saturated
+}
+
+/// What [`slot::FP_FLAGS`] holds for an FPSR, of which bits that do not exist are ignored.
+#[must_use]
+pub fn fp_flags_of(fpsr: u64) -> u64 {
+    let flags = FPSR_FLAGS.iter().filter(|(bit, _)| fpsr & bit != 0);
+    let raised = flags.fold(Flags::NONE, |raised, &(_, flag)| raised | flag);
+    u64::from(raised.0) | if fpsr & QC == 0 { 0 } else { SATURATED }
+}
+
 /// FPSR.
 #[must_use]
 pub fn fpsr(frame: &CpuFrame) -> u64 {
-    let raised = Flags(frame.get(slot::FP_FLAGS) as u8);
-    let flags = FPSR_FLAGS.iter().filter(|(_, flag)| raised.contains(*flag));
-    let saturated = if frame.get(slot::QC) == 0 { 0 } else { QC };
-    flags.map(|(bit, _)| bit).sum::<u64>() | saturated
+    fpsr_of(frame.get(slot::FP_FLAGS))
 }
 
 /// Writes FPSR. Bits that it does not have are ignored.
 pub fn set_fpsr(frame: &mut CpuFrame, value: u64) {
-    let flags = FPSR_FLAGS.iter().filter(|(bit, _)| value & bit != 0);
-    let raised = flags.fold(Flags::NONE, |raised, &(_, flag)| raised | flag);
-    frame.set(slot::FP_FLAGS, u64::from(raised.0));
-    frame.set(slot::QC, u64::from(value & QC != 0));
+    frame.set(slot::FP_FLAGS, fp_flags_of(value));
+}
+
+/// The rounding mode of an FPCR.
+#[must_use]
+pub const fn round(fpcr: u64) -> Round {
+    match fpcr >> RMODE_SHIFT & RMODE_MASK {
+        0 => Round::NearestEven,
+        1 => Round::Up,
+        2 => Round::Down,
+        _ => Round::TowardZero,
+    }
+}
+
+/// What an FPCR means for arithmetic in single and double precision.
+#[must_use]
+pub const fn env(fpcr: u64) -> Env {
+    let rules = if fpcr & FZ == 0 { Rules::ARM } else { FLUSHING };
+    with_common(fpcr, rules)
+}
+
+/// What an FPCR means for arithmetic in half precision.
+#[must_use]
+pub const fn env_half(fpcr: u64) -> Env {
+    let rules = if fpcr & FZ16 == 0 { Rules::ARM } else { FLUSHING_HALF };
+    with_common(fpcr, rules)
+}
+
+const FLUSHING: Rules = Rules {
+    denormals_in: DenormalsIn::FlushAndReport,
+    denormals_out: DenormalsOut::Flush,
+    ..Rules::ARM
+};
+
+/// A half-precision operand that is flushed raises no flag (shared/functions/float/fpunpack, FPUnpackBase).
+const FLUSHING_HALF: Rules = Rules { denormals_in: DenormalsIn::Flush, ..FLUSHING };
+
+const fn with_common(fpcr: u64, rules: Rules) -> Env {
+    let nan = if fpcr & DN == 0 { NanRule::Arm } else { NanRule::Default };
+    Env { round: round(fpcr), flags: Flags::NONE, rules: Rules { nan, ..rules } }
 }
 
 #[cfg(test)]
@@ -114,12 +166,26 @@ mod tests {
         let mut frame = CpuFrame::new();
         set_fpsr(&mut frame, u64::MAX);
         assert_eq!(fpsr(&frame), 0x0800_009f);
-        assert_eq!((frame.get(slot::FP_FLAGS), frame.get(slot::QC)), (0x3f, 1));
+        assert_eq!(frame.get(slot::FP_FLAGS), 0xbf);
         for bit in [27, 7, 4, 3, 2, 1, 0] {
             set_fpsr(&mut frame, 1 << bit);
             assert_eq!(fpsr(&frame), 1 << bit);
         }
         frame.set(slot::FP_FLAGS, u64::from(Flags::UF.0));
         assert_eq!(fpsr(&frame), 1 << 3);
+    }
+
+    #[test]
+    fn arithmetic_follows_fpcr() {
+        assert_eq!(env(0), Env::new(Rules::ARM));
+        assert_eq!(env(FZ16).rules, Rules::ARM, "it is for half precision alone");
+        assert_eq!(env_half(FZ).rules, Rules::ARM, "and this for the others");
+        let flushing = env(FZ | DN | 3 << RMODE_SHIFT);
+        assert_eq!(flushing.round, Round::TowardZero);
+        assert_eq!(flushing.rules.nan, NanRule::Default);
+        assert_eq!(flushing.rules.denormals_in, DenormalsIn::FlushAndReport);
+        assert_eq!(env_half(FZ16).rules.denormals_in, DenormalsIn::Flush);
+        assert_eq!(env_half(FZ16).rules.denormals_out, DenormalsOut::Flush);
+        assert_eq!([1, 2].map(|mode| round(mode << RMODE_SHIFT)), [Round::Up, Round::Down]);
     }
 }

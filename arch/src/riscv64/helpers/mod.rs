@@ -8,7 +8,7 @@ pub mod cipher;
 pub mod fp;
 pub mod system;
 
-use base::cpu::Effects;
+use base::cpu::{Effects, HelperCode};
 use base::float::{Env, F16, F32, F64, Rules};
 use base::{CpuFrame, Helper, HelperId};
 
@@ -59,7 +59,7 @@ macro_rules! helpers {
             name: $name,
             args: <[&str]>::len(&[$(stringify!($arg)),*]) as u8,
             effects: Effects::$effects,
-            func: shim!($effects ($($arg),*) $func),
+            code: HelperCode::Scalar(shim!($effects ($($arg),*) $func)),
         },)*];
     };
 }
