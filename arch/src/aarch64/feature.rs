@@ -50,7 +50,7 @@ pub enum HwcapWord {
 /// A row of the table.
 #[derive(Debug)]
 pub struct Row {
-    /// The manual's name.
+    /// The manual's name without its `FEAT_`.
     pub name: &'static str,
     /// What it cannot be without.
     pub needs: &'static [Feature],
@@ -79,7 +79,7 @@ macro_rules! features {
         }
 
         static TABLE: &[Row] = &[$(Row {
-            name: concat!("FEAT_", stringify!($name)),
+            name: stringify!($name),
             needs: &[$(Feature::$needs),*],
             mandatory: features!(@version $mandatory),
             fields: &[$(IdField {
@@ -167,11 +167,10 @@ impl Feature {
     /// The feature of this name, with or without `FEAT_`, in upper or lower case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let is_named = |feature: &Self| {
-            let full = feature.row().name;
-            full.eq_ignore_ascii_case(name) || full["FEAT_".len()..].eq_ignore_ascii_case(name)
-        };
-        Self::ALL.iter().copied().find(is_named)
+        const PREFIX: &str = "FEAT_";
+        let prefix = name.get(..PREFIX.len()).filter(|start| start.eq_ignore_ascii_case(PREFIX));
+        let short = &name[prefix.map_or(0, str::len)..];
+        Self::ALL.iter().copied().find(|feature| feature.row().name.eq_ignore_ascii_case(short))
     }
 }
 
@@ -276,6 +275,8 @@ mod tests {
     fn names_are_the_manual_s_or_short() {
         assert_eq!(Feature::from_name("FEAT_LSE2"), Some(Feature::LSE2));
         assert_eq!(Feature::from_name("pauth"), Some(Feature::PAuth));
+        assert_eq!(Feature::from_name("feat_fp"), Some(Feature::FP));
+        assert_eq!(Feature::from_name("FEAT_"), None);
         assert_eq!(Feature::from_name("sve"), None);
     }
 }
