@@ -45,6 +45,20 @@ impl SoftMemory {
 
     #[cold]
     #[inline(never)]
+    fn load_pair(&mut self, addr: GuestVirt) -> Result<u128, Faulted> {
+        // SAFETY: as in `load`.
+        unsafe { (*self.softmmu).load_pair(&mut *self.frame, addr) }.ok_or(Faulted)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store_pair(&mut self, addr: GuestVirt, value: u128) -> Result<(), Faulted> {
+        // SAFETY: as in `load`.
+        unsafe { (*self.softmmu).store_pair(&mut *self.frame, addr, value) }.ok_or(Faulted)
+    }
+
+    #[cold]
+    #[inline(never)]
     fn atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<AtomicPlace, Faulted> {
         // SAFETY: as in `load`.
         unsafe { (*self.softmmu).atomic(&mut *self.frame, addr, bytes) }.ok_or(Faulted)
@@ -92,6 +106,21 @@ macro_rules! accesses {
                     Ok(old)
                 }
             )*
+            #[inline(always)]
+            fn load128(&mut self, _: Site, addr: GuestVirt) -> Result<u128, Faulted> {
+                match self.probe(addr, 16, AccessKind::Load) {
+                    Some(host) => access::load128(host),
+                    None => self.load_pair(addr),
+                }
+            }
+            #[inline(always)]
+            fn store128(&mut self, _: Site, addr: GuestVirt, value: u128)
+            -> Result<(), Faulted> {
+                match self.probe(addr, 16, AccessKind::Store) {
+                    Some(host) => access::store128(host, value),
+                    None => self.store_pair(addr, value),
+                }
+            }
             #[inline]
             fn prepare_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<(), Faulted> {
                 match self.probe(addr, bytes, AccessKind::Store) {

@@ -411,6 +411,23 @@ impl Softmmu {
         }
     }
 
+    /// As [`Softmmu::load`], 16 bytes: two halves, of which each is read at once where it can be.
+    pub fn load_pair(&mut self, frame: &mut CpuFrame, addr: GuestVirt) -> Option<u128> {
+        let low = self.load(frame, addr, 8)?;
+        let high = self.load(frame, addr.wrapping_add(8), 8)?;
+        Some(u128::from(high) << 64 | u128::from(low))
+    }
+
+    /// As [`Softmmu::store`], 16 bytes: two halves. Nothing is stored unless both may be.
+    pub fn store_pair(&mut self, frame: &mut CpuFrame, addr: GuestVirt, value: u128) -> Option<()> {
+        let result = [0, 15].into_iter().try_for_each(|n| {
+            self.walk(frame, addr.wrapping_add(n), 1, AccessKind::Store).map(|_| ())
+        });
+        result.map_err(|fault| self.fault = fault).ok()?;
+        self.store(frame, addr, 8, value as u64)?;
+        self.store(frame, addr.wrapping_add(8), 8, (value >> 64) as u64)
+    }
+
     /// Bytes on a page with translated code were written to: lets their translations be dropped, and marks
     /// them. Afterwards, so that whoever translates meanwhile either sees the write or is told of it.
     pub fn code_write(&mut self, phys: GuestPhys, bytes: u64) {

@@ -63,6 +63,19 @@ pub const fn key_flags(old: u64, fpcr: u64) -> u64 {
         | bit(fpcr, AHP, KEY_AHP)
 }
 
+/// What of FPCR translation flags say.
+#[must_use]
+pub const fn from_key(flags: u64) -> u64 {
+    const fn bit(flags: u64, from: u64, to: u64) -> u64 {
+        if flags & from == 0 { 0 } else { to }
+    }
+    (flags >> KEY_RMODE_SHIFT & RMODE_MASK) << RMODE_SHIFT
+        | bit(flags, KEY_FZ, FZ)
+        | bit(flags, KEY_DN, DN)
+        | bit(flags, KEY_FZ16, FZ16)
+        | bit(flags, KEY_AHP, AHP)
+}
+
 /// FPCR.
 #[must_use]
 pub fn fpcr(frame: &CpuFrame) -> u64 {
@@ -142,6 +155,7 @@ mod tests {
         set_fpcr(&mut frame, u64::MAX);
         assert_eq!(fpcr(&frame), 0x07c8_0000);
         assert_eq!(frame.key_flags, 1 << 63 | KEY_MASK);
+        assert_eq!(from_key(frame.key_flags), fpcr(&frame));
         set_fpcr(&mut frame, 2 << RMODE_SHIFT | DN);
         assert_eq!(frame.key_flags, 1 << 63 | 2 << KEY_RMODE_SHIFT | KEY_DN);
         set_fpcr(&mut frame, 0);

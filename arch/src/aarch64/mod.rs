@@ -6,6 +6,7 @@ pub mod debug;
 pub mod feature;
 pub mod fpcr;
 pub mod id;
+pub mod key;
 pub mod pstate;
 pub mod slot;
 

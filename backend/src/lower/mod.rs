@@ -5,12 +5,17 @@
 //! lower the operations; `forward` answers some loads.
 
 mod control;
+mod flags;
 mod float;
 mod forward;
 mod integer;
 mod memory;
 mod softmmu;
 mod values;
+mod vector;
+mod vector_float;
+
+use std::collections::HashMap;
 
 use base::{CpuFrame, GuestVirt, RegSlot};
 use cranelift_codegen::ir::{
@@ -46,6 +51,10 @@ pub(crate) struct Lowering<'a, 'f> {
     /// The current block's temporaries.
     temps: Vec<Option<Value>>,
     recent_stores: forward::RecentStores,
+    /// Of vectors that are extended scalars, the scalars.
+    extended: HashMap<Value, Value>,
+    /// How packed flags came about, for conditions on them in the same block.
+    flag_origins: HashMap<Value, flags::Origin>,
     /// Dirty slots at the current place.
     dirty: SlotSet,
     /// The current guest instruction.
@@ -62,6 +71,7 @@ pub(crate) struct Lowering<'a, 'f> {
 struct Signatures {
     region: SigRef,
     helper: SigRef,
+    wide_helper: SigRef,
     slow: SigRef,
 }
 
@@ -95,6 +105,15 @@ fn helper_signature() -> Signature {
     sig
 }
 
+/// The signature of [`base::cpu::WideHelperFn`].
+fn wide_helper_signature() -> Signature {
+    let mut sig = Signature::new(CallConv::SystemV);
+    sig.params.extend([AbiParam::new(types::I64); 2]);
+    sig.params.extend([AbiParam::new(types::I64X2); 3]);
+    sig.returns.push(AbiParam::new(types::I64X2));
+    sig
+}
+
 /// Lowers a region into `fb`'s function, which has [`region_signature`].
 pub(crate) fn lower(
     fb: &mut FunctionBuilder<'_>,
@@ -106,6 +125,7 @@ pub(crate) fn lower(
     let sigs = Signatures {
         region: fb.import_signature(region_signature()),
         helper: fb.import_signature(helper_signature()),
+        wide_helper: fb.import_signature(wide_helper_signature()),
         slow: fb.import_signature(slow_signature()),
     };
     let start = fb.create_block();
@@ -128,6 +148,8 @@ pub(crate) fn lower(
         rank: region.rank(),
         temps: Vec::new(),
         recent_stores: forward::RecentStores::default(),
+        extended: HashMap::new(),
+        flag_origins: HashMap::new(),
         dirty: SlotSet::NONE,
         pc: GuestVirt(0),
         sigs,
@@ -169,6 +191,8 @@ impl Lowering<'_, '_> {
         self.fb.switch_to_block(self.clif_blocks[index]);
         self.dirty = plan.dirty_in;
         self.recent_stores.forget();
+        self.extended.clear();
+        self.flag_origins.clear();
         self.temps.clear();
         self.temps.resize(usize::from(block.temps), None);
         self.count_instructions(block);
@@ -193,7 +217,12 @@ impl Lowering<'_, '_> {
     }
 
     fn inst(&mut self, block: &Block, inst: &Inst) {
-        match inst.op.info().shape {
+        let shape = inst.op.info().shape;
+        let accesses = matches!(shape, Shape::Load | Shape::Store | Shape::AlignCheck);
+        if inst.ty.is_vector() && !accesses {
+            return self.vector(block, inst);
+        }
+        match shape {
             Shape::Unary | Shape::Binary | Shape::Compare | Shape::Select | Shape::Extend => {
                 self.integer(block, inst);
             }
@@ -210,8 +239,22 @@ impl Lowering<'_, '_> {
             | Shape::FpToInt
             | Shape::IntToFp
             | Shape::FpToFp => self.float(block, inst),
+            Shape::Flags => self.packed_flags(block, inst),
+            Shape::Condition => self.flag_condition(block, inst),
+            Shape::FpFlags => self.float_flags(block, inst),
+            Shape::ZextWide => self.zext_wide(block, inst),
             Shape::Call => self.call(block, inst),
             Shape::Mark => {}
+            // At vector types only.
+            Shape::Splat
+            | Shape::GetLane
+            | Shape::SetLane
+            | Shape::Shuffle
+            | Shape::ShiftLanes
+            | Shape::Ternary
+            | Shape::Lengthen
+            | Shape::Narrow
+            | Shape::CallWide => {}
         }
     }
 

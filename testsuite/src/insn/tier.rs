@@ -8,7 +8,7 @@ use arch::riscv64::CpuModel;
 use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
 use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
-use base::{CpuFrame, GuestVirt, HelperFn};
+use base::{CpuFrame, GuestVirt};
 use ir::Precision;
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
 use ir::opt::{Optimiser, Options, Passes};
@@ -69,7 +69,7 @@ pub struct Runner {
     code_memory: CodeMemory,
     frame: Box<CpuFrame>,
     _jump_cache: Vec<JumpCacheEntry>,
-    _helpers: Vec<HelperFn>,
+    _helpers: Vec<usize>,
 }
 
 impl std::fmt::Debug for Runner {
@@ -114,7 +114,8 @@ impl Runner {
     pub fn new() -> Self {
         let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
         let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
-        let helpers: Vec<_> = riscv64::GUEST.helpers.iter().map(|helper| helper.func).collect();
+        let helpers: Vec<_> =
+            riscv64::GUEST.helpers.iter().map(|helper| helper.code.address()).collect();
         let mut frame = CpuFrame::new();
         frame.jump_cache = jump_cache.as_mut_ptr();
         frame.helpers = helpers.as_ptr();

@@ -9,7 +9,7 @@ pub mod fp;
 mod frame;
 pub mod system;
 
-use base::cpu::Effects;
+use base::cpu::{Effects, HelperCode};
 use base::float::{Env, F16, F32, F64, Flags, Rules};
 use base::{CpuFrame, Helper, HelperId, RegSlot};
 
@@ -60,7 +60,7 @@ macro_rules! helpers {
             name: $name,
             args: <[&str]>::len(&[$(stringify!($arg)),*]) as u8,
             effects: Effects::$effects,
-            func: shim!($effects ($($arg),*) $func),
+            code: HelperCode::Scalar(shim!($effects ($($arg),*) $func)),
         },)*];
     };
 }
