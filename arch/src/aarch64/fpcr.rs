@@ -39,6 +39,10 @@ const KEY_MASK: u64 = RMODE_MASK << KEY_RMODE_SHIFT | KEY_FZ | KEY_DN | KEY_FZ16
 /// FPSR.QC: an Advanced SIMD operation has saturated.
 pub const QC: u64 = 1 << 27;
 
+/// In [`slot::FP_FLAGS`]: an operation has saturated, where IR has said so (`ir::ops::SATURATED`). FPSR.QC is that or
+/// [`slot::QC`].
+pub const SATURATED: u64 = 1 << 7;
+
 /// The flags of FPSR, from the ones that the frame holds.
 const FPSR_FLAGS: [(u64, Flags); 6] = [
     (1 << 7, Flags::ID),
@@ -91,9 +95,10 @@ pub fn set_fpcr(frame: &mut CpuFrame, value: u64) {
 /// FPSR.
 #[must_use]
 pub fn fpsr(frame: &CpuFrame) -> u64 {
-    let raised = Flags(frame.get(slot::FP_FLAGS) as u8);
-    let flags = FPSR_FLAGS.iter().filter(|(_, flag)| raised.contains(*flag));
-    let saturated = if frame.get(slot::QC) == 0 { 0 } else { QC };
+    let raised = frame.get(slot::FP_FLAGS);
+    let flags = FPSR_FLAGS.iter().filter(|(_, flag)| Flags(raised as u8).contains(*flag));
+    let is_saturated = frame.get(slot::QC) != 0 || raised & SATURATED != 0;
+    let saturated = if is_saturated { QC } else { 0 };
     flags.map(|(bit, _)| bit).sum::<u64>() | saturated
 }
 
@@ -174,6 +179,10 @@ mod tests {
         }
         frame.set(slot::FP_FLAGS, u64::from(Flags::UF.0));
         assert_eq!(fpsr(&frame), 1 << 3);
+        frame.set(slot::FP_FLAGS, SATURATED);
+        assert_eq!(fpsr(&frame), QC);
+        set_fpsr(&mut frame, 0);
+        assert_eq!(fpsr(&frame), 0);
     }
 
     #[test]
