@@ -39,6 +39,10 @@ const KEY_MASK: u64 = RMODE_MASK << KEY_RMODE_SHIFT | KEY_FZ | KEY_DN | KEY_FZ16
 /// FPSR.QC: an Advanced SIMD operation has saturated.
 pub const QC: u64 = 1 << 27;
 
+/// In [`slot::FP_FLAGS`]: an operation has saturated, where IR has said so (`ir::ops::SATURATED`). FPSR.QC is that or
+/// [`slot::QC`].
+pub const SATURATED: u64 = 1 << 7;
+
 /// The flags of FPSR, from the ones that the frame holds.
 const FPSR_FLAGS: [(u64, Flags); 6] = [
     (1 << 7, Flags::ID),
@@ -61,6 +65,19 @@ pub const fn key_flags(old: u64, fpcr: u64) -> u64 {
         | bit(fpcr, DN, KEY_DN)
         | bit(fpcr, FZ16, KEY_FZ16)
         | bit(fpcr, AHP, KEY_AHP)
+}
+
+/// What of FPCR translation flags say.
+#[must_use]
+pub const fn from_key(flags: u64) -> u64 {
+    const fn bit(flags: u64, from: u64, to: u64) -> u64 {
+        if flags & from == 0 { 0 } else { to }
+    }
+    (flags >> KEY_RMODE_SHIFT & RMODE_MASK) << RMODE_SHIFT
+        | bit(flags, KEY_FZ, FZ)
+        | bit(flags, KEY_DN, DN)
+        | bit(flags, KEY_FZ16, FZ16)
+        | bit(flags, KEY_AHP, AHP)
 }
 
 /// FPCR.
@@ -155,6 +172,7 @@ mod tests {
         set_fpcr(&mut frame, u64::MAX);
         assert_eq!(fpcr(&frame), 0x07c8_0000);
         assert_eq!(frame.key_flags, 1 << 63 | KEY_MASK);
+        assert_eq!(from_key(frame.key_flags), fpcr(&frame));
         set_fpcr(&mut frame, 2 << RMODE_SHIFT | DN);
         assert_eq!(frame.key_flags, 1 << 63 | 2 << KEY_RMODE_SHIFT | KEY_DN);
         set_fpcr(&mut frame, 0);
@@ -173,6 +191,10 @@ mod tests {
         }
         frame.set(slot::FP_FLAGS, u64::from(Flags::UF.0));
         assert_eq!(fpsr(&frame), 1 << 3);
+        frame.set(slot::FP_FLAGS, SATURATED);
+        assert_eq!(fpsr(&frame), QC);
+        set_fpsr(&mut frame, 0);
+        assert_eq!(fpsr(&frame), 0);
     }
 
     #[test]
