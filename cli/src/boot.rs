@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
 use clap::{Args, ValueEnum};
-use runtime::{EngineConfig, LogItems, LogSink, RegionConfig};
+use runtime::{EngineConfig, LogItems, LogSink, Probes, RegionConfig};
 use system::devices::virtio::rng::{EntropySource, SeededEntropy};
 use system::host::block::Execution;
 use system::host::chars::{CharBackend, CharSpec, Escape, Patient, terminal};
@@ -16,7 +16,7 @@ use system::machine::{Control, Ending, Shared};
 use system::riscv64::{Aia, Bios, Config, Pace, Virt};
 
 use crate::boot_devices::{self, Attached, Backing, Disk, Network, Other};
-use crate::execution::{ExecutionArgs, StatsArg, TierArg};
+use crate::execution::{self, ExecutionArgs, StatsFormat, TierArg};
 use crate::gdb::{self, GdbArgs};
 use crate::{OWN_ERROR, complain};
 
@@ -199,8 +199,8 @@ fn boot(args: BootArgs) -> Result<u8> {
     debuggers.wait();
     control.iter().for_each(Control::finish);
     let ending = ending?;
-    if let Some(format) = stats {
-        print_stats(&virt.report(), format);
+    if let Some(stats) = stats {
+        print_stats(&virt.report(), stats.format);
     }
     Ok(match ending {
         Ending::PowerOff(status) => status,
@@ -251,6 +251,10 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
     let log = args.execution.log.join(",").parse::<LogItems>()?;
     let engine = EngineConfig {
         tier: args.execution.tier.into(),
+        probes: match args.execution.stats.map(|stats| stats.probes) {
+            Some(execution::Probes::Counted) => Probes::Counted,
+            Some(execution::Probes::Uncounted) | None => Probes::Uncounted,
+        },
         log: log,
         sink,
         ..EngineConfig::default()
@@ -281,9 +285,9 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
 }
 
 #[expect(clippy::print_stderr, reason = "asked for by the user")]
-fn print_stats(report: &system::riscv64::Report, format: StatsArg) {
+fn print_stats(report: &system::riscv64::Report, format: StatsFormat) {
     match format {
-        StatsArg::Json => eprintln!("{}", serde_json::to_string(report).unwrap_or_default()),
-        StatsArg::Text => eprint!("{report}"),
+        StatsFormat::Json => eprintln!("{}", serde_json::to_string(report).unwrap_or_default()),
+        StatsFormat::Text => eprint!("{report}"),
     }
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use linux_user::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
 use runtime::debug::gdb::Address;
 
-use crate::execution::{ExecutionArgs, StatsArg, TierArg};
+use crate::execution::{self, ExecutionArgs, Probes, TierArg};
 use crate::run_qemu::{self, Binfmt, Invocation};
 use crate::{OWN_ERROR, complain};
 
@@ -81,6 +81,10 @@ pub(crate) fn main(args: RunArgs) -> u8 {
         ));
         return OWN_ERROR;
     }
+    if args.execution.stats.is_some_and(|stats| stats.probes == Probes::Counted) {
+        complain(&"--stats=tlb is for whole machines (ferry boot): a program has no TLB");
+        return OWN_ERROR;
+    }
     start(config(args), &program, &rest)
 }
 
@@ -141,9 +145,9 @@ fn config(args: RunArgs) -> Config {
             TierArg::Interp => Tier::Interp,
             TierArg::Jit => Tier::Jit,
         },
-        stats: args.execution.stats.map(|format| match format {
-            StatsArg::Text => StatsFormat::Text,
-            StatsArg::Json => StatsFormat::Json,
+        stats: args.execution.stats.map(|stats| match stats.format {
+            execution::StatsFormat::Text => StatsFormat::Text,
+            execution::StatsFormat::Json => StatsFormat::Json,
         }),
         log_items: args.execution.log,
         log_file: args.execution.log_file,

@@ -46,6 +46,11 @@ impl Lowering<'_, '_> {
 
     /// The host address of a guest access: see [`TlbEntry`].
     fn probe_tlb(&mut self, addr: Value, bytes: u32, access: Access) -> Value {
+        if self.options.count_probes {
+            let old = self.load_frame(types::I64, CpuFrame::TLB_PROBES);
+            let sum = self.fb.ins().iadd_imm_s(old, 1);
+            self.store_frame(sum, CpuFrame::TLB_PROBES);
+        }
         // What the slow path changes must be read again after it.
         self.keep_next_access();
         let table = self.load_frame(types::I64, CpuFrame::TLB);

@@ -194,7 +194,8 @@ impl Hart {
 
     /// What its memory did so far.
     pub(super) fn memory_stats(&mut self) -> SoftmmuStats {
-        self.vcpu.system_mut().map_or_else(SoftmmuStats::default, |(softmmu, _)| softmmu.stats())
+        let memory = self.vcpu.system_mut();
+        memory.map_or_else(SoftmmuStats::default, |(softmmu, frame)| softmmu.stats(frame))
     }
 
     /// As after reset: at machine level, with nothing remembered.

@@ -11,7 +11,7 @@ use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrup
 use base::{GuestPhys, GuestVirt};
 use runtime::debug::gdb::{Event, Listener};
 use runtime::{
-    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel,
+    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel, Probes,
     RegionCompiler, RegionCompilerError, RegionConfig, Stats, Tier,
 };
 use softmmu::{CodeWatch, MemoryMap, Ram, RamError, Softmmu, SoftmmuStats};
@@ -574,12 +574,13 @@ fn engine(
     regions: RegionConfig,
     map: &Arc<MemoryMap>,
 ) -> Result<Arc<Engine>, VirtError> {
-    let tier = config.tier;
+    let (tier, probes) = (config.tier, config.probes);
     let config = EngineConfig { addresses: Addresses::Physical, ..config };
     let code = Arc::new(MachineCode::new(Arc::clone(map)));
     let engine = Engine::new(Arc::new(Frontend::new_system(*cpu)), config, code)?;
     if tier != Tier::Interp {
-        let options = CompileOptions { memory: MemoryModel::Softmmu, ..regions.options };
+        let (memory, count_probes) = (MemoryModel::Softmmu, probes == Probes::Counted);
+        let options = CompileOptions { memory, count_probes, ..regions.options };
         let regions = RegionConfig { options, ..regions };
         engine.set_promoter(RegionCompiler::new(regions)?);
     }
@@ -612,7 +613,10 @@ fn hart(
             false => WalkLog::None,
         },
     };
-    let softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
+    let mut softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
+    if engine.config().probes == Probes::Counted {
+        softmmu.count_probes();
+    }
     let vcpu = engine.new_system_vcpu(softmmu);
     let handle = Arc::new(CpuHandle::new(vcpu.interrupter()));
     shared.add_cpu(&handle);

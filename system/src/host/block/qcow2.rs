@@ -127,12 +127,16 @@ impl Image for Qcow2Image {
 /// Checks that the image counts the cluster of its header as used. One that does not is damaged, and
 /// the first cluster that is allocated in it would take the header's place.
 fn check_header_is_counted(file: &File) -> io::Result<()> {
-    // `cluster_bits`, `refcount_table_offset`, and `refcount_order`, which version 2 has not.
-    let [version, bits] = [4, 20].map(|at| word(file, at));
+    // `cluster_bits`, `refcount_table_offset`, `refcount_table_clusters`, and `refcount_order`, which version 2
+    // has not.
+    let [version, bits, clusters] = [4, 20, 56].map(|at| word(file, at));
     let (table, order) = (double(file, 48)?, if version? >= 3 { word(file, 96)? } else { 4 });
     let damaged = |what| io::Error::new(io::ErrorKind::InvalidData, what);
     if !(9..=21).contains(&bits?) || order > 6 {
         return Err(damaged("cluster size or reference counts are not of a size that there is"));
+    }
+    if clusters? == 0 {
+        return Err(damaged("there are no reference counts"));
     }
     let block = double(file, table)? & !0x1ff;
     let mut first = [0; 8];
