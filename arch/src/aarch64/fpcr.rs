@@ -39,8 +39,7 @@ const KEY_MASK: u64 = RMODE_MASK << KEY_RMODE_SHIFT | KEY_FZ | KEY_DN | KEY_FZ16
 /// FPSR.QC: an Advanced SIMD operation has saturated.
 pub const QC: u64 = 1 << 27;
 
-/// In [`slot::FP_FLAGS`]: an operation has saturated, where IR has said so (`ir::ops::SATURATED`). FPSR.QC is that or
-/// [`slot::QC`].
+/// In [`slot::FP_FLAGS`]: FPSR.QC. The bit is the one in which IR notes saturation (`ir::ops::SATURATED`).
 pub const SATURATED: u64 = 1 << 7;
 
 /// The flags of FPSR, from the ones that the frame holds.
@@ -91,9 +90,6 @@ pub fn set_fpcr(frame: &mut CpuFrame, value: u64) {
     frame.set(slot::FPCR, value & FPCR_WRITABLE);
     frame.key_flags = key_flags(frame.key_flags, frame.get(slot::FPCR));
 }
-
-/// In [`slot::FP_FLAGS`]: FPSR.QC. The bit is the one in which IR notes saturation.
-pub const SATURATED: u64 = 1 << 7;
 
 /// FPSR, from what [`slot::FP_FLAGS`] holds.
 #[must_use]
