@@ -7,6 +7,7 @@ pub mod feature;
 pub mod fpcr;
 pub mod helpers;
 pub mod id;
+pub mod key;
 pub mod pstate;
 pub mod slot;
 
