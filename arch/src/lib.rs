@@ -6,6 +6,8 @@
 //! translated, nor anything of an operating system.
 
 pub mod aarch64;
+mod crypto;
 pub mod debug;
+pub mod frame;
 pub mod riscv64;
 mod sys;

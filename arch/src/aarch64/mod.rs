@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod debug;
 pub mod feature;
 pub mod fpcr;
+pub mod helpers;
 pub mod id;
 pub mod key;
 pub mod pstate;
