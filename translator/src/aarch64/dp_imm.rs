@@ -1,6 +1,8 @@
 //! Data processing - immediate (Arm ARM, C4.1.92).
 
-use decoders::aarch64::{AddImm, AddTag, Bitfield, DpImm, Extract, LogicImm, MinMax, MoveWide, PcRel};
+use decoders::aarch64::{
+    AddImm, AddTag, Bitfield, DpImm, Extract, LogicImm, MinMax, MoveWide, PcRel,
+};
 use ir::Val;
 
 use super::register::width;

@@ -76,7 +76,10 @@ impl<'b> Insn<'b> {
         if amount == 0 { value } else { value.shl(self.konst(amount.into())) }
     }
 
-    fn arith_reg(&self, ArithReg { sf, rn, rm, shift, amount, .. }: ArithReg) -> (Val<'b>, Val<'b>) {
+    fn arith_reg(
+        &self,
+        ArithReg { sf, rn, rm, shift, amount, .. }: ArithReg,
+    ) -> (Val<'b>, Val<'b>) {
         (self.r(sf, rn), self.shifted(sf, rm, shift, amount))
     }
 
@@ -89,7 +92,10 @@ impl<'b> Insn<'b> {
         (self.r_or_sp(sf, rn), self.extended(rm, option, amount).at(width(sf)))
     }
 
-    fn logic_reg(&self, LogicReg { sf, rn, rm, shift, amount, .. }: LogicReg) -> (Val<'b>, Val<'b>) {
+    fn logic_reg(
+        &self,
+        LogicReg { sf, rn, rm, shift, amount, .. }: LogicReg,
+    ) -> (Val<'b>, Val<'b>) {
         (self.r(sf, rn), self.shifted(sf, rm, shift, amount))
     }
 

@@ -107,12 +107,9 @@ impl Frontend {
     }
 }
 
-/// What the decoder is to let through. The two tables name a feature alike, but for the manual's FEAT_.
+/// What the decoder is to let through. The two tables name a feature alike.
 fn extensions(features: impl Iterator<Item = Feature>) -> ExtensionSet {
-    let named = |feature: Feature| {
-        let name = feature.row().name;
-        Extension::from_name(name.strip_prefix("FEAT_").unwrap_or(name))
-    };
+    let named = |feature: Feature| Extension::from_name(feature.row().name);
     features.filter_map(named).collect::<ExtensionSet>().with(Extension::A64)
 }
 

@@ -4,8 +4,8 @@ use arch::aarch64::id::SysReg;
 use arch::aarch64::{helpers, slot};
 use base::RegSlot;
 use decoders::aarch64::Extension;
-use ir::ops::SATURATED;
 use ir::Val;
+use ir::ops::SATURATED;
 
 use super::{Flow, Insn};
 
@@ -47,8 +47,8 @@ impl<'b> Insn<'b> {
 
     fn fpsr(&self) -> Val<'b> {
         let flags = self.b.slot(slot::FP_FLAGS);
-        let saturated = self.moved_bit(flags, SATURATED_BIT, QC)
-            | self.b.slot(slot::QC).shl(self.konst(QC));
+        let saturated =
+            self.moved_bit(flags, SATURATED_BIT, QC) | self.b.slot(slot::QC).shl(self.konst(QC));
         FPSR_FLAGS
             .into_iter()
             .fold(saturated, |all, (from, to)| all | self.moved_bit(flags, from, to))

@@ -43,12 +43,22 @@ impl<'b> Insn<'b> {
         }
     }
 
-    /// The address of a mode, and X[n] or SP after it.
-    pub(super) fn indexed(&self, rn: u8, imm: i64, mode: u8) -> Address<'b> {
+    /// An address as one value.
+    pub(super) fn sum(&self, at: Address<'b>) -> Val<'b> {
+        if at.offset == 0 { at.base } else { at.base + self.imm(at.offset.into()) }
+    }
+
+    /// Accesses the address of a mode, and then changes X[n] or SP as it says.
+    pub(super) fn indexed(
+        &self,
+        (rn, imm, mode): (u8, i64, u8),
+        access: impl FnOnce(Address<'b>) -> Flow,
+    ) -> Flow {
+        let flow = access(self.at(rn, if mode == POST_INDEX { 0 } else { imm }));
         if mode == POST_INDEX || mode == PRE_INDEX {
             self.set_x_or_sp(rn, self.x_or_sp(rn) + self.imm(imm));
         }
-        self.at(rn, if mode == POST_INDEX { 0 } else { imm })
+        flow
     }
 
     /// X[n] or SP plus X[m], extended and shifted.
@@ -67,13 +77,7 @@ impl<'b> Insn<'b> {
         self.load_ordered(ty, rt, at, MemOrder::Plain)
     }
 
-    pub(super) fn load_ordered(
-        &self,
-        ty: Type,
-        rt: u8,
-        at: Address<'b>,
-        order: MemOrder,
-    ) -> Flow {
+    pub(super) fn load_ordered(&self, ty: Type, rt: u8, at: Address<'b>, order: MemOrder) -> Flow {
         self.set_x(rt, self.b.load_u(ty, at.base, at.offset, order))
     }
 
@@ -99,13 +103,7 @@ impl<'b> Insn<'b> {
         self.store_ordered(ty, rt, at, MemOrder::Plain)
     }
 
-    pub(super) fn store_ordered(
-        &self,
-        ty: Type,
-        rt: u8,
-        at: Address<'b>,
-        order: MemOrder,
-    ) -> Flow {
+    pub(super) fn store_ordered(&self, ty: Type, rt: u8, at: Address<'b>, order: MemOrder) -> Flow {
         self.b.store(ty, at.base, at.offset, self.x(rt).at(ty), order);
         Flow::Next
     }

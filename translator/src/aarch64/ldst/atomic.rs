@@ -28,8 +28,7 @@ impl<'b> Insn<'b> {
 
     /// The address in X[n] or SP, which must be aligned.
     pub(super) fn aligned(&self, ty: Type, rn: u8, imm: i64) -> Address<'b> {
-        let at = self.at(rn, imm);
-        let base = if at.offset == 0 { at.base } else { at.base + self.imm(at.offset.into()) };
+        let base = self.sum(self.at(rn, imm));
         self.check_alignment(ty, base);
         Address { base, offset: 0 }
     }

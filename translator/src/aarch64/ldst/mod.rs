@@ -8,9 +8,9 @@ mod structure;
 use arch::aarch64::helpers;
 use arch::aarch64::id::CACHE_LINE;
 use decoders::aarch64::{
-    Atomic, AuthLoad, CasPair, Copy, Extension, Lane, LdstFp, LdstFpLit, LdstFpReg, LdstImm, LdstLit, LdstReg,
-    LoadPair, LoadStore, Ordered, OrderedExt, OrderedImm, Pair, PairFp, StoreExcl, StorePair,
-    Structure, Tag, Tags as TagBlock,
+    Atomic, AuthLoad, CasPair, Copy, Extension, Lane, LdstFp, LdstFpLit, LdstFpReg, LdstImm,
+    LdstLit, LdstReg, LoadPair, LoadStore, Ordered, OrderedExt, OrderedImm, Pair, PairFp,
+    StoreExcl, StorePair, Structure, Tag, Tags as TagBlock,
 };
 use ir::{MemOrder, Opcode, Type, Val};
 
@@ -25,8 +25,16 @@ const GRANULE: i32 = 16;
 const TAG: u64 = 15 << 56;
 
 impl<'b> Insn<'b> {
-    fn at_imm(&self, LdstImm { rn, imm, mode, .. }: LdstImm) -> Address<'b> {
-        self.indexed(rn, imm, mode)
+    fn load_imm(&self, ty: Type, LdstImm { rt, rn, imm, mode, .. }: LdstImm) -> Flow {
+        self.indexed((rn, imm, mode), |at| self.load(ty, rt, at))
+    }
+
+    fn load_signed_imm(&self, ty: Type, LdstImm { sf, rt, rn, imm, mode }: LdstImm) -> Flow {
+        self.indexed((rn, imm, mode), |at| self.load_signed(ty, sf, rt, at))
+    }
+
+    fn store_imm(&self, ty: Type, LdstImm { rt, rn, imm, mode, .. }: LdstImm) -> Flow {
+        self.indexed((rn, imm, mode), |at| self.store(ty, rt, at))
     }
 
     fn at_reg(&self, LdstReg { rn, rm, option, shift, scale, .. }: LdstReg) -> Address<'b> {
@@ -67,23 +75,23 @@ impl<'b> Insn<'b> {
 
     /// STG and its like, since memory has no tags: the address must be aligned, and be one to store to.
     fn store_tags(&self, Tag { rn, imm, mode, .. }: Tag, granules: i32) -> Flow {
-        let at = self.tagged_granules(rn, imm, mode);
-        for granule in 0..granules {
-            let to = at.plus(granule * GRANULE);
-            self.may_store(to.base + self.imm(to.offset.into()));
-        }
-        Flow::Next
+        self.indexed((rn, imm, mode), |at| {
+            let at = self.granule(at);
+            for granule in 0..granules {
+                self.may_store(at.base + self.imm((granule * GRANULE).into()));
+            }
+            Flow::Next
+        })
     }
 
     /// STZG and its like: the same, and zeros.
     fn store_zeros_and_tags(&self, Tag { rn, imm, mode, .. }: Tag, granules: i32) -> Flow {
-        let at = self.tagged_granules(rn, imm, mode);
-        self.zero(at, granules * GRANULE)
+        self.indexed((rn, imm, mode), |at| self.zero(self.granule(at), granules * GRANULE))
     }
 
-    fn tagged_granules(&self, rn: u8, imm: i64, mode: u8) -> Address<'b> {
-        let at = self.indexed(rn, imm, mode);
-        let base = if at.offset == 0 { at.base } else { at.base + self.imm(at.offset.into()) };
+    /// An address that must be that of a granule.
+    fn granule(&self, at: Address<'b>) -> Address<'b> {
+        let base = self.sum(at);
         self.b.align_check(Type::WIDE, base);
         Address { base, offset: 0 }
     }
@@ -448,99 +456,106 @@ impl LoadStore for Insn<'_> {
 
     /// STP: memory = R[t2]:R[t]
     fn stp(&self, Pair { sf, rt, rt2, rn, imm, mode }: Pair) -> Flow {
-        let at = self.indexed(rn, imm, mode);
-        if self.at_once(sf, rn) {
-            let both = self.x(rt).zext_wide(Type::I64x2).set_lane(1, self.x(rt2));
-            self.b.store(Type::WIDE, at.base, at.offset, both, MemOrder::Plain);
-            return Flow::Next;
-        }
-        self.store(width(sf), rt, at);
-        self.store(width(sf), rt2, at.plus(width(sf).bytes() as i32))
+        self.indexed((rn, imm, mode), |at| {
+            if self.at_once(sf, rn) {
+                let both = self.x(rt).zext_wide(Type::I64x2).set_lane(1, self.x(rt2));
+                self.b.store(Type::WIDE, at.base, at.offset, both, MemOrder::Plain);
+                return Flow::Next;
+            }
+            self.store(width(sf), rt, at);
+            self.store(width(sf), rt2, at.plus(width(sf).bytes() as i32))
+        })
     }
 
     /// LDP: R[t2]:R[t] = memory
     fn ldp(&self, Pair { sf, rt, rt2, rn, imm, mode }: Pair) -> Flow {
-        let at = self.indexed(rn, imm, mode);
-        if self.at_once(sf, rn) {
-            let both = self.b.load_wide(at.base, at.offset, MemOrder::Plain);
-            self.set_x(rt, both.lane_u(0));
-            return self.set_x(rt2, both.lane_u(1));
-        }
-        self.load(width(sf), rt, at);
-        self.load(width(sf), rt2, at.plus(width(sf).bytes() as i32))
+        self.indexed((rn, imm, mode), |at| {
+            if self.at_once(sf, rn) {
+                let both = self.b.load_wide(at.base, at.offset, MemOrder::Plain);
+                self.set_x(rt, both.lane_u(0));
+                return self.set_x(rt2, both.lane_u(1));
+            }
+            self.load(width(sf), rt, at);
+            self.load(width(sf), rt2, at.plus(width(sf).bytes() as i32))
+        })
     }
 
     /// LDPSW: X[t] and X[t2] = words of memory, sign-extended
     fn ldpsw(&self, Pair { sf, rt, rt2, rn, imm, mode }: Pair) -> Flow {
-        let at = self.indexed(rn, imm, mode);
-        self.load_signed(Type::I32, sf, rt, at);
-        self.load_signed(Type::I32, sf, rt2, at.plus(4))
+        self.indexed((rn, imm, mode), |at| {
+            self.load_signed(Type::I32, sf, rt, at);
+            self.load_signed(Type::I32, sf, rt2, at.plus(4))
+        })
     }
 
     /// STP (SIMD&FP): memory = the low bits of V[t2] and V[t]
     fn stp_fp(&self, PairFp { size, rt, rt2, rn, imm, mode }: PairFp) -> Flow {
-        let at = self.indexed(rn, imm, mode);
-        self.store_fp(size, rt, at);
-        self.store_fp(size, rt2, at.plus(1 << size))
+        self.indexed((rn, imm, mode), |at| {
+            self.store_fp(size, rt, at);
+            self.store_fp(size, rt2, at.plus(1 << size))
+        })
     }
 
     /// LDP (SIMD&FP): V[t] and V[t2] = memory
     fn ldp_fp(&self, PairFp { size, rt, rt2, rn, imm, mode }: PairFp) -> Flow {
-        let at = self.indexed(rn, imm, mode);
-        self.load_fp(size, rt, at);
-        self.load_fp(size, rt2, at.plus(1 << size))
+        self.indexed((rn, imm, mode), |at| {
+            self.load_fp(size, rt, at);
+            self.load_fp(size, rt2, at.plus(1 << size))
+        })
     }
 
     /// STGP: memory = X[t2]:X[t], and its tag, of which there is none
     fn stgp(&self, Pair { rt, rt2, rn, imm, mode, .. }: Pair) -> Flow {
-        let at = self.tagged_granules(rn, imm, mode);
-        self.store(Type::I64, rt, at);
-        self.store(Type::I64, rt2, at.plus(8))
+        self.indexed((rn, imm, mode), |at| {
+            let at = self.granule(at);
+            self.store(Type::I64, rt, at);
+            self.store(Type::I64, rt2, at.plus(8))
+        })
     }
 
     /// STURB: at an unscaled offset
     fn sturb(&self, args: LdstImm) -> Flow {
-        self.store(Type::I8, args.rt, self.at_imm(args))
+        self.store_imm(Type::I8, args)
     }
 
     /// LDURB: at an unscaled offset
     fn ldurb(&self, args: LdstImm) -> Flow {
-        self.load(Type::I8, args.rt, self.at_imm(args))
+        self.load_imm(Type::I8, args)
     }
 
     /// LDURSB: at an unscaled offset
     fn ldursb(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I8, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I8, args)
     }
 
     /// STURH: at an unscaled offset
     fn sturh(&self, args: LdstImm) -> Flow {
-        self.store(Type::I16, args.rt, self.at_imm(args))
+        self.store_imm(Type::I16, args)
     }
 
     /// LDURH: at an unscaled offset
     fn ldurh(&self, args: LdstImm) -> Flow {
-        self.load(Type::I16, args.rt, self.at_imm(args))
+        self.load_imm(Type::I16, args)
     }
 
     /// LDURSH: at an unscaled offset
     fn ldursh(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I16, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I16, args)
     }
 
     /// STUR: at an unscaled offset
     fn stur(&self, args: LdstImm) -> Flow {
-        self.store(width(args.sf), args.rt, self.at_imm(args))
+        self.store_imm(width(args.sf), args)
     }
 
     /// LDUR: at an unscaled offset
     fn ldur(&self, args: LdstImm) -> Flow {
-        self.load(width(args.sf), args.rt, self.at_imm(args))
+        self.load_imm(width(args.sf), args)
     }
 
     /// LDURSW: at an unscaled offset
     fn ldursw(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I32, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I32, args)
     }
 
     /// PRFUM: does nothing
@@ -560,102 +575,102 @@ impl LoadStore for Insn<'_> {
 
     /// STRB (immediate)
     fn strb_imm(&self, args: LdstImm) -> Flow {
-        self.store(Type::I8, args.rt, self.at_imm(args))
+        self.store_imm(Type::I8, args)
     }
 
     /// LDRB (immediate)
     fn ldrb_imm(&self, args: LdstImm) -> Flow {
-        self.load(Type::I8, args.rt, self.at_imm(args))
+        self.load_imm(Type::I8, args)
     }
 
     /// LDRSB (immediate)
     fn ldrsb_imm(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I8, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I8, args)
     }
 
     /// STRH (immediate)
     fn strh_imm(&self, args: LdstImm) -> Flow {
-        self.store(Type::I16, args.rt, self.at_imm(args))
+        self.store_imm(Type::I16, args)
     }
 
     /// LDRH (immediate)
     fn ldrh_imm(&self, args: LdstImm) -> Flow {
-        self.load(Type::I16, args.rt, self.at_imm(args))
+        self.load_imm(Type::I16, args)
     }
 
     /// LDRSH (immediate)
     fn ldrsh_imm(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I16, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I16, args)
     }
 
     /// STR (immediate)
     fn str_imm(&self, args: LdstImm) -> Flow {
-        self.store(width(args.sf), args.rt, self.at_imm(args))
+        self.store_imm(width(args.sf), args)
     }
 
     /// LDR (immediate)
     fn ldr_imm(&self, args: LdstImm) -> Flow {
-        self.load(width(args.sf), args.rt, self.at_imm(args))
+        self.load_imm(width(args.sf), args)
     }
 
     /// LDRSW (immediate)
     fn ldrsw_imm(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I32, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I32, args)
     }
 
     /// STR (immediate, SIMD&FP): memory = the low bits of V[t]
     fn str_fp_imm(&self, LdstFp { size, rt, rn, imm, mode }: LdstFp) -> Flow {
-        self.store_fp(size, rt, self.indexed(rn, imm, mode))
+        self.indexed((rn, imm, mode), |at| self.store_fp(size, rt, at))
     }
 
     /// LDR (immediate, SIMD&FP): V[t] = memory, zero-extended
     fn ldr_fp_imm(&self, LdstFp { size, rt, rn, imm, mode }: LdstFp) -> Flow {
-        self.load_fp(size, rt, self.indexed(rn, imm, mode))
+        self.indexed((rn, imm, mode), |at| self.load_fp(size, rt, at))
     }
 
     /// STTRB: at EL0 as without T
     fn sttrb(&self, args: LdstImm) -> Flow {
-        self.store(Type::I8, args.rt, self.at_imm(args))
+        self.store_imm(Type::I8, args)
     }
 
     /// LDTRB: at EL0 as without T
     fn ldtrb(&self, args: LdstImm) -> Flow {
-        self.load(Type::I8, args.rt, self.at_imm(args))
+        self.load_imm(Type::I8, args)
     }
 
     /// LDTRSB: at EL0 as without T
     fn ldtrsb(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I8, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I8, args)
     }
 
     /// STTRH: at EL0 as without T
     fn sttrh(&self, args: LdstImm) -> Flow {
-        self.store(Type::I16, args.rt, self.at_imm(args))
+        self.store_imm(Type::I16, args)
     }
 
     /// LDTRH: at EL0 as without T
     fn ldtrh(&self, args: LdstImm) -> Flow {
-        self.load(Type::I16, args.rt, self.at_imm(args))
+        self.load_imm(Type::I16, args)
     }
 
     /// LDTRSH: at EL0 as without T
     fn ldtrsh(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I16, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I16, args)
     }
 
     /// STTR: at EL0 as without T
     fn sttr(&self, args: LdstImm) -> Flow {
-        self.store(width(args.sf), args.rt, self.at_imm(args))
+        self.store_imm(width(args.sf), args)
     }
 
     /// LDTR: at EL0 as without T
     fn ldtr(&self, args: LdstImm) -> Flow {
-        self.load(width(args.sf), args.rt, self.at_imm(args))
+        self.load_imm(width(args.sf), args)
     }
 
     /// LDTRSW: at EL0 as without T
     fn ldtrsw(&self, args: LdstImm) -> Flow {
-        self.load_signed(Type::I32, args.sf, args.rt, self.at_imm(args))
+        self.load_signed_imm(Type::I32, args)
     }
 
     /// LDADDB, LDADDH, LDADD, of any order: R[t] = memory; memory = memory + R[s]

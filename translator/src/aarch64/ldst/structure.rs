@@ -19,13 +19,19 @@ pub(super) fn elements(size: u8) -> Type {
 }
 
 impl<'b> Insn<'b> {
-    /// X[n] or SP; with post-index, X[n] or SP += X[m], or the size of what is accessed if m is 31.
-    fn at_structure(&self, rn: u8, rm: u8, mode: u8, bytes: u64) -> Address<'b> {
+    /// Accesses X[n] or SP; with post-index then X[n] or SP += X[m], or the size of what is accessed if m is 31.
+    fn at_structure(
+        &self,
+        (rn, rm, mode): (u8, u8, u8),
+        bytes: u64,
+        access: impl FnOnce(Address<'b>),
+    ) -> Flow {
+        access(self.at(rn, 0));
         if mode != 0 {
             let step = if rm == 31 { self.konst(bytes) } else { self.x(rm) };
             self.set_x_or_sp(rn, self.x_or_sp(rn) + step);
         }
-        self.at(rn, 0)
+        Flow::Next
     }
 
     fn load_lane(&self, size: u8, at: Address<'b>) -> Val<'b> {
@@ -41,17 +47,17 @@ impl<'b> Insn<'b> {
     pub(super) fn load_registers(&self, args: Structure, interleaved: u8) -> Flow {
         let Structure { q, size, rt, rn, rm, mode, regs } = args;
         let bytes = if q { 16 } else { 8 };
-        let at = self.at_structure(rn, rm, mode, bytes * u64::from(regs));
-        for r in 0..regs {
-            let value = if interleaved == 1 {
-                let whole = at.plus(i32::from(r) * bytes as i32);
-                self.load_v(if q { 4 } else { 3 }, whole)
-            } else {
-                self.gather(size, (bytes >> size) as u32, at.plus(i32::from(r) << size), regs)
-            };
-            self.b.set_wide(slot::v((rt + r) % REGISTERS), value);
-        }
-        Flow::Next
+        self.at_structure((rn, rm, mode), bytes * u64::from(regs), |at| {
+            for r in 0..regs {
+                let value = if interleaved == 1 {
+                    let whole = at.plus(i32::from(r) * bytes as i32);
+                    self.load_v(if q { 4 } else { 3 }, whole)
+                } else {
+                    self.gather(size, (bytes >> size) as u32, at.plus(i32::from(r) << size), regs)
+                };
+                self.b.set_wide(slot::v((rt + r) % REGISTERS), value);
+            }
+        })
     }
 
     /// A vector of elements that lie `regs` elements apart from each other.
@@ -68,21 +74,21 @@ impl<'b> Insn<'b> {
     pub(super) fn store_registers(&self, args: Structure, interleaved: u8) -> Flow {
         let Structure { q, size, rt, rn, rm, mode, regs } = args;
         let bytes = if q { 16 } else { 8 };
-        let at = self.at_structure(rn, rm, mode, bytes * u64::from(regs));
-        if interleaved == 1 {
-            for r in 0..regs {
-                let whole = at.plus(i32::from(r) * bytes as i32);
-                self.store_fp(if q { 4 } else { 3 }, (rt + r) % REGISTERS, whole);
+        self.at_structure((rn, rm, mode), bytes * u64::from(regs), |at| {
+            if interleaved == 1 {
+                for r in 0..regs {
+                    let whole = at.plus(i32::from(r) * bytes as i32);
+                    self.store_fp(if q { 4 } else { 3 }, (rt + r) % REGISTERS, whole);
+                }
+                return;
             }
-            return Flow::Next;
-        }
-        for e in 0..(bytes >> size) as u32 {
-            for r in 0..regs {
-                let place = (e as i32 * i32::from(regs) + i32::from(r)) << size;
-                self.store_lane(size, self.vector(size, rt + r), e, at.plus(place));
+            for e in 0..(bytes >> size) as u32 {
+                for r in 0..regs {
+                    let place = (e as i32 * i32::from(regs) + i32::from(r)) << size;
+                    self.store_lane(size, self.vector(size, rt + r), e, at.plus(place));
+                }
             }
-        }
-        Flow::Next
+        })
     }
 
     fn store_lane(&self, size: u8, vector: Val<'b>, lane: u32, at: Address<'b>) {
@@ -92,35 +98,35 @@ impl<'b> Insn<'b> {
 
     /// LD1 to LD4 of one element of each register; the others stay.
     pub(super) fn load_lanes(&self, Lane { size, rt, rn, rm, mode, regs, index }: Lane) -> Flow {
-        let at = self.at_structure(rn, rm, mode, u64::from(regs) << size);
-        for r in 0..regs {
-            let element = self.load_lane(size, at.plus(i32::from(r) << size)).at(integer(size));
-            let vector = self.vector(size, rt + r).set_lane(index.into(), element);
-            self.b.set_wide(slot::v((rt + r) % REGISTERS), vector);
-        }
-        Flow::Next
+        self.at_structure((rn, rm, mode), u64::from(regs) << size, |at| {
+            for r in 0..regs {
+                let element = self.load_lane(size, at.plus(i32::from(r) << size)).at(integer(size));
+                let vector = self.vector(size, rt + r).set_lane(index.into(), element);
+                self.b.set_wide(slot::v((rt + r) % REGISTERS), vector);
+            }
+        })
     }
 
     /// ST1 to ST4 of one element of each register.
     pub(super) fn store_lanes(&self, Lane { size, rt, rn, rm, mode, regs, index }: Lane) -> Flow {
-        let at = self.at_structure(rn, rm, mode, u64::from(regs) << size);
-        for r in 0..regs {
-            let place = at.plus(i32::from(r) << size);
-            self.store_lane(size, self.vector(size, rt + r), index.into(), place);
-        }
-        Flow::Next
+        self.at_structure((rn, rm, mode), u64::from(regs) << size, |at| {
+            for r in 0..regs {
+                let place = at.plus(i32::from(r) << size);
+                self.store_lane(size, self.vector(size, rt + r), index.into(), place);
+            }
+        })
     }
 
     /// LD1R to LD4R: every element of a register = the one in memory.
     pub(super) fn load_replicated(&self, args: Structure) -> Flow {
         let Structure { q, size, rt, rn, rm, mode, regs } = args;
-        let at = self.at_structure(rn, rm, mode, u64::from(regs) << size);
-        for r in 0..regs {
-            let element = self.load_lane(size, at.plus(i32::from(r) << size));
-            let all = self.b.splat(elements(size), element);
-            let value = if q { all } else { all.at(Type::I64).zext_wide(Type::WIDE) };
-            self.b.set_wide(slot::v((rt + r) % REGISTERS), value);
-        }
-        Flow::Next
+        self.at_structure((rn, rm, mode), u64::from(regs) << size, |at| {
+            for r in 0..regs {
+                let element = self.load_lane(size, at.plus(i32::from(r) << size));
+                let all = self.b.splat(elements(size), element);
+                let value = if q { all } else { all.at(Type::I64).zext_wide(Type::WIDE) };
+                self.b.set_wide(slot::v((rt + r) % REGISTERS), value);
+            }
+        })
     }
 }
