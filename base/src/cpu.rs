@@ -257,6 +257,8 @@ pub struct CpuFrame {
     pub fault_addr: u64,
     /// Instructions that compiled code retired, when counting is on.
     pub retired: u64,
+    /// In a whole machine, probes of the TLB, when they are counted.
+    pub tlb_probes: u64,
     /// The host's stack pointer at the entry to compiled code: where a fault comes back to.
     pub host_sp: u64,
     /// The slow path of floating point in compiled code: changes no register.
@@ -330,6 +332,8 @@ frame_offsets! {
     FAULT = fault;
     /// Offset of `retired` in bytes.
     RETIRED = retired;
+    /// Offset of `tlb_probes` in bytes.
+    TLB_PROBES = tlb_probes;
     /// Offset of `host_sp` in bytes.
     HOST_SP = host_sp;
     /// Offset of `fp_slow` in bytes.
@@ -401,6 +405,7 @@ impl CpuFrame {
             fault: 0,
             fault_addr: 0,
             retired: 0,
+            tlb_probes: 0,
             host_sp: 0,
             fp_slow: None,
             helpers: std::ptr::null(),

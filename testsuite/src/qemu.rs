@@ -16,28 +16,49 @@ pub enum QemuError {
     /// It does not know enough.
     #[error(
         "{program} {version} is too old to judge by: it must be {OLDEST}.0 or later \
-         (FERRY_TEST_QEMU names another)"
+         ({variable} names another)"
     )]
     Old {
         /// What was asked.
         program: String,
         /// What it says of itself.
         version: String,
+        /// What names another.
+        variable: String,
     },
 }
 
-/// The qemu-user for RISC-V: `$FERRY_TEST_QEMU`, or `qemu-riscv64`.
+/// The environment variable that names the qemu-user of a guest: `FERRY_TEST_QEMU`, which stands for
+/// RISC-V's, and for the others `FERRY_TEST_QEMU_AARCH64` and the like.
+#[must_use]
+pub fn variable(guest: &str) -> String {
+    match guest {
+        "riscv64" => "FERRY_TEST_QEMU".to_owned(),
+        other => format!("FERRY_TEST_QEMU_{}", other.to_uppercase()),
+    }
+}
+
+/// The qemu-user command of a guest, whatever its version: the one that its variable names, or
+/// `qemu-riscv64` and the like.
+#[must_use]
+pub fn command(guest: &str) -> String {
+    env::var(variable(guest)).unwrap_or_else(|_| format!("qemu-{guest}"))
+}
+
+/// The qemu-user of a guest, if it can judge.
 ///
 /// # Errors
 /// See [`QemuError`].
-pub fn riscv64() -> Result<String, QemuError> {
-    let program = env::var("FERRY_TEST_QEMU").unwrap_or_else(|_| "qemu-riscv64".to_owned());
+pub fn user(guest: &str) -> Result<String, QemuError> {
+    let program = command(guest);
     let output = Command::new(&program).arg("--version").output();
     let output = output.map_err(|_| QemuError::Absent(program.clone()))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     match version(&text) {
         Some((major, _)) if major >= OLDEST => Ok(program),
-        Some((_, version)) => Err(QemuError::Old { program, version: version.to_owned() }),
+        Some((_, version)) => {
+            Err(QemuError::Old { program, version: version.to_owned(), variable: variable(guest) })
+        }
         None => Err(QemuError::Absent(program)),
     }
 }

@@ -15,6 +15,8 @@ pub enum Compiler {
     Host,
     /// RISC-V 64 Linux.
     Riscv64,
+    /// AArch64 Linux.
+    Aarch64,
 }
 
 /// Why a program could not be built.
@@ -48,6 +50,7 @@ impl Compiler {
         match self {
             Self::Host => "gcc",
             Self::Riscv64 => "riscv64-linux-gnu-gcc",
+            Self::Aarch64 => "aarch64-linux-gnu-gcc",
         }
     }
 
@@ -55,6 +58,7 @@ impl Compiler {
         match self {
             Self::Host => "gcc",
             Self::Riscv64 => "gcc-riscv64-linux-gnu",
+            Self::Aarch64 => "gcc-aarch64-linux-gnu",
         }
     }
 
@@ -64,6 +68,7 @@ impl Compiler {
         match self {
             Self::Host => None,
             Self::Riscv64 => Some(Path::new("/usr/riscv64-linux-gnu")),
+            Self::Aarch64 => Some(Path::new("/usr/aarch64-linux-gnu")),
         }
     }
 

@@ -33,7 +33,7 @@ fn executors(ferry: &Path) -> Vec<(&'static str, Vec<String>)> {
         [&ferry.display().to_string(), "run", "--tier", tier].map(str::to_owned).to_vec()
     };
     let mut all = vec![("interpreter", ferry("interp")), ("compiled", ferry("jit"))];
-    match qemu::riscv64() {
+    match qemu::user("riscv64") {
         Ok(qemu) => all.insert(0, ("qemu", vec![qemu, "-cpu".to_owned(), "max".to_owned()])),
         Err(error) => eprintln!("skipped: float: {error}"),
     }

@@ -7,28 +7,39 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::{fs, io};
 
-use base::GuestVirt;
-use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify};
 use ferry_testsuite as testsuite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::insn::case::{self, Case};
+use testsuite::insn::guest::{self, Ferry, Guest};
 use testsuite::insn::machine::{CODE, End, State};
 use testsuite::insn::oracle::Oracle;
 use testsuite::insn::tier::{Runner, Tier};
 
 fn main() -> ExitCode {
-    let files = match read_files() {
-        Ok(files) => files,
-        Err(message) => return testsuite::suite::fail("insn", message),
-    };
-    let oracle = Oracle::find().map_err(|error| eprintln!("skipped: insn: {error}")).ok();
-    let mut trials = vec![coverage(&files)];
+    let mut trials = Vec::new();
+    for guest in guest::ALL {
+        match trials_of(guest) {
+            Ok(some) => trials.extend(some),
+            Err(message) => return testsuite::suite::fail("insn", message),
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+fn trials_of(guest: &'static Guest) -> Result<Vec<Trial>, String> {
+    let files = read_files(guest)?;
+    let oracle = Oracle::find(guest).map_err(|error| eprintln!("skipped: insn: {error}")).ok();
+    let mut trials = Vec::new();
+    if let Some(ferry) = &guest.ferry {
+        trials.push(coverage(guest, ferry, &files));
+    }
     for (name, cases) in files {
         let cases = Arc::new(cases);
-        for tier in Tier::ALL {
+        let tiers = if guest.ferry.is_some() { &Tier::ALL[..] } else { &[] };
+        for &tier in tiers {
             let cases = Arc::clone(&cases);
             trials.push(Trial::test(format!("{name}::{}", tier.name()), move || {
-                let mut runner = Runner::new();
+                let mut runner = Runner::new(guest).ok_or("Ferry does not have this guest")?;
                 judge(&cases, |case| Some(runner.run(tier, &case.code, &case.before)))
             }));
         }
@@ -37,14 +48,16 @@ fn main() -> ExitCode {
             let trial = move || ask_oracle(&oracle, &cases);
             trials.push(Trial::test(format!("{name}::qemu"), trial));
         }
-        let check = move || check_assembly(&cases);
-        trials.push(Trial::test(format!("{name}::disassembly"), check));
+        if let Some(ferry) = &guest.ferry {
+            let check = move || check_assembly(ferry, &cases);
+            trials.push(Trial::test(format!("{name}::disassembly"), check));
+        }
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    Ok(trials)
 }
 
-fn read_files() -> Result<Vec<(String, Vec<Case>)>, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("insn/riscv64");
+fn read_files(guest: &'static Guest) -> Result<Vec<(String, Vec<Case>)>, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("insn").join(guest.name);
     let entries = fs::read_dir(&root).map_err(|error| format!("{}: {error}", root.display()))?;
     let paths = entries.map(|entry| entry.map(|e| e.path())).collect::<io::Result<Vec<_>>>();
     let mut paths = paths.map_err(|error| error.to_string())?;
@@ -53,7 +66,7 @@ fn read_files() -> Result<Vec<(String, Vec<Case>)>, String> {
     let read = |path: &Path| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-        Ok((format!("riscv64/{name}"), case::parse_file(&name, &text)?))
+        Ok((format!("{}/{name}", guest.name), case::parse_file(guest, &name, &text)?))
     };
     paths.iter().map(|path| read(path)).collect()
 }
@@ -88,27 +101,24 @@ fn ask_oracle(oracle: &Oracle, cases: &[Case]) -> Result<(), Failed> {
     judge(&asked, |_| answers.next())
 }
 
-fn words(case: &Case) -> impl Iterator<Item = (GuestVirt, &[u8])> {
+/// The code from each instruction on.
+fn instructions(ferry: &Ferry, case: &Case) -> Vec<(usize, String)> {
+    let frontend = (ferry.frontend)();
+    let mut found = Vec::new();
     let mut at = 0;
-    std::iter::from_fn(move || {
-        let rest = case.code.get(at..).filter(|rest| rest.len() >= 2)?;
-        let pc = CODE.wrapping_add(at as u64);
-        at += decoders::riscv64::length(u16::from_le_bytes([rest[0], rest[1]])) as usize;
-        Some((pc, rest))
-    })
+    while at < case.code.len() {
+        let disassembled = frontend.disassemble(CODE.wrapping_add(at as u64), &case.code[at..]);
+        found.push((at, disassembled.text));
+        at += disassembled.bytes;
+    }
+    found
 }
 
-fn word(code: &[u8]) -> u32 {
-    let byte = |index: usize| code.get(index).copied().unwrap_or(0);
-    u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
-}
-
-fn check_assembly(cases: &[Case]) -> Result<(), Failed> {
+fn check_assembly(ferry: &Ferry, cases: &[Case]) -> Result<(), Failed> {
     let mut failures = Vec::new();
     for case in cases {
-        for ((pc, code), expected) in words(case).zip(&case.assembly) {
-            let text = disassemble(word(code), pc);
-            if text != *expected {
+        for ((_, text), expected) in instructions(ferry, case).iter().zip(&case.assembly) {
+            if text != expected {
                 failures.push(format!("{}: '{text}' not '{expected}'", case.name));
             }
         }
@@ -117,16 +127,16 @@ fn check_assembly(cases: &[Case]) -> Result<(), Failed> {
 }
 
 /// Every instruction that the decoder knows has a case.
-fn coverage(files: &[(String, Vec<Case>)]) -> Trial {
-    let mut missing: BTreeSet<&str> = INSTRUCTIONS.iter().map(|info| info.name).collect();
+fn coverage(guest: &Guest, ferry: &Ferry, files: &[(String, Vec<Case>)]) -> Trial {
+    let mut missing: BTreeSet<&str> = (ferry.instructions)().into_iter().collect();
     for case in files.iter().flat_map(|(_, cases)| cases) {
-        for (_, code) in words(case) {
-            if let Some(op) = identify(word(code), ExtensionSet::ALL) {
-                missing.remove(op.name());
+        for (at, _) in instructions(ferry, case) {
+            if let Some(name) = (ferry.identify)(&case.code[at..]) {
+                missing.remove(name);
             }
         }
     }
     let missing: Vec<String> =
         missing.into_iter().map(|name| format!("no case of {name}")).collect();
-    Trial::test("riscv64::coverage", move || report(missing))
+    Trial::test(format!("{}::coverage", guest.name), move || report(missing))
 }

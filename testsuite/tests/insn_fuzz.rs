@@ -10,9 +10,9 @@ use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base::GuestVirt;
-use decoders::riscv64::{ExtensionSet, identify};
 use ferry_testsuite as testsuite;
 use testsuite::insn::fuzz::{Generator, Program};
+use testsuite::insn::guest::{AARCH64, Guest, RISCV64};
 use testsuite::insn::machine::{CODE, End, State};
 use testsuite::insn::oracle::Oracle;
 use testsuite::insn::tier::{Runner, Tier};
@@ -41,25 +41,38 @@ fn skipped(reason: &impl std::fmt::Display) {
 }
 
 #[test]
-fn tiers_and_qemu_agree_on_random_programs() {
+fn tiers_and_qemu_agree_on_random_programs_of_riscv64() {
+    fuzz(&RISCV64);
+}
+
+#[test]
+fn tiers_and_qemu_agree_on_random_programs_of_aarch64() {
+    fuzz(&AARCH64);
+}
+
+fn fuzz(guest: &'static Guest) {
     let seed = number("FERRY_FUZZ_SEED").unwrap_or_else(fresh_seed);
     let cases = number("FERRY_FUZZ_CASES").map(|n| n as usize);
-    eprintln!("FERRY_FUZZ_SEED={seed:#x}");
-    let oracle = Oracle::find().map_err(|error| skipped(&error)).ok();
-    let (mut generator, mut runner) = (Generator::new(seed), Runner::new());
+    eprintln!("{}: FERRY_FUZZ_SEED={seed:#x}", guest.name);
+    let (Some(mut generator), Some(mut runner)) = (Generator::new(guest, seed), Runner::new(guest))
+    else {
+        return skipped(&format!("Ferry has no {} yet", guest.name));
+    };
+    let oracle = Oracle::find(guest).map_err(|error| skipped(&error)).ok();
     let (start, mut done) = (Instant::now(), 0);
     while cases.map_or(start.elapsed() < TIME, |n| done < n) {
         let count = cases.map_or(BATCH, |n| BATCH.min(n - done));
         let programs: Vec<Program> = (0..count).map(|_| generator.program()).collect();
         if let Some(wrong) = check(&mut runner, oracle.as_ref(), &programs) {
             panic!(
-                "FERRY_FUZZ_SEED={seed:#x}, among programs {done} to {}:\n{wrong}",
-                done + count
+                "FERRY_FUZZ_SEED={seed:#x}, among programs {done} to {} of {}:\n{wrong}",
+                done + count,
+                guest.name
             );
         }
         done += count;
     }
-    eprintln!("{done} programs in {:.1} s", start.elapsed().as_secs_f64());
+    eprintln!("{}: {done} programs in {:.1} s", guest.name, start.elapsed().as_secs_f64());
 }
 
 /// What is wrong with the first program that something is wrong with, made as small as may be.
@@ -120,9 +133,7 @@ fn disagreement_with_qemu(
 ) -> Option<String> {
     let [mine, theirs] =
         [mine, theirs].map(|(state, end)| (state.clone(), without_unreachable_address(*end)));
-    let excused = is_excused(program, &mine)
-        || drops_flags(program, &mine.0, &theirs.0)
-        || mixes_reservations(program);
+    let excused = meets_breakpoints(mine.1) || program.excuses(&mine, &theirs);
     if excused { None } else { disagreement(&mine, &theirs) }
 }
 
@@ -134,40 +145,10 @@ fn without_unreachable_address(end: End) -> End {
     }
 }
 
-/// qemu-user checks neither the alignment of AMOs nor, before it compares addresses, anything of a
-/// store-conditional.
-fn is_excused(program: &Program, (_, end): &(State, End)) -> bool {
-    let pc = match *end {
-        End::Misaligned { pc } => pc,
-        // Under qemu-user the code is mapped, and breakpoints around it.
-        End::Fault { addr, .. } if addr.0.wrapping_sub(CODE.0) as i64 >> 16 == 0 => return true,
-        End::Fault { addr, .. } if CODE.0.wrapping_sub(addr.0) as i64 >> 16 == 0 => return true,
-        End::Fault { pc, .. } => pc,
-        _ => return false,
-    };
-    let code = program.code();
-    let at = pc.0.wrapping_sub(CODE.0) as usize;
-    let word = code.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-    let op = word.and_then(|word| identify(word, ExtensionSet::ALL));
-    op.is_some_and(|op| {
-        let name = op.name();
-        name.starts_with("sc.") || matches!(end, End::Misaligned { .. }) && name.starts_with("amo")
-    })
-}
-
-/// qemu-user 10.0.2 leaves FROUND and FROUNDNX out, flags and all, where nobody wants the result:
-/// the flags differ at the end, or where the program reads them.
-fn drops_flags(program: &Program, mine: &State, theirs: &State) -> bool {
-    let listing = program.listing();
-    let reads_flags = || ["fflags", "fcsr"].iter().any(|name| listing.contains(name));
-    listing.contains("  fround") && (mine.fcsr() != theirs.fcsr() || reads_flags())
-}
-
-/// A store-conditional of another size than the load-reserved may succeed or fail.
-fn mixes_reservations(program: &Program) -> bool {
-    let listing = program.listing();
-    let has = |name| listing.contains(name);
-    has("  lr.w") && has("  sc.d") || has("  lr.d") && has("  sc.w")
+/// Under qemu-user the code is mapped, and breakpoints around it.
+fn meets_breakpoints(end: End) -> bool {
+    let near = |addr: GuestVirt| addr.0.abs_diff(CODE.0) < 1 << 16;
+    matches!(end, End::Fault { addr, .. } if near(addr))
 }
 
 /// Drops instructions as long as the program still fails.
@@ -181,11 +162,11 @@ fn shrink(program: &Program, mut fails: impl FnMut(&Program) -> Option<String>) 
         }
     }
     let message = fails(&smallest).unwrap_or_else(|| "but not twice".to_owned());
-    let registers: Vec<String> = (1..)
-        .zip(&smallest.before.slots[1..])
-        .filter_map(|(n, value)| {
-            arch::riscv64::slot::name(base::RegSlot(n)).map(|name| format!("{name}={value:#x}"))
-        })
+    let before = &smallest.before;
+    let registers: Vec<String> = (before.guest.registers)()
+        .iter()
+        .filter(|register| register.reported)
+        .map(|register| format!("{}={:#x}", register.name, register.get(&before.words)))
         .collect();
     format!("{message}\n{}\n{}", smallest.listing(), registers.join(" "))
 }

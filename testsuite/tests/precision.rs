@@ -50,7 +50,7 @@ fn a_handler_sees_the_same_registers_however_the_loops_run() {
         let compiled = states(ferry(&program, tier, precision, "100"));
         assert_eq!(compiled, interpreted, "--tier {tier}, {precision}");
     }
-    let mut qemu = match qemu::riscv64() {
+    let mut qemu = match qemu::user("riscv64") {
         Ok(qemu) => Command::new(qemu),
         Err(error) => return skipped(&error.to_string()),
     };

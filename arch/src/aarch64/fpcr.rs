@@ -39,8 +39,7 @@ const KEY_MASK: u64 = RMODE_MASK << KEY_RMODE_SHIFT | KEY_FZ | KEY_DN | KEY_FZ16
 /// FPSR.QC: an Advanced SIMD operation has saturated.
 pub const QC: u64 = 1 << 27;
 
-/// In [`slot::FP_FLAGS`]: an operation has saturated, where IR has said so (`ir::ops::SATURATED`). FPSR.QC is that or
-/// [`slot::QC`].
+/// In [`slot::FP_FLAGS`]: FPSR.QC. The bit is the one in which IR notes saturation (`ir::ops::SATURATED`).
 pub const SATURATED: u64 = 1 << 7;
 
 /// The flags of FPSR, from the ones that the frame holds.
@@ -92,22 +91,31 @@ pub fn set_fpcr(frame: &mut CpuFrame, value: u64) {
     frame.key_flags = key_flags(frame.key_flags, frame.get(slot::FPCR));
 }
 
+/// FPSR, from what [`slot::FP_FLAGS`] holds.
+#[must_use]
+pub fn fpsr_of(fp_flags: u64) -> u64 {
+    let flags = FPSR_FLAGS.iter().filter(|(_, flag)| Flags(fp_flags as u8).contains(*flag));
+    let saturated = if fp_flags & SATURATED == 0 { 0 } else { QC };
+    flags.map(|(bit, _)| bit).sum::<u64>() | saturated
+}
+
+/// What [`slot::FP_FLAGS`] holds for an FPSR, of which bits that do not exist are ignored.
+#[must_use]
+pub fn fp_flags_of(fpsr: u64) -> u64 {
+    let flags = FPSR_FLAGS.iter().filter(|(bit, _)| fpsr & bit != 0);
+    let raised = flags.fold(Flags::NONE, |raised, &(_, flag)| raised | flag);
+    u64::from(raised.0) | if fpsr & QC == 0 { 0 } else { SATURATED }
+}
+
 /// FPSR.
 #[must_use]
 pub fn fpsr(frame: &CpuFrame) -> u64 {
-    let raised = frame.get(slot::FP_FLAGS);
-    let flags = FPSR_FLAGS.iter().filter(|(_, flag)| Flags(raised as u8).contains(*flag));
-    let is_saturated = frame.get(slot::QC) != 0 || raised & SATURATED != 0;
-    let saturated = if is_saturated { QC } else { 0 };
-    flags.map(|(bit, _)| bit).sum::<u64>() | saturated
+    fpsr_of(frame.get(slot::FP_FLAGS))
 }
 
 /// Writes FPSR. Bits that it does not have are ignored.
 pub fn set_fpsr(frame: &mut CpuFrame, value: u64) {
-    let flags = FPSR_FLAGS.iter().filter(|(bit, _)| value & bit != 0);
-    let raised = flags.fold(Flags::NONE, |raised, &(_, flag)| raised | flag);
-    frame.set(slot::FP_FLAGS, u64::from(raised.0));
-    frame.set(slot::QC, u64::from(value & QC != 0));
+    frame.set(slot::FP_FLAGS, fp_flags_of(value));
 }
 
 /// The rounding mode of an FPCR.
@@ -172,7 +180,7 @@ mod tests {
         let mut frame = CpuFrame::new();
         set_fpsr(&mut frame, u64::MAX);
         assert_eq!(fpsr(&frame), 0x0800_009f);
-        assert_eq!((frame.get(slot::FP_FLAGS), frame.get(slot::QC)), (0x3f, 1));
+        assert_eq!(frame.get(slot::FP_FLAGS), 0xbf);
         for bit in [27, 7, 4, 3, 2, 1, 0] {
             set_fpsr(&mut frame, 1 << bit);
             assert_eq!(fpsr(&frame), 1 << bit);

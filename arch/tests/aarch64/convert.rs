@@ -5,7 +5,7 @@ use ferry_arch::aarch64::helpers::Arg;
 
 use super::operands::{DOUBLE, HALF, Kind, SINGLE};
 use super::reference::Rows;
-use super::{DOUBLES, HALVES, SCALARS, WORDS, float_kind, two};
+use super::{DOUBLES, HALVES, SCALARS, WORDS, With, float_kind, two};
 
 #[test]
 fn formats() {
@@ -44,7 +44,7 @@ fn formats() {
 fn integers() {
     let mut rows = Rows::default();
     let all = &[HALVES, WORDS, DOUBLES, &SCALARS[1..]];
-    let modes: [(char, fn(Arg) -> Arg); 5] = [
+    let modes: [(char, With); 5] = [
         ('n', |arg| arg.with(0)),
         ('p', |arg| arg.with(1)),
         ('m', |arg| arg.with(2)),

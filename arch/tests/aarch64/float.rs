@@ -6,7 +6,9 @@ use ferry_arch::aarch64::helpers::Arg;
 
 use super::operands::{BRAIN, HALF, Kind, SINGLE};
 use super::reference::Rows;
-use super::{Arrangement, DOUBLES, HALVES, SCALARS, WORDS, float_kind, low, reg, same, three, two};
+use super::{
+    Arrangement, DOUBLES, HALVES, SCALARS, WORDS, With, float_kind, low, reg, same, three, two,
+};
 
 const ALL: &[&[Arrangement]] = &[HALVES, WORDS, DOUBLES, FLOATS];
 const VECTORS: &[&[Arrangement]] = &[HALVES, WORDS, DOUBLES];
@@ -129,7 +131,7 @@ fn fused() {
 #[test]
 fn rounding() {
     let mut rows = Rows::default();
-    let all: [(&str, fn(Arg) -> Arg); 7] = [
+    let all: [(&str, With); 7] = [
         ("frintn", |arg| arg.with(0)),
         ("frintp", |arg| arg.with(1)),
         ("frintm", |arg| arg.with(2)),
@@ -141,7 +143,7 @@ fn rounding() {
     for (op, arg) in all {
         two(&mut rows, op, "", (h::FRINT, arg), float_kind, ALL);
     }
-    let sized: [(&str, fn(Arg) -> Arg); 4] = [
+    let sized: [(&str, With); 4] = [
         ("frint32z", |arg| arg.with(3).and(32)),
         ("frint32x", |arg| arg.with(5).and(32)),
         ("frint64z", |arg| arg.with(3).and(64)),

@@ -22,6 +22,9 @@ use reference::Rows;
 /// lanes there are.
 type Arrangement = (&'static str, u32, u32);
 
+/// Adds to what a helper is told.
+type With = fn(Arg) -> Arg;
+
 const BYTES: &[Arrangement] = &[("8b", 0, 8), ("16b", 0, 16)];
 const HALVES: &[Arrangement] = &[("4h", 1, 4), ("8h", 1, 8)];
 const WORDS: &[Arrangement] = &[("2s", 2, 2), ("4s", 2, 4)];
@@ -81,7 +84,7 @@ fn two(
     rows: &mut Rows,
     op: &str,
     tail: &str,
-    (id, arg): (HelperId, fn(Arg) -> Arg),
+    (id, arg): (HelperId, With),
     kind: impl Fn(u32) -> Kind,
     all: &[&[Arrangement]],
 ) {

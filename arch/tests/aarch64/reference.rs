@@ -40,12 +40,12 @@ impl Cpu {
 
     /// Calls a helper of vectors.
     pub(super) fn wide(&mut self, id: HelperId, arg: Arg, vectors: [u128; 3]) -> u128 {
-        helpers::call_wide(&mut self.frame, id, arg, vectors)
+        helpers::call_wide(&mut self.frame, id, arg, vectors).unwrap()
     }
 
     /// Calls a helper of numbers.
     pub(super) fn call(&mut self, id: HelperId, args: [u64; 4]) -> u64 {
-        helpers::call(&mut self.frame, id, args)
+        helpers::call(&mut self.frame, id, args).unwrap()
     }
 }
 

@@ -46,7 +46,7 @@ fn by_immediate() {
                     let arg = Arg::lanes(size, count).with(amount as u8);
                     // The register forms serve for immediates, too.
                     let same: u128 =
-                        (0..16 >> size).map(|i| u128::from(amount) << (i * 8 << size)).sum();
+                        (0..16 >> size).map(|i| u128::from(amount) << ((i * 8) << size)).sum();
                     cpu.v[0] = low(cpu.wide(id, arg, [cpu.v[1], same, 0]), arrangement);
                 });
             }

@@ -1,6 +1,6 @@
-//! Packed flags and conditions on them. In the block in which flags are made, a condition looks at
-//! what they were made from; the flags themselves are then computed only where somebody still needs
-//! them, since Cranelift puts what has no effects next to its uses.
+//! Packed flags and conditions on them. Where it is known how flags were made, a condition looks at what
+//! they were made from; the flags themselves are then computed only where somebody still needs them,
+//! since Cranelift puts what has no effects next to its uses.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
@@ -160,10 +160,10 @@ impl Lowering<'_, '_> {
         let (cold, done) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(cold);
         self.fb.ins().brif(condition, done, &[], cold, &[]);
-        self.fb.switch_to_block(cold);
+        self.begin(cold);
         act(self);
         self.fb.ins().jump(done, &[]);
-        self.fb.switch_to_block(done);
+        self.begin(done);
     }
 }
 

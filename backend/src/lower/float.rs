@@ -303,16 +303,16 @@ impl Lowering<'_, '_> {
         let result_type = self.fb.func.dfg.value_type(fast);
         let result = self.fb.append_block_param(done, result_type);
         self.fb.ins().brif(stands, done, &[fast.into()], cold, &[]);
-        self.fb.switch_to_block(cold);
+        self.begin(cold);
         if let Some(exact) = self.is_exact(inst, args, fast) {
             let slow = self.fb.create_block();
             self.fb.set_cold_block(slow);
             self.fb.ins().brif(exact, done, &[fast.into()], slow, &[]);
-            self.fb.switch_to_block(slow);
+            self.begin(slow);
         }
         let slow = self.slow(inst, args);
         self.fb.ins().jump(done, &[slow.into()]);
-        self.fb.switch_to_block(done);
+        self.begin(done);
         result
     }
 

@@ -48,12 +48,14 @@ pub(crate) struct Lowering<'a, 'f> {
     clif_blocks: Vec<cranelift_codegen::ir::Block>,
     /// Position of each block in reverse post-order: edges that do not go forward are polled.
     rank: Vec<usize>,
+    /// Which blocks are jumped to backwards.
+    jumped_back_to: Vec<bool>,
     /// The current block's temporaries.
     temps: Vec<Option<Value>>,
     recent_stores: forward::RecentStores,
     /// Of vectors that are extended scalars, the scalars.
     extended: HashMap<Value, Value>,
-    /// How packed flags came about, for conditions on them in the same block.
+    /// How packed flags came about, for conditions on them.
     flag_origins: HashMap<Value, flags::Origin>,
     /// Dirty slots at the current place.
     dirty: SlotSet,
@@ -131,6 +133,7 @@ pub(crate) fn lower(
     let start = fb.create_block();
     fb.append_block_params_for_function_params(start);
     fb.switch_to_block(start);
+    fb.seal_block(start);
     let (frame, entry) = (fb.block_params(start)[0], fb.block_params(start)[1]);
     let fuel = fb.declare_var(types::I32);
     let limits = float::Limit::ALL.map(|_| fb.declare_var(types::I64));
@@ -146,6 +149,7 @@ pub(crate) fn lower(
         limits,
         fuel,
         rank: region.rank(),
+        jumped_back_to: region.polled(),
         temps: Vec::new(),
         recent_stores: forward::RecentStores::default(),
         extended: HashMap::new(),
@@ -188,11 +192,14 @@ impl Lowering<'_, '_> {
     fn block(&mut self, index: usize) {
         let (region, map) = (self.region, self.map);
         let (block, plan) = (&region.blocks[index], &map.blocks[index]);
-        self.fb.switch_to_block(self.clif_blocks[index]);
+        let clif_block = self.clif_blocks[index];
+        // Blocks come in reverse post-order: only jumps backwards are still to be lowered.
+        match self.jumped_back_to[index] {
+            true => self.fb.switch_to_block(clif_block),
+            false => self.begin(clif_block),
+        }
         self.dirty = plan.dirty_in;
         self.recent_stores.forget();
-        self.extended.clear();
-        self.flag_origins.clear();
         self.temps.clear();
         self.temps.resize(usize::from(block.temps), None);
         self.count_instructions(block);
@@ -208,6 +215,13 @@ impl Lowering<'_, '_> {
             }
         }
         self.terminator(index, block);
+    }
+
+    /// Goes on in a block that nothing lowered later jumps to: what variables hold there is known
+    /// then, and need not become a parameter of the block first.
+    fn begin(&mut self, block: cranelift_codegen::ir::Block) {
+        self.fb.switch_to_block(block);
+        self.fb.seal_block(block);
     }
 
     /// Ties the host code that follows to the guest pc, as an offset from the region's first entry.

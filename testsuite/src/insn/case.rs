@@ -6,16 +6,20 @@
 //!
 //! Instruction words in hexadecimal (4 digits for compressed ones) and their assembly text, one for
 //! each; registers before; after `=>`, registers after. Registers that are not named start from
-//! [`State::default`] and must not change. Memory is `[data+8].d=5`, with `b`, `h`, `w` or `d` for
-//! its size. Values are described in `value.rs`. After `=>` may also stand how it ends, if it does
+//! [`State::new`] and must not change. A wide register is one number, or has its lanes named from the
+//! lowest on: `v1.4s=1,-2,s:1.5,0x7fffffff`, with as many values as the register has lanes, or fewer: the
+//! others are 0. Memory is `[data+8].d=5`, with `b`, `h`, `w`, `d` or `q` for
+//! its size. Values are described in `value.rs`; status registers are sums of names, `fpsr=ioc+ixc`.
+//! After `=>` may also stand how it ends, if it does
 //! not run to its end: `illegal`, `breakpoint`, `syscall`, `misaligned`, `fault=data+0x1000`; and
 //! `pc=code+8`, by default the pc after the code, or the code's start if it does not run to its end.
 //! A case that qemu-user is known to get wrong ends with `not-qemu`, for a reason that a comment gives.
-//! `#` starts a comment.
+//! `#` outside of quotes starts a comment.
 
-use base::{GuestVirt, RegSlot};
+use base::GuestVirt;
 
-use super::machine::{CODE, End, SLOTS, State};
+use super::guest::{Guest, Register};
+use super::machine::{CODE, End, State};
 use super::value;
 
 /// A case.
@@ -41,23 +45,36 @@ pub struct Case {
 ///
 /// # Errors
 /// A message with the file's name and the line.
-pub fn parse_file(name: &str, text: &str) -> Result<Vec<Case>, String> {
+pub fn parse_file(guest: &'static Guest, name: &str, text: &str) -> Result<Vec<Case>, String> {
     let lines = text.lines().enumerate().map(|(index, line)| {
-        let line = line.split('#').next().unwrap_or_default().trim();
+        let line = without_comment(line).trim();
         (format!("{name}:{}", index + 1), line)
     });
     lines
         .filter(|(_, line)| !line.is_empty())
-        .map(|(name, line)| parse(&name, line).map_err(|message| format!("{name}: {message}")))
+        .map(|(name, line)| {
+            parse(guest, &name, line).map_err(|message| format!("{name}: {message}"))
+        })
         .collect()
 }
 
+/// A `#` within quotes belongs to an instruction.
+fn without_comment(line: &str) -> &str {
+    let mut quoted = false;
+    let end = line.char_indices().find(|&(_, c)| {
+        quoted ^= c == '"';
+        c == '#' && !quoted
+    });
+    end.map_or(line, |(at, _)| &line[..at])
+}
+
 /// Parses one line.
-fn parse(name: &str, line: &str) -> Result<Case, String> {
+fn parse(guest: &'static Guest, name: &str, line: &str) -> Result<Case, String> {
     let (left, right) = line.split_once("=>").ok_or("no '=>'")?;
     let mut quoted = left.split('"');
     let words = quoted.next().unwrap_or_default();
-    let code = words.split_whitespace().map(word).collect::<Result<Vec<_>, _>>()?;
+    let code =
+        words.split_whitespace().map(|text| word(guest, text)).collect::<Result<Vec<_>, _>>()?;
     let mut assembly = Vec::new();
     let mut settings = "";
     // Alternately within quotes and outside.
@@ -69,14 +86,14 @@ fn parse(name: &str, line: &str) -> Result<Case, String> {
         return Err("as many assembly texts as instructions are wanted".to_owned());
     }
     let code = code.concat();
-    let mut before = State::default();
+    let mut before = State::new(guest);
     for setting in settings.split_whitespace() {
         set(&mut before, setting)?;
     }
     let mut after = before.clone();
     let mut ending = Ending::default();
     for setting in right.split_whitespace() {
-        if !ending.take(setting)? {
+        if !ending.take(guest, setting)? {
             set(&mut after, setting)?;
         }
     }
@@ -85,12 +102,12 @@ fn parse(name: &str, line: &str) -> Result<Case, String> {
     Ok(Case { name: name.to_owned(), code, assembly, before, after, end, oracle })
 }
 
-fn word(text: &str) -> Result<Vec<u8>, String> {
+fn word(guest: &Guest, text: &str) -> Result<Vec<u8>, String> {
     let value = u32::from_str_radix(text, 16).map_err(|_| format!("'{text}' is no word"))?;
     match text.len() {
         8 => Ok(value.to_le_bytes().to_vec()),
-        4 => Ok(value.to_le_bytes()[..2].to_vec()),
-        _ => Err(format!("'{text}' has neither 4 nor 8 digits")),
+        4 if guest.shortest == 2 => Ok(value.to_le_bytes()[..2].to_vec()),
+        _ => Err(format!("'{text}' does not have as many digits as an instruction")),
     }
 }
 
@@ -105,17 +122,17 @@ struct Ending {
 
 impl Ending {
     /// Whether the setting is about the end.
-    fn take(&mut self, setting: &str) -> Result<bool, String> {
+    fn take(&mut self, guest: &Guest, setting: &str) -> Result<bool, String> {
         let (name, text) = setting.split_once('=').unwrap_or((setting, ""));
         match name {
-            "pc" => self.pc = Some(value::parse(text)?),
+            "pc" => self.pc = Some(address(guest, text)?),
             "not-qemu" => self.not_qemu = true,
             "illegal" | "breakpoint" | "syscall" | "misaligned" => {
                 self.kind = Some(name.to_owned())
             }
             "fault" => {
                 self.kind = Some(name.to_owned());
-                self.addr = value::parse(text)?;
+                self.addr = address(guest, text)?;
             }
             _ => return Ok(false),
         }
@@ -136,50 +153,74 @@ impl Ending {
     }
 }
 
-fn set(state: &mut State, setting: &str) -> Result<(), String> {
+/// `register=value` or `[place].size=value`.
+pub(super) fn set(state: &mut State, setting: &str) -> Result<(), String> {
     let (name, text) = setting.split_once('=').ok_or_else(|| format!("what is '{setting}'?"))?;
     if let Some(rest) = name.strip_prefix('[') {
         return set_memory(state, rest, text);
     }
-    if name == "fcsr" {
-        let value = value::parse(text)?;
-        set(state, &format!("fflags={}", value & 0x1f))?;
-        return set(state, &format!("frm={}", value >> 5));
-    }
-    let slot = slot(name).ok_or_else(|| format!("there is no register '{name}'"))?;
-    state.slots[slot.index()] = if name == "fflags" { flags(text)? } else { value::parse(text)? };
+    let guest = state.guest;
+    let (name, lanes) = name.split_once('.').unwrap_or((name, ""));
+    let register = guest.register(name).ok_or_else(|| format!("there is no register '{name}'"))?;
+    let value = if lanes.is_empty() {
+        sum(guest, &register, text)?
+    } else {
+        join(guest, &register, lanes, text)?
+    };
+    register.set(&mut state.words, value);
     Ok(())
 }
 
-fn slot(name: &str) -> Option<RegSlot> {
-    (1..SLOTS).map(RegSlot).find(|&slot| arch::riscv64::slot::name(slot) == Some(name))
+fn address(guest: &Guest, text: &str) -> Result<u64, String> {
+    value::parse_bits(text, 64, guest.narrow).map(|value| value as u64)
 }
 
 /// `nv+nx`, `0`, `0x11`.
-fn flags(text: &str) -> Result<u64, String> {
-    let flag = |name| match name {
-        "nx" => Ok(1),
-        "uf" => Ok(2),
-        "of" => Ok(4),
-        "dz" => Ok(8),
-        "nv" => Ok(16),
-        other => value::parse(other),
-    };
-    text.split('+').try_fold(0, |sum, name| Ok(sum | flag(name)?))
+fn sum(guest: &Guest, register: &Register, text: &str) -> Result<u128, String> {
+    if register.values.is_empty() {
+        return value::parse_bits(text, register.bits, guest.narrow);
+    }
+    let named = |name: &str| register.values.iter().find(|(known, _)| *known == name);
+    text.split('+').try_fold(0, |sum, name| match named(name) {
+        Some(&(_, value)) => Ok(sum | u128::from(value)),
+        None => Ok(sum | value::parse_bits(name, register.bits, guest.narrow)?),
+    })
+}
+
+/// `4s` and `1,2,3,4`.
+fn join(guest: &Guest, register: &Register, lanes: &str, text: &str) -> Result<u128, String> {
+    let wrong = || format!("'{lanes}' is no arrangement of {}", register.name);
+    let (count, size) = lanes.split_at_checked(lanes.len() - 1).ok_or_else(wrong)?;
+    let bits = 8 * size_of(size).ok_or_else(wrong)? as u32;
+    let values: Vec<&str> = text.split(',').collect();
+    if count.parse() != Ok(register.bits / bits) || values.len() as u32 > register.bits / bits {
+        return Err(wrong());
+    }
+    let mut all = 0;
+    for (index, text) in values.iter().enumerate() {
+        all |= value::parse_bits(text, bits, guest.narrow)? << (bits * index as u32);
+    }
+    Ok(all)
+}
+
+/// Bytes of a lane or of a place in memory.
+fn size_of(name: &str) -> Option<u64> {
+    match name {
+        "b" => Some(1),
+        "h" => Some(2),
+        "w" | "s" => Some(4),
+        "d" => Some(8),
+        "q" => Some(16),
+        _ => None,
+    }
 }
 
 /// `data+8].d`, `5`.
 fn set_memory(state: &mut State, place: &str, text: &str) -> Result<(), String> {
     let (addr, size) = place.split_once("].").ok_or("a place is '[data+8].w'")?;
-    let bytes = match size {
-        "b" => 1,
-        "h" => 2,
-        "w" => 4,
-        "d" => 8,
-        _ => return Err(format!("'{size}' is no size")),
-    };
-    let addr = value::parse(addr)?;
-    let value = value::parse(text)?;
+    let bytes = size_of(size).ok_or_else(|| format!("'{size}' is no size"))?;
+    let addr = address(state.guest, addr)?;
+    let value = value::parse_bits(text, 8 * bytes as u32, state.guest.narrow)?;
     for index in 0..bytes {
         let offset = State::offset(GuestVirt(addr + index)).ok_or("beyond the data's edges")?;
         state.memory[offset] = (value >> (8 * index)) as u8;
@@ -190,23 +231,39 @@ fn set_memory(state: &mut State, place: &str, text: &str) -> Result<(), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::insn::guest::{AARCH64, RISCV64};
 
     #[test]
     fn a_line_is_a_case() {
         let line = r#"0145b503 9002 "ld a0,20(a1)" "c.ebreak" a1=data [data+20].h=0x201 => a0=0x201 breakpoint pc=code+4"#;
-        let case = parse("x", line).unwrap();
+        let case = parse(&RISCV64, "x", line).unwrap();
         assert_eq!(case.code, [0x03, 0xb5, 0x45, 0x01, 0x02, 0x90]);
         assert_eq!(case.before.memory[20..22], [1, 2]);
-        assert_eq!((case.after.slots[10], case.after.slots[11]), (0x201, 0x2000_0000));
+        assert_eq!((case.after.words[10], case.after.words[11]), (0x201, 0x2000_0000));
         assert_eq!(case.end, End::Breakpoint(GuestVirt(0x1000_0004)));
     }
 
     #[test]
     fn mistakes_are_reported() {
-        let error = |line| parse("x", line).unwrap_err();
+        let error = |line| parse(&RISCV64, "x", line).unwrap_err();
         assert!(error("00000013 \"nop\" a9=1 =>").contains("a9"));
         assert!(error("00000013 0001 \"nop\" =>").contains("texts"));
         assert!(error("0000013 \"nop\" =>").contains("digits"));
         assert!(error("00000013 \"nop\"").contains("=>"));
+        assert!(parse(&AARCH64, "x", "0001 \"nop\" =>").unwrap_err().contains("digits"));
+    }
+
+    #[test]
+    fn fields_and_lanes_have_names() {
+        let line = r#"91000420 "add x0, x1, #0x1" fpcr=rz+fz nzcv=n+v v1.8h=1,-1,h:1 => fpsr=ioc+qc # more"#;
+        let case = parse(&AARCH64, "x", line).unwrap();
+        let get = |state: &State, name: &str| AARCH64.register(name).unwrap().get(&state.words);
+        assert_eq!(case.assembly, ["add x0, x1, #0x1"]);
+        assert_eq!(get(&case.before, "fpcr"), 0x1c0_0000);
+        assert_eq!(get(&case.before, "nzcv"), 0x9000_0000);
+        assert_eq!(get(&case.before, "v1"), 0x3c00_ffff_0001);
+        assert_eq!((get(&case.before, "fpsr"), get(&case.after, "fpsr")), (0, 0x800_0001));
+        let riscv = parse(&RISCV64, "x", "0001 \"c.nop\" fcsr=0x61 fflags=of =>").unwrap();
+        assert_eq!(riscv.before.words[64], 0x64);
     }
 }

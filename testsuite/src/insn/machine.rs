@@ -4,8 +4,9 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use arch::riscv64::{fcsr, set_fcsr, slot};
-use base::{CpuFrame, GuestVirt, RegSlot};
+use base::{CpuFrame, GuestVirt};
+
+use super::guest::{Ferry, Guest};
 
 /// Where a case's code lies. All else on its page is filled with breakpoints.
 pub const CODE: GuestVirt = GuestVirt(0x1000_0000);
@@ -17,14 +18,16 @@ pub const PAGE: usize = 4096;
 /// Bytes at the start of the data page, and as many at its end, that cases may use.
 pub const EDGE: usize = 256;
 
-/// Slots that a case can name: all but the reservation, which has no register.
-pub const SLOTS: u16 = 66;
+/// The most words of registers that a guest's states have.
+pub const WORDS: usize = 100;
 
 /// A program's state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct State {
-    /// Register slots below [`SLOTS`]: x1 to x31, f0 to f31, fflags, frm.
-    pub slots: [u64; SLOTS as usize],
+    /// Whose.
+    pub guest: &'static Guest,
+    /// Its registers, as [`Guest::registers`] names them.
+    pub words: [u64; WORDS],
     /// The first and the last [`EDGE`] bytes of the data page.
     pub memory: [u8; 2 * EDGE],
 }
@@ -56,25 +59,13 @@ pub enum End {
     Endless,
 }
 
-impl Default for State {
-    /// Registers that tell each other apart, floating-point ones NaN-boxed; memory of zeros.
-    fn default() -> Self {
-        let mut slots = [0; SLOTS as usize];
-        for n in 1..32_u8 {
-            slots[slot::x(n).index()] = 0xfeed_0000_0000_0000 + u64::from(n) * 0x1_0001;
-        }
-        for n in 0..32_u8 {
-            slots[slot::f(n).index()] = 0xffff_ffff_3f80_0000 | u64::from(n);
-        }
-        Self { slots, memory: [0; 2 * EDGE] }
-    }
-}
-
 impl State {
-    /// The `fcsr` register.
+    /// Registers that tell each other apart; memory of zeros.
     #[must_use]
-    pub fn fcsr(&self) -> u64 {
-        self.slots[slot::FRM.index()] << 5 | self.slots[slot::FFLAGS.index()]
+    pub fn new(guest: &'static Guest) -> Self {
+        let mut words = [0; WORDS];
+        (guest.initial)(&mut words);
+        Self { guest, words, memory: [0; 2 * EDGE] }
     }
 
     /// Where a data address lies in `memory`, if it does.
@@ -92,11 +83,10 @@ impl State {
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<String> {
         let mut found = Vec::new();
-        for index in 0..SLOTS {
-            let (mine, theirs) = (self.slots[usize::from(index)], other.slots[usize::from(index)]);
+        for register in (self.guest.registers)().iter().filter(|register| register.reported) {
+            let [mine, theirs] = [self, other].map(|state| register.get(&state.words));
             if mine != theirs {
-                let name = slot::name(RegSlot(index)).unwrap_or("?");
-                found.push(format!("{name}: {mine:#x} not {theirs:#x}"));
+                found.push(format!("{}: {mine:#x} not {theirs:#x}", register.name));
             }
         }
         for (index, (mine, theirs)) in self.memory.iter().zip(&other.memory).enumerate() {
@@ -129,14 +119,8 @@ impl Memory {
     }
 
     /// Puts a state into the frame and the data page.
-    pub fn load(&mut self, state: &State, frame: &mut CpuFrame) {
-        for (index, &value) in state.slots.iter().enumerate() {
-            frame.slots[index] = value;
-        }
-        frame.set(slot::RESERVATION_ADDR, slot::NO_RESERVATION);
-        frame.set(slot::RESERVATION_VALUE, 0);
-        let value = fcsr(frame);
-        set_fcsr(frame, value);
+    pub fn load(&mut self, ferry: &Ferry, state: &State, frame: &mut CpuFrame) {
+        (ferry.load)(&state.words, frame);
         // SAFETY: the data page is mapped, holds nothing of Rust's, and `self` is its only user.
         unsafe { std::ptr::write_bytes(DATA.0 as *mut u8, 0, PAGE) };
         let (start, end) = state.memory.split_at(EDGE);
@@ -149,10 +133,9 @@ impl Memory {
 
     /// Reads the state back.
     #[must_use]
-    pub fn save(&mut self, frame: &CpuFrame) -> State {
-        let mut state = State::default();
-        state.slots.copy_from_slice(&frame.slots[..usize::from(SLOTS)]);
-        state.slots[0] = 0;
+    pub fn save(&mut self, ferry: &Ferry, guest: &'static Guest, frame: &CpuFrame) -> State {
+        let mut state = State::new(guest);
+        (ferry.save)(frame, &mut state.words);
         let memory = state.memory.as_mut_ptr();
         // SAFETY: as in `load`; both halves of `memory` are `EDGE` bytes.
         self.edges(|at, half| unsafe {

@@ -6,11 +6,13 @@
 //! * [`tier`] are Ferry's ways to run one.
 //! * [`oracle`] runs a batch of them under qemu-user.
 //! * [`fuzz`] makes programs at random.
-//!
-//! Only RISC-V 64 so far; what is particular to it stands in [`machine::State`] and the oracle.
+//! * [`generate`] makes cases from assembly text and what the oracle says.
+//! * [`guest`] is what all of them know of a guest.
 
 pub mod case;
 pub mod fuzz;
+pub mod generate;
+pub mod guest;
 pub mod machine;
 pub mod oracle;
 pub mod rng;

@@ -4,7 +4,6 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use arch::riscv64::CpuModel;
 use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
 use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
@@ -13,8 +12,9 @@ use ir::Precision;
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
 use ir::opt::{Optimiser, Options, Passes};
 use ir::{Block, BlockKey, Builder, Trap};
-use translator::{Frontend as _, Limits, Translation, riscv64};
+use translator::{Frontend, Limits, Translation};
 
+use super::guest::{Ferry, Guest};
 use super::machine::{CODE, End, Memory, State};
 
 /// Blocks after which a run counts as endless.
@@ -61,7 +61,9 @@ impl Tier {
 
 /// Runs code from a state, and says where it got to.
 pub struct Runner {
-    frontend: riscv64::Frontend,
+    guest: &'static Guest,
+    ferry: &'static Ferry,
+    frontend: Box<dyn Frontend>,
     builder: Builder,
     lowerer: Lowerer,
     optimiser: Optimiser,
@@ -106,23 +108,25 @@ fn leave_compiled_code(_: &HostFault, context: &mut libc::ucontext_t) -> bool {
 }
 
 impl Runner {
-    /// A runner of a CPU with all extensions.
+    /// A runner of a CPU with all extensions; `None` of a guest that Ferry does not have.
     ///
     /// # Panics
     /// If the host refuses memory for code.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(guest: &'static Guest) -> Option<Self> {
+        let ferry = guest.ferry.as_ref()?;
         let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
         let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
-        let helpers: Vec<_> =
-            riscv64::GUEST.helpers.iter().map(|helper| helper.code.address()).collect();
+        let helpers: Vec<_> = ferry.ir.helpers.iter().map(|helper| helper.code.address()).collect();
         let mut frame = CpuFrame::new();
         frame.jump_cache = jump_cache.as_mut_ptr();
         frame.helpers = helpers.as_ptr();
         frame.fp_slow = Some(backend::fp_slow::call);
-        let compiler = Compiler::new(&riscv64::GUEST, CompileOptions::for_host());
-        Self {
-            frontend: riscv64::Frontend::new(CpuModel::default()),
+        let compiler = Compiler::new(ferry.ir, CompileOptions::for_host());
+        Some(Self {
+            guest,
+            ferry,
+            frontend: (ferry.frontend)(),
             builder: Builder::new(),
             lowerer: Lowerer::new(),
             optimiser: Optimiser::new(),
@@ -131,7 +135,7 @@ impl Runner {
             frame,
             _jump_cache: jump_cache,
             _helpers: helpers,
-        }
+        })
     }
 
     /// Runs `code` from `before`.
@@ -141,9 +145,9 @@ impl Runner {
     pub fn run(&mut self, tier: Tier, code: &[u8], before: &State) -> (State, End) {
         let mut memory = Memory::lock();
         fault::set_hook(leave_compiled_code);
-        memory.load(before, &mut self.frame);
+        memory.load(self.ferry, before, &mut self.frame);
         let end = self.run_to_end(tier, code);
-        (memory.save(&self.frame), end)
+        (memory.save(self.ferry, self.guest, &self.frame), end)
     }
 
     fn run_to_end(&mut self, tier: Tier, code: &[u8]) -> End {
@@ -166,7 +170,7 @@ impl Runner {
         let mut block = self.translate(code, key)?;
         if let Some(precision) = tier.optimised() {
             let options = Options { passes: Passes::ALL, precision };
-            self.optimiser.optimise(&mut block, &riscv64::GUEST, options);
+            self.optimiser.optimise(&mut block, self.ferry.ir, options);
         }
         Some(block)
     }
@@ -190,7 +194,7 @@ impl Runner {
     }
 
     fn interpret_block<M: interp::Memory>(&mut self, block: &Block, memory: &mut M) -> Stop {
-        let code = self.lowerer.lower(&riscv64::GUEST, block, i32::MAX).expect("a good block");
+        let code = self.lowerer.lower(self.ferry.ir, block, i32::MAX).expect("a good block");
         self.interpret_code(&code, memory)
     }
 
@@ -301,7 +305,7 @@ impl Runner {
             let Some(block) = self.translate(code, key) else {
                 return Step::End(End::Stopped(pc));
             };
-            let lowered = self.lowerer.lower(&riscv64::GUEST, &block, i32::MAX).expect("a block");
+            let lowered = self.lowerer.lower(self.ferry.ir, &block, i32::MAX).expect("a block");
             if step == 0 || replay.is_suppressing() {
                 // SAFETY: `lowered` exists while it runs.
                 unsafe { replay.enter(lowered.entry(), fault_pc) };
@@ -314,12 +318,6 @@ impl Runner {
             }
         }
         Step::End(End::Endless)
-    }
-}
-
-impl Default for Runner {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

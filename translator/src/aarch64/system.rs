@@ -47,8 +47,7 @@ impl<'b> Insn<'b> {
 
     fn fpsr(&self) -> Val<'b> {
         let flags = self.b.slot(slot::FP_FLAGS);
-        let saturated =
-            self.moved_bit(flags, SATURATED_BIT, QC) | self.b.slot(slot::QC).shl(self.konst(QC));
+        let saturated = self.moved_bit(flags, SATURATED_BIT, QC);
         FPSR_FLAGS
             .into_iter()
             .fold(saturated, |all, (from, to)| all | self.moved_bit(flags, from, to))
@@ -57,9 +56,10 @@ impl<'b> Insn<'b> {
     fn set_fpsr(&self, value: Val<'b>) -> Flow {
         let flags = FPSR_FLAGS
             .into_iter()
-            .fold(self.konst(0), |all, (to, from)| all | self.moved_bit(value, from, to));
+            .fold(self.moved_bit(value, QC, SATURATED_BIT), |all, (to, from)| {
+                all | self.moved_bit(value, from, to)
+            });
         self.b.set_slot(slot::FP_FLAGS, flags);
-        self.b.set_slot(slot::QC, self.moved_bit(value, QC, 0));
         Flow::Next
     }
 

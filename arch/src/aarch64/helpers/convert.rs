@@ -6,9 +6,10 @@ use base::float::{BF16, F16, F32, F64, RawBits, Round};
 use super::arg::Arg;
 use super::env::{ArmFormat, FpEnv};
 use super::float::{formats, join, lane, mode, size_of};
+use crate::aarch64::fpcr;
 
 fn to_half<F: ArmFormat>(fp: &mut FpEnv, a: F::Bits) -> u16 {
-    let alternative = fp.alternative_half();
+    let alternative = fp.is_set(fpcr::AHP);
     let env = fp.converting::<F, F16>();
     if alternative {
         soft::to_alternative_half::<F>(a, env)
@@ -18,7 +19,7 @@ fn to_half<F: ArmFormat>(fp: &mut FpEnv, a: F::Bits) -> u16 {
 }
 
 fn from_half<G: ArmFormat>(fp: &mut FpEnv, a: u16) -> G::Bits {
-    let alternative = fp.alternative_half();
+    let alternative = fp.is_set(fpcr::AHP);
     let env = fp.converting::<F16, G>();
     if alternative {
         soft::from_alternative_half::<G>(a, env)

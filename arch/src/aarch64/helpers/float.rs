@@ -328,7 +328,7 @@ pub(super) fn fcmla(fp: &mut FpEnv, arg: Arg, n: u128, m: u128, d: u128) -> u128
         join::<F>(arg, |i| {
             let imaginary = i % 2;
             let n = lane::<F>(n, i - imaginary + rotation % 2);
-            let m = lane::<F>(m, i ^ rotation % 2);
+            let m = lane::<F>(m, i ^ (rotation % 2));
             // Rotations by 1 and 2 quarters negate the real part, those by 2 and 3 the imaginary.
             let negated = if imaginary == 0 { matches!(rotation, 1 | 2) } else { rotation >= 2 };
             F::fma(n, if negated { negate::<F>(m) } else { m }, lane::<F>(d, i), env)

@@ -267,7 +267,7 @@ mod tests {
 
     /// The first 32 bits of the fractions of the roots of primes, of which FIPS 180-4 makes its constants.
     fn fractions(count: usize, root: fn(u128) -> u128) -> Vec<u32> {
-        let prime = |n: &u128| (2..*n).all(|d| n % d != 0);
+        let prime = |n: &u128| (2..*n).all(|d| !n.is_multiple_of(d));
         (2..).filter(prime).take(count).map(|prime| root(prime) as u32).collect()
     }
 

@@ -258,3 +258,160 @@ pub(super) fn cpy(mut frame: FrameRef, packed: u64) -> u64 {
     }
     u64::from(x(&frame, n) != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use base::CpuFrame;
+    use base::sys::fault;
+
+    use super::super::{CASP, CPY, CPYFP, CPYP, DC_ZVA, LDXP, SET, SETP, STXP, call};
+    use super::*;
+
+    /// x0, x1 and x2 as destination, source and size.
+    const REGISTERS: u64 = 0x02_01_00;
+
+    fn frame(registers: &[u64]) -> Box<CpuFrame> {
+        fault::install();
+        let mut frame = CpuFrame::new();
+        frame.slots[..registers.len()].copy_from_slice(registers);
+        frame
+    }
+
+    fn run(frame: &mut CpuFrame, id: base::HelperId, args: [u64; 3]) -> u64 {
+        call(frame, id, [args[0], args[1], args[2], 0]).unwrap()
+    }
+
+    /// Repeats an instruction until it is done; how often it asked for more.
+    fn finish(frame: &mut CpuFrame, id: base::HelperId) -> u32 {
+        let mut more = 0;
+        while run(frame, id, [REGISTERS, 0, 0]) == 1 {
+            more += 1;
+        }
+        more
+    }
+
+    #[repr(align(64))]
+    struct Aligned([u64; 16]);
+
+    #[test]
+    fn pairs_are_exchanged_at_once() {
+        let mut memory = Box::new(Aligned([0; 16]));
+        (memory.0[2], memory.0[3]) = (1, 2);
+        let addr = &raw mut memory.0[2] as u64;
+        let mut frame = frame(&[1, 2, 3, 4]);
+        run(&mut frame, CASP, [addr, 0, 2]);
+        assert_eq!((frame.slots[0], frame.slots[1], memory.0[2], memory.0[3]), (1, 2, 3, 4));
+        // What is there differs in the high half alone; the pair that ends with XZR is 0.
+        (frame.slots[0], frame.slots[1], frame.slots[30]) = (3, 5, 9);
+        run(&mut frame, CASP, [addr, 0, 30]);
+        assert_eq!((frame.slots[0], frame.slots[1], memory.0[2], memory.0[3]), (3, 4, 3, 4));
+        run(&mut frame, CASP, [addr, 0, 30]);
+        assert_eq!((memory.0[2], memory.0[3]), (9, 0));
+        run(&mut frame, CASP, [0x10, 0, 2]);
+        assert_eq!((frame.fault, frame.fault_addr), (1, 0x10));
+    }
+
+    #[test]
+    fn exclusives_fail_when_memory_has_changed() {
+        let mut memory = Box::new(Aligned([7; 16]));
+        let addr = &raw mut memory.0[0] as u64;
+        let mut frame = frame(&[0, 0, 8, 9]);
+        assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 1, "nothing is monitored");
+        run(&mut frame, LDXP, [addr, 0, 1]);
+        assert_eq!(frame.slots[..2], [7, 7]);
+        assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 0);
+        assert_eq!(memory.0[..3], [8, 9, 7]);
+        assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 1, "the monitor is open");
+        run(&mut frame, LDXP, [addr, 0, 31]);
+        memory.0[1] = 10;
+        assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 1, "memory has changed");
+        assert_eq!(memory.0[..2], [8, 10]);
+        assert_eq!(frame.fault, 0);
+        run(&mut frame, LDXP, [0x20, 0, 1]);
+        assert_eq!((frame.fault, frame.fault_addr), (1, 0x20));
+    }
+
+    #[test]
+    fn a_block_is_zeroed_whatever_its_address() {
+        let mut memory = Box::new(Aligned([7; 16]));
+        let mut frame = frame(&[]);
+        run(&mut frame, DC_ZVA, [&raw mut memory.0[11] as u64 + 3, 0, 0]);
+        assert_eq!(memory.0, [7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+        run(&mut frame, DC_ZVA, [0x77, 0, 0]);
+        assert_eq!((frame.fault, frame.fault_addr), (1, 0x77));
+    }
+
+    #[test]
+    fn memory_is_set() {
+        let mut memory = vec![0_u8; 300_000];
+        let start = memory.as_mut_ptr() as u64;
+        let mut frame = frame(&[start + 1, 0x1_55, 299_998]);
+        run(&mut frame, SETP, [REGISTERS, 0, 0]);
+        let behind = start + 299_999;
+        assert_eq!(frame.slots[..3], [behind, 0x155, 299_998_u64.wrapping_neg()]);
+        assert_eq!(finish(&mut frame, SET), 4);
+        assert_eq!(frame.slots[..3], [behind, 0x155, 0]);
+        assert!(memory[1..299_999].iter().all(|&byte| byte == 0x55));
+        assert_eq!((memory[0], memory[299_999]), (0, 0));
+    }
+
+    /// Copies within a buffer and compares with what the standard library does.
+    fn copies(id: base::HelperId, to: usize, from: usize, size: usize, registers: [usize; 2]) {
+        let mut memory: Vec<u8> = (0..300_000_usize).map(|i| (i * 7 + i / 256) as u8).collect();
+        let mut expected = memory.clone();
+        expected.copy_within(from..from + size, to);
+        let start = memory.as_mut_ptr() as u64;
+        let mut frame = frame(&[start + to as u64, start + from as u64, size as u64]);
+        frame.set(slot::NZCV, 0xf000_0000);
+        run(&mut frame, id, [REGISTERS, 0, 0]);
+        finish(&mut frame, CPY);
+        assert!(memory == expected, "{to} {from} {size}");
+        let registers = registers.map(|at| start + at as u64);
+        assert_eq!(frame.slots[..3], [registers[0], registers[1], 0]);
+        assert_eq!((frame.get(slot::NZCV), frame.fault), (0, 0));
+    }
+
+    #[test]
+    fn memory_is_copied_in_either_direction() {
+        copies(CPYP, 1000, 5000, 3000, [4000, 8000]);
+        copies(CPYP, 1000, 1500, 200_000, [201_000, 201_500]);
+        copies(CPYP, 1500, 1000, 200_000, [1500, 1000]);
+        copies(CPYP, 150_000, 1000, 100_000, [250_000, 101_000]);
+        copies(CPYP, 1000, 1000, 100, [1100, 1100]);
+        copies(CPYP, 8000, 1000, 0, [8000, 1000]);
+        copies(CPYFP, 1000, 1500, 200_000, [201_000, 201_500]);
+    }
+
+    #[test]
+    fn a_copy_stops_where_memory_ends() {
+        let mut memory = vec![1_u8; 10_000];
+        let start = memory.as_mut_ptr() as u64;
+        // To page 1, where nobody has anything.
+        let mut frame = frame(&[0x1000, start, 10_000]);
+        run(&mut frame, CPYP, [REGISTERS, 0, 0]);
+        assert_eq!(run(&mut frame, CPY, [REGISTERS, 0, 0]), 0);
+        assert_eq!((frame.fault, frame.fault_addr), (1, 0x1000));
+        assert_eq!(frame.slots[2], 10_000_u64.wrapping_neg());
+        assert!(fault::last_fault().write);
+    }
+
+    #[test]
+    fn registers_of_the_other_option_are_understood() {
+        let mut memory: Vec<u8> = (0..100).collect();
+        let start = memory.as_mut_ptr() as u64;
+        // Forward, C set: both registers are where the rest begins.
+        let mut frame = frame(&[start + 50, start, 10]);
+        frame.set(slot::NZCV, 1 << 29);
+        assert_eq!(run(&mut frame, CPY, [REGISTERS, 0, 0]), 0);
+        assert_eq!(memory[49..61], [49, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 60]);
+        // Backward, N and C set: behind where it ends.
+        frame.slots[..3].copy_from_slice(&[start + 15, start + 10, 10]);
+        frame.set(slot::NZCV, 5 << 29);
+        assert_eq!(run(&mut frame, CPY, [REGISTERS, 0, 0]), 0);
+        assert_eq!(memory[..16], [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15]);
+        frame.slots[..3].copy_from_slice(&[start + 90, 0xff, 5]);
+        frame.set(slot::NZCV, 1 << 29);
+        assert_eq!(run(&mut frame, SET, [REGISTERS, 0, 0]), 0);
+        assert_eq!(memory[89..96], [89, 255, 255, 255, 255, 255, 95]);
+    }
+}

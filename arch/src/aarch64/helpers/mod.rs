@@ -23,11 +23,12 @@ pub mod shift;
 pub mod system;
 pub mod widening;
 
-use base::cpu::Effects;
+use base::cpu::{Effects, HelperCode};
 use base::float::Flags;
-use base::{CpuFrame, HelperId};
+use base::wide::{HostVector, bits_of, vector_of};
+use base::{CpuFrame, Helper, HelperId};
 
-use super::slot;
+use super::{fpcr, slot};
 pub use crate::frame::FrameRef;
 pub use arg::Arg;
 pub use env::{FpEnv, Saturation};
@@ -46,34 +47,9 @@ fn with_qc<R>(frame: &mut FrameRef, op: impl FnOnce(&mut Saturation) -> R) -> R 
     let mut saturation = Saturation::default();
     let result = op(&mut saturation);
     if saturation.0 {
-        frame.set(slot::QC, 1);
+        frame.set(slot::FP_FLAGS, frame.get(slot::FP_FLAGS) | fpcr::SATURATED);
     }
     result
-}
-
-/// The body of a helper of vectors.
-pub type WideBody = fn(&mut FrameRef, u64, u128, u128, u128) -> u128;
-
-/// A helper's function.
-#[derive(Clone, Copy, Debug)]
-pub enum HelperCode {
-    /// Of 64-bit arguments.
-    Scalar(base::cpu::HelperFn),
-    /// Of vectors.
-    Wide(WideBody),
-}
-
-/// A row.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// Name.
-    pub name: &'static str,
-    /// Arguments.
-    pub args: u8,
-    /// Effects.
-    pub effects: Effects,
-    /// Code.
-    pub code: HelperCode,
 }
 
 /// The function around a safe one, by its kind. What stands here is all that touches the frame's pointer.
@@ -97,10 +73,10 @@ macro_rules! code {
         code!(@wide |_frame, arg| ($($arg),*) $func(arg, $($arg),*))
     };
     (Float ($($arg:ident),*) $func:path) => {
-        code!(@wide |frame, arg| ($($arg),*) with_fp(frame, |fp| $func(fp, arg, $($arg),*)))
+        code!(@wide |frame, arg| ($($arg),*) with_fp(&mut frame(), |fp| $func(fp, arg, $($arg),*)))
     };
     (Saturating ($($arg:ident),*) $func:path) => {
-        code!(@wide |frame, arg| ($($arg),*) with_qc(frame, |qc| $func(qc, arg, $($arg),*)))
+        code!(@wide |frame, arg| ($($arg),*) with_qc(&mut frame(), |qc| $func(qc, arg, $($arg),*)))
     };
     (@scalar |$frame:ident| ($($arg:ident),*) $body:expr) => {{
         unsafe extern "C" fn shim(f: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
@@ -112,12 +88,21 @@ macro_rules! code {
         HelperCode::Scalar(shim)
     }};
     (@wide |$frame:ident, $number:ident| ($($arg:ident),*) $body:expr) => {{
-        fn body($frame: &mut FrameRef, number: u64, a: u128, b: u128, c: u128) -> u128 {
-            let [$($arg,)* ..] = [a, b, c];
+        #[expect(improper_ctypes_definitions, reason = "see `base::cpu::WideHelperFn`")]
+        unsafe extern "C" fn shim(
+            f: *mut CpuFrame,
+            number: u64,
+            a: HostVector,
+            b: HostVector,
+            c: HostVector,
+        ) -> HostVector {
+            let [$($arg,)* ..] = [a, b, c].map(bits_of);
             let $number = Arg::from_raw(number);
-            $body
+            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
+            let $frame = || unsafe { FrameRef::new(f) };
+            vector_of($body)
         }
-        HelperCode::Wide(body)
+        HelperCode::Wide(shim)
     }};
 }
 
@@ -140,6 +125,15 @@ macro_rules! effects {
     };
 }
 
+/// How many arguments IR passes: vectors always all.
+macro_rules! args {
+    (Bits ($($arg:ident),*)) => { 4 };
+    (Lanes ($($arg:ident),*)) => { 4 };
+    (Float ($($arg:ident),*)) => { 4 };
+    (Saturating ($($arg:ident),*)) => { 4 };
+    ($effects:ident ($($arg:ident),*)) => { <[&str]>::len(&[$(stringify!($arg)),*]) as u8 };
+}
+
 macro_rules! helpers {
     ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path;)*) => {
         #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the ids")]
@@ -149,9 +143,9 @@ macro_rules! helpers {
         pub const $id: HelperId = HelperId(Index::$id as u16);)*
 
         /// Every helper, by id.
-        pub static HELPERS: &[Row] = &[$(Row {
+        pub static HELPERS: &[Helper] = &[$(Helper {
             name: $name,
-            args: <[&str]>::len(&[$(stringify!($arg)),*]) as u8,
+            args: args!($kind ($($arg),*)),
             effects: effects!($kind),
             code: code!($kind ($($arg),*) $func),
         },)*];
@@ -161,6 +155,8 @@ macro_rules! helpers {
 helpers! {
     // System registers and instructions.
     SET_FPCR "set_fpcr" Frame (value) system::set_fpcr;
+    FPSR "fpsr" Frame () system::fpsr;
+    SET_FPSR "set_fpsr" Frame (value) system::set_fpsr;
     COUNTER "counter" Frame () system::counter;
     RNDR "rndr" Frame () system::rndr;
     SYNC_CODE "sync_code" Frame () system::sync_code;
@@ -373,30 +369,20 @@ helpers! {
     SM4EKEY "sm4ekey" Bits (n, m) cipher::sm4ekey;
 }
 
-/// Calls a helper of vectors as IR does.
-///
-/// # Panics
-/// If it is none.
+/// Calls a helper of vectors as IR does; `None` if it is none.
 #[must_use]
-pub fn call_wide(frame: &mut CpuFrame, id: HelperId, arg: Arg, vectors: [u128; 3]) -> u128 {
-    let HelperCode::Wide(body) = HELPERS[usize::from(id.0)].code else {
-        panic!("{} has no vectors", HELPERS[usize::from(id.0)].name);
-    };
-    let [a, b, c] = vectors;
-    // SAFETY: the frame is borrowed.
-    body(&mut unsafe { FrameRef::new(frame) }, arg.raw(), a, b, c)
+pub fn call_wide(frame: &mut CpuFrame, id: HelperId, arg: Arg, vectors: [u128; 3]) -> Option<u128> {
+    let HelperCode::Wide(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
+    let [a, b, c] = vectors.map(vector_of);
+    // SAFETY: the frame is borrowed, and no helper keeps it.
+    Some(bits_of(unsafe { code(frame, arg.raw(), a, b, c) }))
 }
 
-/// Calls a helper of numbers as IR does.
-///
-/// # Panics
-/// If it is none.
+/// Calls a helper of numbers as IR does; `None` if it is none.
 #[must_use]
-pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> u64 {
-    let HelperCode::Scalar(body) = HELPERS[usize::from(id.0)].code else {
-        panic!("{} has vectors", HELPERS[usize::from(id.0)].name);
-    };
+pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> Option<u64> {
+    let HelperCode::Scalar(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
     let [a, b, c, d] = args;
-    // SAFETY: the frame is borrowed.
-    unsafe { body(frame, a, b, c, d) }
+    // SAFETY: the frame is borrowed, and no helper keeps it.
+    Some(unsafe { code(frame, a, b, c, d) })
 }

@@ -17,6 +17,17 @@ pub(super) fn set_fpcr(mut frame: FrameRef, value: u64) -> u64 {
     0
 }
 
+/// MRS FPSR.
+pub(super) fn fpsr(frame: FrameRef) -> u64 {
+    fpcr::fpsr_of(frame.get(slot::FP_FLAGS))
+}
+
+/// MSR FPSR.
+pub(super) fn set_fpsr(mut frame: FrameRef, value: u64) -> u64 {
+    frame.set(slot::FP_FLAGS, fpcr::fp_flags_of(value));
+    0
+}
+
 /// MRS CNTVCT_EL0.
 pub(super) fn counter(_: FrameRef) -> u64 {
     clock::monotonic_nanos()

@@ -6,8 +6,9 @@ use base::float::{
 use base::float::{DenormalsIn, DenormalsOut, negate};
 
 use super::arg::Arg;
-use super::env::{ArmFormat, FpEnv};
+use super::env::FpEnv;
 use super::float::{join, lane};
+use crate::aarch64::fpcr;
 
 /// A half as single precision as FPMulAddH sees it: flushed by FZ16, and a NaN remains signalling.
 fn widened(a: u16, flush: bool) -> u32 {
@@ -25,7 +26,7 @@ fn widened(a: u16, flush: bool) -> u32 {
 /// FMLAL, FMLAL2: `d + n * m`, of the lanes of half precision in the low halves; with 1 as first number `n` is negated
 /// (FMLSL).
 pub(super) fn fmlal(fp: &mut FpEnv, arg: Arg, n: u128, m: u128, d: u128) -> u128 {
-    let flush = fp.is_set(F16::FLUSH);
+    let flush = fp.is_set(fpcr::FZ16);
     let env = fp.within::<F32>();
     join::<F32>(arg, |i| {
         let (n, m) = (lane::<F16>(n, i), lane::<F16>(m, i));

@@ -16,7 +16,7 @@ pub fn from_alternative_half<G: Format>(a: u16, env: &mut Env) -> G::Bits {
             _ => round_pack::<G>(x.exact(), env),
         };
     }
-    let sig = u128::from(a & FRACTION | FRACTION + 1);
+    let sig = u128::from(a & FRACTION | 1 << F16::FRAC_BITS);
     let lowest = F16::EMAX + 1 - F16::FRAC_BITS as i32;
     round_pack::<G>(Exact::normalised(a >> 15 != 0, lowest + 127, sig), env)
 }

@@ -1,0 +1,80 @@
+//! RISC-V 64. Words: x0 to x31, f0 to f31, fcsr.
+
+use arch::riscv64::{CpuModel, fcsr, set_fcsr, slot};
+use base::{CpuFrame, RegSlot};
+use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, identify};
+use translator::riscv64;
+
+use super::{Ferry, Guest, Narrow, Register};
+use crate::insn::fuzz;
+use crate::insn::machine::WORDS;
+use crate::toolchain::Compiler;
+
+/// The word of `fcsr`.
+const FCSR: usize = 64;
+
+/// RISC-V, 64-bit.
+pub static RISCV64: Guest = Guest {
+    name: "riscv64",
+    words: FCSR + 1,
+    registers,
+    initial,
+    shortest: 2,
+    narrow: Narrow::Boxed,
+    compiler: Compiler::Riscv64,
+    oracle_flags: &["-mno-relax", "-mcmodel=medany"],
+    ferry: Some(Ferry {
+        ir: &riscv64::GUEST,
+        frontend: || Box::new(riscv64::Frontend::new(CpuModel::default())),
+        load,
+        save,
+        instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
+        identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
+        fuzz: &fuzz::riscv64::GUEST,
+    }),
+};
+
+const FLAGS: &[(&str, u64)] = &[("nx", 1), ("uf", 2), ("of", 4), ("dz", 8), ("nv", 16)];
+
+fn registers() -> Vec<Register> {
+    let name = |index: usize| slot::name(RegSlot(index as u16)).unwrap_or_default();
+    let mut all: Vec<_> = (1..FCSR).map(|index| Register::word(name(index), index)).collect();
+    let field = |name: &str, shift, bits, reported| Register {
+        name: name.to_owned(),
+        word: FCSR,
+        shift,
+        bits,
+        values: FLAGS,
+        reported,
+    };
+    all.extend([field("fflags", 0, 5, true), field("frm", 5, 3, true), field("fcsr", 0, 8, false)]);
+    all
+}
+
+/// Registers that tell each other apart, floating-point ones NaN-boxed.
+fn initial(words: &mut [u64; WORDS]) {
+    for n in 1..32_u8 {
+        words[usize::from(n)] = 0xfeed_0000_0000_0000 + u64::from(n) * 0x1_0001;
+    }
+    for n in 0..32_u8 {
+        words[32 + usize::from(n)] = 0xffff_ffff_3f80_0000 | u64::from(n);
+    }
+}
+
+fn load(words: &[u64; WORDS], frame: &mut CpuFrame) {
+    frame.slots[..FCSR].copy_from_slice(&words[..FCSR]);
+    frame.set(slot::RESERVATION_ADDR, slot::NO_RESERVATION);
+    frame.set(slot::RESERVATION_VALUE, 0);
+    set_fcsr(frame, words[FCSR]);
+}
+
+fn save(frame: &CpuFrame, words: &mut [u64; WORDS]) {
+    words[..FCSR].copy_from_slice(&frame.slots[..FCSR]);
+    words[0] = 0;
+    words[FCSR] = fcsr(frame);
+}
+
+fn word(code: &[u8]) -> u32 {
+    let byte = |index: usize| code.get(index).copied().unwrap_or(0);
+    u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
+}
