@@ -8,6 +8,7 @@ pub mod console;
 pub mod debian;
 pub mod emulator;
 pub mod gdb;
+pub mod guests;
 pub mod image;
 pub mod insn;
 pub mod known;
