@@ -10,6 +10,7 @@ pub mod debian;
 pub mod emulator;
 pub mod gdb;
 pub mod host_program;
+pub mod guests;
 pub mod image;
 pub mod insn;
 pub mod known;
