@@ -239,6 +239,15 @@ impl Vcpu {
         BlockKey::new(GuestVirt(frame.pc), frame.key_flags)
     }
 
+    /// The key of the code at a program's pc.
+    fn key_here(&self) -> Result<BlockKey, FetchFault> {
+        let addr = GuestVirt(self.frame().pc);
+        match BlockKey::can_name(addr) {
+            true => Ok(self.key()),
+            false => Err(FetchFault { addr, cause: FetchFaultCause::Unmapped }),
+        }
+    }
+
     /// Sets the pc from that of a translation.
     pub(crate) fn set_pc(&mut self, pc: GuestVirt) {
         let frame = self.frame_mut();
@@ -317,7 +326,7 @@ impl Vcpu {
     /// The block at pc, translated if it is not in the cache. Valid in this epoch.
     pub(crate) fn find_here(&mut self) -> Result<TbRef, Exit> {
         let Some((softmmu, frame)) = self.system_mut() else {
-            return self.find(self.key()).map_err(Exit::FetchFault);
+            return self.key_here().and_then(|key| self.find(key)).map_err(Exit::FetchFault);
         };
         let key = locate(softmmu, frame).map_err(Exit::GuestFault)?;
         match self.find(key) {
@@ -672,7 +681,7 @@ impl Vcpu {
     fn step_code(&mut self) -> Result<Code, Exit> {
         let key = match self.system_mut() {
             Some((softmmu, frame)) => locate(softmmu, frame).map_err(Exit::GuestFault)?,
-            None => self.key(),
+            None => self.key_here().map_err(Exit::FetchFault)?,
         };
         match self.engine.translate_step(&mut self.translator, key, None) {
             Err(FetchFault { cause: FetchFaultCause::OtherPage, .. }) => {
