@@ -143,8 +143,8 @@ impl Plan {
         let direct = &job.contestant.direct;
         let emulator =
             if job.rooted { job.contestant.rooted.as_ref().unwrap_or(direct) } else { direct };
-        let places =
-            Places { root: self.root.as_deref(), sysroot: job.contestant.compiler.sysroot() };
+        let sysroot = job.contestant.compiler.sysroot();
+        let places = Places { root: self.root.as_deref(), guest: Some("riscv64"), sysroot };
         let mut command = emulator.command(places, &job.program, &job.arguments);
         command.current_dir(cache::directory()).env("LC_ALL", "C.UTF-8").env("PYTHONHASHSEED", "0");
         let outcome = process::run(&mut command, &job.input, self.limit)

@@ -104,6 +104,9 @@ static void illegal_and_breakpoint(void)
 #if defined(__riscv)
 #define ILLEGAL __asm__ volatile(".2byte 0" ::: "memory")
 #define BREAKPOINT __asm__ volatile("ebreak" ::: "memory")
+#elif defined(__aarch64__)
+#define ILLEGAL __asm__ volatile("udf #0" ::: "memory")
+#define BREAKPOINT __asm__ volatile("brk #0" ::: "memory")
 #else
 #define ILLEGAL __asm__ volatile("ud2" ::: "memory")
 #define BREAKPOINT __asm__ volatile("int3" ::: "memory")
@@ -116,7 +119,7 @@ static void illegal_and_breakpoint(void)
     REQUIRE(fault.si_signo == SIGTRAP);
 }
 
-/* Division never traps on RISC-V; on other machines the compiler's result is undefined. */
+/* Division never traps on RISC-V and AArch64; on other machines the compiler's result is undefined. */
 static void division_by_zero(void)
 {
 #if defined(__riscv)
@@ -126,6 +129,13 @@ static void division_by_zero(void)
     __asm__("rem %0, %1, %2" : "=r"(rest) : "r"(seven), "r"(zero));
     REQUIRE(quotient == -1 && rest == 7);
     __asm__("div %0, %1, %2" : "=r"(quotient) : "r"(smallest), "r"(minus_one));
+    REQUIRE(quotient == INT64_MIN);
+#elif defined(__aarch64__)
+    volatile long zero = 0, seven = 7, smallest = INT64_MIN, minus_one = -1;
+    long quotient;
+    __asm__("sdiv %0, %1, %2" : "=r"(quotient) : "r"(seven), "r"(zero));
+    REQUIRE(quotient == 0);
+    __asm__("sdiv %0, %1, %2" : "=r"(quotient) : "r"(smallest), "r"(minus_one));
     REQUIRE(quotient == INT64_MIN);
 #endif
 }

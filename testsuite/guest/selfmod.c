@@ -1,6 +1,6 @@
 /*
  * Code that changes while it runs, as just-in-time compilers do it. Every change is announced by
- * __builtin___clear_cache (fence.i or the kernel's service on RISC-V, nothing on x86-64).
+ * __builtin___clear_cache (fence.i or the kernel's service on RISC-V, DC CVAU and IC IVAU on AArch64, nothing on x86-64).
  */
 #include "guest.h"
 #include <pthread.h>
@@ -13,6 +13,8 @@ static void emit(void *code, int value)
 {
 #if defined(__riscv)
     uint32_t instructions[] = { (uint32_t)value << 20 | 0x00000513 /* addi a0, zero, value */, 0x00008067 /* ret */ };
+#elif defined(__aarch64__)
+    uint32_t instructions[] = { 0x52800000 | (uint32_t)value << 5 /* movz w0, value */, 0xd65f03c0 /* ret */ };
 #else
     uint8_t instructions[] = { 0xb8, (uint8_t)value, (uint8_t)(value >> 8), 0, 0, 0xc3 };
 #endif

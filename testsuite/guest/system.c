@@ -19,6 +19,8 @@ static void names_and_numbers(void)
     REQUIRE(uname(&names) == 0 && strcmp(names.sysname, "Linux") == 0 && names.release[0] >= '4');
 #if defined(__riscv)
     REQUIRE(strcmp(names.machine, "riscv64") == 0);
+#elif defined(__aarch64__)
+    REQUIRE(strcmp(names.machine, "aarch64") == 0);
 #endif
     char host[256];
     REQUIRE(gethostname(host, sizeof host) == 0 && strcmp(host, names.nodename) == 0);
@@ -38,6 +40,8 @@ static void auxiliary_vector(void)
 #if defined(__riscv)
     unsigned long gc = 1ul << ('I' - 'A') | 1ul << ('M' - 'A') | 1 | 1ul << ('F' - 'A') | 1ul << ('D' - 'A') | 1ul << ('C' - 'A');
     REQUIRE((getauxval(AT_HWCAP) & gc) == gc);
+#elif defined(__aarch64__)
+    REQUIRE((getauxval(AT_HWCAP) & 3) == 3); /* FP and Advanced SIMD */
 #endif
     uint64_t from_file[128] = { 0 };
     int file = open("/proc/self/auxv", O_RDONLY), found = 0;

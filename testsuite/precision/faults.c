@@ -28,22 +28,56 @@ static void mix(uint64_t value)
     hash ^= hash >> 29;
 }
 
-static void on_fault(int signal, siginfo_t *info, void *context)
+#if defined(__riscv)
+enum { REGISTERS = 32, SP = 2, IGNORED_A = 3, IGNORED_B = 4 }; /* gp and tp */
+#else
+enum { REGISTERS = 32, SP = 31, IGNORED_A = 18, IGNORED_B = 18 }; /* the platform's register */
+#endif
+
+static uint64_t get(const mcontext_t *machine, int i)
 {
-    mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
-    uint64_t sp = machine->__gregs[2];
-    mix((uint64_t)signal << 32 | (uint32_t)info->si_code);
-    mix((uint64_t)info->si_addr);
-    for (int i = 0; i < 32; i++) {
-        uint64_t value = machine->__gregs[i];
-        if (i == 2 || i == 3 || i == 4)
-            continue; /* sp, gp and tp */
-        /* Where the stack lies is the kernel's choice. */
-        mix(value - (sp - (4UL << 20)) < (8UL << 20) ? value - sp : value);
-    }
+#if defined(__riscv)
+    return machine->__gregs[i];
+#else
+    return i == SP ? machine->sp : machine->regs[i];
+#endif
+}
+
+/* The pc, and all that belongs to floating point. */
+static void mix_the_rest(const mcontext_t *machine)
+{
+#if defined(__riscv)
     for (int i = 0; i < 32; i++)
         mix(machine->__fpregs.__d.__f[i]);
     mix(machine->__fpregs.__d.__fcsr);
+#else
+    mix(machine->pc);
+    mix(machine->pstate & 0xf0000000);
+    const struct _aarch64_ctx *head = (const void *)machine->__reserved;
+    while (head->magic != FPSIMD_MAGIC)
+        head = (const void *)((const char *)head + head->size);
+    const struct fpsimd_context *fpsimd = (const void *)head;
+    const uint64_t *halves = (const void *)fpsimd->vregs;
+    for (int i = 0; i < 64; i++)
+        mix(halves[i]);
+    mix((uint64_t)fpsimd->fpcr << 32 | fpsimd->fpsr);
+#endif
+}
+
+static void on_fault(int signal, siginfo_t *info, void *context)
+{
+    const mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
+    uint64_t sp = get(machine, SP);
+    mix((uint64_t)signal << 32 | (uint32_t)info->si_code);
+    mix((uint64_t)info->si_addr);
+    for (int i = 0; i < REGISTERS; i++) {
+        uint64_t value = get(machine, i);
+        if (i == SP || i == IGNORED_A || i == IGNORED_B)
+            continue;
+        /* Where the stack lies is the kernel's choice. */
+        mix(value - (sp - (4UL << 20)) < (8UL << 20) ? value - sp : value);
+    }
+    mix_the_rest(machine);
     faults++;
     char *page = (char *)((uint64_t)info->si_addr & ~(PAGE - 1));
     if (mprotect(page, PAGE, PROT_READ | PROT_WRITE) != 0)

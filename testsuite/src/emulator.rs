@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-/// A command template: words separated by blanks, in which `{root}`, `{sysroot}` and `{program}`
-/// are replaced. Without `{program}`, the guest program becomes the last word. The guest's
+/// A command template: words separated by blanks, in which `{root}`, `{sysroot}`,
+/// `{guest}` and `{program}` are replaced. Without `{program}`, the guest program becomes the last word. The guest's
 /// arguments follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Emulator {
@@ -17,6 +17,8 @@ pub struct Emulator {
 pub struct Places<'a> {
     /// Directory that is the guest's `/`.
     pub root: Option<&'a Path>,
+    /// The guest architecture's name, for emulators of one each.
+    pub guest: Option<&'a str>,
     /// Directory in which the guest's dynamic linker and libraries are looked for.
     pub sysroot: Option<&'a Path>,
 }
@@ -56,7 +58,8 @@ impl Emulator {
         };
         let (root, sysroot) = (text(places.root), text(places.sysroot));
         let fill = |word: &String| {
-            word.replace("{root}", &root)
+            word.replace("{guest}", places.guest.unwrap_or_default())
+                .replace("{root}", &root)
                 .replace("{sysroot}", &sysroot)
                 .replace("{program}", program)
         };
@@ -72,7 +75,11 @@ mod tests {
     use super::*;
 
     fn line(template: &str, program: &str) -> String {
-        let places = Places { root: Some(Path::new("/r")), sysroot: Some(Path::new("/s")) };
+        let places = Places {
+            guest: Some("g"),
+            root: Some(Path::new("/r")),
+            sysroot: Some(Path::new("/s")),
+        };
         format!("{:?}", Emulator::new(template).command(places, program, ["-x"]))
     }
 

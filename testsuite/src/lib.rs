@@ -9,6 +9,7 @@ pub mod console;
 pub mod debian;
 pub mod emulator;
 pub mod gdb;
+pub mod guests;
 pub mod host_program;
 pub mod image;
 pub mod insn;

@@ -11,6 +11,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::cache;
 use crate::emulator::Emulator;
+use crate::guests::{self, Guest};
 use crate::known::Known;
 
 /// One case: its name and what it does.
@@ -58,6 +59,12 @@ impl Subject {
         let binary = ferry_binary(profile)?;
         let emulator = Emulator::new(&format!("{} {arguments}", binary.display()));
         Ok(Self { emulator, is_ferry: true })
+    }
+
+    /// The guests whose programs it runs: all, for a stranger.
+    #[must_use]
+    pub fn guests(&self) -> &'static [Guest] {
+        if self.is_ferry { guests::in_ferry() } else { &guests::ALL }
     }
 
     /// Ferry as it boots machines, which [`crate::machine::Emulator`] starts.

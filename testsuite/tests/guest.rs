@@ -1,8 +1,10 @@
 //! Our own guest programs, `testsuite/guest`: each passes on the host first, then under the emulator,
 //! statically and dynamically linked.
 //!
-//! Sources directly in that directory are portable; those in `riscv64/` are for that guest only. A
-//! program prints `ok NAME` for each thing it checked, and says what went wrong otherwise.
+//! Sources directly in that directory are portable; those in `riscv64/` and the like are for that guest
+//! only. A program prints `ok NAME` for each thing it checked, and says what went wrong otherwise.
+
+#![expect(clippy::print_stderr, reason = "says which guests it leaves out")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,6 +15,7 @@ use std::{fs, io};
 use ferry_testsuite::cache;
 use ferry_testsuite::emulator::{Emulator, Places};
 use ferry_testsuite::guest_directory;
+use ferry_testsuite::guests::Guest;
 use ferry_testsuite::process::{self, Outcome};
 use ferry_testsuite::suite::{self, Case, Profile, Subject};
 use ferry_testsuite::toolchain::Compiler;
@@ -28,10 +31,8 @@ enum Linkage {
 }
 
 fn main() -> ExitCode {
-    for compiler in [Compiler::Host, Compiler::Riscv64] {
-        if let Err(error) = compiler.version() {
-            return suite::skip(SUITE, error);
-        }
+    if let Err(error) = Compiler::Host.version() {
+        return suite::skip(SUITE, error);
     }
     match Subject::choose("FERRY_TEST_EMULATOR", "run -L {sysroot}", Profile::OfThisTest)
         .and_then(|subject| Ok((cases(&subject)?, subject)))
@@ -45,17 +46,23 @@ fn cases(subject: &Subject) -> Result<Vec<Case>, String> {
     let subject = Arc::new(subject.clone());
     let mut cases = Vec::new();
     let directory = guest_directory();
-    for source in sources(&directory).map_err(|error| error.to_string())? {
-        let name = stem(&source);
-        let native = source.clone();
-        cases.push(Case { name: format!("{name}::host"), run: Box::new(move || on_host(&native)) });
-        for linkage in [Linkage::Static, Linkage::Dynamic] {
-            cases.push(emulated(&name, source.clone(), linkage, &subject));
-        }
+    let portable = sources(&directory).map_err(|error| error.to_string())?;
+    for source in portable.clone() {
+        let name = format!("{}::host", stem(&source));
+        cases.push(Case { name, run: Box::new(move || on_host(&source)) });
     }
-    for source in sources(&directory.join("riscv64")).map_err(|error| error.to_string())? {
-        let name = format!("riscv64::{}", stem(&source));
-        cases.push(emulated(&name, source, Linkage::Static, &subject));
+    for guest in subject.guests() {
+        if let Err(error) = guest.compiler.version() {
+            eprintln!("skipped: suite {SUITE} for {}: {error}", guest.name);
+            continue;
+        }
+        for source in &portable {
+            for linkage in [Linkage::Static, Linkage::Dynamic] {
+                cases.push(emulated(guest, source, linkage, &subject));
+            }
+        }
+        let own = sources(&directory.join(guest.name)).map_err(|error| error.to_string())?;
+        cases.extend(own.iter().map(|source| emulated(guest, source, Linkage::Static, &subject)));
     }
     Ok(cases)
 }
@@ -74,23 +81,34 @@ fn stem(source: &Path) -> String {
     source.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn emulated(name: &str, source: PathBuf, linkage: Linkage, subject: &Arc<Subject>) -> Case {
+fn emulated(
+    guest: &'static Guest,
+    source: &Path,
+    linkage: Linkage,
+    subject: &Arc<Subject>,
+) -> Case {
     let subject = Arc::clone(subject);
-    let name = format!("{name}::{linkage:?}").to_lowercase();
-    Case {
-        name,
-        run: Box::new(move || check(&source, linkage, Compiler::Riscv64, &subject.emulator)),
-    }
+    let name = format!("{}::{}::{linkage:?}", guest.name, stem(source)).to_lowercase();
+    let source = source.to_owned();
+    let run = move || {
+        let compiler = guest.compiler;
+        let places =
+            Places { guest: Some(guest.name), sysroot: compiler.sysroot(), ..Places::default() };
+        check(&source, linkage, compiler, places, &subject.emulator)
+    };
+    Case { name, run: Box::new(run) }
 }
 
 fn on_host(source: &Path) -> Result<(), String> {
-    check(source, Linkage::Dynamic, Compiler::Host, &Emulator::new(""))
+    let places = Places::default();
+    check(source, Linkage::Dynamic, Compiler::Host, places, &Emulator::new(""))
 }
 
 fn check(
     source: &Path,
     linkage: Linkage,
     compiler: Compiler,
+    places: Places<'_>,
     emulator: &Emulator,
 ) -> Result<(), String> {
     let mut flags = FLAGS.to_vec();
@@ -98,7 +116,6 @@ fn check(
         flags.push("-static");
     }
     let program = compiler.build(source, &flags).map_err(|error| error.to_string())?;
-    let places = Places { root: None, sysroot: compiler.sysroot() };
     let directory = cache::subdirectory("guest").map_err(|error| error.to_string())?;
     let mut command = emulator.command(places, &program.to_string_lossy(), [""; 0]);
     command.current_dir(directory).env("GUEST_ENVIRONMENT", "kept").env("LC_ALL", "C");

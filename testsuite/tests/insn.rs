@@ -103,13 +103,12 @@ fn ask_oracle(oracle: &Oracle, cases: &[Case]) -> Result<(), Failed> {
 
 /// The code from each instruction on.
 fn instructions(ferry: &Ferry, case: &Case) -> Vec<(usize, String)> {
-    let frontend = (ferry.frontend)();
     let mut found = Vec::new();
     let mut at = 0;
     while at < case.code.len() {
-        let disassembled = frontend.disassemble(CODE.wrapping_add(at as u64), &case.code[at..]);
-        found.push((at, disassembled.text));
-        at += disassembled.bytes;
+        let (text, length) = (ferry.disassemble)(CODE.wrapping_add(at as u64), &case.code[at..]);
+        found.push((at, text));
+        at += length;
     }
     found
 }

@@ -8,10 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use ferry_testsuite::cache;
+use ferry_testsuite::guests::{self, Guest};
 use ferry_testsuite::process;
 use ferry_testsuite::qemu;
 use ferry_testsuite::suite::{Profile, ferry_binary};
-use ferry_testsuite::toolchain::Compiler;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -37,8 +37,12 @@ fn skipped(reason: &str) {
 
 #[test]
 fn a_handler_sees_the_same_registers_however_the_loops_run() {
+    guests::in_ferry().iter().for_each(check);
+}
+
+fn check(guest: &Guest) {
     let source = cache::source_tree().join("testsuite/precision/faults.c");
-    let program = match Compiler::Riscv64.build(&source, &["-O2", "-static"]) {
+    let program = match guest.compiler.build(&source, &["-O2", "-static"]) {
         Ok(program) => program,
         Err(error) => return skipped(&error.to_string()),
     };
@@ -48,12 +52,12 @@ fn a_handler_sees_the_same_registers_however_the_loops_run() {
         [("jit", "replay"), ("jit", "every-access"), ("auto", "replay"), ("auto", "every-access")]
     {
         let compiled = states(ferry(&program, tier, precision, "100"));
-        assert_eq!(compiled, interpreted, "--tier {tier}, {precision}");
+        assert_eq!(compiled, interpreted, "{}, --tier {tier}, {precision}", guest.name);
     }
-    let mut qemu = match qemu::user("riscv64") {
+    let mut qemu = match qemu::user(guest.name) {
         Ok(qemu) => Command::new(qemu),
         Err(error) => return skipped(&error.to_string()),
     };
     qemu.arg(&program);
-    assert_eq!(states(qemu), interpreted, "qemu-user");
+    assert_eq!(states(qemu), interpreted, "{}, qemu-user", guest.name);
 }

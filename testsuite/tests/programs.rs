@@ -1,8 +1,11 @@
 //! Unmodified Debian programs inside a foreign root: the cases in `testsuite/programs/*.toml`.
 //!
 //! Each case is a script for the foreign bash, or one program's command line, run in an empty
-//! directory; its output and exit status must be exactly as written. Without the Debian root in the
-//! test cache the suite is skipped, unless `FERRY_TEST_FULL=1` allows to fetch it.
+//! directory; its output and exit status must be exactly as written. They run in the Debian root of each
+//! guest, those in `programs/large` in the larger one that some guests have. Without a root in the test
+//! cache its cases are left out; `FERRY_TEST_FULL=1` allows to fetch the base ones,
+//! `FERRY_TEST_LARGE=1` the larger ones.
+#![expect(clippy::print_stderr, reason = "says which guests it leaves out")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +16,7 @@ use std::{fs, io};
 
 use ferry_testsuite::debian::{self, Manifest, Root};
 use ferry_testsuite::emulator::Places;
+use ferry_testsuite::guests::Guest;
 use ferry_testsuite::process::{self, End, Outcome};
 use ferry_testsuite::suite::{self, Case, Profile, Subject};
 use ferry_testsuite::{cache, programs_directory};
@@ -55,56 +59,91 @@ fn default_seconds() -> u64 {
     DEFAULT_SECONDS
 }
 
+/// Which cases: a directory of families, the root that they need, and what allows to fetch that.
+struct Set {
+    families: PathBuf,
+    root: &'static str,
+    fetch: bool,
+}
+
+fn sets(guest: &Guest) -> Vec<Set> {
+    let base = Set { families: programs_directory(), root: guest.root, fetch: cache::full_run() };
+    let large = guest.large_root.map(|root| Set {
+        families: programs_directory().join("large"),
+        root,
+        fetch: cache::is_set("FERRY_TEST_LARGE"),
+    });
+    [Some(base), large].into_iter().flatten().collect()
+}
+
 fn main() -> ExitCode {
-    let root = match foreign_root() {
-        Ok(Some(root)) => root,
-        Ok(None) => {
-            let reason = "no Debian root in the test cache; `cargo debian-root` makes one (about 160 MB from \
-                          the Debian mirror of this host's apt sources), FERRY_TEST_FULL=1 does so by itself";
-            return suite::skip(SUITE, reason);
-        }
-        Err(debian::Error::NoMirror) => return suite::skip(SUITE, debian::Error::NoMirror),
-        Err(error) => return suite::fail(SUITE, error),
-    };
     match Subject::choose("FERRY_TEST_ROOT_EMULATOR", "run --root {root}", Profile::Release)
-        .and_then(|subject| Ok((cases(&subject, &root)?, subject)))
+        .and_then(|subject| Ok((all_cases(&subject)?, subject)))
     {
+        Ok((cases, _)) if cases.is_empty() => suite::skip(SUITE, "there is no Debian root"),
         Ok((cases, subject)) => suite::run(SUITE, &subject, cases),
         Err(message) => suite::fail(SUITE, message),
     }
 }
 
-fn foreign_root() -> Result<Option<Root>, debian::Error> {
-    let manifest = Manifest::read("trixie-riscv64")?;
-    if cache::full_run() {
+fn all_cases(subject: &Subject) -> Result<Vec<Case>, String> {
+    let mut all = Vec::new();
+    for guest in subject.guests() {
+        for set in sets(guest) {
+            match foreign_root(&set) {
+                Ok(Some(root)) => all.extend(cases(subject, guest, &set.families, &root)?),
+                Ok(None) => eprintln!(
+                    "skipped: suite {SUITE}: no {0} in the test cache; `cargo debian-root {0}` makes it from the \
+                     Debian mirror of this host's apt sources (100 to 500 MB)",
+                    set.root
+                ),
+                Err(error @ debian::Error::NoMirror) => {
+                    eprintln!("skipped: suite {SUITE}: {}: {error}", set.root);
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn foreign_root(set: &Set) -> Result<Option<Root>, debian::Error> {
+    let manifest = Manifest::read(set.root)?;
+    if set.fetch {
         return debian::prepare(&manifest, &|_| {}).map(Some);
     }
     Ok(debian::existing(&manifest))
 }
 
-fn cases(subject: &Subject, root: &Root) -> Result<Vec<Case>, String> {
+fn cases(
+    subject: &Subject,
+    guest: &'static Guest,
+    directory: &Path,
+    root: &Root,
+) -> Result<Vec<Case>, String> {
     let subject = Arc::new(subject.clone());
     let mut cases = Vec::new();
-    for file in families().map_err(|error| error.to_string())? {
+    for file in families(directory).map_err(|error| error.to_string())? {
         let family = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text =
             fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let text = text.replace("@MACHINE@", guest.name);
         let programs: Family =
             toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
         for program in programs.case {
             let (subject, root) = (Arc::clone(&subject), root.clone());
-            let name = format!("{family}::{}", program.name);
+            let name = format!("{}::{family}::{}", guest.name, program.name);
             cases.push(Case {
                 name: name.clone(),
-                run: Box::new(move || program.check(&name, &subject, &root)),
+                run: Box::new(move || program.check(&name, guest, &subject, &root)),
             });
         }
     }
     Ok(cases)
 }
 
-fn families() -> io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(programs_directory())?.collect::<Result<Vec<_>, _>>()?;
+fn families(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
     let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
@@ -112,11 +151,17 @@ fn families() -> io::Result<Vec<PathBuf>> {
 }
 
 impl Program {
-    fn check(&self, name: &str, subject: &Subject, root: &Root) -> Result<(), String> {
+    fn check(
+        &self,
+        name: &str,
+        guest: &Guest,
+        subject: &Subject,
+        root: &Root,
+    ) -> Result<(), String> {
         let inside = format!("{WORK}/{}-{}", name.replace("::", "-"), std::process::id());
         let outside = root.path.join(inside.trim_start_matches('/'));
         self.lay_out(&outside).map_err(|error| format!("{}: {error}", outside.display()))?;
-        let result = self.run(subject, root, &inside);
+        let result = self.run(guest, subject, root, &inside);
         let removed = fs::remove_dir_all(&outside);
         self.judge(&result?)?;
         removed.map_err(|error| format!("{}: {error}", outside.display()))
@@ -130,8 +175,14 @@ impl Program {
         Ok(())
     }
 
-    fn run(&self, subject: &Subject, root: &Root, directory: &str) -> Result<Outcome, String> {
-        let places = Places { root: Some(&root.path), sysroot: None };
+    fn run(
+        &self,
+        guest: &Guest,
+        subject: &Subject,
+        root: &Root,
+        directory: &str,
+    ) -> Result<Outcome, String> {
+        let places = Places { guest: Some(guest.name), root: Some(&root.path), sysroot: None };
         let emulator = &subject.emulator;
         let mut command = match (&self.script, self.command.split_first()) {
             (Some(script), None) => {

@@ -2,6 +2,7 @@
 //!
 //! apt does it, in directories of its own: the host's package state is neither read nor changed.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,8 +25,10 @@ pub fn refresh(manifest: &Manifest) -> Result<Lock, Error> {
     let mut packages: Vec<Package> =
         listing.lines().filter_map(|line| parse_uri_line(line, &mirror)).collect();
     packages.sort_by(|a, b| a.name.cmp(&b.name));
+    let digests = apt.digests(&packages)?;
     for package in &mut packages {
-        package.sha256 = apt.sha256_of(package)?;
+        let key = (package.name.clone(), package.version.clone());
+        package.sha256 = digests.get(&key).cloned().unwrap_or_default();
     }
     let lock = Lock { packages };
     lock.write(&manifest.lock_path)?;
@@ -72,13 +75,22 @@ impl PrivateApt {
         Ok(String::from_utf8(host_program::succeed(&mut command, program, "apt")?)?)
     }
 
-    fn sha256_of(&self, package: &Package) -> Result<String, Error> {
-        let record =
-            self.run("apt-cache", &["show", &format!("{}={}", package.name, package.version)])?;
-        let digest =
-            record.lines().find_map(|line| line.strip_prefix("SHA256: ")).unwrap_or_default();
-        Ok(digest.to_owned())
+    /// SHA-256 by name and version. One question for all, since apt reads its index for each.
+    fn digests(&self, packages: &[Package]) -> Result<HashMap<(String, String), String>, Error> {
+        let mut arguments = vec!["show".to_owned()];
+        arguments.extend(packages.iter().map(|p| format!("{}={}", p.name, p.version)));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let records = self.run("apt-cache", &arguments)?;
+        Ok(records.split("\n\n").filter_map(digest).collect())
     }
+}
+
+/// The digest in a package's record.
+fn digest(record: &str) -> Option<((String, String), String)> {
+    let field = |name: &str| {
+        record.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+    };
+    Some(((field("Package:")?, field("Version:")?), field("SHA256:")?))
 }
 
 fn write(path: &Path, text: &str) -> Result<PathBuf, Error> {
@@ -99,7 +111,15 @@ fn parse_uri_line(line: &str, mirror: &Mirror) -> Option<Package> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mirror, parse_uri_line};
+    use super::{Mirror, digest, parse_uri_line};
+
+    #[test]
+    fn digests_are_found() {
+        let record = "Package: git\nVersion: 1:2.47-1\nDescription: x\n SHA256: no\nSHA256: ab\n";
+        let expected = (("git".to_owned(), "1:2.47-1".to_owned()), "ab".to_owned());
+        assert_eq!(digest(record), Some(expected));
+        assert_eq!(digest("Package: git\n"), None);
+    }
 
     #[test]
     fn reads_what_apt_prints() {

@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn fields_and_lanes_have_names() {
         let line = r#"91000420 "add x0, x1, #0x1" fpcr=rz+fz nzcv=n+v v1.8h=1,-1,h:1 => fpsr=ioc+qc # more"#;
-        let case = parse(&AARCH64, "x", line).unwrap();
+        let case = parse_file(&AARCH64, "x", line).unwrap().remove(0);
         let get = |state: &State, name: &str| AARCH64.register(name).unwrap().get(&state.words);
         assert_eq!(case.assembly, ["add x0, x1, #0x1"]);
         assert_eq!(get(&case.before, "fpcr"), 0x1c0_0000);

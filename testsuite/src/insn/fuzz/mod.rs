@@ -321,12 +321,11 @@ impl Program {
     #[must_use]
     pub fn listing(&self) -> String {
         let ferry = self.guest.ferry.as_ref().expect("a generator made it");
-        let frontend = (ferry.frontend)();
         let mut lines = Vec::new();
         let mut pc = CODE;
         for word in self.words() {
             let length = (self.fuzz().length)(word);
-            let text = frontend.disassemble(pc, &word.to_le_bytes()[..length]).text;
+            let (text, _) = (ferry.disassemble)(pc, &word.to_le_bytes()[..length]);
             lines.push(format!("{pc}: {word:0w$x}  {text}", w = 2 * length));
             pc = pc.wrapping_add(length as u64);
         }

@@ -101,8 +101,8 @@ fn parse(listing: &str) -> Vec<(u32, String)> {
         let (_, rest) = line.split_once(":\t")?;
         let (word, text) = rest.split_once('\t')?;
         let word = u32::from_str_radix(&word.trim().replace(' ', ""), 16).ok()?;
-        let text = text.split("//").next().unwrap_or_default().trim();
-        let text = text.split(" <").next().unwrap_or_default();
+        let text = text.split([';', '/']).next().unwrap_or_default().trim();
+        let text = text.split(" <").next().unwrap_or_default().trim();
         Some((word, text.replace('\t', " ")))
     };
     listing.lines().filter_map(line).collect()

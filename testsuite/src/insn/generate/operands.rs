@@ -141,8 +141,8 @@ pub fn states(guest: &'static Guest, template: &Template) -> Result<Vec<State>, 
     }
     if template.modes {
         for mode in super::syntax(guest, &template.place)?.modes {
-            let mut rng = Rng::new(seed ^ cache::fingerprint([mode.as_bytes()]).len() as u64);
             let index = states.len();
+            let mut rng = Rng::new(!seed.wrapping_add(index as u64));
             let mut state = state(guest, template, &operands, index, &mut rng)?;
             set(&mut state, template, mode)?;
             states.push(state);

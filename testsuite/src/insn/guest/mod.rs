@@ -8,7 +8,7 @@ mod riscv64;
 
 use std::fmt;
 
-use base::CpuFrame;
+use base::{CpuFrame, GuestVirt};
 use translator::Frontend;
 
 use super::fuzz;
@@ -54,6 +54,9 @@ pub struct Ferry {
     pub load: fn(&[u64; WORDS], &mut CpuFrame),
     /// Reads them back.
     pub save: fn(&CpuFrame, &mut [u64; WORDS]),
+    /// The text of the instruction that these bytes begin with at that address, whatever its
+    /// extension, and its length.
+    pub disassemble: fn(GuestVirt, &[u8]) -> (String, usize),
     /// The names of all instructions that are decoded.
     pub instructions: fn() -> Vec<&'static str>,
     /// The name of the instruction that these bytes begin with.

@@ -2,7 +2,7 @@
 
 use arch::riscv64::{CpuModel, fcsr, set_fcsr, slot};
 use base::{CpuFrame, RegSlot};
-use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, identify};
+use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify, length};
 use translator::riscv64;
 
 use super::{Ferry, Guest, Narrow, Register};
@@ -28,6 +28,7 @@ pub static RISCV64: Guest = Guest {
         frontend: || Box::new(riscv64::Frontend::new(CpuModel::default())),
         load,
         save,
+        disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
         fuzz: &fuzz::riscv64::GUEST,

@@ -1,0 +1,79 @@
+//! The guest architectures that programs are tested on: what builds their programs, and which
+//! Debian systems there are. A guest that Ferry does not have (yet) is left out.
+
+use std::sync::LazyLock;
+
+use crate::toolchain::Compiler;
+
+/// A guest architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guest {
+    /// As Ferry, qemu-user and `uname -m` name it.
+    pub name: &'static str,
+    /// Builds its programs.
+    pub compiler: Compiler,
+    /// The stem of its Debian system in `testsuite/debian`.
+    pub root: &'static str,
+    /// A larger one, if there is one.
+    pub large_root: Option<&'static str>,
+    /// Debian's name for its GNU target.
+    pub triplet: &'static str,
+}
+
+/// Every guest.
+pub static ALL: [Guest; 2] = [
+    Guest {
+        name: "riscv64",
+        compiler: Compiler::Riscv64,
+        root: "trixie-riscv64",
+        large_root: None,
+        triplet: "riscv64-linux-gnu",
+    },
+    Guest {
+        name: "aarch64",
+        compiler: Compiler::Aarch64,
+        root: "trixie-arm64",
+        large_root: Some("trixie-arm64-large"),
+        triplet: "aarch64-linux-gnu",
+    },
+];
+
+static IN_FERRY: LazyLock<Vec<Guest>> =
+    LazyLock::new(|| ALL.into_iter().filter(Guest::is_in_ferry).collect());
+
+/// The guests whose programs this workspace's Ferry runs.
+#[must_use]
+pub fn in_ferry() -> &'static [Guest] {
+    &IN_FERRY
+}
+
+/// The guest of that name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Guest> {
+    ALL.iter().find(|guest| guest.name == name)
+}
+
+impl Guest {
+    /// Whether this workspace's Ferry runs its programs.
+    #[must_use]
+    pub fn is_in_ferry(&self) -> bool {
+        linux_user::matrix::lines(self.name).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::debian::Manifest;
+
+    #[test]
+    fn riscv64_is_there_and_every_root_is_described() {
+        assert!(in_ferry().iter().any(|guest| guest.name == "riscv64"));
+        for guest in ALL {
+            for stem in [Some(guest.root), guest.large_root].into_iter().flatten() {
+                let manifest = Manifest::read(stem).expect("a manifest");
+                assert!(!manifest.lock.packages.is_empty(), "{stem} has no lock file");
+            }
+        }
+    }
+}
