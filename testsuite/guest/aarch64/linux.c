@@ -15,7 +15,7 @@
 #define READ(register)                                \
     ({                                                \
         uint64_t value_;                              \
-        __asm__("mrs %0, " #register : "=r"(value_)); \
+        __asm__ volatile("mrs %0, " #register : "=r"(value_)); \
         value_;                                       \
     })
 
