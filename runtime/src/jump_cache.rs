@@ -55,6 +55,10 @@ impl Jumps for JumpCache {
 
     #[inline(always)]
     fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry> {
+        // A key would not hold all of it.
+        if target.0 >> BlockKey::PC_BITS != 0 {
+            return None;
+        }
         self.find(BlockKey::new(target, frame.key_flags))
     }
 }

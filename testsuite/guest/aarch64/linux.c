@@ -115,6 +115,98 @@ static void faults_have_a_syndrome(void)
     REQUIRE((uint64_t)reported.si_addr == seen.uc_mcontext.pc);
 }
 
+/* Goes back to where the branch came from. */
+static void return_from_branch(int signal, siginfo_t *info, void *context)
+{
+    ucontext_t *machine = context;
+    caught = signal;
+    reported = *info;
+    memcpy(&seen, machine, sizeof seen);
+    machine->uc_mcontext.pc = machine->uc_mcontext.regs[30];
+}
+
+__attribute__((noinline)) static void branch(uint64_t to)
+{
+    ((void (*)(void))to)();
+    __asm__ volatile("" ::: "memory");
+}
+
+static int called;
+
+__attribute__((noinline)) static void callee(void)
+{
+    called++;
+    __asm__ volatile("" ::: "memory");
+}
+
+static void branches_use_the_whole_address(void)
+{
+    handle(SIGSEGV, return_from_branch, 0);
+    handle(SIGBUS, return_from_branch, 0);
+    uint64_t place = (uint64_t)callee;
+    /* Often enough to be found in every cache. */
+    for (int i = 0; i < 20000; i++)
+        branch(place);
+    REQUIRE(called == 20000);
+    for (int bit = 48; bit < 55; bit++) {
+        caught = 0;
+        branch(place | 1ull << bit);
+        REQUIRE(caught == SIGSEGV && reported.si_code == SEGV_MAPERR);
+        REQUIRE((uint64_t)reported.si_addr == (place | 1ull << bit));
+        REQUIRE(seen.uc_mcontext.pc == (place | 1ull << bit));
+    }
+    REQUIRE(called == 20000);
+    branch(place | 0x7full << 56);
+    REQUIRE(called == 20001);
+    branch(place + 2);
+    REQUIRE(caught == SIGBUS && reported.si_code == BUS_ADRALN);
+    REQUIRE(seen.uc_mcontext.pc == place + 2);
+    struct esr_context *esr = record(ESR_MAGIC);
+    REQUIRE(esr && esr->esr >> 26 == 0x22);
+    caught = 0;
+    branch(0x7f0000001000);
+    REQUIRE(caught == SIGSEGV && reported.si_code == SEGV_MAPERR);
+    esr = record(ESR_MAGIC);
+    REQUIRE(esr && esr->esr >> 26 == 0x20 && seen.uc_mcontext.fault_address == 0x7f0000001000);
+}
+
+static void go_to_x9(int signal, siginfo_t *info, void *context)
+{
+    ucontext_t *machine = context;
+    (void)info;
+    caught = signal;
+    machine->uc_mcontext.pc = machine->uc_mcontext.regs[9];
+}
+
+/* Signs a return address, changes it, and returns there; or behind that, if it cannot. */
+static int is_return_noticed(uint64_t change)
+{
+    caught = 0;
+    __asm__ volatile("adr x9, 1f\n mov x30, x9\n"
+                     ".inst 0xd503233f /* paciasp */\n eor x30, x30, %0\n"
+                     ".inst 0xd65f0bff /* retaa */\n"
+                     "1: nop\n nop\n nop\n nop\n"
+                     :
+                     : "r"(change)
+                     : "x9", "x30", "memory");
+    return caught != 0;
+}
+
+static void returns_are_authenticated(void)
+{
+    if (!(getauxval(AT_HWCAP) & HWCAP_PACA))
+        return;
+    handle(SIGSEGV, go_to_x9, 0);
+    handle(SIGILL, go_to_x9, 0);
+    int noticed = 0;
+    for (int i = 0; i < 8; i++) {
+        REQUIRE(!is_return_noticed(0));
+        noticed += is_return_noticed(1 << 20);
+    }
+    /* One code in 128 is right by accident. */
+    REQUIRE(noticed >= 6);
+}
+
 static void privileged_registers_are_illegal(void)
 {
     handle(SIGILL, skip, 0);
@@ -295,6 +387,8 @@ int main(void)
     RUN(cpu_description);
     RUN(cpuinfo_agrees);
     RUN(faults_have_a_syndrome);
+    RUN(branches_use_the_whole_address);
+    RUN(returns_are_authenticated);
     RUN(privileged_registers_are_illegal);
     RUN(frames_are_restored);
     RUN(bad_frames_are_fatal);
