@@ -118,7 +118,8 @@ pub struct JumpCacheEntry {
 }
 
 impl JumpCacheEntry {
-    /// A key that no block has: guest pcs of that form are never translated.
+    /// A key that no block has: guest pcs of that form are never translated. A guest may jump there, though, so that
+    /// the entry which this key would be in must be empty by another one.
     pub const EMPTY_KEY: u64 = u64::MAX;
     /// Entries of a jump cache (a power of two).
     pub const COUNT: usize = 4096;

@@ -239,11 +239,13 @@ impl Vcpu {
         BlockKey::new(GuestVirt(frame.pc), frame.key_flags)
     }
 
-    /// In user mode, the key of the pc, if it has no more bits than a key holds.
-    fn whole_key(&self) -> Result<BlockKey, FetchFault> {
-        let (key, addr) = (self.key(), GuestVirt(self.frame().pc));
-        let fault = FetchFault { addr, cause: FetchFaultCause::Unmapped };
-        if key.pc() == addr { Ok(key) } else { Err(fault) }
+    /// The key of the code at a program's pc.
+    fn key_here(&self) -> Result<BlockKey, FetchFault> {
+        let addr = GuestVirt(self.frame().pc);
+        match BlockKey::can_name(addr) {
+            true => Ok(self.key()),
+            false => Err(FetchFault { addr, cause: FetchFaultCause::Unmapped }),
+        }
     }
 
     /// Sets the pc from that of a translation.
@@ -324,8 +326,7 @@ impl Vcpu {
     /// The block at pc, translated if it is not in the cache. Valid in this epoch.
     pub(crate) fn find_here(&mut self) -> Result<TbRef, Exit> {
         let Some((softmmu, frame)) = self.system_mut() else {
-            let key = self.whole_key().map_err(Exit::FetchFault)?;
-            return self.find(key).map_err(Exit::FetchFault);
+            return self.key_here().and_then(|key| self.find(key)).map_err(Exit::FetchFault);
         };
         let key = locate(softmmu, frame).map_err(Exit::GuestFault)?;
         match self.find(key) {
@@ -680,7 +681,7 @@ impl Vcpu {
     fn step_code(&mut self) -> Result<Code, Exit> {
         let key = match self.system_mut() {
             Some((softmmu, frame)) => locate(softmmu, frame).map_err(Exit::GuestFault)?,
-            None => self.whole_key().map_err(Exit::FetchFault)?,
+            None => self.key_here().map_err(Exit::FetchFault)?,
         };
         match self.engine.translate_step(&mut self.translator, key, None) {
             Err(FetchFault { cause: FetchFaultCause::OtherPage, .. }) => {
