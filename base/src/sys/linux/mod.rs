@@ -4,4 +4,5 @@ pub mod access;
 pub mod clock;
 pub mod fault;
 pub mod random;
+pub mod memory;
 pub mod thread;
