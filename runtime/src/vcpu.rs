@@ -560,6 +560,11 @@ impl Vcpu {
             Stop::Trap(trap, pc) => (pc, Some(exit_of(trap, pc))),
             Stop::Misaligned { pc, addr } => (pc, Some(Exit::Misaligned(addr))),
             Stop::Fault(pc) => return self.data_fault(pc, fault::last_fault()),
+            Stop::HelperFault { pc, .. }
+                if std::mem::take(&mut self.frame_mut().left_to_machine) != 0 =>
+            {
+                (pc, Some(Exit::System))
+            }
             Stop::HelperFault { pc, addr } => {
                 return self.data_fault(pc, HostFault { addr, ..fault::last_fault() });
             }

@@ -3,6 +3,6 @@
 pub mod access;
 pub mod clock;
 pub mod fault;
-pub mod random;
 pub mod memory;
+pub mod random;
 pub mod thread;
