@@ -136,6 +136,10 @@ fn access(kind: AccessKind) -> Access {
 }
 
 impl GuestMmu for HartMmu {
+    fn space(&self, frame: &CpuFrame) -> Space {
+        space(frame)
+    }
+
     fn walk(
         &mut self,
         frame: &mut CpuFrame,
