@@ -24,8 +24,24 @@ const RISCV64: &[&str] = &[
     "deferred",
 ];
 
+/// The tables of A64, shared definitions first, then in the order of the manual's chapter C4.
+const AARCH64: &[&str] = &[
+    "extensions",
+    "formats",
+    "dp_imm",
+    "branch",
+    "ldst",
+    "dp_reg",
+    "simd_scalar",
+    "simd_vector",
+    "fp",
+    "crypto",
+    "deferred",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
-    compile("riscv64", RISCV64)
+    compile("riscv64", RISCV64)?;
+    compile("aarch64", AARCH64)
 }
 
 fn compile(guest: &str, tables: &[&str]) -> Result<(), Box<dyn Error>> {

@@ -5,6 +5,9 @@
 //! It may know the architecture manuals. It must never know how instructions are decoded or
 //! translated, nor anything of an operating system.
 
+pub mod aarch64;
+mod crypto;
 pub mod debug;
+pub mod frame;
 pub mod riscv64;
 mod sys;

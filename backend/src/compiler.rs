@@ -28,6 +28,8 @@ pub struct CompileOptions {
     pub precision: Precision,
     /// Add executed instructions to [`base::CpuFrame::retired`].
     pub count_instructions: bool,
+    /// Add probes of the TLB to [`base::CpuFrame::tlb_probes`].
+    pub count_probes: bool,
     /// Keep the texts of [`CompiledRegion::listing`].
     pub listing: bool,
     /// Whether the host multiplies and adds with one rounding.
@@ -53,6 +55,7 @@ impl CompileOptions {
             memory: MemoryModel::default(),
             precision: Precision::default(),
             count_instructions: false,
+            count_probes: false,
             listing: false,
             host_has_fma: is_x86_feature_detected!("fma"),
         }

@@ -5,16 +5,21 @@
 
 use base::{CpuFrame, RegSlot};
 use ir::types::FpRound;
-use ir::{FpOp, FpRules, Guest, Opcode, Type};
+use ir::{FpMode, FpOp, FpRules, Guest, Opcode, Type, lanes};
 
 use crate::preserve::preserving_all_registers;
 
 /// Packs an operation and its guest's rules, and the slot of its flags, into the second argument of
 /// [`call`].
 pub(crate) fn pack(op: FpOp, guest: &Guest) -> u64 {
-    let FpRules::RiscV = guest.fp;
     let flags = u64::from(guest.fp_flags.0) << 32;
-    op.op as u64 | (op.ty as u64) << 8 | (op.round as u64) << 16 | (op.other as u64) << 24 | flags
+    let rules = u64::from(op.mode.0) << 48 | (guest.fp as u64) << 56;
+    op.op as u64
+        | (op.ty as u64) << 8
+        | (op.round as u64) << 16
+        | (op.other as u64) << 24
+        | flags
+        | rules
 }
 
 fn unpack(packed: u64) -> (FpOp, FpRules, RegSlot) {
@@ -23,13 +28,17 @@ fn unpack(packed: u64) -> (FpOp, FpRules, RegSlot) {
         op: Opcode::ALL[byte(0)],
         ty: Type::ALL[byte(1)],
         round: FpRound::ALL[byte(2)],
+        mode: FpMode(byte(6) as u8),
         other: Type::ALL[byte(3)],
     };
-    (op, FpRules::RiscV, RegSlot((packed >> 32) as u16))
+    let arm = byte(7) == FpRules::Arm as usize;
+    let rules = if arm { FpRules::Arm } else { FpRules::RiscV };
+    (op, rules, RegSlot((packed >> 32) as u16))
 }
 
-/// Computes a packed operation exactly: adds to the flags in the frame, and leaves the result in
-/// [`CpuFrame::fp_result`]. Takes the frame, the packed operation and three operands as System V
+/// Computes a packed operation exactly, floating point or saturating: adds to the flags in the frame, and leaves the result in
+/// [`CpuFrame::fp_result`]; or, of one on vectors, both operands and result in
+/// [`CpuFrame::fp_wide`]. Takes the frame, the packed operation and three operands as System V
 /// does, but changes no register.
 ///
 /// # Safety
@@ -46,7 +55,15 @@ unsafe extern "C" fn evaluate(frame: *mut CpuFrame, packed: u64, a: u64, b: u64,
     let (op, rules, flags) = unpack(packed);
     // SAFETY: by this function's contract; nobody else uses the frame while its CPU runs.
     let frame = unsafe { &mut *frame };
-    frame.fp_result = op.evaluate(rules, [a, b, c], &mut frame.slots[flags.index()]);
+    let flags = &mut frame.slots[flags.index()];
+    if !op.ty.is_vector() {
+        frame.fp_result = op.evaluate(rules, [a, b, c], flags);
+        return;
+    }
+    let [x, y, z] = frame.fp_wide.map(|[low, high]| u128::from(high) << 64 | u128::from(low));
+    let result = lanes::saturating(op.op, op.ty, [x, y], flags)
+        .unwrap_or_else(|| op.evaluate_wide(rules, [x, y, z], flags));
+    frame.fp_wide[0] = [result as u64, (result >> 64) as u64];
 }
 
 #[cfg(test)]
@@ -57,7 +74,8 @@ mod tests {
     fn operations_survive_packing() {
         for &op in Opcode::ALL {
             for round in FpRound::ALL {
-                let op = FpOp { op, ty: Type::F32, round, other: Type::I64 };
+                let (mode, other) = (FpMode::FLUSH, Type::I64);
+                let op = FpOp { op, ty: Type::F32, round, mode, other };
                 let (unpacked, _, flags) = unpack(pack(op, &ir::testing::GUEST));
                 assert_eq!((unpacked, flags), (op, ir::testing::GUEST.fp_flags));
             }

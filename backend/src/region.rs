@@ -123,7 +123,7 @@ impl Region {
     }
 
     /// Which blocks are jumped to backwards: such jumps are polls, where the region may leave.
-    fn polled(&self) -> Vec<bool> {
+    pub(crate) fn polled(&self) -> Vec<bool> {
         let rank = self.rank();
         let mut polled = vec![false; self.blocks.len()];
         for from in 0..self.blocks.len() {

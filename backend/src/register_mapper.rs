@@ -54,7 +54,7 @@ fn access_of(inst: &Inst, guest: &Guest) -> Option<Access> {
     if inst.names_slot(guest.fp_flags) {
         return Some(Access::Unrepeatable);
     }
-    if inst.op == Opcode::Call {
+    if inst.op.info().shape.is_call() {
         return match guest.helper(inst.helper()).map(|h| h.effects) {
             Some(Effects::Pure | Effects::FpFlags) => None,
             _ => Some(Access::Unrepeatable),
@@ -75,7 +75,7 @@ fn access_of(inst: &Inst, guest: &Guest) -> Option<Access> {
 /// Whether a call needs every register in the frame, and may change any of them there.
 #[must_use]
 pub fn uses_frame(inst: &Inst, guest: &Guest) -> bool {
-    inst.op == Opcode::Call
+    inst.op.info().shape.is_call()
         && !matches!(
             guest.helper(inst.helper()).map(|h| h.effects),
             Some(Effects::Pure | Effects::FpFlags)
@@ -212,10 +212,10 @@ pub fn written_slot(inst: &Inst, guest: &Guest) -> Option<RegSlot> {
 /// Whether it may set floating-point flags.
 #[must_use]
 pub fn accumulates_flags(inst: &Inst, guest: &Guest) -> bool {
-    match inst.op {
-        Opcode::Call => guest.helper(inst.helper()).is_some_and(|h| h.effects == Effects::FpFlags),
-        op => op.info().has(flag::FP_FLAGS),
+    if inst.op.info().shape.is_call() {
+        return guest.helper(inst.helper()).is_some_and(|h| h.effects == Effects::FpFlags);
     }
+    inst.op.info().has(flag::FP_FLAGS)
 }
 
 fn read_slots(inst: &Inst, guest: &Guest) -> impl Iterator<Item = RegSlot> + use<> {

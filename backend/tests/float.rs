@@ -1,5 +1,5 @@
-//! Compiled floating point against the exact library: results and flags, per operation, type and
-//! rounding, with "inexact" clear and set before.
+//! Compiled floating point and saturating arithmetic against the exact library: results and flags, per
+//! guest's rules, operation, type, rounding and mode, with "inexact" clear and set before.
 
 #![expect(unsafe_code, reason = "runs generated code")]
 #![expect(clippy::print_stdout, reason = "a failing test shows its seed")]
@@ -8,15 +8,17 @@ use base::cpu::JumpCacheEntry;
 use base::{CpuFrame, GuestVirt, HostPtr, RegSlot};
 use ferry_backend::{CodeMemory, CompileOptions, Compiler, Region, entry};
 use ir::ops::flag;
-use ir::testing::GUEST;
+use ir::testing::{ARM_GUEST, GUEST};
 use ir::types::FpRound;
-use ir::{Block, BlockKey, FpOp, Inst, Opcode, Operand, Type};
+use ir::{Block, BlockKey, FpMode, FpOp, Guest, Inst, Opcode, Operand, Type, lanes};
 
 const OPERANDS: [RegSlot; 3] = [RegSlot(32), RegSlot(33), RegSlot(34)];
 const RESULT: RegSlot = RegSlot(1);
+const WIDE_OPERANDS: [RegSlot; 3] = [RegSlot(40), RegSlot(42), RegSlot(44)];
+const WIDE_RESULT: RegSlot = RegSlot(46);
 
 /// Operand triples for each operation.
-const CASES: usize = 4000;
+const CASES: usize = 2000;
 
 /// xorshift64*
 struct Random(u64);
@@ -75,6 +77,7 @@ impl Random {
 }
 
 struct Machine {
+    guest: &'static Guest,
     frame: Box<CpuFrame>,
     memory: CodeMemory,
     compiler: Compiler,
@@ -82,72 +85,115 @@ struct Machine {
 }
 
 impl Machine {
-    fn new() -> Self {
+    fn new(guest: &'static Guest) -> Self {
         let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
         let mut jumps = vec![empty; JumpCacheEntry::COUNT];
         let mut frame = CpuFrame::new();
         frame.jump_cache = jumps.as_mut_ptr();
         frame.fp_slow = Some(ferry_backend::fp_slow::call);
         Self {
+            guest,
             frame,
-            memory: CodeMemory::new(8 << 20).expect("code memory"),
-            compiler: Compiler::new(&GUEST, CompileOptions::for_host()).expect("a compiler"),
+            memory: CodeMemory::new(32 << 20).expect("code memory"),
+            compiler: Compiler::new(guest, CompileOptions::for_host()).expect("a compiler"),
             _jumps: jumps,
         }
     }
 
-    /// A region of one operation from the operand slots to the result slot.
+    /// A region of one operation from the operand slots to a result slot.
     fn compile(&mut self, op: FpOp) -> HostPtr {
         let mut block = Block::new(BlockKey::new(GuestVirt(0x1000), 0));
         let none = Operand::NONE;
         let mark =
             Inst { op: Opcode::Mark, ty: Type::I64, aux: 4, imm: 0, dst: none, args: [none; 4] };
-        let mut inst = Inst { op: op.op, ty: op.ty, aux: Inst::fp_aux(op.round, op.other), ..mark };
-        for (arg, slot) in inst.args.iter_mut().zip(OPERANDS).take(op.op.info().shape.operands()) {
+        let mut inst = instruction(op);
+        let slots = if op.ty.is_vector() { WIDE_OPERANDS } else { OPERANDS };
+        for (arg, slot) in inst.args.iter_mut().zip(slots).take(op.op.info().shape.operands()) {
             *arg = Operand::slot(slot);
         }
         inst.dst = Operand::temp(0);
-        let result = inst.result_type();
-        let extend = Inst {
-            op: if result.bits() == 64 { Opcode::Mov } else { Opcode::Zext },
-            ty: if result.bits() == 64 { Type::I64 } else { Type::I32 },
-            aux: 0,
-            dst: Operand::slot(RESULT),
-            args: [Operand::temp(0), none, none, none],
-            ..mark
+        let (op, ty, slot) = match inst.result_type().bits() {
+            128 => (Opcode::Mov, Type::WIDE, WIDE_RESULT),
+            64 => (Opcode::Mov, Type::I64, RESULT),
+            _ => (Opcode::Zext, Type::I32, RESULT),
         };
+        let args = [Operand::temp(0), none, none, none];
+        let extend = Inst { op, ty, aux: 0, dst: Operand::slot(slot), args, ..mark };
         block.insts = vec![mark, inst, extend];
-        (block.temps, block.guest_bytes, block.guest_insns) = (1, 4, 1);
+        (block.temps, block.guest_bytes, block.guest_insns) = (2, 4, 1);
+        ir::verify(&block, self.guest).expect("a valid block");
         let compiled = self.compiler.compile(&Region::new(vec![block], vec![0])).expect("a region");
         self.memory.place(&compiled, 0).expect("a place").entries[0]
     }
 
-    fn run(&mut self, code: HostPtr, operands: [u64; 3], flags: u64) -> (u64, u64) {
-        for (slot, value) in OPERANDS.into_iter().zip(operands) {
-            self.frame.set(slot, value);
+    fn run(&mut self, code: HostPtr, op: FpOp, operands: [u128; 3], flags: u64) -> (u128, u64) {
+        for (n, value) in operands.into_iter().enumerate() {
+            self.frame.set(OPERANDS[n], value as u64);
+            self.frame.set_wide(WIDE_OPERANDS[n], value);
         }
         self.frame.set(GUEST.fp_flags, flags);
         // SAFETY: the region was placed in this machine's memory, and the frame is its own.
         unsafe { entry::enter(&mut *self.frame, code.0 as *const u8) };
-        (self.frame.get(RESULT), self.frame.get(GUEST.fp_flags))
+        let result = match instruction(op).result_type().is_vector() {
+            true => self.frame.get_wide(WIDE_RESULT),
+            false => self.frame.get(RESULT).into(),
+        };
+        (result, self.frame.get(GUEST.fp_flags))
     }
 }
 
-fn operand_type(op: FpOp) -> Type {
-    let aux = Inst::fp_aux(op.round, op.other);
+fn instruction(op: FpOp) -> Inst {
+    let aux = Inst::fp_aux(op.round, op.other) | Inst::mode_aux(op.mode);
+    let aux = if op.op.info().has(flag::ROUNDS) { aux } else { aux & !7 };
+    let aux = if op.op.other_types(op.ty).is_empty() { aux & 0xff } else { aux };
     let none = Operand::NONE;
-    Inst { op: op.op, ty: op.ty, aux, imm: 0, dst: none, args: [none; 4] }.operand_type(0)
+    Inst { op: op.op, ty: op.ty, aux, imm: 0, dst: none, args: [none; 4] }
+}
+
+fn wanted(guest: &Guest, op: FpOp, operands: [u128; 3], flags: &mut u64) -> u128 {
+    let [a, b, _] = operands;
+    if let Some(result) = lanes::saturating(op.op, op.ty, [a, b], flags) {
+        result
+    } else if op.ty.is_vector() {
+        op.evaluate_wide(guest.fp, operands, flags)
+    } else {
+        op.evaluate(guest.fp, operands.map(|operand| operand as u64), flags).into()
+    }
 }
 
 fn check(machine: &mut Machine, random: &mut Random, op: FpOp, cases: usize) {
     let code = machine.compile(op);
+    let ty = instruction(op).operand_type(0);
     for case in 0..cases {
-        let operands = [0; 3].map(|_| random.operand(operand_type(op)));
+        let operands = [0; 3].map(|_| {
+            (0..ty.lanes())
+                .fold(0, |vector, lane| lanes::set(ty, vector, lane, random.operand(ty.lane())))
+        });
         let before = [0, 1][case % 2];
         let mut flags = before;
-        let wanted = op.evaluate(GUEST.fp, operands, &mut flags);
-        let found = machine.run(code, operands, before);
+        let wanted = wanted(machine.guest, op, operands, &mut flags);
+        let found = machine.run(code, op, operands, before);
         assert_eq!(found, (wanted, flags), "{op:?} of {operands:x?}, flags {before} before");
+    }
+}
+
+fn check_all(guest: &'static Guest, modes: &[FpMode], random: &mut Random) {
+    let mut machine = Machine::new(guest);
+    for &op in Opcode::ALL.iter().filter(|op| op.info().has(flag::FP_FLAGS)) {
+        let rounds =
+            if op.info().has(flag::ROUNDS) { &FpRound::ALL[..] } else { &FpRound::ALL[..1] };
+        for &ty in op.types() {
+            let others = op.other_types(ty);
+            let others = if others.is_empty() { &[Type::I64][..] } else { others };
+            for &round in rounds {
+                for &other in others {
+                    for &mode in modes {
+                        let cases = if mode == FpMode::NONE { CASES } else { CASES / 10 };
+                        check(&mut machine, random, FpOp { op, ty, round, mode, other }, cases);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -156,16 +202,7 @@ fn compiled_operations_are_exact() {
     let seed = std::env::var("FERRY_FLOAT_SEED").ok().and_then(|s| s.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
     println!("FERRY_FLOAT_SEED={seed}");
-    let (mut machine, mut random) = (Machine::new(), Random(seed));
-    for &op in Opcode::ALL.iter().filter(|op| op.info().has(flag::FP_FLAGS)) {
-        for &ty in op.types() {
-            for round in FpRound::ALL {
-                let others =
-                    if op.other_types().is_empty() { &[Type::I64][..] } else { op.other_types() };
-                for &other in others {
-                    check(&mut machine, &mut random, FpOp { op, ty, round, other }, CASES);
-                }
-            }
-        }
-    }
+    let mut random = Random(seed);
+    check_all(&GUEST, &[FpMode::NONE], &mut random);
+    check_all(&ARM_GUEST, &[0, 1, 2, 3].map(FpMode), &mut random);
 }

@@ -7,13 +7,13 @@ use std::sync::Mutex;
 
 use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
-use base::{CpuFrame, GuestVirt, HelperFn};
+use base::{CpuFrame, GuestVirt};
 use ferry_backend::{
     CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry,
 };
 use ir::eval::Exit;
-use ir::testing::{Choices, GUEST, Outcome, Sandbox, block, outcome};
-use ir::{Block, Precision};
+use ir::testing::{ARM_GUEST, Choices, GUEST, Outcome, Sandbox, block, outcome};
+use ir::{Block, Guest, Precision};
 use proptest::prelude::*;
 
 /// One at a time: the sandbox is one fixed page.
@@ -54,7 +54,8 @@ impl Page {
             let addr = Outcome::SANDBOX.wrapping_add(offset);
             // SAFETY: within the page.
             let word = unsafe { (addr.0 as *const u64).read() };
-            ir::eval::Memory::store(&mut sandbox, addr, 8, word).expect("within the sandbox");
+            ir::eval::Memory::store(&mut sandbox, addr, 8, word.into())
+                .expect("within the sandbox");
         }
         sandbox
     }
@@ -73,23 +74,28 @@ struct Jit {
     fault_pc: Option<GuestVirt>,
 }
 
-fn compile(block: &Block, precision: Precision) -> CompiledRegion {
+fn compile(guest: &'static Guest, block: &Block, precision: Precision) -> CompiledRegion {
     let options = CompileOptions { precision, ..CompileOptions::for_host() };
-    let mut compiler = Compiler::new(&GUEST, options).expect("a compiler");
+    let mut compiler = Compiler::new(guest, options).expect("a compiler");
     compiler.compile(&Region::new(vec![block.clone()], vec![0])).expect("a region")
 }
 
-fn run(block: &Block, mut choices: Choices<'_>, precision: Precision) -> Jit {
+fn run(
+    guest: &'static Guest,
+    block: &Block,
+    mut choices: Choices<'_>,
+    precision: Precision,
+) -> Jit {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     fault::install();
     fault::set_hook(on_fault);
     let page = Page::new();
-    let compiled = compile(block, precision);
+    let compiled = compile(guest, block, precision);
     let mut memory = CodeMemory::new(1 << 16).expect("code memory");
     let placed = memory.place(&compiled, 0).expect("a place");
     let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
     let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
-    let helpers: Vec<HelperFn> = GUEST.helpers.iter().map(|h| h.func).collect();
+    let helpers: Vec<usize> = GUEST.helpers.iter().map(|h| h.code.address()).collect();
     let mut frame = Outcome::start(&mut choices);
     frame.jump_cache = jump_cache.as_mut_ptr();
     frame.helpers = helpers.as_ptr();
@@ -123,11 +129,16 @@ fn is_same_exit(block: &Block, wanted: Exit, jit: &Jit) -> bool {
     }
 }
 
-fn check(numbers: &[u32], seed: &[u32], precision: Precision) -> Result<(), TestCaseError> {
+fn check(
+    guest: &'static Guest,
+    numbers: &[u32],
+    seed: &[u32],
+    precision: Precision,
+) -> Result<(), TestCaseError> {
     let block = block(&mut Choices::new(numbers));
-    let wanted = outcome(&block, Choices::new(seed), 0);
+    let wanted = outcome(guest, &block, Choices::new(seed), 0);
     // A misaligned atomic is no fault on this host, and guests check first.
-    let jit = run(&block, Choices::new(seed), precision);
+    let jit = run(guest, &block, Choices::new(seed), precision);
     let text = || block.display(&GUEST).to_string();
     prop_assert!(
         is_same_exit(&block, wanted.exit, &jit),
@@ -154,8 +165,9 @@ proptest! {
         numbers in prop::collection::vec(any::<u32>(), 0..250),
         seed in prop::collection::vec(any::<u32>(), 80),
         mode in 0..3_usize,
+        arm in any::<bool>(),
     ) {
         let precision = [Precision::Replay, Precision::EveryAccess, Precision::None][mode];
-        check(&numbers, &seed, precision)?;
+        check(if arm { &ARM_GUEST } else { &GUEST }, &numbers, &seed, precision)?;
     }
 }

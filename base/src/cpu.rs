@@ -5,6 +5,8 @@
 use std::mem::offset_of;
 use std::sync::atomic::AtomicU32;
 
+use crate::wide::HostVector;
+
 /// Register slots of a frame. A guest names as many as it has; RISC-V with its vector registers,
 /// and x86-64 with 32 registers of 512 bits, both fit.
 pub const SLOT_COUNT: usize = 512;
@@ -48,6 +50,35 @@ pub struct HelperId(pub u16);
 /// 64-bit arguments (unused ones are zero) and returns 64 bits. It never unwinds.
 pub type HelperFn = unsafe extern "C" fn(*mut CpuFrame, u64, u64, u64, u64) -> u64;
 
+/// A function that IR calls with vectors: the frame, a number and up to three vectors (unused ones are
+/// zero). It never unwinds. Vectors travel in host registers.
+#[expect(
+    improper_ctypes_definitions,
+    reason = "System V passes vectors in registers, as the back end does"
+)]
+pub type WideHelperFn =
+    unsafe extern "C" fn(*mut CpuFrame, u64, HostVector, HostVector, HostVector) -> HostVector;
+
+/// A helper's function.
+#[derive(Clone, Copy, Debug)]
+pub enum HelperCode {
+    /// Of 64-bit arguments.
+    Scalar(HelperFn),
+    /// Of vectors.
+    Wide(WideHelperFn),
+}
+
+impl HelperCode {
+    /// Its address.
+    #[must_use]
+    pub fn address(self) -> usize {
+        match self {
+            Self::Scalar(function) => function as usize,
+            Self::Wide(function) => function as usize,
+        }
+    }
+}
+
 /// What a helper may do besides computing its result. The optimiser and the register mapper
 /// believe it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,12 +99,12 @@ pub enum Effects {
 pub struct Helper {
     /// As it stands in the IR's text form.
     pub name: &'static str,
-    /// How many arguments it takes, 0 to 4.
+    /// How many arguments it takes, 0 to 4. One of vectors takes all four, with zeros for unused ones.
     pub args: u8,
     /// What else it does.
     pub effects: Effects,
-    /// Its address.
-    pub func: HelperFn,
+    /// Its function.
+    pub code: HelperCode,
 }
 
 /// An entry of the per-CPU jump cache that compiled code probes inline at indirect branches.
@@ -218,18 +249,22 @@ pub struct CpuFrame {
     pub jump_cache: *mut JumpCacheEntry,
     /// What the slow path of floating point computed for compiled code.
     pub fp_result: u64,
+    /// Where it finds vectors as operands, and leaves one as result (the first).
+    pub fp_wide: [[u64; 2]; 3],
     /// Set by a helper with [`Effects::Memory`] that could not finish: nonzero if it faulted.
     pub fault: u64,
     /// The guest address at which it, or an access of compiled code, faulted.
     pub fault_addr: u64,
     /// Instructions that compiled code retired, when counting is on.
     pub retired: u64,
+    /// In a whole machine, probes of the TLB, when they are counted.
+    pub tlb_probes: u64,
     /// The host's stack pointer at the entry to compiled code: where a fault comes back to.
     pub host_sp: u64,
     /// The slow path of floating point in compiled code: changes no register.
     pub fp_slow: Option<unsafe extern "C" fn()>,
-    /// The guest's helpers, by id: compiled code calls through it and so holds no host address.
-    pub helpers: *const HelperFn,
+    /// Addresses of the guest's helpers, by id: compiled code calls through it and so holds no host address.
+    pub helpers: *const usize,
     /// Whatever the guest's system layer hangs on the CPU (a pointer for its helpers).
     pub context: *mut u8,
     /// In a whole machine, the TLB in use.
@@ -291,10 +326,14 @@ frame_offsets! {
     JUMP_CACHE = jump_cache;
     /// Offset of `fp_result` in bytes.
     FP_RESULT = fp_result;
+    /// Offset of `fp_wide` in bytes.
+    FP_WIDE = fp_wide;
     /// Offset of `fault` in bytes.
     FAULT = fault;
     /// Offset of `retired` in bytes.
     RETIRED = retired;
+    /// Offset of `tlb_probes` in bytes.
+    TLB_PROBES = tlb_probes;
     /// Offset of `host_sp` in bytes.
     HOST_SP = host_sp;
     /// Offset of `fp_slow` in bytes.
@@ -362,9 +401,11 @@ impl CpuFrame {
             exit: 0,
             jump_cache: std::ptr::null_mut(),
             fp_result: 0,
+            fp_wide: [[0; 2]; 3],
             fault: 0,
             fault_addr: 0,
             retired: 0,
+            tlb_probes: 0,
             host_sp: 0,
             fp_slow: None,
             helpers: std::ptr::null(),
@@ -395,5 +436,19 @@ impl CpuFrame {
     #[inline]
     pub fn set(&mut self, slot: RegSlot, value: u64) {
         self.slots[slot.index()] = value;
+    }
+
+    /// Reads a wide register slot: its own 64 bits, and above them those of the next.
+    #[inline]
+    #[must_use]
+    pub fn get_wide(&self, slot: RegSlot) -> u128 {
+        u128::from(self.slots[slot.index()]) | u128::from(self.slots[slot.index() + 1]) << 64
+    }
+
+    /// Writes a wide register slot.
+    #[inline]
+    pub fn set_wide(&mut self, slot: RegSlot, value: u128) {
+        self.slots[slot.index()] = value as u64;
+        self.slots[slot.index() + 1] = (value >> 64) as u64;
     }
 }

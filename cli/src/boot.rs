@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
 use clap::{Args, ValueEnum};
-use runtime::{EngineConfig, LogItems, LogSink, RegionConfig};
+use runtime::{EngineConfig, LogItems, LogSink, Probes, RegionConfig};
 use system::devices::virtio::rng::{EntropySource, SeededEntropy};
 use system::host::block::Execution;
 use system::host::chars::{CharBackend, CharSpec, Escape, Patient, terminal};
@@ -16,8 +16,8 @@ use system::machine::{Control, Ending, Shared};
 use system::riscv64::{Aia, Bios, Config, Pace, Virt};
 
 use crate::boot_devices::{self, Attached, Backing, Disk, Network, Other};
+use crate::execution::{self, ExecutionArgs, StatsFormat, TierArg};
 use crate::gdb::{self, GdbArgs};
-use crate::run::{StatsArg, TierArg};
 use crate::{OWN_ERROR, complain};
 
 /// Arguments of `ferry boot`.
@@ -75,31 +75,14 @@ pub(crate) struct BootArgs {
     /// Write the device tree to a file, and end
     #[arg(long, value_name = "FILE")]
     dump_dtb: Option<PathBuf>,
-    /// Which tiers run: interpret only, compile everything, or what pays
-    #[arg(long, value_enum, default_value_t = TierArg::Auto)]
-    tier: TierArg,
+    #[command(flatten)]
+    execution: ExecutionArgs,
     /// Let each run be like the other: time passes by instructions, CPUs take turns on one thread and are
     /// interpreted, random bytes come from a fixed seed. What comes in by the console comes when it does
     #[arg(long, conflicts_with = "tier")]
     deterministic: bool,
-    /// Print statistics at the end
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "text"
-    )]
-    stats: Option<StatsArg>,
     #[command(flatten)]
     gdb: GdbArgs,
-    /// What to log: in_asm, ir, clif, out_asm, exec, cpu; int (traps), mmu (TLBs: walks, faults, flushes)
-    #[arg(short = 'd', value_name = "ITEMS")]
-    log: Option<LogItems>,
-    /// Where to log, instead of standard error
-    #[arg(short = 'D', value_name = "FILE")]
-    log_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -171,6 +154,13 @@ fn end_at_panic() {
     }));
 }
 
+/// A disk image that may not grow (`ulimit -f`) is an I/O error of the guest's, not Ferry's end.
+#[expect(unsafe_code, reason = "signal dispositions")]
+fn ignore_file_size_signal() {
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Boots the machine and stays with it to its end.
 pub(crate) fn main(args: BootArgs) -> u8 {
     let status = boot(args);
@@ -187,9 +177,10 @@ fn boot(args: BootArgs) -> Result<u8> {
         bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios, --pflash)");
     }
     end_at_panic();
+    ignore_file_size_signal();
     base::sys::fault::install();
     let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
-    let (dump, stats, no_reboot) = (args.dump_dtb.clone(), args.stats, args.no_reboot);
+    let (dump, stats, no_reboot) = (args.dump_dtb.clone(), args.execution.stats, args.no_reboot);
     let gdb = args.gdb.clone();
     let config = config(args, Arc::clone(&machine))?;
     let mut virt = Virt::new(config)?;
@@ -208,8 +199,8 @@ fn boot(args: BootArgs) -> Result<u8> {
     debuggers.wait();
     control.iter().for_each(Control::finish);
     let ending = ending?;
-    if let Some(format) = stats {
-        print_stats(&virt.report(), format);
+    if let Some(stats) = stats {
+        print_stats(&virt.report(), stats.format);
     }
     Ok(match ending {
         Ending::PowerOff(status) => status,
@@ -249,7 +240,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         Some(path) if path.as_os_str() == "none" => Bios::None,
         Some(path) => Bios::File(path),
     };
-    let sink = match &args.log_file {
+    let sink = match &args.execution.log_file {
         Some(path) => {
             let file = std::fs::File::create(path);
             let file = file.with_context(|| format!("cannot write {}", path.display()))?;
@@ -257,15 +248,20 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         }
         None => LogSink::stderr(),
     };
+    let log = args.execution.log.join(",").parse::<LogItems>()?;
     let engine = EngineConfig {
-        tier: args.tier.into(),
-        log: args.log.unwrap_or(LogItems::NONE),
+        tier: args.execution.tier.into(),
+        probes: match args.execution.stats.map(|stats| stats.probes) {
+            Some(execution::Probes::Counted) => Probes::Counted,
+            Some(execution::Probes::Uncounted) | None => Probes::Uncounted,
+        },
+        log: log,
         sink,
         ..EngineConfig::default()
     };
     let mut regions = RegionConfig::default();
-    regions.options.count_instructions = args.stats.is_some();
-    if matches!(args.tier, TierArg::Jit) {
+    regions.options.count_instructions = args.execution.stats.is_some();
+    if args.execution.tier == TierArg::Jit {
         regions.workers = 0;
     }
     Ok(Config {
@@ -289,9 +285,9 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
 }
 
 #[expect(clippy::print_stderr, reason = "asked for by the user")]
-fn print_stats(report: &system::riscv64::Report, format: StatsArg) {
+fn print_stats(report: &system::riscv64::Report, format: StatsFormat) {
     match format {
-        StatsArg::Json => eprintln!("{}", serde_json::to_string(report).unwrap_or_default()),
-        StatsArg::Text => eprint!("{report}"),
+        StatsFormat::Json => eprintln!("{}", serde_json::to_string(report).unwrap_or_default()),
+        StatsFormat::Text => eprint!("{report}"),
     }
 }

@@ -196,7 +196,7 @@ impl Attached {
                     if let Some(path) = &opened.path {
                         complain(&format!("a virtio-console is {}", path.display()));
                     }
-                    all.add(*transport, Box::new(Console::new(opened.backend, None)));
+                    all.add(*transport, Box::new(Console::new(opened.backend, opened.size)));
                 }
             }
         }

@@ -27,7 +27,8 @@ enum CommandArg {
     Stop,
     /// Let them go on
     Cont,
-    /// Press the power button. The virt machine has none, and says so: shut it down from within, or quit
+    /// Press the power button, which is a key of a virtio keyboard: systemd-logind shuts the system down.
+    /// Refused while no driver listens to it, as in a system without udev
     Powerdown,
     /// Start the machine again
     Reset,

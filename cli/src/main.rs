@@ -8,6 +8,7 @@ mod boot;
 mod boot_devices;
 mod ctl;
 mod doctor;
+mod execution;
 mod gdb;
 mod isa;
 mod run;

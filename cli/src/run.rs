@@ -4,10 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use linux_user::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
 use runtime::debug::gdb::Address;
 
+use crate::execution::{self, ExecutionArgs, Probes, TierArg};
 use crate::run_qemu::{self, Binfmt, Invocation};
 use crate::{OWN_ERROR, complain};
 
@@ -45,25 +46,8 @@ pub(crate) struct RunArgs {
     /// Print the guest's system calls on standard error
     #[arg(long)]
     strace: bool,
-    /// Which tiers run: interpret only, compile everything, or what pays
-    #[arg(long, value_enum, default_value_t = TierArg::Auto)]
-    tier: TierArg,
-    /// Print statistics at the end
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "text"
-    )]
-    stats: Option<StatsArg>,
-    /// What to log: in_asm, ir, clif, out_asm, exec, cpu
-    #[arg(short = 'd', value_name = "ITEMS", value_delimiter = ',')]
-    log: Vec<String>,
-    /// Where to log, instead of standard error
-    #[arg(short = 'D', value_name = "FILE")]
-    log_file: Option<PathBuf>,
+    #[command(flatten)]
+    execution: ExecutionArgs,
     /// The log file goes on: given by ferry to itself
     #[arg(long, hide = true)]
     log_continued: bool,
@@ -83,31 +67,6 @@ pub(crate) struct RunArgs {
     command: Vec<OsString>,
 }
 
-/// `--tier`.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum TierArg {
-    Auto,
-    Interp,
-    Jit,
-}
-
-impl From<TierArg> for runtime::Tier {
-    fn from(tier: TierArg) -> Self {
-        match tier {
-            TierArg::Auto => Self::Auto,
-            TierArg::Interp => Self::Interp,
-            TierArg::Jit => Self::Jit,
-        }
-    }
-}
-
-/// `--stats`.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum StatsArg {
-    Text,
-    Json,
-}
-
 /// Runs the program. Returns only if it could not be started.
 pub(crate) fn main(args: RunArgs) -> u8 {
     let (program, rest) = match args.command.split_first() {
@@ -120,6 +79,10 @@ pub(crate) fn main(args: RunArgs) -> u8 {
             "{}: no such option, see `ferry run --help`; for a program of that name write ./{0}",
             program.display()
         ));
+        return OWN_ERROR;
+    }
+    if args.execution.stats.is_some_and(|stats| stats.probes == Probes::Counted) {
+        complain(&"--stats=tlb is for whole machines (ferry boot): a program has no TLB");
         return OWN_ERROR;
     }
     start(config(args), &program, &rest)
@@ -177,17 +140,17 @@ fn config(args: RunArgs) -> Config {
         environment: unset.chain(set).collect(),
         argv0: args.argv0,
         program_fd: args.program_fd,
-        tier: match args.tier {
+        tier: match args.execution.tier {
             TierArg::Auto => Tier::Auto,
             TierArg::Interp => Tier::Interp,
             TierArg::Jit => Tier::Jit,
         },
-        stats: args.stats.map(|format| match format {
-            StatsArg::Text => StatsFormat::Text,
-            StatsArg::Json => StatsFormat::Json,
+        stats: args.execution.stats.map(|stats| match stats.format {
+            execution::StatsFormat::Text => StatsFormat::Text,
+            execution::StatsFormat::Json => StatsFormat::Json,
         }),
-        log_items: args.log,
-        log_file: args.log_file,
+        log_items: args.execution.log,
+        log_file: args.execution.log_file,
         log_start: if args.log_continued { LogStart::Continued } else { LogStart::Afresh },
         gdb: args.gdb,
         perf_map: if args.perf_map { PerfMap::On } else { PerfMap::Off },

@@ -7,4 +7,5 @@
 //! May know: encodings, assembly syntax. Must not know: what an instruction does, how a guest's
 //! state is kept, or anything above this layer.
 
+pub mod aarch64;
 pub mod riscv64;

@@ -3,7 +3,10 @@
 use base::{GuestVirt, HelperId, RegSlot};
 
 use crate::ops::{Opcode, Shape};
-use crate::types::{FpRound, MemOrder, Type};
+use crate::types::{Condition, FpMode, FpRound, MemOrder, Type};
+
+/// Where [`Inst::mode`] stands in `aux`.
+const FP_MODE_SHIFT: u32 = 3;
 
 /// Identifies a translation: the guest pc and, in the upper 16 bits, the guest's translation flags
 /// (what else the meaning of the code depends on). Two blocks of one key are the same translation.
@@ -200,10 +203,28 @@ impl Inst {
         Type::ALL[(self.aux >> 8) as usize % Type::ALL.len()]
     }
 
+    /// Departures of a floating-point operation from the guest's usual rules.
+    #[must_use]
+    pub const fn mode(&self) -> FpMode {
+        FpMode((self.aux >> FP_MODE_SHIFT) as u8 & FpMode::ALL.0)
+    }
+
     /// Packs rounding and second type into `aux`.
     #[must_use]
     pub const fn fp_aux(round: FpRound, other: Type) -> u16 {
         round as u16 | (other as u16) << 8
+    }
+
+    /// Packs a mode into `aux`, beside what [`Inst::fp_aux`] does.
+    #[must_use]
+    pub const fn mode_aux(mode: FpMode) -> u16 {
+        (mode.0 as u16) << FP_MODE_SHIFT
+    }
+
+    /// The condition on packed flags.
+    #[must_use]
+    pub const fn condition(&self) -> Condition {
+        Condition::ALL[self.aux as usize % Condition::ALL.len()]
     }
 
     /// Whether an operand or the destination is this slot.
@@ -222,14 +243,22 @@ impl Inst {
     /// The type of the result as a container: what an operand that names it may read at most.
     #[must_use]
     pub const fn result_type(&self) -> Type {
+        let ty = self.ty;
         match self.op.info().shape {
-            Shape::Compare | Shape::FpCompare | Shape::Extend | Shape::Call | Shape::FpToInt => {
-                Type::I64
-            }
-            Shape::Load if !self.ty.is_float() => Type::I64,
+            Shape::Compare | Shape::FpCompare | Shape::Extend | Shape::Call => Type::I64,
+            Shape::Flags | Shape::Condition | Shape::FpFlags => Type::I64,
+            Shape::Load | Shape::GetLane if !ty.is_vector() && !ty.is_float() => Type::I64,
+            Shape::GetLane if ty.lane().is_float() => ty.lane(),
+            Shape::GetLane => Type::I64,
+            Shape::FpToInt if ty.is_vector() => self.other_type(),
+            Shape::FpToInt => Type::I64,
+            Shape::ZextWide => Type::WIDE,
+            Shape::Lengthen => ty.widened(),
+            Shape::Narrow => ty.narrowed(),
             _ => match self.op {
                 Opcode::NanBox => Type::F64,
-                _ => self.ty,
+                Opcode::FLanesEq | Opcode::FLanesGt | Opcode::FLanesGe => Type::WIDE,
+                _ => ty,
             },
         }
     }
@@ -240,7 +269,11 @@ impl Inst {
         match (self.op.info().shape, index) {
             (Shape::Load | Shape::Store | Shape::AtomicRmw | Shape::AtomicCas, 0)
             | (Shape::AlignCheck | Shape::Select, 0)
-            | (Shape::Call, _) => Type::I64,
+            | (Shape::Call | Shape::Condition, _)
+            | (Shape::Flags, 2)
+            | (Shape::Shuffle, 2 | 3)
+            | (Shape::CallWide, 3) => Type::I64,
+            (Shape::Splat, _) | (Shape::SetLane, 1) => self.ty.lane(),
             (Shape::IntToFp | Shape::FpToFp, _) => self.other_type(),
             _ => match self.op {
                 Opcode::NanUnbox => Type::F64,

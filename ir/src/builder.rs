@@ -25,7 +25,7 @@ use base::{GuestVirt, HelperId, RegSlot};
 
 use crate::block::{Block, BlockKey, Inst, Operand, Terminator};
 use crate::ops::{Opcode, flag};
-use crate::types::{FpRound, MemOrder, Type};
+use crate::types::{Condition, FpMode, FpRound, MemOrder, Type};
 
 /// Makes one block at a time; reused for many.
 #[derive(Debug)]
@@ -39,8 +39,19 @@ struct State {
     /// Index of the current instruction's mark.
     mark: usize,
     /// Slot writes of the current instruction, not yet in effect.
-    pending: Vec<(RegSlot, Operand)>,
+    pending: Vec<Pending>,
     ended: bool,
+    /// Of all floating-point operations.
+    mode: FpMode,
+}
+
+/// A slot write that takes effect at the instruction's end.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    slot: RegSlot,
+    value: Operand,
+    /// I64, or [`Type::WIDE`] for a wide slot.
+    ty: Type,
 }
 
 /// A value: an operand and the type at which arithmetic on it works.
@@ -65,7 +76,8 @@ impl Builder {
     #[must_use]
     pub fn new() -> Self {
         let block = Block::new(BlockKey(0));
-        Self { state: RefCell::new(State { block, mark: 0, pending: Vec::new(), ended: false }) }
+        let (pending, mode) = (Vec::new(), FpMode::NONE);
+        Self { state: RefCell::new(State { block, mark: 0, pending, ended: false, mode }) }
     }
 
     /// Starts a block, forgetting the one before.
@@ -80,6 +92,13 @@ impl Builder {
         state.block.terminator = Terminator::Lookup { target: key.pc() };
         state.pending.clear();
         state.ended = false;
+        state.mode = FpMode::NONE;
+    }
+
+    /// Sets how the block's floating-point operations depart from the guest's usual rules, from here
+    /// on.
+    pub fn set_fp_mode(&self, mode: FpMode) {
+        self.state.borrow_mut().mode = mode;
     }
 
     /// Marks the start of a guest instruction of `len` bytes.
@@ -161,14 +180,28 @@ impl Builder {
         self.val(Operand::slot(slot), Type::I64)
     }
 
+    /// The low bits of a slot, wide or not, at a type.
+    #[must_use]
+    pub fn slot_at(&self, slot: RegSlot, ty: Type) -> Val<'_> {
+        self.val(Operand::slot(slot), ty)
+    }
+
+    /// The 128 bits of a wide slot, as they were before this instruction.
+    #[must_use]
+    pub fn wide(&self, slot: RegSlot) -> Val<'_> {
+        self.val(Operand::slot(slot), Type::WIDE)
+    }
+
     /// Writes a slot at the end of this instruction. The value must be 64 bits wide.
     pub fn set_slot(&self, slot: RegSlot, value: Val<'_>) {
         debug_assert_eq!(value.ty.bits(), 64, "a slot takes 64 bits: extend the value first");
-        let pending = &mut self.state.borrow_mut().pending;
-        match pending.iter_mut().find(|(s, _)| *s == slot) {
-            Some(entry) => entry.1 = value.operand,
-            None => pending.push((slot, value.operand)),
-        }
+        self.state.borrow_mut().set(Pending { slot, value: value.operand, ty: Type::I64 });
+    }
+
+    /// Writes a wide slot at the end of this instruction. The value must be a vector.
+    pub fn set_wide(&self, slot: RegSlot, value: Val<'_>) {
+        debug_assert!(value.ty.is_vector(), "a wide slot takes 128 bits");
+        self.state.borrow_mut().set(Pending { slot, value: value.operand, ty: Type::WIDE });
     }
 
     /// A 64-bit constant.
@@ -194,6 +227,12 @@ impl Builder {
     #[must_use]
     pub fn load_s(&self, ty: Type, base: Val<'_>, offset: i32, order: MemOrder) -> Val<'_> {
         self.memory(Opcode::LoadS, ty, order, offset, &[base], Type::I64)
+    }
+
+    /// Loads 128 bits.
+    #[must_use]
+    pub fn load_wide(&self, base: Val<'_>, offset: i32, order: MemOrder) -> Val<'_> {
+        self.memory(Opcode::LoadU, Type::WIDE, order, offset, &[base], Type::WIDE)
     }
 
     /// Loads a float.
@@ -247,6 +286,44 @@ impl Builder {
         self.effect(Opcode::Call, Type::I64, 0, i32::from(helper.0), args);
     }
 
+    /// Calls a helper of vectors. Its operands are a number and vectors; those that it has no use for
+    /// are given as zeros ([`Builder::zeros`]).
+    pub fn call_wide<'b>(
+        &'b self,
+        helper: HelperId,
+        number: Val<'b>,
+        vectors: [Val<'b>; 3],
+    ) -> Val<'b> {
+        let [a, b, c] = vectors;
+        let imm = i32::from(helper.0);
+        self.emit(Opcode::CallWide, Type::WIDE, 0, imm, &[a, b, c, number], Type::WIDE)
+    }
+
+    /// A vector of zeros.
+    #[must_use]
+    pub fn zeros(&self) -> Val<'_> {
+        self.splat(Type::WIDE, self.konst(0))
+    }
+
+    /// A vector of which every lane is the scalar.
+    #[must_use]
+    pub fn splat<'b>(&'b self, ty: Type, lane: Val<'b>) -> Val<'b> {
+        debug_assert!(ty.is_vector() && lane.ty.bits() >= ty.lane().bits());
+        self.emit(Opcode::Splat, ty, 0, 0, &[lane], ty)
+    }
+
+    /// N, Z, C and V of `a + b + carry`, the carry being 0 or 1: see [`Opcode::FlagsAdd`].
+    #[must_use]
+    pub fn flags_add<'b>(&'b self, a: Val<'b>, b: Val<'b>, carry: Val<'b>) -> Val<'b> {
+        self.emit(Opcode::FlagsAdd, a.ty, 0, 0, &[a, b, carry], Type::I64)
+    }
+
+    /// N, Z, C and V of `a + !b + carry`: see [`Opcode::FlagsSub`].
+    #[must_use]
+    pub fn flags_sub<'b>(&'b self, a: Val<'b>, b: Val<'b>, carry: Val<'b>) -> Val<'b> {
+        self.emit(Opcode::FlagsSub, a.ty, 0, 0, &[a, b, carry], Type::I64)
+    }
+
     fn val(&self, operand: Operand, ty: Type) -> Val<'_> {
         Val { builder: self, operand, ty }
     }
@@ -273,8 +350,7 @@ impl Builder {
         result: Type,
     ) -> Val<'_> {
         let state = &mut *self.state.borrow_mut();
-        let dst = Operand::temp(state.block.temps);
-        state.block.temps += 1;
+        let dst = state.new_temp(result);
         state.push(op, ty, aux, imm, dst, args);
         self.val(dst, result)
     }
@@ -285,12 +361,37 @@ impl Builder {
 }
 
 impl State {
-    fn push(&mut self, op: Opcode, ty: Type, aux: u16, imm: i32, dst: Operand, args: &[Val<'_>]) {
+    fn push(
+        &mut self,
+        op: Opcode,
+        ty: Type,
+        mut aux: u16,
+        imm: i32,
+        dst: Operand,
+        args: &[Val<'_>],
+    ) {
         let mut operands = [Operand::NONE; 4];
         for (operand, arg) in operands.iter_mut().zip(args) {
             *operand = arg.operand;
         }
+        if op.info().has(flag::FP_FLAGS) {
+            aux |= Inst::mode_aux(self.mode);
+        }
         self.block.insts.push(Inst { op, ty, aux, imm, dst, args: operands });
+    }
+
+    fn set(&mut self, new: Pending) {
+        match self.pending.iter_mut().find(|old| old.slot == new.slot) {
+            Some(old) => *old = new,
+            None => self.pending.push(new),
+        }
+    }
+
+    /// A new temporary; a wide one takes two numbers.
+    fn new_temp(&mut self, ty: Type) -> Operand {
+        let temp = Operand::temp(self.block.temps);
+        self.block.temps += if ty.is_vector() { 2 } else { 1 };
+        temp
     }
 
     /// Puts the pending slot writes into effect: by renaming the destination of the operation that
@@ -304,9 +405,9 @@ impl State {
             self.save_if_overwritten(&mut pending, index);
         }
         self.save_terminator_operand(&pending);
-        for &(slot, value) in &pending {
-            if !self.rename(slot, value, &pending) {
-                self.push_move(Operand::slot(slot), value);
+        for write in &pending {
+            if !self.rename(write, &pending) {
+                self.push_move(Operand::slot(write.slot), write.value, write.ty);
             }
         }
         pending.clear();
@@ -315,26 +416,26 @@ impl State {
 
     /// A pending value that is itself a slot which an earlier write of this instruction changes is
     /// saved in a temporary first.
-    fn save_if_overwritten(&mut self, pending: &mut [(RegSlot, Operand)], index: usize) {
-        let value = pending[index].1;
+    fn save_if_overwritten(&mut self, pending: &mut [Pending], index: usize) {
+        let Pending { value, ty, .. } = pending[index];
         let Some(source) = value.as_slot() else { return };
-        if pending[..index].iter().any(|&(slot, _)| slot == source) {
-            pending[index].1 = self.save(value);
+        if pending[..index].iter().any(|write| write.slot == source) {
+            pending[index].value = self.save(value, ty);
         }
     }
 
     /// The terminator reads its operand after the slot writes, but means the value from before.
-    fn save_terminator_operand(&mut self, pending: &[(RegSlot, Operand)]) {
+    fn save_terminator_operand(&mut self, pending: &[Pending]) {
         let (Terminator::Branch { cond: operand, .. }
         | Terminator::Indirect { target: operand, .. }) = self.block.terminator
         else {
             return;
         };
-        let overwritten = |slot| pending.iter().any(|&(s, _)| s == slot);
+        let overwritten = |slot| pending.iter().any(|write| write.slot == slot);
         if !self.ended || !operand.as_slot().is_some_and(overwritten) {
             return;
         }
-        let saved = self.save(operand);
+        let saved = self.save(operand, Type::I64);
         if let Terminator::Branch { cond: operand, .. }
         | Terminator::Indirect { target: operand, .. } = &mut self.block.terminator
         {
@@ -342,34 +443,35 @@ impl State {
         }
     }
 
-    fn save(&mut self, value: Operand) -> Operand {
-        let temp = Operand::temp(self.block.temps);
-        self.block.temps += 1;
-        self.push_move(temp, value);
+    fn save(&mut self, value: Operand, ty: Type) -> Operand {
+        let temp = self.new_temp(ty);
+        self.push_move(temp, value, ty);
         temp
     }
 
-    fn push_move(&mut self, dst: Operand, value: Operand) {
+    fn push_move(&mut self, dst: Operand, value: Operand, ty: Type) {
         let args = [value, Operand::NONE, Operand::NONE, Operand::NONE];
-        self.block.insts.push(Inst { op: Opcode::Mov, ty: Type::I64, aux: 0, imm: 0, dst, args });
+        self.block.insts.push(Inst { op: Opcode::Mov, ty, aux: 0, imm: 0, dst, args });
     }
 
     /// Makes the operation that defined `value` write `slot` at once, if it is of this instruction,
     /// nothing after it reads the temporary or the slot, and nothing after it may fault.
-    fn rename(&mut self, slot: RegSlot, value: Operand, pending: &[(RegSlot, Operand)]) -> bool {
+    fn rename(&mut self, write: &Pending, pending: &[Pending]) -> bool {
+        let (value, dst) = (write.value, Operand::slot(write.slot));
         if value.as_temp().is_none() || self.terminator_reads(value) {
             return false;
         }
-        let dst = Operand::slot(slot);
-        let used_once = pending.iter().filter(|&&(_, v)| v == value).count() == 1;
-        let later_value = pending.iter().any(|&(_, v)| v == dst);
+        let used_once = pending.iter().filter(|other| other.value == value).count() == 1;
+        let later_value = pending.iter().any(|other| other.value == dst);
         if !used_once || later_value || self.terminator_reads(dst) {
             return false;
         }
         for inst in self.block.insts[self.mark + 1..].iter_mut().rev() {
             if inst.dst == value {
-                inst.dst = dst;
-                return true;
+                // A narrow slot may take the low bits of a wide value: by a move.
+                let fits = inst.result_type().bits() == write.ty.bits();
+                inst.dst = if fits { dst } else { value };
+                return fits;
             }
             let leaves = inst.op.info().has_any(flag::FAULTS | flag::SPECIAL);
             if leaves || inst.dst == dst || inst.args.contains(&value) || inst.args.contains(&dst) {
@@ -527,6 +629,141 @@ impl<'b> Val<'b> {
         fmul_add(factor, addend) = FMulAdd;
     }
 
+    /// N, Z, C and V of a comparison; signalling.
+    #[must_use]
+    pub fn fcmp_flags(self, other: Self) -> Self {
+        self.typed(Opcode::FCmpFlags, 0, &[self, other], Type::I64)
+    }
+
+    /// N, Z, C and V of a comparison; quiet.
+    #[must_use]
+    pub fn fcmp_flags_q(self, other: Self) -> Self {
+        self.typed(Opcode::FCmpFlagsQ, 0, &[self, other], Type::I64)
+    }
+
+    /// 1 if these packed flags fulfil a condition, else 0.
+    #[must_use]
+    pub fn cond(self, condition: Condition) -> Self {
+        self.builder.emit(Opcode::Cond, Type::I64, condition as u16, 0, &[self], Type::I64)
+    }
+
+    /// Rounded to an integer in the same format, never "inexact".
+    #[must_use]
+    pub fn fround(self, round: FpRound) -> Self {
+        self.typed(Opcode::FRound, round as u16, &[self], self.ty)
+    }
+
+    /// Rounded to an integer in the same format, "inexact" if it was none.
+    #[must_use]
+    pub fn fround_x(self, round: FpRound) -> Self {
+        self.typed(Opcode::FRoundX, round as u16, &[self], self.ty)
+    }
+
+    /// Zero-extended from its type to 128 bits, to be used as a vector of `ty`.
+    #[must_use]
+    pub fn zext_wide(self, ty: Type) -> Self {
+        debug_assert!(ty.is_vector() && !self.ty.is_vector());
+        self.builder.emit(Opcode::ZextWide, self.ty, 0, 0, &[self], ty)
+    }
+
+    /// A lane: an integer zero-extended to 64 bits, or a float.
+    #[must_use]
+    pub fn lane_u(self, lane: u32) -> Self {
+        let result = if self.ty.lane().is_float() { self.ty.lane() } else { Type::I64 };
+        self.builder.emit(Opcode::LaneU, self.ty, 0, lane as i32, &[self], result)
+    }
+
+    /// A lane, an integer sign-extended to 64 bits.
+    #[must_use]
+    pub fn lane_s(self, lane: u32) -> Self {
+        debug_assert!(!self.ty.lane().is_float());
+        self.builder.emit(Opcode::LaneS, self.ty, 0, lane as i32, &[self], Type::I64)
+    }
+
+    /// The vector with the scalar in one lane.
+    #[must_use]
+    pub fn set_lane(self, lane: u32, value: Self) -> Self {
+        self.builder.emit(Opcode::SetLane, self.ty, 0, lane as i32, &[self, value], self.ty)
+    }
+
+    /// The bytes of this vector (numbers 0 to 15) and another (16 to 31) that `bytes` names.
+    #[must_use]
+    pub fn shuffle(self, other: Self, bytes: [u8; 16]) -> Self {
+        let bytes = u128::from_le_bytes(bytes);
+        let b = self.builder;
+        let (low, high) = (b.konst(bytes as u64), b.konst((bytes >> 64) as u64));
+        b.emit(Opcode::Shuffle, Type::I8x16, 0, 0, &[self, other, low, high], self.ty)
+    }
+
+    /// Lanes shifted left by a number.
+    #[must_use]
+    pub fn shl_lanes(self, by: u32) -> Self {
+        self.builder.emit(Opcode::ShlLanes, self.ty, 0, by as i32, &[self], self.ty)
+    }
+
+    /// Lanes shifted right, logically, by a number.
+    #[must_use]
+    pub fn shr_lanes_u(self, by: u32) -> Self {
+        self.builder.emit(Opcode::ShrLanesU, self.ty, 0, by as i32, &[self], self.ty)
+    }
+
+    /// Lanes shifted right, arithmetically, by a number.
+    #[must_use]
+    pub fn shr_lanes_s(self, by: u32) -> Self {
+        self.builder.emit(Opcode::ShrLanesS, self.ty, 0, by as i32, &[self], self.ty)
+    }
+
+    /// Where the bits of this mask are ones, those of `ones`, else those of `zeros`.
+    #[must_use]
+    pub fn bit_select(self, ones: Self, zeros: Self) -> Self {
+        self.builder.emit(Opcode::BitSelect, Type::WIDE, 0, 0, &[self, ones, zeros], ones.ty)
+    }
+
+    /// One of the operations on vectors of two operands whose result has the operands' type
+    /// ([`Opcode::LanesEq`], [`Opcode::SatAddS`], [`Opcode::Swizzle`], …).
+    #[must_use]
+    pub fn lanes(self, op: Opcode, other: Self) -> Self {
+        debug_assert!(self.ty.is_vector() && other.ty.is_vector());
+        self.typed(op, 0, &[self, other], self.ty)
+    }
+
+    /// Magnitudes of lanes.
+    #[must_use]
+    pub fn abs_lanes(self) -> Self {
+        self.typed(Opcode::AbsLanes, 0, &[self], self.ty)
+    }
+
+    /// One of the operations from a vector to one of wider lanes ([`Opcode::LengthenLowS`], …).
+    #[must_use]
+    pub fn lengthen(self, op: Opcode) -> Self {
+        self.typed(op, 0, &[self], self.ty.widened())
+    }
+
+    /// One of the operations from a vector to one of narrower lanes ([`Opcode::SatNarrowS`], …).
+    #[must_use]
+    pub fn sat_narrow(self, op: Opcode) -> Self {
+        self.typed(op, 0, &[self], self.ty.narrowed())
+    }
+
+    /// The same bits as a vector of another type: emits nothing.
+    #[must_use]
+    pub fn as_vector(self, ty: Type) -> Self {
+        debug_assert!(ty.is_vector() && self.ty.is_vector());
+        Self { ty, ..self }
+    }
+
+    /// Minimum by the guest's rules, a NaN if either is one.
+    #[must_use]
+    pub fn fminimum(self, other: Self) -> Self {
+        self.binary(Opcode::FMinimum, other)
+    }
+
+    /// Maximum by the guest's rules, a NaN if either is one.
+    #[must_use]
+    pub fn fmaximum(self, other: Self) -> Self {
+        self.binary(Opcode::FMaximum, other)
+    }
+
     /// Minimum by the guest's rules.
     #[must_use]
     pub fn fmin(self, other: Self) -> Self {
@@ -561,6 +798,7 @@ impl<'b> Val<'b> {
     #[must_use]
     pub fn at(self, ty: Type) -> Self {
         debug_assert!(ty.bits() <= self.ty.bits(), "narrowing only; widen by sext or zext");
+        debug_assert!(!ty.is_vector(), "as_vector");
         Self { ty, ..self }
     }
 
@@ -608,16 +846,18 @@ impl<'b> Val<'b> {
         self.builder.emit(Opcode::Select, if_true.ty, 0, 0, &args, if_true.ty)
     }
 
-    /// To a signed integer of type `to`, sign-extended to 64 bits.
+    /// To a signed integer of type `to`, sign-extended to 64 bits; or lane by lane.
     #[must_use]
     pub fn fto_s(self, to: Type, round: FpRound) -> Self {
-        self.typed(Opcode::FToS, Inst::fp_aux(round, to), &[self], Type::I64)
+        let result = if to.is_vector() { to } else { Type::I64 };
+        self.typed(Opcode::FToS, Inst::fp_aux(round, to), &[self], result)
     }
 
-    /// To an unsigned integer of type `to`, zero-extended to 64 bits.
+    /// To an unsigned integer of type `to`, zero-extended to 64 bits; or lane by lane.
     #[must_use]
     pub fn fto_u(self, to: Type, round: FpRound) -> Self {
-        self.typed(Opcode::FToU, Inst::fp_aux(round, to), &[self], Type::I64)
+        let result = if to.is_vector() { to } else { Type::I64 };
+        self.typed(Opcode::FToU, Inst::fp_aux(round, to), &[self], result)
     }
 
     /// From a signed integer of this value's type.
@@ -659,8 +899,17 @@ impl<'b> Val<'b> {
         self.typed(op, 0, &[self, other], self.ty)
     }
 
+    /// Emits an operation at this value's type; where that does not matter for a vector, at
+    /// [`Type::WIDE`].
     fn typed(self, op: Opcode, aux: u16, args: &[Self], result: Type) -> Self {
-        self.builder.emit(op, self.ty, aux, 0, args, result)
+        let bitwise =
+            matches!(op, Opcode::And | Opcode::Or | Opcode::Xor | Opcode::AndNot | Opcode::Not);
+        let whole = match op {
+            Opcode::Swizzle => Type::I8x16,
+            _ if bitwise && self.ty.is_vector() => Type::WIDE,
+            _ => self.ty,
+        };
+        self.builder.emit(op, whole, aux, 0, args, result)
     }
 }
 

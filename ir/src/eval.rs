@@ -2,13 +2,15 @@
 //! takes: what the interpreter, the optimiser and the back end are compared with.
 #![expect(unsafe_code, reason = "helpers are called by address")]
 
-use base::cpu::Effects;
-use base::{CpuFrame, GuestVirt, HelperFn};
+use base::cpu::{Effects, HelperCode};
+use base::wide::{bits_of, vector_of};
+use base::{CpuFrame, GuestVirt, Helper};
 
 use crate::block::{Block, Inst, Operand, OperandKind, Terminator, Trap};
 use crate::fold;
 use crate::fp::FpOp;
 use crate::guest::Guest;
+use crate::lanes;
 use crate::ops::{Opcode, Shape, flag};
 
 /// An access that memory does not allow, at this guest address.
@@ -17,17 +19,17 @@ pub struct Denied(pub GuestVirt);
 
 /// Guest memory, little-endian, as the evaluator sees it.
 pub trait Memory {
-    /// Reads 1, 2, 4 or 8 bytes.
+    /// Reads 1, 2, 4, 8 or 16 bytes.
     ///
     /// # Errors
     /// The access is not allowed.
-    fn load(&mut self, addr: GuestVirt, bytes: u32) -> Result<u64, Denied>;
+    fn load(&mut self, addr: GuestVirt, bytes: u32) -> Result<u128, Denied>;
 
-    /// Writes the low 1, 2, 4 or 8 bytes of a value.
+    /// Writes the low 1, 2, 4, 8 or 16 bytes of a value.
     ///
     /// # Errors
     /// The access is not allowed; nothing was written.
-    fn store(&mut self, addr: GuestVirt, bytes: u32, value: u64) -> Result<(), Denied>;
+    fn store(&mut self, addr: GuestVirt, bytes: u32, value: u128) -> Result<(), Denied>;
 }
 
 /// How a block was left.
@@ -72,6 +74,7 @@ pub unsafe fn run(
     memory: &mut dyn Memory,
     garbage: u64,
 ) -> Exit {
+    let garbage = u128::from(garbage) << 64 | u128::from(garbage);
     let temps = vec![garbage; usize::from(block.temps)];
     let mut run = Run { block, guest, frame, memory, garbage, temps, pc: block.key.pc() };
     for inst in &block.insts {
@@ -87,50 +90,66 @@ struct Run<'a> {
     guest: &'a Guest,
     frame: &'a mut CpuFrame,
     memory: &'a mut dyn Memory,
-    garbage: u64,
-    temps: Vec<u64>,
+    garbage: u128,
+    temps: Vec<u128>,
     pc: GuestVirt,
 }
 
 impl Run<'_> {
-    fn read(&self, operand: Operand) -> u64 {
+    fn read(&self, operand: Operand) -> u128 {
         match self.block.operand(operand) {
             OperandKind::None => 0,
             OperandKind::Temp(index) => self.temps[usize::from(index)],
-            OperandKind::Slot(slot) => self.frame.get(slot),
-            OperandKind::Const(value) => value,
+            OperandKind::Slot(slot) if self.guest.is_wide(slot) => self.frame.get_wide(slot),
+            OperandKind::Slot(slot) => self.frame.get(slot).into(),
+            OperandKind::Const(value) => value.into(),
         }
     }
 
-    fn write(&mut self, inst: &Inst, value: u64) {
-        let unused = u64::MAX.checked_shl(inst.result_type().bits()).unwrap_or(0);
+    fn write(&mut self, inst: &Inst, value: u128) {
+        let unused = u128::MAX.checked_shl(inst.result_type().bits()).unwrap_or(0);
         let value = value & !unused | self.garbage & unused;
         if let Some(temp) = inst.dst.as_temp() {
             self.temps[usize::from(temp)] = value;
         } else if let Some(slot) = inst.dst.as_slot() {
-            self.frame.set(slot, value);
+            match self.guest.is_wide(slot) {
+                true => self.frame.set_wide(slot, value),
+                false => self.frame.set(slot, value as u64),
+            }
         }
     }
 
     fn step(&mut self, inst: &Inst) -> Result<(), Exit> {
-        let args = inst.args.map(|arg| self.read(arg));
+        let wide = inst.args.map(|arg| self.read(arg));
+        let args = wide.map(|arg| arg as u64);
         let result = match inst.op.info().shape {
             Shape::Mark => {
                 self.pc = self.block.key.pc().wrapping_offset(inst.imm.into());
                 return Ok(());
             }
             Shape::Fence => return Ok(()),
-            Shape::Call => self.call(inst, args)?,
+            Shape::Call => self.call(inst, args)?.into(),
+            Shape::CallWide => self.call_wide(inst, wide)?,
             Shape::AlignCheck => return self.align_check(inst, args[0]),
             Shape::Load => self.load(inst, args[0])?,
-            Shape::Store => return self.store(inst, args[0], args[1]),
-            Shape::AtomicRmw | Shape::AtomicCas => self.atomic(inst, args)?,
-            _ if inst.op.info().has(flag::FP_FLAGS) => self.float(inst, args),
-            _ => fold::evaluate(inst.op, inst.ty, [args[0], args[1], args[2]])
-                .expect("an operation without effects"),
+            Shape::Store => return self.store(inst, args[0], wide[1]),
+            Shape::AtomicRmw | Shape::AtomicCas => self.atomic(inst, args)?.into(),
+            _ if inst.op.info().has(flag::FP_FLAGS) => self.float(inst, wide),
+            _ => self.pure(inst, wide),
         };
         self.write(inst, result);
         Ok(())
+    }
+
+    fn pure(&self, inst: &Inst, [a, b, c, d]: [u128; 4]) -> u128 {
+        let scalars = [a as u64, b as u64, c as u64];
+        if let Some(result) = fold::evaluate_inst(inst, scalars) {
+            return result.into();
+        }
+        // The two constants of a shuffle are one operand.
+        let c = if inst.op == Opcode::Shuffle { c | d << 64 } else { c };
+        let function = lanes::function(inst).expect("an operation without effects");
+        function(a, b, c, inst.imm as u32)
     }
 
     fn address(inst: &Inst, base: u64) -> GuestVirt {
@@ -148,13 +167,16 @@ impl Run<'_> {
         if aligned { Ok(()) } else { Err(Exit::Misaligned { pc: self.pc, addr }) }
     }
 
-    fn load(&mut self, inst: &Inst, base: u64) -> Result<u64, Exit> {
+    fn load(&mut self, inst: &Inst, base: u64) -> Result<u128, Exit> {
         let addr = Self::address(inst, base);
         let raw = self.memory.load(addr, inst.ty.bytes()).map_err(self.denied())?;
-        Ok(if inst.op == Opcode::LoadS { fold::sext(inst.ty, raw) as u64 } else { raw })
+        Ok(match inst.op {
+            Opcode::LoadS => (fold::sext(inst.ty, raw as u64) as u64).into(),
+            _ => raw,
+        })
     }
 
-    fn store(&mut self, inst: &Inst, base: u64, value: u64) -> Result<(), Exit> {
+    fn store(&mut self, inst: &Inst, base: u64, value: u128) -> Result<(), Exit> {
         let addr = Self::address(inst, base);
         self.memory.store(addr, inst.ty.bytes(), value).map_err(self.denied())
     }
@@ -162,7 +184,7 @@ impl Run<'_> {
     fn atomic(&mut self, inst: &Inst, args: [u64; 4]) -> Result<u64, Exit> {
         let addr = Self::address(inst, args[0]);
         let bytes = inst.ty.bytes();
-        let old = self.memory.load(addr, bytes).map_err(self.denied())?;
+        let old = self.memory.load(addr, bytes).map_err(self.denied())? as u64;
         let combine = |op| fold::evaluate(op, inst.ty, [old, args[1], 0]).unwrap_or(0);
         let new = match inst.op {
             Opcode::AtomicSwap => args[1],
@@ -179,38 +201,59 @@ impl Run<'_> {
             Opcode::AtomicCas => old,
             _ => unreachable!("not an atomic operation"),
         };
-        self.memory.store(addr, bytes, new).map_err(self.denied())?;
+        self.memory.store(addr, bytes, new.into()).map_err(self.denied())?;
         Ok(old)
     }
 
-    fn float(&mut self, inst: &Inst, args: [u64; 4]) -> u64 {
-        let op = FpOp { op: inst.op, ty: inst.ty, round: inst.round(), other: inst.other_type() };
+    fn float(&mut self, inst: &Inst, [a, b, c, _]: [u128; 4]) -> u128 {
         let mut flags = self.frame.get(self.guest.fp_flags);
-        let result = op.evaluate(self.guest.fp, [args[0], args[1], args[2]], &mut flags);
+        let result = if let Some(result) = lanes::saturating(inst.op, inst.ty, [a, b], &mut flags) {
+            result
+        } else if inst.ty.is_vector() {
+            FpOp::from(inst).evaluate_wide(self.guest.fp, [a, b, c], &mut flags)
+        } else {
+            let args = [a as u64, b as u64, c as u64];
+            FpOp::from(inst).evaluate(self.guest.fp, args, &mut flags).into()
+        };
         self.frame.set(self.guest.fp_flags, flags);
         result
     }
 
     fn call(&mut self, inst: &Inst, [a, b, c, d]: [u64; 4]) -> Result<u64, Exit> {
         let helper = self.guest.helper(inst.helper()).expect("a helper of the guest");
-        let func: HelperFn = helper.func;
+        let HelperCode::Scalar(func) = helper.code else { panic!("a helper of scalars") };
         // SAFETY: the frame is live and borrowed for us alone; that it is as the guest's helpers
         // expect it is the contract of `run`.
         let result = unsafe { func(&raw mut *self.frame, a, b, c, d) };
+        self.helper_fault(helper)?;
+        Ok(result)
+    }
+
+    fn call_wide(&mut self, inst: &Inst, [a, b, c, d]: [u128; 4]) -> Result<u128, Exit> {
+        let helper = self.guest.helper(inst.helper()).expect("a helper of the guest");
+        let HelperCode::Wide(func) = helper.code else { panic!("a helper of vectors") };
+        let [a, b, c] = [a, b, c].map(vector_of);
+        // SAFETY: as for `call`.
+        let result = unsafe { func(&raw mut *self.frame, d as u64, a, b, c) };
+        self.helper_fault(helper)?;
+        Ok(bits_of(result))
+    }
+
+    fn helper_fault(&mut self, helper: &Helper) -> Result<(), Exit> {
         if helper.effects == Effects::Memory && self.frame.fault != 0 {
             self.frame.fault = 0;
             return Err(Exit::Fault { pc: self.pc, addr: GuestVirt(self.frame.fault_addr) });
         }
-        Ok(result)
+        Ok(())
     }
 
     fn terminator(&self) -> Exit {
         match self.block.terminator {
             Terminator::Jump { target, .. } => Exit::Goto(target),
             Terminator::Branch { cond, taken, fallthrough } => {
-                Exit::Goto(if self.read(cond) == 0 { fallthrough } else { taken })
+                Exit::Goto(if self.read(cond) as u64 == 0 { fallthrough } else { taken })
             }
-            Terminator::Indirect { target, .. } => Exit::Goto(GuestVirt(self.read(target))),
+            Terminator::Indirect { target, .. } => Exit::Goto(GuestVirt(self.read(target) as u64)),
             Terminator::Trap { trap, pc } => Exit::Trap(trap, pc),
             Terminator::Lookup { target } => Exit::Lookup(target),
         }

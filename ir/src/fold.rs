@@ -3,6 +3,7 @@
 
 use base::float::{F32, F64, Format};
 
+use crate::block::Inst;
 use crate::ops::{Opcode, Shape};
 use crate::types::Type;
 
@@ -21,12 +22,26 @@ pub const fn sext(ty: Type, value: u64) -> i64 {
     ((value << unread) as i64) >> unread
 }
 
-/// The result of an operation, zero-extended from its type; `None` if the operation has effects or
-/// may fault. Bits of the operands that the operation does not read do not matter.
+/// As [`evaluate`], for an operation with all that stands beside its operands.
+#[must_use]
+pub fn evaluate_inst(inst: &Inst, args: [u64; 3]) -> Option<u64> {
+    match inst.op {
+        Opcode::Cond => Some(inst.condition().holds(args[0]).into()),
+        _ => evaluate(inst.op, inst.ty, args),
+    }
+}
+
+/// The result of an operation, zero-extended from its type; `None` if the operation has effects, may
+/// fault or has anything to do with vectors ([`crate::lanes`]), and for conditions. Bits of the
+/// operands that the operation does not read do not matter.
 #[must_use]
 pub fn evaluate(op: Opcode, ty: Type, args: [u64; 3]) -> Option<u64> {
     let [a, b, c] = args;
+    if ty.is_vector() {
+        return None;
+    }
     match op.info().shape {
+        Shape::Flags => Some(flags(op, ty, a, b, c)),
         Shape::Unary | Shape::Extend => unary(op, ty, a),
         Shape::Binary => binary(op, ty, a, b).map(|result| zext(ty, result)),
         Shape::Compare => compare(op, ty, a, b).map(u64::from),
@@ -99,6 +114,20 @@ const fn high_half(ty: Type, product: i128) -> u64 {
     (product >> ty.bits()) as u64
 }
 
+/// N, Z, C and V of a sum, in bits 31 to 28.
+fn flags(op: Opcode, ty: Type, a: u64, b: u64, carry: u64) -> u64 {
+    let b = if op == Opcode::FlagsSub { !b } else { b };
+    let carry = carry & 1;
+    let unsigned = u128::from(zext(ty, a)) + u128::from(zext(ty, b)) + u128::from(carry);
+    let signed = i128::from(sext(ty, a)) + i128::from(sext(ty, b)) + i128::from(carry);
+    let sum = zext(ty, unsigned as u64);
+    let n = sum >> (ty.bits() - 1);
+    let z = u64::from(sum == 0);
+    let c = u64::from(u128::from(sum) != unsigned);
+    let v = u64::from(i128::from(sext(ty, sum)) != signed);
+    n << 31 | z << 30 | c << 29 | v << 28
+}
+
 fn compare(op: Opcode, ty: Type, a: u64, b: u64) -> Option<bool> {
     let (ua, ub, sa, sb) = (zext(ty, a), zext(ty, b), sext(ty, a), sext(ty, b));
     Some(match op {
@@ -129,6 +158,19 @@ mod tests {
     use super::*;
     use crate::ops::flag;
 
+    const NONE: crate::Operand = crate::Operand::NONE;
+
+    #[test]
+    fn flags_are_those_of_the_sum() {
+        check(Opcode::FlagsAdd, Type::I32, &[0x7fff_ffff, 1, 0], 0b1001 << 28);
+        check(Opcode::FlagsAdd, Type::I64, &[u64::MAX, 0, 1], 0b0110 << 28);
+        check(Opcode::FlagsAdd, Type::I64, &[5, 0, 0], 0);
+        check(Opcode::FlagsSub, Type::I64, &[5, 5, 1], 0b0110 << 28);
+        check(Opcode::FlagsSub, Type::I32, &[3, 5, 1], 0b1000 << 28);
+        check(Opcode::FlagsSub, Type::I64, &[1 << 63, 1, 1], 0b0011 << 28);
+        check(Opcode::FlagsSub, Type::I64, &[0, 0, 0], 0b1000 << 28);
+    }
+
     #[track_caller]
     fn check(op: Opcode, ty: Type, args: &[u64], expected: u64) {
         let mut all = [0xdead_beef; 3];
@@ -143,7 +185,10 @@ mod tests {
             let effects = flag::FAULTS | flag::READS | flag::WRITES | flag::SPECIAL;
             let pure = !info.has_any(effects | flag::FP_FLAGS);
             for &ty in op.types() {
-                assert_eq!(evaluate(op, ty, [1, 2, 3]).is_some(), pure, "{op:?} {ty:?}");
+                let inst = Inst { op, ty, aux: 0, imm: 0, dst: NONE, args: [NONE; 4] };
+                let wide = ty.is_vector() || inst.result_type().is_vector();
+                let folds = evaluate_inst(&inst, [1, 2, 3]).is_some();
+                assert_eq!(folds, pure && !wide, "{op:?} {ty:?}");
             }
         }
     }

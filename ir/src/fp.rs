@@ -1,20 +1,36 @@
 //! What the floating-point operations compute, on raw bits: the one place where operations meet
 //! [`base::float`]. The interpreter and the back end's slow paths both come here.
 
-use base::float::{self, Env, F32, F64, Flags, Round, fast, soft};
+use std::cmp::Ordering;
 
+use base::float::soft::Inexact;
+use base::float::{
+    self, DenormalsIn, DenormalsOut, Env, F32, F64, Flags, NanRule, Round, fast, soft,
+};
+
+use crate::block::Inst;
 use crate::guest::FpRules;
-use crate::ops::Opcode;
-use crate::types::{FpRound, Type};
+use crate::lanes;
+use crate::ops::{Opcode, Shape};
+use crate::types::{FpMode, FpRound, Type};
 
 impl FpRules {
     /// The rules as the floating-point library names them.
     #[inline]
     #[must_use]
-    pub const fn rules(self) -> float::Rules {
-        match self {
+    pub const fn rules(self, mode: FpMode) -> float::Rules {
+        let mut rules = match self {
             Self::RiscV => float::Rules::RISCV,
+            Self::Arm => float::Rules::ARM,
+        };
+        if mode.has(FpMode::FLUSH) {
+            rules.denormals_in = DenormalsIn::FlushAndReport;
+            rules.denormals_out = DenormalsOut::Flush;
         }
+        if mode.has(FpMode::DEFAULT_NAN) {
+            rules.nan = NanRule::Default;
+        }
+        rules
     }
 }
 
@@ -38,28 +54,61 @@ impl FpRound {
 pub struct FpOp {
     /// An operation whose row has the flag `FP_FLAGS`.
     pub op: Opcode,
-    /// Its type: F32 or F64.
+    /// Its type: F32, F64 or a vector of them.
     pub ty: Type,
     /// Its rounding.
     pub round: FpRound,
+    /// How it departs from the guest's usual rules.
+    pub mode: FpMode,
     /// Its second type, for conversions.
     pub other: Type,
 }
 
+impl From<&Inst> for FpOp {
+    fn from(inst: &Inst) -> Self {
+        let other = inst.other_type();
+        Self { op: inst.op, ty: inst.ty, round: inst.round(), mode: inst.mode(), other }
+    }
+}
+
 impl FpOp {
-    /// Computes the operation on raw bits, adding to `flags`. Operations that do not belong to
+    /// Computes a scalar operation on raw bits, adding to `flags`. Operations that do not belong to
     /// floating point give 0.
     #[inline]
     #[must_use]
     pub fn evaluate(self, rules: FpRules, args: [u64; 3], flags: &mut u64) -> u64 {
-        let mut env = Env::new(rules.rules());
+        let mut env = Env::new(rules.rules(self.mode));
         env.round = self.round.mode();
         env.flags = Flags(*flags as u8);
         let result = match self.ty {
-            Type::F32 => self.evaluate32(args, &mut env),
-            _ => self.evaluate64(args, &mut env),
+            Type::F32 => self.evaluate32(rules, args, &mut env),
+            _ => self.evaluate64(rules, args, &mut env),
         };
         *flags = u64::from(env.flags.0);
+        result
+    }
+
+    /// Computes a vector operation on raw bits, lane by lane, adding to `flags`. A conversion between
+    /// formats reads or writes lower halves; what it does not write is zero.
+    #[must_use]
+    pub fn evaluate_wide(self, rules: FpRules, args: [u128; 3], flags: &mut u64) -> u128 {
+        let scalar = Self { ty: self.ty.lane(), other: self.other.lane(), ..self };
+        let from = match self.op.info().shape {
+            Shape::IntToFp | Shape::FpToFp => self.other,
+            _ => self.ty,
+        };
+        let to = match self.op.info().shape {
+            Shape::FpToInt => self.other,
+            _ => self.ty,
+        };
+        let is_mask = matches!(self.op, Opcode::FLanesEq | Opcode::FLanesGt | Opcode::FLanesGe);
+        let mut result = 0;
+        for lane in 0..from.lanes().min(to.lanes()) {
+            let args = args.map(|arg| lanes::get(from, arg, lane));
+            let value = scalar.evaluate(rules, args, flags);
+            let value = if is_mask { value.wrapping_neg() } else { value };
+            result = lanes::set(to, result, lane, value);
+        }
         result
     }
 }
@@ -68,7 +117,7 @@ macro_rules! evaluate {
     ($name:ident, $format:ty, $bits:ty, $convert:ident) => {
         impl FpOp {
             #[inline]
-            fn $name(self, [a, b, c]: [u64; 3], env: &mut Env) -> u64 {
+            fn $name(self, rules: FpRules, [a, b, c]: [u64; 3], env: &mut Env) -> u64 {
                 let (x, y, z) = (a as $bits, b as $bits, c as $bits);
                 match self.op {
                     Opcode::FAdd => fast::add::<$format>(x, y, env).into(),
@@ -77,9 +126,31 @@ macro_rules! evaluate {
                     Opcode::FDiv => fast::div::<$format>(x, y, env).into(),
                     Opcode::FSqrt => fast::sqrt::<$format>(x, env).into(),
                     Opcode::FMulAdd => fast::fma::<$format>(x, y, z, env).into(),
+                    Opcode::FMin if rules == FpRules::Arm => {
+                        soft::min_num::<$format>(x, y, env).into()
+                    }
+                    Opcode::FMax if rules == FpRules::Arm => {
+                        soft::max_num::<$format>(x, y, env).into()
+                    }
                     Opcode::FMin => soft::minimum_number::<$format>(x, y, env).into(),
                     Opcode::FMax => soft::maximum_number::<$format>(x, y, env).into(),
-                    Opcode::FEq => soft::eq::<$format>(x, y, env).into(),
+                    Opcode::FMinimum => soft::minimum::<$format>(x, y, env).into(),
+                    Opcode::FMaximum => soft::maximum::<$format>(x, y, env).into(),
+                    Opcode::FRound => {
+                        let (round, quietly) = (env.round, Inexact::Suppress);
+                        fast::round_to_integral::<$format>(x, round, quietly, env).into()
+                    }
+                    Opcode::FRoundX => {
+                        let (round, aloud) = (env.round, Inexact::Signal);
+                        fast::round_to_integral::<$format>(x, round, aloud, env).into()
+                    }
+                    Opcode::FCmpFlags => {
+                        packed_flags(soft::compare_signaling::<$format>(x, y, env))
+                    }
+                    Opcode::FCmpFlagsQ => packed_flags(soft::compare_quiet::<$format>(x, y, env)),
+                    Opcode::FEq | Opcode::FLanesEq => soft::eq::<$format>(x, y, env).into(),
+                    Opcode::FLanesGt => soft::lt::<$format>(y, x, env).into(),
+                    Opcode::FLanesGe => soft::le::<$format>(y, x, env).into(),
                     Opcode::FLt => soft::lt::<$format>(x, y, env).into(),
                     Opcode::FLe => soft::le::<$format>(x, y, env).into(),
                     Opcode::FLtQ => soft::lt_quiet::<$format>(x, y, env).into(),
@@ -113,6 +184,16 @@ macro_rules! evaluate {
 evaluate!(evaluate32, F32, u32, convert_to32);
 evaluate!(evaluate64, F64, u64, convert_to64);
 
+/// N, Z, C and V of a comparison, in bits 31 to 28.
+pub(crate) const fn packed_flags(order: Option<Ordering>) -> u64 {
+    match order {
+        Some(Ordering::Less) => 0b1000 << 28,
+        Some(Ordering::Equal) => 0b0110 << 28,
+        Some(Ordering::Greater) => 0b0010 << 28,
+        None => 0b0011 << 28,
+    }
+}
+
 impl FpOp {
     #[inline]
     fn convert_to32(self, a: u64, env: &mut Env) -> u64 {
@@ -137,7 +218,7 @@ mod tests {
 
     fn evaluate(op: Opcode, ty: Type, other: Type, args: [u64; 3]) -> (u64, u64) {
         let mut flags = 0;
-        let op = FpOp { op, ty, round: FpRound::NearestEven, other };
+        let op = FpOp { op, ty, round: FpRound::NearestEven, mode: FpMode::NONE, other };
         (op.evaluate(FpRules::RiscV, args, &mut flags), flags)
     }
 

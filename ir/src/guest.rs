@@ -15,7 +15,7 @@ pub struct Guest {
     /// The functions that [`crate::Opcode::Call`] may name.
     pub helpers: &'static [Helper],
     /// The slot that holds the sticky floating-point exception flags, in the bit order of
-    /// `base::float::Flags` (NX 1, UF 2, OF 4, DZ 8, NV 16).
+    /// `base::float::Flags` (NX 1, UF 2, OF 4, DZ 8, NV 16, ID 32), and [`crate::ops::SATURATED`].
     pub fp_flags: RegSlot,
     /// The guest's floating-point rules.
     pub fp: FpRules,
@@ -31,6 +31,8 @@ pub enum SlotClass {
     Integer,
     /// Scalar floating point.
     Float,
+    /// Vectors: the slot is a *wide* one of 128 bits, which are its own 64 and those of the next slot.
+    Vector,
 }
 
 /// Where guests differ in IEEE 754's freedoms.
@@ -38,9 +40,18 @@ pub enum SlotClass {
 pub enum FpRules {
     /// NaN results are canonical; tininess after rounding; conversions of NaN give the maximum.
     RiscV,
+    /// The first signalling NaN operand, else the first quiet one; tininess before rounding;
+    /// conversions of NaN give zero (A-profile, FPCR.AH = 0).
+    Arm,
 }
 
 impl Guest {
+    /// Whether a slot is a wide one.
+    #[must_use]
+    pub fn is_wide(&self, slot: RegSlot) -> bool {
+        (self.slot_class)(slot) == SlotClass::Vector
+    }
+
     /// The helper of that id; `None` if there is none.
     #[must_use]
     pub fn helper(&self, id: HelperId) -> Option<&'static Helper> {

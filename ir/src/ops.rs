@@ -43,8 +43,34 @@ pub enum Shape {
     IntToFp,
     /// floating point of the type in `aux` `-> ty`
     FpToFp,
+    /// `(ty, ty, bool) -> i64`, packed flags
+    Flags,
+    /// packed flags `-> bool`; the condition stands in `aux`
+    Condition,
+    /// floating point `(ty, ty) -> i64`, packed flags
+    FpFlags,
+    /// `ty -> wide`
+    ZextWide,
+    /// `lane -> ty`
+    Splat,
+    /// `ty -> i64`, or the lane for floats; its number in `imm`
+    GetLane,
+    /// `(ty, lane) -> ty`; its number in `imm`
+    SetLane,
+    /// `(ty, ty) -> ty`, and two constants that together number 16 bytes of the operands
+    Shuffle,
+    /// `ty -> ty`, by the number in `imm`
+    ShiftLanes,
+    /// `(ty, ty, ty) -> ty`
+    Ternary,
+    /// `ty -> ` the vector with lanes of twice the width
+    Lengthen,
+    /// `ty -> ` the vector with lanes of half the width
+    Narrow,
     /// up to four `i64 -> i64`, the helper's id in `imm`
     Call,
+    /// `(wide, wide, wide, i64) -> wide`, the helper's id in `imm`
+    CallWide,
     /// the start of a guest instruction: offset from the block's pc in `imm`, length in `aux`
     Mark,
 }
@@ -116,6 +142,11 @@ const LOADS: u8 = FAULTS | READS;
 const STORES: u8 = FAULTS | WRITES;
 const ATOMIC: u8 = FAULTS | READS | WRITES;
 const ROUNDED: u8 = FP_FLAGS | ROUNDS;
+const SATURATES: u8 = FP_FLAGS;
+
+/// The bit of the floating-point flags slot that saturating operations set (Arm: FPSR.QC). It is
+/// none of `base::float::Flags`.
+pub const SATURATED: u64 = 128;
 
 ops! {
     /// The operand itself.
@@ -274,8 +305,94 @@ ops! {
     NanBox "nan_box" Unary PURE;
     /// The binary32 in a 64-bit register; the canonical NaN if it is not NaN-boxed. Reads 64 bits.
     NanUnbox "nan_unbox" Unary PURE;
+    /// The greater of the numbers by the guest's rules; a NaN if either operand is one.
+    FMaximum "fmaximum" FpBinary FP_FLAGS;
+    /// The smaller of the numbers by the guest's rules; a NaN if either operand is one.
+    FMinimum "fminimum" FpBinary FP_FLAGS;
+    /// An integer in the same format; never "inexact".
+    FRound "fround" FpUnary ROUNDED;
+    /// An integer in the same format; "inexact" if it is another number.
+    FRoundX "fround_x" FpUnary ROUNDED;
+    /// N, Z, C and V of `a + b + carry`, as Arm has them: packed in bits 31 to 28.
+    FlagsAdd "flags_add" Flags PURE;
+    /// N, Z, C and V of `a + !b + carry`: C is "no borrow", and the carry 1 for a plain difference.
+    FlagsSub "flags_sub" Flags PURE;
+    /// Whether packed flags fulfil the condition in `aux`.
+    Cond "cond" Condition PURE;
+    /// Packed flags of a comparison: less N, equal Z and C, greater C, unordered C and V. Signalling.
+    FCmpFlags "fcmp_flags" FpFlags FP_FLAGS;
+    /// As `fcmp_flags`; quiet.
+    FCmpFlagsQ "fcmp_flags_q" FpFlags FP_FLAGS;
+    /// Zero-extends from the type to 128 bits.
+    ZextWide "zext_wide" ZextWide PURE;
+    /// Every lane is the operand.
+    Splat "splat" Splat PURE;
+    /// A lane, zero-extended.
+    LaneU "lane_u" GetLane PURE;
+    /// A lane, sign-extended.
+    LaneS "lane_s" GetLane PURE;
+    /// The vector with another value in one lane.
+    SetLane "set_lane" SetLane PURE;
+    /// Byte `n` of the result is the byte that byte `n` of the two constants names: 0 to 15 of the
+    /// first operand, 16 to 31 of the second.
+    Shuffle "shuffle" Shuffle PURE;
+    /// Byte `n` of the result is the byte of the first operand that byte `n` of the second names; 0
+    /// if there is none.
+    Swizzle "swizzle" Binary PURE;
+    /// `a & b | !a & c`, bit by bit.
+    BitSelect "bit_select" Ternary PURE;
+    /// Shifts lanes left.
+    ShlLanes "shl_lanes" ShiftLanes PURE;
+    /// Shifts lanes right, logically.
+    ShrLanesU "shr_lanes_u" ShiftLanes PURE;
+    /// Shifts lanes right, arithmetically.
+    ShrLanesS "shr_lanes_s" ShiftLanes PURE;
+    /// Lanes of ones where equal, else of zeros.
+    LanesEq "lanes_eq" Binary COMMUTES;
+    /// Lanes of ones where greater, signed.
+    LanesGtS "lanes_gt_s" Binary PURE;
+    /// Lanes of ones where greater or equal, signed.
+    LanesGeS "lanes_ge_s" Binary PURE;
+    /// Lanes of ones where greater, unsigned.
+    LanesGtU "lanes_gt_u" Binary PURE;
+    /// Lanes of ones where greater or equal, unsigned.
+    LanesGeU "lanes_ge_u" Binary PURE;
+    /// Magnitudes of lanes; that of the least number is itself.
+    AbsLanes "abs_lanes" Unary PURE;
+    /// `(a + b + 1) >> 1` without overflow, unsigned.
+    AvgLanesU "avg_lanes_u" Binary COMMUTES;
+    /// The lower half's lanes, sign-extended.
+    LengthenLowS "lengthen_low_s" Lengthen PURE;
+    /// The lower half's lanes, zero-extended.
+    LengthenLowU "lengthen_low_u" Lengthen PURE;
+    /// The upper half's lanes, sign-extended.
+    LengthenHighS "lengthen_high_s" Lengthen PURE;
+    /// The upper half's lanes, zero-extended.
+    LengthenHighU "lengthen_high_u" Lengthen PURE;
+    /// Sum, saturating, signed; saturation is noted in the flags ([`SATURATED`]).
+    SatAddS "sat_add_s" Binary SATURATES;
+    /// Sum, saturating, unsigned.
+    SatAddU "sat_add_u" Binary SATURATES;
+    /// Difference, saturating, signed.
+    SatSubS "sat_sub_s" Binary SATURATES;
+    /// Difference, saturating, unsigned.
+    SatSubU "sat_sub_u" Binary SATURATES;
+    /// Signed lanes to signed ones of half the width, saturating, in the lower half; the upper is 0.
+    SatNarrowS "sat_narrow_s" Narrow SATURATES;
+    /// Signed lanes to unsigned ones, likewise.
+    SatNarrowSU "sat_narrow_su" Narrow SATURATES;
+    /// Unsigned lanes to unsigned ones, likewise.
+    SatNarrowU "sat_narrow_u" Narrow SATURATES;
+    /// Lanes of ones where equal; quiet.
+    FLanesEq "flanes_eq" FpBinary FP_FLAGS;
+    /// Lanes of ones where greater; signalling.
+    FLanesGt "flanes_gt" FpBinary FP_FLAGS;
+    /// Lanes of ones where greater or equal; signalling.
+    FLanesGe "flanes_ge" FpBinary FP_FLAGS;
     /// Calls a helper.
     Call "call" Call SPECIAL;
+    /// Calls a helper of wide operands.
+    CallWide "call_wide" CallWide SPECIAL;
     /// A guest instruction starts here.
     Mark "insn" Mark SPECIAL;
 }
@@ -317,7 +434,20 @@ impl Shape {
         Self::FpToInt,
         Self::IntToFp,
         Self::FpToFp,
+        Self::Flags,
+        Self::Condition,
+        Self::FpFlags,
+        Self::ZextWide,
+        Self::Splat,
+        Self::GetLane,
+        Self::SetLane,
+        Self::Shuffle,
+        Self::ShiftLanes,
+        Self::Ternary,
+        Self::Lengthen,
+        Self::Narrow,
         Self::Call,
+        Self::CallWide,
         Self::Mark,
     ];
 
@@ -340,7 +470,20 @@ impl Shape {
             Self::FpTernary => "ty, ty, ty → ty",
             Self::FpToInt => "ty → i64, of the width of other",
             Self::IntToFp | Self::FpToFp => "other → ty",
+            Self::Flags => "ty, ty, bool → i64",
+            Self::Condition => "i64 → bool",
+            Self::FpFlags => "ty, ty → i64",
+            Self::ZextWide => "ty → wide",
+            Self::Splat => "lane → ty",
+            Self::GetLane => "ty → i64, or the lane for floats",
+            Self::SetLane => "ty, lane → ty",
+            Self::Shuffle => "ty, ty, two constants → ty",
+            Self::ShiftLanes => "ty → ty",
+            Self::Ternary => "ty, ty, ty → ty",
+            Self::Lengthen => "ty → ty of lanes twice as wide",
+            Self::Narrow => "ty → ty of lanes half as wide",
             Self::Call => "up to four i64 → i64",
+            Self::CallWide => "wide, wide, wide, i64 → wide",
         }
     }
 
@@ -356,15 +499,24 @@ impl Shape {
             | Self::FpUnary
             | Self::FpToInt
             | Self::IntToFp
-            | Self::FpToFp => 1,
+            | Self::FpToFp
+            | Self::Condition
+            | Self::ZextWide
+            | Self::Splat
+            | Self::GetLane
+            | Self::ShiftLanes
+            | Self::Lengthen
+            | Self::Narrow => 1,
             Self::Binary
             | Self::Compare
             | Self::Store
             | Self::AtomicRmw
             | Self::FpBinary
-            | Self::FpCompare => 2,
-            Self::Select | Self::AtomicCas | Self::FpTernary => 3,
-            Self::Call => 4,
+            | Self::FpCompare
+            | Self::FpFlags
+            | Self::SetLane => 2,
+            Self::Select | Self::AtomicCas | Self::FpTernary | Self::Flags | Self::Ternary => 3,
+            Self::Call | Self::CallWide | Self::Shuffle => 4,
         }
     }
 
@@ -383,12 +535,43 @@ impl Shape {
     /// Whether it always has a result (a call may have one).
     #[must_use]
     pub const fn has_result(self) -> bool {
-        !matches!(self, Self::Store | Self::AlignCheck | Self::Fence | Self::Mark | Self::Call)
+        !matches!(self, Self::Store | Self::AlignCheck | Self::Fence | Self::Mark)
+            && !self.is_call()
+    }
+
+    /// Whether it calls a helper, whose id stands in `imm`.
+    #[must_use]
+    pub const fn is_call(self) -> bool {
+        matches!(self, Self::Call | Self::CallWide)
+    }
+
+    /// Whether `imm` numbers a lane, or a distance within one.
+    #[must_use]
+    pub const fn has_lane_number(self) -> bool {
+        matches!(self, Self::GetLane | Self::SetLane | Self::ShiftLanes)
     }
 }
 
 const INTEGERS: &[Type] = &[Type::I8, Type::I16, Type::I32, Type::I64];
 const FLOATS: &[Type] = &[Type::F32, Type::F64];
+const VECTORS: &[Type] =
+    &[Type::I8x16, Type::I16x8, Type::I32x4, Type::I64x2, Type::F32x4, Type::F64x2];
+const INTEGER_VECTORS: &[Type] = &[Type::I8x16, Type::I16x8, Type::I32x4, Type::I64x2];
+const INTEGERS_AND_VECTORS: &[Type] = &[
+    Type::I8,
+    Type::I16,
+    Type::I32,
+    Type::I64,
+    Type::I8x16,
+    Type::I16x8,
+    Type::I32x4,
+    Type::I64x2,
+];
+const FLOATS_AND_VECTORS: &[Type] = &[Type::F32, Type::F64, Type::F32x4, Type::F64x2];
+const FLOAT_VECTORS: &[Type] = &[Type::F32x4, Type::F64x2];
+const INTEGERS_AND_WHOLE: &[Type] = &[Type::I8, Type::I16, Type::I32, Type::I64, Type::I64x2];
+const SCALARS_AND_WHOLE: &[Type] =
+    &[Type::I8, Type::I16, Type::I32, Type::I64, Type::F32, Type::F64, Type::I64x2];
 
 impl Opcode {
     /// The operation of that name in the text form.
@@ -401,23 +584,47 @@ impl Opcode {
     #[must_use]
     pub const fn types(self) -> &'static [Type] {
         match (self, self.info().shape) {
-            (Self::Mov | Self::Select | Self::LoadU | Self::Store, _) => &Type::ALL,
+            (Self::Mov | Self::LoadU | Self::Store, _) => SCALARS_AND_WHOLE,
+            (Self::Select, _) | (_, Shape::ZextWide) => &Type::SCALARS,
             (Self::NanBox | Self::NanUnbox, _) => &[Type::F32],
+            (Self::Add | Self::Sub | Self::Mul | Self::Neg, _)
+            | (Self::MinU | Self::MinS | Self::MaxU | Self::MaxS, _) => INTEGERS_AND_VECTORS,
+            // Bit by bit, the lanes do not matter.
+            (Self::And | Self::Or | Self::Xor | Self::AndNot | Self::Not, _) => INTEGERS_AND_WHOLE,
+            (Self::Popcnt, _) => &[Type::I8, Type::I16, Type::I32, Type::I64, Type::I8x16],
+            (Self::LanesEq | Self::LanesGtS | Self::LanesGeS | Self::LanesGtU, _)
+            | (Self::LanesGeU | Self::AbsLanes, _)
+            | (Self::SatAddS | Self::SatAddU | Self::SatSubS | Self::SatSubU, _)
+            | (_, Shape::ShiftLanes) => INTEGER_VECTORS,
+            (Self::AvgLanesU, _) => &[Type::I8x16, Type::I16x8],
+            (Self::Swizzle, _) | (_, Shape::Shuffle) => &[Type::I8x16],
+            (_, Shape::Ternary) => &[Type::WIDE],
+            (_, Shape::Splat | Shape::GetLane | Shape::SetLane) => VECTORS,
+            (_, Shape::Lengthen) => &[Type::I8x16, Type::I16x8, Type::I32x4],
+            (_, Shape::Narrow) => &[Type::I16x8, Type::I32x4, Type::I64x2],
+            (Self::FLanesEq | Self::FLanesGt | Self::FLanesGe, _) => FLOAT_VECTORS,
+            (_, Shape::Flags) => &[Type::I32, Type::I64],
+            (_, Shape::Condition) => &[Type::I64],
+            (_, Shape::CallWide) => &[Type::WIDE],
             (_, Shape::Unary | Shape::Binary | Shape::Compare | Shape::Extend)
-            | (_, Shape::Load | Shape::AtomicRmw | Shape::AtomicCas | Shape::AlignCheck) => {
-                INTEGERS
-            }
+            | (_, Shape::Load | Shape::AtomicRmw | Shape::AtomicCas) => INTEGERS,
+            (_, Shape::AlignCheck) => INTEGERS_AND_WHOLE,
             (_, Shape::Call | Shape::Fence | Shape::Mark) => &[Type::I64],
-            _ => FLOATS,
+            (Self::FCopySign, _) | (_, Shape::FpCompare | Shape::FpFlags) => FLOATS,
+            _ => FLOATS_AND_VECTORS,
         }
     }
 
-    /// The second types that a conversion takes; empty for everything else.
+    /// The second types that a conversion of this type takes; empty for everything else.
     #[must_use]
-    pub const fn other_types(self) -> &'static [Type] {
-        match self.info().shape {
-            Shape::FpToInt | Shape::IntToFp => &[Type::I32, Type::I64],
-            Shape::FpToFp => FLOATS,
+    pub const fn other_types(self, ty: Type) -> &'static [Type] {
+        match (self.info().shape, ty) {
+            (Shape::FpToInt | Shape::IntToFp, Type::F32x4) => &[Type::I32x4],
+            (Shape::FpToInt | Shape::IntToFp, Type::F64x2) => &[Type::I64x2],
+            (Shape::FpToInt | Shape::IntToFp, _) => &[Type::I32, Type::I64],
+            (Shape::FpToFp, Type::F32x4) => &[Type::F64x2],
+            (Shape::FpToFp, Type::F64x2) => &[Type::F32x4],
+            (Shape::FpToFp, _) => FLOATS,
             _ => &[],
         }
     }

@@ -1,13 +1,13 @@
 //! Which blocks are valid. The rules come from the table of operations; who runs, lowers or
 //! optimises a block relies on all of them.
 
-use base::cpu::{SLOT_COUNT, TEMP_COUNT};
+use base::cpu::{HelperCode, SLOT_COUNT, TEMP_COUNT};
 use base::{HelperId, RegSlot};
 
-use crate::block::{Block, Inst, Operand};
+use crate::block::{Block, Inst, Operand, OperandKind};
 use crate::guest::Guest;
 use crate::ops::{Opcode, Shape, flag};
-use crate::types::{FpRound, MemOrder, Type};
+use crate::types::{Condition, FpMode, FpRound, MemOrder, Type};
 
 /// Why a block is not valid. `at` is the index of the operation; the terminator counts as the one
 /// after the last.
@@ -44,8 +44,14 @@ pub enum VerifyError {
     ExtraResult { at: usize },
     #[error("op {at}: a constant cannot be written")]
     ConstantResult { at: usize },
-    #[error("op {at}: a slot takes 64 bits, not {}", ty.name())]
-    NarrowSlotWrite { at: usize, ty: Type },
+    #[error("op {at}: a slot takes 64 bits or 128, not {}", ty.name())]
+    SlotWrite { at: usize, ty: Type },
+    #[error("op {at}: slot {} has 64 bits, 128 are read", slot.0)]
+    NarrowSlot { at: usize, slot: RegSlot },
+    #[error("op {at}: operand {index} is a constant in place of a vector")]
+    WideConstant { at: usize, index: usize },
+    #[error("op {at}: does not name bytes of its operands by constants")]
+    ShuffleBytes { at: usize },
     #[error("op {at}: %{temp} is defined a second time")]
     Redefined { at: usize, temp: u16 },
     #[error("op {at}: %{temp} is not defined here")]
@@ -146,16 +152,20 @@ impl Verifier<'_> {
             return Ok(());
         }
         let mut rest = aux;
-        if !inst.op.other_types().is_empty() {
+        if !inst.op.other_types(inst.ty).is_empty() {
             let other = Type::ALL.get(usize::from(aux >> 8)).copied();
             let ty = other.ok_or(VerifyError::Aux { at, aux })?;
-            if !inst.op.other_types().contains(&ty) {
+            if !inst.op.other_types(inst.ty).contains(&ty) {
                 return Err(VerifyError::OtherType { at, ty });
             }
             rest &= 0xff;
         }
+        if info.has(flag::FP_FLAGS) {
+            rest &= !Inst::mode_aux(FpMode::ALL);
+        }
         let values = match info.shape {
             shape if shape.has_order() => MemOrder::ALL.len(),
+            Shape::Condition => Condition::ALL.len(),
             _ if info.has(flag::ROUNDS) => FpRound::ALL.len(),
             _ => 1,
         };
@@ -164,8 +174,13 @@ impl Verifier<'_> {
 
     fn imm(&self, inst: &Inst) -> Result<(), VerifyError> {
         let shape = inst.op.info().shape;
-        let free = shape.has_address() || matches!(shape, Shape::Mark | Shape::Call);
-        if free || inst.imm == 0 {
+        let free = shape.has_address() || shape.is_call() || shape == Shape::Mark;
+        let numbers = match shape {
+            Shape::GetLane | Shape::SetLane => inst.ty.lanes(),
+            Shape::ShiftLanes => inst.ty.lane().bits() + 1,
+            _ => 1,
+        };
+        if free || (0..numbers as i32).contains(&inst.imm) {
             Ok(())
         } else {
             Err(VerifyError::Imm { at: self.at, imm: inst.imm })
@@ -175,9 +190,12 @@ impl Verifier<'_> {
     fn operands(&self, inst: &Inst) -> Result<(), VerifyError> {
         let at = self.at;
         let count = match inst.op.info().shape {
-            Shape::Call => self.helper_arguments(inst)?,
+            Shape::Call | Shape::CallWide => self.helper_arguments(inst)?,
             shape => shape.operands(),
         };
+        if inst.op == Opcode::Shuffle && !self.names_bytes(&inst.args[2..]) {
+            return Err(VerifyError::ShuffleBytes { at });
+        }
         for (index, &arg) in inst.args.iter().enumerate() {
             if index >= count {
                 if !arg.is_none() {
@@ -195,7 +213,21 @@ impl Verifier<'_> {
         if u16::try_from(inst.imm).is_err() {
             return Err(unknown);
         }
-        self.guest.helper(inst.helper()).map(|helper| usize::from(helper.args)).ok_or(unknown)
+        let helper = self.guest.helper(inst.helper()).ok_or(unknown.clone())?;
+        match (inst.op, helper.code) {
+            (Opcode::Call, HelperCode::Scalar(_)) | (Opcode::CallWide, HelperCode::Wide(_)) => {
+                Ok(usize::from(helper.args))
+            }
+            _ => Err(unknown),
+        }
+    }
+
+    /// Whether constants name bytes of two vectors.
+    fn names_bytes(&self, constants: &[Operand]) -> bool {
+        constants.iter().all(|&operand| match self.block.operand(operand) {
+            OperandKind::Const(bytes) => bytes.to_le_bytes().iter().all(|&byte| byte < 32),
+            _ => false,
+        })
     }
 
     fn operand(&self, index: usize, operand: Operand, needs: u32) -> Result<(), VerifyError> {
@@ -212,7 +244,12 @@ impl Verifier<'_> {
             };
         }
         if let Some(slot) = operand.as_slot() {
-            return self.slot(slot);
+            self.slot(slot)?;
+            let narrow = needs > 64 && !self.guest.is_wide(slot);
+            return if narrow { Err(VerifyError::NarrowSlot { at, slot }) } else { Ok(()) };
+        }
+        if needs > 64 {
+            return Err(VerifyError::WideConstant { at, index });
         }
         match operand.pool_index() {
             Some(index) if index >= self.block.pool.len() => Err(VerifyError::Pool { at, index }),
@@ -235,28 +272,39 @@ impl Verifier<'_> {
             let needed = shape.has_result();
             return if needed { Err(VerifyError::MissingResult { at }) } else { Ok(()) };
         }
-        if !shape.has_result() && shape != Shape::Call {
+        if !shape.has_result() && !shape.is_call() {
             return Err(VerifyError::ExtraResult { at });
         }
         let ty = inst.result_type();
         if let Some(slot) = inst.dst.as_slot() {
             self.slot(slot)?;
-            let wide = ty.bits() == 64;
-            return if wide { Ok(()) } else { Err(VerifyError::NarrowSlotWrite { at, ty }) };
+            let bits = if self.guest.is_wide(slot) { 128 } else { 64 };
+            let fits = ty.bits() == bits;
+            return if fits { Ok(()) } else { Err(VerifyError::SlotWrite { at, ty }) };
         }
         let Some(temp) = inst.dst.as_temp() else {
             return Err(VerifyError::ConstantResult { at });
         };
+        self.define(temp, ty.bits())?;
+        // A wide temporary takes the number after its own, too.
+        if ty.is_vector() { self.define(temp + 1, TAKEN) } else { Ok(()) }
+    }
+
+    fn define(&mut self, temp: u16, bits: u32) -> Result<(), VerifyError> {
+        let at = self.at;
         match self.widths.get_mut(usize::from(temp)) {
             None => Err(VerifyError::TempRange { at, temp }),
             Some(width @ 0) => {
-                *width = ty.bits();
+                *width = bits;
                 Ok(())
             }
             Some(_) => Err(VerifyError::Redefined { at, temp }),
         }
     }
 }
+
+/// The width of a number that belongs to the wide temporary before it: too narrow for any operand.
+const TAKEN: u32 = 1;
 
 #[cfg(test)]
 mod tests;

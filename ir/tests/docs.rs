@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use ferry_ir::ops::{OpInfo, Shape, flag};
-use ferry_ir::{FpRound, MemOrder, Opcode, Type};
+use ferry_ir::{Condition, FpMode, FpRound, MemOrder, Opcode, Type};
 
 const INTRODUCTION: &str = "\
 # Operations of Ferry's IR
@@ -13,18 +13,18 @@ const INTRODUCTION: &str = "\
 Written by `ir/tests/docs.rs` from the table in `ir/src/ops.rs`: change the table, then run
 `FERRY_BLESS=1 cargo test -p ferry-ir --test docs`.
 
-A value is a container of 64 bits. An operation reads as many low bits of its operands as its type has; the bits of its result above its
+A value is a container of 64 bits, or of 128 (\"wide\") if it comes from a vector operation or a wide slot. An operation reads as many low bits of its operands as its type has; the bits of its result above its
 type are unspecified, and nothing reads them. Operands are temporaries (`%0`), guest register slots by their names, and constants; results
-go to temporaries or, where they have 64 bits, to slots. The text form is described in `ir/src/text/mod.rs`, the rules for valid blocks in
+go to temporaries or, where they have as many bits as a slot, to slots. A wide temporary takes two numbers, of which the first names it. The text form is described in `ir/src/text/mod.rs`, the rules for valid blocks in
 `ir/src/verify.rs`.
 
 In the signatures, `ty` is the type that follows the operation's name, `other` the second type of a conversion, and `bool` an i64 that is
-0 or 1. Effects: **faults** may leave the block at a guest address; **reads** and **writes** guest memory; **flags** accumulates into the
+0 or 1; `wide` is any vector. Packed flags are N, Z, C and V in bits 31 to 28. Effects: **faults** may leave the block at a guest address; **reads** and **writes** guest memory; **flags** accumulates into the
 guest's floating-point flags; **rounds** by a mode that follows the types. Operations without effects may be merged, moved and dropped;
 those that **commute** may exchange their operands.
 ";
 
-const SECTIONS: [(&str, &[Shape]); 4] = [
+const SECTIONS: [(&str, &[Shape]); 6] = [
     (
         "Integers and bits",
         &[Shape::Unary, Shape::Binary, Shape::Compare, Shape::Select, Shape::Extend],
@@ -52,7 +52,22 @@ const SECTIONS: [(&str, &[Shape]); 4] = [
             Shape::FpToFp,
         ],
     ),
-    ("Helpers and boundaries", &[Shape::Call, Shape::Mark]),
+    ("Packed flags", &[Shape::Flags, Shape::Condition, Shape::FpFlags]),
+    (
+        "Vectors",
+        &[
+            Shape::ZextWide,
+            Shape::Splat,
+            Shape::GetLane,
+            Shape::SetLane,
+            Shape::Shuffle,
+            Shape::ShiftLanes,
+            Shape::Ternary,
+            Shape::Lengthen,
+            Shape::Narrow,
+        ],
+    ),
+    ("Helpers and boundaries", &[Shape::Call, Shape::CallWide, Shape::Mark]),
 ];
 
 const TERMINATORS: &str = "
@@ -88,9 +103,12 @@ fn rendered() -> String {
     let orders: Vec<_> = orders.collect();
     write!(
         text,
-        "\nRounding modes: {}. Memory orderings: {}, or none.\n",
+        "\nRounding modes: {}. Memory orderings: {}, or none. Floating-point modes: {}, or none. \
+         Conditions: {}.\n",
         rounds.join(", "),
-        orders.join(", ")
+        orders.join(", "),
+        FpMode::NAMED.map(|(_, name)| format!("`{name}`")).join(", "),
+        Condition::ALL.map(|condition| format!("`{}`", condition.name())).join(", ")
     )
     .unwrap();
     text
@@ -118,7 +136,13 @@ fn signature(op: Opcode) -> &'static str {
 
 fn types(op: Opcode) -> String {
     let names = |types: &[Type]| types.iter().map(|ty| ty.name()).collect::<Vec<_>>().join(" ");
-    match (op.types(), op.other_types()) {
+    let mut others: Vec<Type> = Vec::new();
+    for other in op.types().iter().flat_map(|&ty| op.other_types(ty)) {
+        if !others.contains(other) {
+            others.push(*other);
+        }
+    }
+    match (op.types(), &others[..]) {
         ([Type::I64], _) => String::new(),
         (types, []) => names(types),
         (types, other) => format!("{}; other: {}", names(types), names(other)),

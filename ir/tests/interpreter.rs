@@ -7,8 +7,8 @@ use ferry_ir::Precision;
 use ferry_ir::eval::{Denied, Exit, Memory as _};
 use ferry_ir::interp::{Alone, Context, Lowerer, Memory, Site, Stop, run};
 use ferry_ir::opt::{Options, Passes, optimise};
-use ferry_ir::testing::{Choices, GUEST, Outcome, Sandbox, block, outcome};
-use ferry_ir::{Block, Opcode};
+use ferry_ir::testing::{ARM_GUEST, Choices, GUEST, Outcome, Sandbox, block, outcome};
+use ferry_ir::{Block, Guest, Opcode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -52,6 +52,17 @@ macro_rules! accesses {
                     Ok(old)
                 }
             )*
+
+            fn load128(&mut self, _: Site, addr: GuestVirt) -> Result<u128, Faulted> {
+                let loaded = self.sandbox.load(addr, 16);
+                self.note(loaded)
+            }
+
+            fn store128(&mut self, _: Site, addr: GuestVirt, value: u128)
+            -> Result<(), Faulted> {
+                let stored = self.sandbox.store(addr, 16, value);
+                self.note(stored)
+            }
         }
     };
 }
@@ -64,8 +75,8 @@ accesses! {
 }
 
 /// Runs a block by the interpreter; `None` if it is too large for it.
-fn interpreted(block: &Block, mut choices: Choices<'_>) -> Option<Outcome> {
-    let code = Lowerer::new().lower(&GUEST, block, 1).ok()?;
+fn interpreted(guest: &Guest, block: &Block, mut choices: Choices<'_>) -> Option<Outcome> {
+    let code = Lowerer::new().lower(guest, block, 1).ok()?;
     let mut frame = Outcome::start(&mut choices);
     frame.temps.fill(0x5a5a_5a5a_5a5a_5a5a);
     let sandbox = Sandbox::new(Outcome::SANDBOX, Outcome::SANDBOX_BYTES);
@@ -101,10 +112,12 @@ proptest! {
     fn the_interpreter_agrees(
         numbers in vec(any::<u32>(), 0..600),
         registers in vec(any::<u32>(), 80),
+        arm in any::<bool>(),
     ) {
+        let guest = if arm { &ARM_GUEST } else { &GUEST };
         let block = block(&mut Choices::new(&numbers));
-        if let Some(interpreted) = interpreted(&block, Choices::new(&registers)) {
-            let evaluated = outcome(&block, Choices::new(&registers), 0);
+        if let Some(interpreted) = interpreted(guest, &block, Choices::new(&registers)) {
+            let evaluated = outcome(guest, &block, Choices::new(&registers), 0);
             prop_assert_eq!(interpreted, evaluated, "{}", shown(&block));
         }
     }
@@ -118,8 +131,8 @@ proptest! {
         let mut after = before.clone();
         let options = Options { passes: Passes::ALL, precision: Precision::EveryAccess };
         optimise(&mut after, &GUEST, options);
-        if let Some(interpreted) = interpreted(&after, Choices::new(&registers)) {
-            let evaluated = outcome(&before, Choices::new(&registers), 0);
+        if let Some(interpreted) = interpreted(&GUEST, &after, Choices::new(&registers)) {
+            let evaluated = outcome(&GUEST, &before, Choices::new(&registers), 0);
             prop_assert_eq!(interpreted, evaluated, "{}", shown(&after));
         }
     }
@@ -130,5 +143,5 @@ fn most_blocks_fit_the_interpreter() {
     let numbers: Vec<u32> = (0..500_u32).map(|n| n.wrapping_mul(0x9e37_79b9) >> 3).collect();
     let block = block(&mut Choices::new(&numbers));
     assert!(block.insts.iter().any(|inst| inst.op == Opcode::Store), "{}", shown(&block));
-    assert!(interpreted(&block, Choices::new(&numbers)).is_some());
+    assert!(interpreted(&GUEST, &block, Choices::new(&numbers)).is_some());
 }

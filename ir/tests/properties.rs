@@ -44,7 +44,7 @@ proptest! {
         garbage in any::<u64>(),
     ) {
         let block = block(&mut Choices::new(&numbers));
-        let run = |garbage| outcome(&block, Choices::new(&registers), garbage);
+        let run = |garbage| outcome(&GUEST, &block, Choices::new(&registers), garbage);
         prop_assert_eq!(run(garbage), run(0), "{}", block.display(&GUEST));
     }
 
@@ -63,7 +63,7 @@ proptest! {
         let before = block(&mut Choices::new(&numbers));
         let after = optimised(&before, passes, Precision::EveryAccess);
         prop_assert_eq!(verify(&after, &GUEST), Ok(()), "{}", after.display(&GUEST));
-        let run = |block, garbage| outcome(block, Choices::new(&registers), garbage);
+        let run = |block, garbage| outcome(&GUEST, block, Choices::new(&registers), garbage);
         prop_assert_eq!(run(&after, garbage), run(&before, 0), "{}", shown(&before, &after));
     }
 
@@ -75,7 +75,7 @@ proptest! {
     ) {
         let before = block(&mut Choices::new(&numbers));
         let after = optimised(&before, passes, Precision::Replay);
-        let run = |block: &Block| outcome(block, Choices::new(&registers), 0);
+        let run = |block: &Block| outcome(&GUEST, block, Choices::new(&registers), 0);
         let (was, is) = (run(&before), run(&after));
         prop_assert_eq!((was.exit, &was.memory), (is.exit, &is.memory), "{}", shown(&before, &after));
         if !left_by_a_fault(&was) {
@@ -100,7 +100,7 @@ proptest! {
         let run = |blocks: &[Block; 3]| {
             let [a, b, out] = blocks;
             let path: Vec<_> = [a, b].into_iter().cycle().take(rounds).chain([out]).collect();
-            outcome_of_all(&path, Choices::new(&registers), 0)
+            outcome_of_all(&GUEST, &path, Choices::new(&registers), 0)
         };
         let text = || before.iter().zip(&after).map(|(b, a)| shown(b, a)).collect::<String>();
         prop_assert_eq!(run(&before), run(&after), "{}", text());

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
-use arch::debug::DebugRegisters;
+use arch::debug::{DebugRegisters, DebugValue};
 use base::sys::access;
 use runtime::debug::gdb::{
     self, Address, Debuggee, End, Event, Listener, Memory, Resume, Signal, StopReason, Thread,
@@ -58,7 +58,7 @@ struct TaskState {
     how: Resume,
     /// What it gets instead of the signal by which it was stopped.
     signal: Answer,
-    registers: Vec<(u32, u64)>,
+    registers: Vec<(u32, DebugValue)>,
 }
 
 /// What a task is doing.
@@ -141,7 +141,7 @@ fn debugger(task: &Task) -> Option<Arc<Debugger>> {
     (!debugger.is_gone.load(Ordering::SeqCst)).then(|| Arc::clone(debugger))
 }
 
-fn snapshot(task: &Task, registers: &DebugRegisters) -> Vec<(u32, u64)> {
+fn snapshot(task: &Task, registers: &DebugRegisters) -> Vec<(u32, DebugValue)> {
     let abi = task.process.abi;
     let numbers = registers.registers.iter().map(|register| register.number);
     let read = |n| Some((n, abi.read_debug_register(task.cpu.frame(), n)?));
@@ -384,7 +384,7 @@ impl Debuggee for ProcessDebuggee {
         }
     }
 
-    fn read_registers(&mut self, thread: Thread, numbers: &[u32]) -> Vec<Option<u64>> {
+    fn read_registers(&mut self, thread: Thread, numbers: &[u32]) -> Vec<Option<DebugValue>> {
         let mut state = self.debugger.state();
         state.current = id(thread);
         let task = state.tasks.get(&id(thread));
@@ -396,7 +396,7 @@ impl Debuggee for ProcessDebuggee {
         numbers.iter().map(value).collect()
     }
 
-    fn write_registers(&mut self, thread: Thread, values: &[(u32, u64)]) -> bool {
+    fn write_registers(&mut self, thread: Thread, values: &[(u32, DebugValue)]) -> bool {
         let mut state = self.debugger.state();
         let Some(task) = state.tasks.get_mut(&id(thread)) else { return false };
         // What is in a system call has given its registers away.

@@ -10,6 +10,13 @@ use syscalls::{Errno, Sysno};
 
 use crate::user::{UserPtr, UserSlice};
 
+/// `O_LARGEFILE` as the kernel has it: in the C library of a 64-bit host it is nothing.
+#[cfg(target_arch = "aarch64")]
+pub(crate) const O_LARGEFILE: i32 = 0o40_0000;
+/// `O_LARGEFILE` as the kernel has it: in the C library of a 64-bit host it is nothing.
+#[cfg(not(target_arch = "aarch64"))]
+pub(crate) const O_LARGEFILE: i32 = 0o10_0000;
+
 /// An argument of a host system call: a number, a guest pointer, or something of Ferry's that is
 /// borrowed for the call. Ferry's own addresses come only from the borrows below.
 #[derive(Clone, Copy, Debug)]

@@ -26,6 +26,8 @@ pub(crate) struct Task {
     pub(crate) robust_list: UserPtr<u64>,
     /// Signal mask, alternate stack, pending signals.
     pub(crate) signals: TaskSignals,
+    /// Whether system calls take addresses with tags: `PR_SET_TAGGED_ADDR_CTRL`.
+    pub(crate) has_tagged_addresses: bool,
     /// The program that it is about to execute.
     pub(crate) exec: Option<Prepared>,
     /// What it called exit(2) with.
@@ -58,6 +60,7 @@ impl Task {
             clear_child_tid: UserPtr::NULL,
             robust_list: UserPtr::NULL,
             signals,
+            has_tagged_addresses: false,
             exec: None,
             ended: None,
         }

@@ -114,13 +114,14 @@ impl<T: Plain> UserPtr<T> {
     /// # Errors
     /// `EFAULT`
     pub(crate) fn read(self) -> Result<T, Errno> {
-        window::check_range(self.0, size_of::<T>() as u64)?;
+        let addr = window::untagged(self.0);
+        window::check_range(addr, size_of::<T>() as u64)?;
         let mut value = MaybeUninit::<T>::zeroed();
         // SAFETY: `value` covers exactly these bytes, and they are initialised.
         let bytes = unsafe {
             std::slice::from_raw_parts_mut(value.as_mut_ptr().cast::<u8>(), size_of::<T>())
         };
-        access::copy_from_guest(bytes, self.0).map_err(|_| Errno::EFAULT)?;
+        access::copy_from_guest(bytes, addr).map_err(|_| Errno::EFAULT)?;
         // SAFETY: a `Plain` type is valid for every bit pattern.
         Ok(unsafe { value.assume_init() })
     }
@@ -177,7 +178,7 @@ impl UserPtr<u8> {
     pub(crate) fn read_string(self, limit: usize, too_long: Errno) -> Result<CString, Errno> {
         let mut bytes = Vec::new();
         while bytes.len() < limit {
-            let addr = self.0.wrapping_add(bytes.len() as u64);
+            let addr = window::untagged(self.0).wrapping_add(bytes.len() as u64);
             // Never past the page: the next one may not be there, and need not be.
             let room = (base::addr::PAGE_SIZE - addr.page_offset()) as usize;
             let len = room.min(limit - bytes.len()).min(256);
@@ -219,6 +220,7 @@ impl UserSlice {
     /// # Errors
     /// `EFAULT`
     pub(crate) fn new(addr: GuestVirt, len: u64) -> Result<Self, Errno> {
+        let addr = window::untagged(addr);
         window::check_range(addr, len)?;
         Ok(Self { addr, len })
     }
@@ -247,6 +249,7 @@ impl UserSlice {
 /// Writes guest memory as the kernel would: pages that are protected only because translations of
 /// them exist are written all the same.
 fn write_bytes(addr: GuestVirt, bytes: &[u8]) -> Result<(), Errno> {
+    let addr = window::untagged(addr);
     window::check_range(addr, bytes.len() as u64)?;
     if access::copy_to_guest(addr, bytes).is_ok() {
         return Ok(());

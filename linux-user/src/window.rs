@@ -1,5 +1,7 @@
 //! The range of addresses that the guest may use. Ferry itself lies above it.
 
+use std::cell::Cell;
+
 use base::GuestVirt;
 use syscalls::Errno;
 
@@ -11,6 +13,28 @@ pub(crate) const START: GuestVirt = GuestVirt(0x1_0000);
 /// than 20 TiB of unmapped space separate them from a guest buffer that runs past the end: a host
 /// system call that was given its start stops there.
 pub(crate) const END: GuestVirt = GuestVirt(1 << 46);
+
+thread_local! {
+    /// Top bits of an address that system calls of this thread's task take no notice of.
+    static IGNORED_BITS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// From now on, addresses that the guest gives on this thread may have a tag in this many top bits.
+pub(crate) fn allow_tags(bits: u32) {
+    IGNORED_BITS.set(bits);
+}
+
+/// An address that the guest gave, without its tag if it may have one.
+pub(crate) fn untagged(addr: GuestVirt) -> GuestVirt {
+    without_tag(addr, IGNORED_BITS.get())
+}
+
+/// An address without a tag in its `bits` top bits. The bit below them says whether it is a program's at all.
+pub(crate) fn without_tag(addr: GuestVirt, bits: u32) -> GuestVirt {
+    let plain = addr.0 & u64::MAX >> bits;
+    let is_program = addr.0 << bits >> 63 == 0;
+    if is_program { GuestVirt(plain) } else { addr }
+}
 
 /// Checks that an address may be given to the host kernel. Addresses below [`START`] may: nothing
 /// is ever mapped there, and the kernel itself says `EFAULT` or takes null for "none".
@@ -35,6 +59,18 @@ pub(crate) fn check_range(addr: GuestVirt, len: u64) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_are_taken_off_where_they_are_allowed() {
+        let tagged = GuestVirt(0xab00_1234_5678_9abc);
+        assert_eq!(untagged(tagged), tagged);
+        allow_tags(8);
+        assert_eq!(untagged(tagged), GuestVirt(0x1234_5678_9abc));
+        let kernel = GuestVirt(0x0080_0000_0000_0000);
+        assert_eq!(untagged(kernel), kernel);
+        allow_tags(0);
+        assert_eq!(untagged(tagged), tagged);
+    }
 
     #[test]
     fn nothing_reaches_past_the_end() {

@@ -26,6 +26,16 @@ pub enum Addresses {
     Physical,
 }
 
+/// Whether a whole machine's CPUs count how often they probe their TLBs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Probes {
+    /// They do not, and are faster.
+    #[default]
+    Uncounted,
+    /// They do, in [`base::CpuFrame::tlb_probes`], and time what misses cost.
+    Counted,
+}
+
 /// The settings of an engine.
 #[derive(Debug)]
 pub struct EngineConfig {
@@ -33,6 +43,8 @@ pub struct EngineConfig {
     pub tier: Tier,
     /// By which addresses translations are found.
     pub addresses: Addresses,
+    /// Whether probes of TLBs are counted.
+    pub probes: Probes,
     /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
     /// as interpreting the same code some ten thousand times.
     pub hot_threshold: u32,
@@ -54,6 +66,7 @@ impl Default for EngineConfig {
         Self {
             tier: Tier::Auto,
             addresses: Addresses::Virtual,
+            probes: Probes::Uncounted,
             hot_threshold: 16_000,
             limits: Limits::default(),
             cache_bytes: 256 << 20,

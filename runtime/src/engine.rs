@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use base::{CpuFrame, HelperFn};
+use base::CpuFrame;
 use ir::BlockKey;
 use ir::interp::Side;
 use softmmu::Softmmu;
@@ -56,7 +56,7 @@ pub struct Engine {
     pub(crate) counters: Counters,
     /// What a debugger has set.
     pub(crate) points: Points,
-    helpers: Box<[HelperFn]>,
+    helpers: Box<[usize]>,
     translations: Mutex<Translations>,
 }
 
@@ -82,7 +82,7 @@ impl Engine {
             return Err(EngineError::TooManyHelpers(guest.name));
         }
         Ok(Arc::new(Self {
-            helpers: guest.helpers.iter().map(|helper| helper.func).collect(),
+            helpers: guest.helpers.iter().map(|helper| helper.code.address()).collect(),
             frontend,
             config,
             code_pages,

@@ -39,7 +39,7 @@ mod vcpu;
 
 pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, MemoryModel};
 pub use code_pages::CodePages;
-pub use config::{Addresses, EngineConfig, Tier};
+pub use config::{Addresses, EngineConfig, Probes, Tier};
 pub use cpus::Interrupter;
 pub use debug::{BreakKind, DebugStop, Point};
 pub use engine::{Engine, EngineError};

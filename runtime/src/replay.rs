@@ -49,7 +49,9 @@ impl Vcpu {
         self.set_pc(sync_pc);
         match self.soft_memory() {
             None => self.replay_on(Replay::new(&mut Direct, fault_addr), fault_pc),
-            Some(mut memory) => self.replay_on(Replay::new(&mut memory, fault_addr), fault_pc),
+            Some(memory) => {
+                self.replay_on(Replay::new(&mut memory.counted(), fault_addr), fault_pc)
+            }
         }
     }
 

@@ -3,16 +3,49 @@
 
 #![expect(unsafe_code, reason = "reaches RAM at addresses that the TLB holds")]
 
+use std::marker::PhantomData;
+
 use base::sys::access::{self, Faulted};
 use base::{CpuFrame, GuestVirt};
 use ir::interp::{Memory, Site};
 use softmmu::{AccessKind, AtomicPlace, Softmmu, probe};
 
+/// What is done beside each probe.
+pub(crate) trait Counting {
+    /// The CPU of this frame probes its TLB.
+    ///
+    /// # Safety
+    /// The frame is that of the CPU that this thread runs.
+    unsafe fn count(frame: *mut CpuFrame);
+}
+
+/// Nothing.
+#[derive(Debug)]
+pub(crate) struct Uncounted;
+
+/// It is counted.
+#[derive(Debug)]
+pub(crate) struct Counted;
+
+impl Counting for Uncounted {
+    #[inline(always)]
+    unsafe fn count(_: *mut CpuFrame) {}
+}
+
+impl Counting for Counted {
+    #[inline(always)]
+    unsafe fn count(frame: *mut CpuFrame) {
+        // SAFETY: by the caller's promise.
+        unsafe { (*frame).tlb_probes += 1 };
+    }
+}
+
 /// A CPU's memory, for as long as its thread runs it.
 #[derive(Debug)]
-pub(crate) struct SoftMemory {
+pub(crate) struct SoftMemory<C = Uncounted> {
     frame: *mut CpuFrame,
     softmmu: *mut Softmmu,
+    counting: PhantomData<C>,
 }
 
 impl SoftMemory {
@@ -20,13 +53,24 @@ impl SoftMemory {
     /// Both belong to the CPU that this thread runs, and outlive what is returned. The frame's TLB is the
     /// softmmu's.
     pub(crate) unsafe fn new(frame: *mut CpuFrame, softmmu: *mut Softmmu) -> Self {
-        Self { frame, softmmu }
+        Self { frame, softmmu, counting: PhantomData }
     }
 
+    /// The same, with its probes counted.
+    pub(crate) fn counted(self) -> SoftMemory<Counted> {
+        let Self { frame, softmmu, .. } = self;
+        SoftMemory { frame, softmmu, counting: PhantomData }
+    }
+}
+
+impl<C: Counting> SoftMemory<C> {
     #[inline(always)]
     fn probe(&self, addr: GuestVirt, bytes: u64, kind: AccessKind) -> Option<GuestVirt> {
         // SAFETY: by the promise to `new`.
-        unsafe { probe(self.frame, addr, bytes, kind) }.map(GuestVirt)
+        unsafe {
+            C::count(self.frame);
+            probe(self.frame, addr, bytes, kind).map(GuestVirt)
+        }
     }
 
     #[cold]
@@ -41,6 +85,20 @@ impl SoftMemory {
     fn store(&mut self, addr: GuestVirt, bytes: u64, value: u64) -> Result<(), Faulted> {
         // SAFETY: as in `load`.
         unsafe { (*self.softmmu).store(&mut *self.frame, addr, bytes, value) }.ok_or(Faulted)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load_pair(&mut self, addr: GuestVirt) -> Result<u128, Faulted> {
+        // SAFETY: as in `load`.
+        unsafe { (*self.softmmu).load_pair(&mut *self.frame, addr) }.ok_or(Faulted)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store_pair(&mut self, addr: GuestVirt, value: u128) -> Result<(), Faulted> {
+        // SAFETY: as in `load`.
+        unsafe { (*self.softmmu).store_pair(&mut *self.frame, addr, value) }.ok_or(Faulted)
     }
 
     #[cold]
@@ -62,7 +120,7 @@ impl SoftMemory {
 
 macro_rules! accesses {
     ($($bytes:literal $type:ty, $load:ident, $store:ident, $cas:ident;)*) => {
-        impl Memory for SoftMemory {
+        impl<C: Counting> Memory for SoftMemory<C> {
             const ADDRESS_BITS: u32 = 64;
             $(
                 #[inline(always)]
@@ -92,6 +150,21 @@ macro_rules! accesses {
                     Ok(old)
                 }
             )*
+            #[inline(always)]
+            fn load128(&mut self, _: Site, addr: GuestVirt) -> Result<u128, Faulted> {
+                match self.probe(addr, 16, AccessKind::Load) {
+                    Some(host) => access::load128(host),
+                    None => self.load_pair(addr),
+                }
+            }
+            #[inline(always)]
+            fn store128(&mut self, _: Site, addr: GuestVirt, value: u128)
+            -> Result<(), Faulted> {
+                match self.probe(addr, 16, AccessKind::Store) {
+                    Some(host) => access::store128(host, value),
+                    None => self.store_pair(addr, value),
+                }
+            }
             #[inline]
             fn prepare_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<(), Faulted> {
                 match self.probe(addr, bytes, AccessKind::Store) {
@@ -135,11 +208,20 @@ pub(crate) unsafe extern "C" fn memory_slow(frame: *mut CpuFrame, addr: u64, wha
 /// As for [`memory_slow`].
 unsafe fn atomic_of_helper(frame: *mut CpuFrame, addr: GuestVirt, bytes: u64, what: u64) -> u64 {
     // SAFETY: by the caller's promise.
-    let (softmmu, place) = unsafe {
+    let (softmmu, known) = unsafe {
         let softmmu = &mut *(*frame).softmmu.cast::<Softmmu>();
-        let place = softmmu.atomic(&mut *frame, addr, bytes);
-        (softmmu, place)
+        let known = probe(frame, addr, bytes, AccessKind::Store);
+        // What is asked again afterwards is the same access, unless it misses again.
+        let counts = known.is_none() || what & CpuFrame::SLOW_ATOMIC != 0;
+        (*frame).tlb_probes += u64::from(counts);
+        (softmmu, known)
     };
+    if let Some(host) = known {
+        // No page with translated code is known.
+        return host;
+    }
+    // SAFETY: by the caller's promise.
+    let place = softmmu.atomic(unsafe { &mut *frame }, addr, bytes);
     if let (Some(AtomicPlace { code: Some(phys), .. }), true) =
         (place, what & CpuFrame::SLOW_ATOMIC_DONE != 0)
     {

@@ -457,6 +457,11 @@ impl Vcpu {
         // SAFETY: this CPU is running, and the block was found in this epoch.
         let stop = unsafe {
             match (self.soft_memory(), &self.system, self.limit) {
+                (Some(memory), Some(system), limit) if system.softmmu.counts_probes() => {
+                    let left = limit.map_or(u64::MAX, |limit| limit - self.interpreted());
+                    let jumps = Limited::new(&system.jumps, left, block.code.head());
+                    interpret(&self.shared, &mut memory.counted(), &jumps, block.entry())
+                }
                 (Some(mut memory), Some(SystemCpu { jumps, .. }), Some(limit)) => {
                     let left = limit.saturating_sub(self.interpreted());
                     let jumps = Limited::new(jumps, left, block.code.head());
@@ -494,7 +499,7 @@ impl Vcpu {
                     interpret(&self.shared, &mut Direct, &Alone, entry)
                 }
                 None => interpret(&self.shared, &mut Watched(&mut self.watches), &Alone, entry),
-                Some(mut memory) => interpret(&self.shared, &mut memory, &Alone, entry),
+                Some(memory) => interpret(&self.shared, &mut memory.counted(), &Alone, entry),
             }
         }
     }

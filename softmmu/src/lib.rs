@@ -5,6 +5,7 @@
 //! numbers here, which whoever owns the map gives a meaning, and page tables are walked by the
 //! guest's half ([`GuestMmu`]).
 
+pub mod cost;
 pub mod map;
 pub mod ram;
 pub mod range;
@@ -14,6 +15,7 @@ pub mod tracker;
 pub mod walks;
 pub mod watch;
 
+pub use cost::{Cost, MissCosts};
 pub use map::{Backing, MapError, MemoryMap, MmioId, Place, Region, ResolveError};
 pub use ram::{GuestMemory, Ram, RamError};
 pub use range::{PhysRange, RangeError};

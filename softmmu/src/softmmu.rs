@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use base::addr::PAGE_SIZE;
 use base::{CpuFrame, GuestPhys, GuestVirt, TlbEntry};
 
+use crate::cost::{MissCosts, Outcome, Sampler};
 use crate::map::{MemoryMap, MmioId, Place};
 use crate::ram::Ram;
 use crate::tlb::{Filled, Flush, Rights, Space, Tlb, TlbStats};
@@ -78,6 +79,13 @@ pub struct Register {
 /// Counts of what the softmmu did.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
 pub struct SoftmmuStats {
+    /// Probes of the TLB by loads, stores and atomics, if they are counted. An atomic of tier 0 probes
+    /// several times, and what compiled code leaves to tier 0, such as a device's register, once more.
+    pub probes: Option<u64>,
+    /// Of these, the ones that found no entry.
+    pub misses: u64,
+    /// What these cost, if probes are counted.
+    pub costs: Option<MissCosts>,
     /// The TLB's.
     pub tlb: TlbStats,
     /// Walks of page tables.
@@ -88,13 +96,22 @@ pub struct SoftmmuStats {
     pub crossings: u64,
     /// Writes to pages with translated code.
     pub code_writes: u64,
+    /// Misses that compiled code left to tier 0, and those that ended in a fault.
+    pub refused: u64,
 }
 
 impl std::fmt::Display for SoftmmuStats {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tlb = self.tlb;
+        if let Some(probes) = self.probes {
+            writeln!(f, "{probes:>16}  TLB probes by loads, stores and atomics")?;
+            let rate = 100.0 * self.misses as f64 / probes.max(1) as f64;
+            writeln!(f, "{:>16}  TLB misses, {rate:.4} %", self.misses)?;
+        } else {
+            writeln!(f, "{:>16}  TLB misses", self.misses)?;
+        }
         for (count, what) in [
-            (tlb.misses, "TLB misses"),
+            (tlb.look_ups, "translations looked up, with those of fetches"),
             (tlb.walks_saved, "of these without a walk of page tables"),
             (self.walks, "walks of page tables"),
             (tlb.switches, "switches of address spaces"),
@@ -104,10 +121,11 @@ impl std::fmt::Display for SoftmmuStats {
             (self.device_accesses, "accesses to devices"),
             (self.crossings, "accesses across pages"),
             (self.code_writes, "writes to pages with translated code"),
+            (self.refused, "accesses left to tier 0, or faulting"),
         ] {
             writeln!(f, "{count:>16}  {what}")?;
         }
-        Ok(())
+        self.costs.map_or(Ok(()), |costs| costs.fmt(f))
     }
 }
 
@@ -121,6 +139,8 @@ pub struct Softmmu {
     /// What a debugger watches. After a change, flush everything.
     pub watches: Watches,
     stats: SoftmmuStats,
+    /// Times misses, where probes are counted.
+    sampler: Option<Box<Sampler>>,
 }
 
 impl std::fmt::Debug for Softmmu {
@@ -150,13 +170,49 @@ impl Softmmu {
     pub fn new(map: Arc<MemoryMap>, guest: Box<dyn GuestMmu>) -> Self {
         let (tlb, stats) = (Tlb::new(), SoftmmuStats::default());
         let (fault, watches) = (GuestFault::default(), Watches::default());
-        Self { tlb, map, guest, fault, watches, stats }
+        Self { tlb, map, guest, fault, watches, stats, sampler: None }
     }
 
-    /// What it did so far.
+    /// What it did so far, for the CPU of this frame.
     #[must_use]
-    pub fn stats(&self) -> SoftmmuStats {
-        SoftmmuStats { tlb: self.tlb.stats(), ..self.stats }
+    pub fn stats(&self, frame: &CpuFrame) -> SoftmmuStats {
+        let costs = self.sampler.as_ref().map(|sampler| sampler.costs);
+        let probes = self.counts_probes().then_some(frame.tlb_probes);
+        SoftmmuStats { probes, costs, tlb: self.tlb.stats(), ..self.stats }
+    }
+
+    /// From now on, misses are timed, and probes are counted by those who make them.
+    pub fn count_probes(&mut self) {
+        self.sampler = Some(Box::new(Sampler::new()));
+    }
+
+    /// Whether [`CpuFrame::tlb_probes`] is to be counted.
+    #[must_use]
+    pub fn counts_probes(&self) -> bool {
+        self.sampler.is_some()
+    }
+
+    /// Sees to an access that has missed the TLB.
+    fn miss<T>(&mut self, see_to: impl FnOnce(&mut Self) -> T) -> T {
+        self.stats.misses += 1;
+        let Some(start) = self.sampler.as_mut().and_then(|sampler| sampler.begin()) else {
+            return see_to(self);
+        };
+        let before = self.stats;
+        let answer = see_to(self);
+        let now = self.stats;
+        let special = |stats: SoftmmuStats| {
+            stats.device_accesses + stats.crossings + stats.code_writes + stats.refused
+        };
+        let outcome = match (now.walks - before.walks, special(now) - special(before)) {
+            (0, 0) => Outcome::Known,
+            (1, 0) => Outcome::Walked,
+            _ => Outcome::Other,
+        };
+        if let Some(sampler) = &mut self.sampler {
+            sampler.end(start, outcome);
+        }
+        answer
     }
 
     /// Why the last access failed.
@@ -316,6 +372,20 @@ impl Softmmu {
         bytes: u64,
         kind: AccessKind,
     ) -> Option<usize> {
+        self.miss(|softmmu| {
+            let address = softmmu.try_host_address(frame, addr, bytes, kind);
+            softmmu.stats.refused += u64::from(address.is_none());
+            address
+        })
+    }
+
+    fn try_host_address(
+        &mut self,
+        frame: &mut CpuFrame,
+        addr: GuestVirt,
+        bytes: u64,
+        kind: AccessKind,
+    ) -> Option<usize> {
         if crosses(addr, bytes) {
             return None;
         }
@@ -329,12 +399,24 @@ impl Softmmu {
         }
     }
 
+    /// Remembers a fault.
+    fn noted<T>(&mut self, result: Result<T, GuestFault>) -> Option<T> {
+        result
+            .map_err(|fault| {
+                self.stats.refused += 1;
+                self.fault = fault;
+            })
+            .ok()
+    }
+
     /// A load of 1, 2, 4 or 8 bytes that the TLB does not know. `None` leaves the reason in
     /// [`Softmmu::last_fault`].
     #[cold]
     pub fn load(&mut self, frame: &mut CpuFrame, addr: GuestVirt, bytes: u64) -> Option<u64> {
-        let result = self.try_load(frame, addr, bytes);
-        result.map_err(|fault| self.fault = fault).ok()
+        self.miss(|softmmu| {
+            let result = softmmu.try_load(frame, addr, bytes);
+            softmmu.noted(result)
+        })
     }
 
     fn try_load(
@@ -371,8 +453,10 @@ impl Softmmu {
         bytes: u64,
         value: u64,
     ) -> Option<()> {
-        let result = self.try_store(frame, addr, bytes, value);
-        result.map_err(|fault| self.fault = fault).ok()
+        self.miss(|softmmu| {
+            let result = softmmu.try_store(frame, addr, bytes, value);
+            softmmu.noted(result)
+        })
     }
 
     fn try_store(
@@ -411,6 +495,23 @@ impl Softmmu {
         }
     }
 
+    /// As [`Softmmu::load`], 16 bytes: two halves, of which each is read at once where it can be.
+    pub fn load_pair(&mut self, frame: &mut CpuFrame, addr: GuestVirt) -> Option<u128> {
+        let low = self.load(frame, addr, 8)?;
+        let high = self.load(frame, addr.wrapping_add(8), 8)?;
+        Some(u128::from(high) << 64 | u128::from(low))
+    }
+
+    /// As [`Softmmu::store`], 16 bytes: two halves. Nothing is stored unless both may be.
+    pub fn store_pair(&mut self, frame: &mut CpuFrame, addr: GuestVirt, value: u128) -> Option<()> {
+        let result = [0, 15].into_iter().try_for_each(|n| {
+            self.walk(frame, addr.wrapping_add(n), 1, AccessKind::Store).map(|_| ())
+        });
+        result.map_err(|fault| self.fault = fault).ok()?;
+        self.store(frame, addr, 8, value as u64)?;
+        self.store(frame, addr.wrapping_add(8), 8, (value >> 64) as u64)
+    }
+
     /// Bytes on a page with translated code were written to: lets their translations be dropped, and marks
     /// them. Afterwards, so that whoever translates meanwhile either sees the write or is told of it.
     pub fn code_write(&mut self, phys: GuestPhys, bytes: u64) {
@@ -430,8 +531,10 @@ impl Softmmu {
         addr: GuestVirt,
         bytes: u64,
     ) -> Option<AtomicPlace> {
-        let result = self.try_atomic(frame, addr, bytes);
-        result.map_err(|fault| self.fault = fault).ok()
+        self.miss(|softmmu| {
+            let result = softmmu.try_atomic(frame, addr, bytes);
+            softmmu.noted(result)
+        })
     }
 
     fn try_atomic(

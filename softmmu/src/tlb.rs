@@ -77,12 +77,13 @@ impl Flush {
     pub const ALL: Self = Self { addr: None, asid: None };
 }
 
-/// Counts of what the TLB did. Hits are not counted, since they are inline.
+/// Counts of what the TLB did. Probes are counted elsewhere, since they are inline.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
 pub struct TlbStats {
-    /// Accesses that found no entry.
-    pub misses: u64,
-    /// Of these, the ones that the table of translations knew.
+    /// Look-ups in the table of translations: for accesses that found no entry, for each byte of those that
+    /// cross into another page, and for instruction fetches.
+    pub look_ups: u64,
+    /// Of these, the ones that it knew.
     pub walks_saved: u64,
     /// Flushes of everything or of an address space.
     pub flushes: u64,
@@ -324,7 +325,7 @@ impl Tlb {
 
     /// What an access missed: the translation, if it is known.
     pub(crate) fn walked(&mut self, addr: GuestVirt) -> Option<Walk> {
-        self.stats.misses += 1;
+        self.stats.look_ups += 1;
         let walk = self.walks.find(self.space, self.context, addr)?;
         self.stats.walks_saved += 1;
         Some(walk)

@@ -10,7 +10,7 @@ use ferry_system::devices::virtio::rng::SeededEntropy;
 use ferry_system::host::chars::{CharBackend, Memory};
 use ferry_system::machine::Ending;
 use ferry_system::riscv64::{Aia, Bios, Config, Pace, Virt};
-use runtime::{EngineConfig, LogItems, LogSink, RegionConfig, Tier};
+use runtime::{EngineConfig, LogItems, LogSink, Probes, RegionConfig, Tier};
 
 /// Each hart counts in a loop until its timer has interrupted it ten times, every 2 us. Then hart 0 writes
 /// what it has counted to, and switches the machine off.
@@ -54,6 +54,21 @@ const PROGRAM: [u32; 37] = [
     0x30200073, // mret
 ];
 
+/// Loads and stores 1000 times, and switches the machine off.
+const ACCESSES: [u32; 11] = [
+    0x00001517, // auipc a0,0x1
+    0x3e800593, // addi a1,zero,1000
+    0x00053603, // ld a2,0(a0) loop
+    0x00c53423, // sd a2,8(a0)
+    0xfff58593, // addi a1,a1,-1
+    0xfe059ae3, // bne a1,zero,loop
+    0x00100637, // lui a2,0x100
+    0x000056b7, // lui a3,0x5
+    0x55568693, // addi a3,a3,1365
+    0x00d62023, // sw a3,0(a2)
+    0x0000006f, // jal zero,0
+];
+
 /// A directory that goes away with the test.
 struct Directory(PathBuf);
 
@@ -65,8 +80,12 @@ impl Directory {
     }
 
     fn kernel(&self) -> PathBuf {
+        self.program(&PROGRAM)
+    }
+
+    fn program(&self, code: &[u32]) -> PathBuf {
         let path = self.0.join("kernel");
-        let bytes: Vec<u8> = PROGRAM.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
         fs::write(&path, bytes).unwrap();
         path
     }
@@ -145,5 +164,28 @@ fn a_thread_that_panics_ends_the_machine() {
     for pace in [Pace::Host, Pace::Counted] {
         let mut machine = Virt::new(config(directory.kernel(), Box::new(Broken), pace)).unwrap();
         assert!(catch_unwind(AssertUnwindSafe(|| machine.run())).is_err());
+    }
+}
+
+/// Every tier counts each access once: those of the loop, two of the boot code, and the store to the finisher.
+#[test]
+fn probes_are_counted() {
+    let directory = Directory::new("probes");
+    for tier in [Tier::Interp, Tier::Jit, Tier::Auto] {
+        let kernel = directory.program(&ACCESSES);
+        let config = config(kernel, Box::new(Memory::new()), Pace::Host);
+        let (probes, hot_threshold) = (Probes::Counted, 100);
+        let engine = EngineConfig { tier, probes, hot_threshold, ..EngineConfig::default() };
+        let regions = RegionConfig { workers: 0, ..RegionConfig::default() };
+        let config = Config { harts: 1, engine, regions, ..config };
+        let mut machine = Virt::new(config).unwrap();
+        assert_eq!(machine.run().unwrap(), Ending::PowerOff(0));
+        let report = machine.report();
+        let stats = report.memory[0];
+        assert_eq!(report.engine.compiled_entries > 0, tier != Tier::Interp, "{tier:?}");
+        assert_eq!(stats.probes, Some(2003), "{tier:?}: {stats:?}");
+        // A page of ROM, a page of RAM that is read and then written to, and the finisher.
+        assert!((3..=5).contains(&stats.misses), "{tier:?}: {stats:?}");
+        assert!(stats.costs.is_some());
     }
 }

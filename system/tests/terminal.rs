@@ -4,13 +4,18 @@
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ferry_system::device::Notifier;
+use ferry_system::devices::virtio::console::{ConsoleSize, SizeSource};
+use ferry_system::host::chars::terminal::TerminalSize;
 use ferry_system::host::chars::{CharBackend, Escape, stdio, terminal};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, tcgetattr};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// Set for the process under test: how it ends.
 const ENDING: &str = "FERRY_TEST_TERMINAL_ENDING";
@@ -99,4 +104,34 @@ fn keys_reach_the_guest_and_ferry() {
     child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
     assert!(output.ends_with("<[97, 3, 1] true>"), "{output:?}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// The child ends when it was told that the terminal is 132 by 43.
+#[test]
+fn a_new_size_is_told() {
+    if std::env::var(ENDING).is_ok() {
+        let (sender, told) = std::sync::mpsc::channel();
+        let mut backend = stdio(|_| ()).unwrap();
+        let bits = Arc::new(AtomicU64::new(0));
+        let wake = Arc::new(move || sender.send(()).unwrap());
+        backend.connect(Notifier::new(Arc::clone(&bits), 1, wake));
+        while TerminalSize.size() != (ConsoleSize { columns: 132, rows: 43 }) {
+            told.recv().unwrap();
+            bits.store(0, Ordering::SeqCst);
+        }
+        std::process::exit(4);
+    }
+    let (mut child, terminal) = start("a_new_size_is_told", "size");
+    wait_until(|| is_raw(&terminal));
+    let size = Winsize { ws_row: 43, ws_col: 132, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).unwrap();
+    let mut status = None;
+    wait_until(|| {
+        // It is not the process's controlling terminal, so its signals come from here.
+        let kill = format!("kill -WINCH {}", child.id());
+        Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap();
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(4));
 }

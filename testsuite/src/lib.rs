@@ -3,12 +3,14 @@
 //!
 //! It may use everything in the workspace; nothing but the benches may use it.
 
+pub mod bare;
 pub mod cache;
 pub mod console;
 pub mod debian;
 pub mod emulator;
 pub mod gdb;
 pub mod guests;
+pub mod host_program;
 pub mod image;
 pub mod insn;
 pub mod known;

@@ -16,33 +16,11 @@ use ferry_testsuite::machine::{Emulator, Machine};
 use ferry_testsuite::process::{self, End, Outcome};
 use ferry_testsuite::suite::{self, Case, Profile, Subject};
 use ferry_testsuite::toolchain::Compiler;
-use ferry_testsuite::{bare_directory, cache};
+use ferry_testsuite::{bare, bare_directory};
 
 const SUITE: &str = "bare";
 const LIMIT: Duration = Duration::from_secs(60);
 const MEGABYTES: u32 = 128;
-/// Without floating point, whose unit is off at the start.
-const FLAGS: [&str; 18] = [
-    "-march=rv64imac_zicsr_zifencei",
-    "-mabi=lp64",
-    "-mcmodel=medany",
-    "-O2",
-    "-g",
-    "-ffreestanding",
-    "-fno-builtin",
-    "-fno-stack-protector",
-    "-fno-pic",
-    "-no-pie",
-    "-fno-tree-loop-distribute-patterns",
-    "-fno-omit-frame-pointer",
-    "-nostdlib",
-    "-nostartfiles",
-    "-static",
-    "-Wl,--build-id=none",
-    "-Wl,--no-warn-rwx-segments",
-    "-T",
-];
-
 /// What a program's source says about itself; see `bare.h`.
 #[derive(Debug, Clone)]
 struct Program {
@@ -127,7 +105,7 @@ impl Program {
     }
 
     fn check(&self, emulator: &Emulator) -> Result<(), String> {
-        let kernel = self.build()?;
+        let kernel = bare::build(&self.source).map_err(|error| error.to_string())?;
         let machine = Machine {
             harts: self.harts,
             megabytes: MEGABYTES,
@@ -141,25 +119,6 @@ impl Program {
             Emulator::Qemu(_) if !self.reference_fails.is_empty() => self.judge_reference(&outcome),
             _ => self.judge(&outcome),
         }
-    }
-
-    fn build(&self) -> Result<PathBuf, String> {
-        let support = bare_directory().join("support");
-        let entries = fs::read_dir(&support).map_err(|error| error.to_string())?.flatten();
-        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        files.sort();
-        let contents = files.iter().map(fs::read).collect::<Result<Vec<_>, _>>();
-        let contents = contents.map_err(|error| error.to_string())?;
-        // The compiler's own cache knows of the program and its headers only.
-        let version = cache::fingerprint(contents.iter().map(Vec::as_slice));
-        let script = support.join("bare.ld").display().to_string();
-        let mut flags = FLAGS.map(str::to_owned).to_vec();
-        flags.push(script);
-        flags.push(format!("-DSUPPORT_VERSION=0x{version}"));
-        let sources = files.iter().filter(|file| file.extension() != Some(OsStr::new("ld")));
-        flags.extend(sources.map(|file| file.display().to_string()));
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        Compiler::Riscv64.build(&self.source, &flags).map_err(|error| error.to_string())
     }
 
     fn judge(&self, outcome: &Outcome) -> Result<(), String> {

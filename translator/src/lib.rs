@@ -4,6 +4,7 @@
 //! It may know the guests and the IR. It must never know how IR is run, where guest memory lies,
 //! or which operating system the guest program believes in.
 
+pub mod aarch64;
 pub mod riscv64;
 
 use base::GuestVirt;

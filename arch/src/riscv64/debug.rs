@@ -66,7 +66,8 @@ pub fn user_registers() -> DebugRegisters {
         let group = Some("float");
         registers.push(DebugRegister { group, ..register(number, name, 32, "int", FPU) });
     }
-    DebugRegisters { architecture: "riscv:rv64", registers, general: 0..PC + 1, pc: PC }
+    let general = 0..PC + 1;
+    DebugRegisters { architecture: "riscv:rv64", registers, general, pc: PC, types: &[] }
 }
 
 /// The registers of a hart of a whole machine.

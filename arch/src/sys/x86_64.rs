@@ -56,6 +56,11 @@ aes! {
     aes_decrypt_last = state => _mm_aesdeclast_si128(state, _mm_setzero_si128());
     /// InvShiftRows, InvSubBytes and InvMixColumns.
     aes_decrypt = state => _mm_aesdec_si128(state, _mm_setzero_si128());
+    /// MixColumns: the other steps of a round undone first.
+    aes_mix_columns = state => {
+        let undone = _mm_aesdeclast_si128(state, _mm_setzero_si128());
+        _mm_aesenc_si128(undone, _mm_setzero_si128())
+    };
     /// InvMixColumns.
     aes_inv_mix_columns = state => _mm_aesimc_si128(state);
 }

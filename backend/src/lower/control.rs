@@ -44,7 +44,7 @@ impl Lowering<'_, '_> {
         let number = self.fb.ins().ireduce(types::I32, number);
         self.fb.ins().br_table(number, table);
         for (&pad, &block) in pads.iter().zip(&region.entries) {
-            self.fb.switch_to_block(pad);
+            self.begin(pad);
             self.entry(block);
         }
     }
@@ -119,9 +119,9 @@ impl Lowering<'_, '_> {
         let (out, stay) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(out);
         self.fb.ins().brif(condition, out, &[], stay, &[]);
-        self.fb.switch_to_block(out);
+        self.begin(out);
         self.leave(pc, code);
-        self.fb.switch_to_block(stay);
+        self.begin(stay);
         stay
     }
 
@@ -159,7 +159,7 @@ impl Lowering<'_, '_> {
         self.fb.ins().brif(cond, yes.block, &[], no.block, &[]);
         for edge in [yes, no] {
             if edge.is_new {
-                self.fb.switch_to_block(edge.block);
+                self.begin(edge.block);
                 self.go(index, edge.pc);
             }
         }
@@ -208,7 +208,7 @@ impl Lowering<'_, '_> {
         let due = self.fb.create_block();
         self.fb.set_cold_block(due);
         self.fb.ins().brif(left, target, &[], due, &[]);
-        self.fb.switch_to_block(due);
+        self.begin(due);
         // What follows in the block being lowered is not on this way.
         let dirty = self.dirty;
         self.sync(pc);
@@ -260,9 +260,9 @@ impl Lowering<'_, '_> {
             let hit = self.fb.ins().icmp(IntCC::Equal, target, pc);
             let (inside, next) = (self.fb.create_block(), self.fb.create_block());
             self.fb.ins().brif(hit, inside, &[], next, &[]);
-            self.fb.switch_to_block(inside);
+            self.begin(inside);
             self.go_inside(index, to);
-            self.fb.switch_to_block(next);
+            self.begin(next);
         }
         if self.is_softmmu() {
             self.probe_virtual_jumps(target);
@@ -291,9 +291,9 @@ impl Lowering<'_, '_> {
         let (yes, no) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(no);
         self.fb.ins().brif(hit, yes, &[], no, &[]);
-        self.fb.switch_to_block(no);
+        self.begin(no);
         self.leave_at(target, ExitCode::Indirect);
-        self.fb.switch_to_block(yes);
+        self.begin(yes);
         self.store_dirty();
         let offset = offset_of!(JumpCacheEntry, code) as i32;
         let code = self.fb.ins().load(types::I64, Self::frame_flags(), entry, offset);

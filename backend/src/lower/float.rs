@@ -10,7 +10,7 @@ use base::CpuFrame;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use ir::types::FpRound;
-use ir::{Block, FpOp, Inst, Opcode, Type};
+use ir::{Block, FpMode, FpOp, Inst, Opcode, Type};
 
 use super::Lowering;
 use super::values::clif_type;
@@ -88,6 +88,10 @@ impl Lowering<'_, '_> {
 
     /// The host's operation, if it has one for this rounding.
     fn fast(&mut self, inst: &Inst, args: &[Value]) -> Option<Fast> {
+        // Subnormal operands and results count as something else: leave them to the slow path.
+        if inst.mode().has(FpMode::FLUSH) {
+            return None;
+        }
         let nearest = inst.round() == FpRound::NearestEven;
         match inst.op {
             Opcode::FAdd | Opcode::FSub | Opcode::FMul | Opcode::FDiv | Opcode::FSqrt
@@ -98,7 +102,10 @@ impl Lowering<'_, '_> {
             Opcode::FMulAdd if nearest && self.options.host_has_fma => {
                 Some(self.arithmetic(inst, args))
             }
-            Opcode::FMin | Opcode::FMax => Some(self.min_max(inst.op, args)),
+            Opcode::FMin | Opcode::FMinimum | Opcode::FMax | Opcode::FMaximum => {
+                Some(self.min_max(inst.op, args))
+            }
+            Opcode::FRound | Opcode::FRoundX => self.round(inst, args[0]),
             Opcode::FEq | Opcode::FLt | Opcode::FLe | Opcode::FLtQ | Opcode::FLeQ => {
                 Some(self.float_compare(inst.op, args))
             }
@@ -156,7 +163,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn is_inexact_set(&mut self) -> Value {
+    pub(super) fn is_inexact_set(&mut self) -> Value {
         let limit = self.fb.use_var(self.limits[Limit::Finite64 as usize]);
         let zero = self.konst(0);
         self.fb.ins().icmp(IntCC::NotEqual, limit, zero)
@@ -172,7 +179,7 @@ impl Lowering<'_, '_> {
         let less = self.fb.ins().fcmp(FloatCC::LessThan, args[0], args[1]);
         let decided = self.fb.ins().fcmp(FloatCC::OrderedNotEqual, args[0], args[1]);
         let result = match op {
-            Opcode::FMin => self.fb.ins().select(less, args[0], args[1]),
+            Opcode::FMin | Opcode::FMinimum => self.fb.ins().select(less, args[0], args[1]),
             _ => self.fb.ins().select(less, args[1], args[0]),
         };
         (result, decided)
@@ -191,15 +198,32 @@ impl Lowering<'_, '_> {
         (result, ordered)
     }
 
-    /// Rounds in the source format, then converts what is within range.
-    fn float_to_int(&mut self, inst: &Inst, a: Value) -> Option<Fast> {
-        let whole = match inst.round() {
+    /// Rounded to an integer in the same format, in every lane, if the host can.
+    pub(super) fn whole(&mut self, round: FpRound, a: Value) -> Option<Value> {
+        Some(match round {
             FpRound::TowardZero => self.fb.ins().trunc(a),
             FpRound::NearestEven => self.fb.ins().nearest(a),
             FpRound::Down => self.fb.ins().floor(a),
             FpRound::Up => self.fb.ins().ceil(a),
             FpRound::NearestAway => return None,
-        };
+        })
+    }
+
+    fn round(&mut self, inst: &Inst, a: Value) -> Option<Fast> {
+        let whole = self.whole(inst.round(), a)?;
+        let number = self.fb.ins().fcmp(FloatCC::Ordered, a, a);
+        if inst.op == Opcode::FRound {
+            return Some((whole, number));
+        }
+        let exact = self.fb.ins().fcmp(FloatCC::Equal, whole, a);
+        let inexact = self.is_inexact_set();
+        let silent = self.fb.ins().bor(exact, inexact);
+        Some((whole, self.fb.ins().band(number, silent)))
+    }
+
+    /// Rounds in the source format, then converts what is within range.
+    fn float_to_int(&mut self, inst: &Inst, a: Value) -> Option<Fast> {
+        let whole = self.whole(inst.round(), a)?;
         let signed = inst.op == Opcode::FToS;
         let bits = inst.other_type().bits();
         let in_range = self.is_in_range(inst.ty, whole, signed, bits);
@@ -273,22 +297,22 @@ impl Lowering<'_, '_> {
 
     /// The fast result where it stands, else that of the slow path, which may set flags. In between,
     /// out of line: as long as "inexact" is not set, a result stands if it is exact.
-    fn guarded(&mut self, inst: &Inst, args: &[Value], (fast, stands): Fast) -> Value {
+    pub(super) fn guarded(&mut self, inst: &Inst, args: &[Value], (fast, stands): Fast) -> Value {
         let (cold, done) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(cold);
         let result_type = self.fb.func.dfg.value_type(fast);
         let result = self.fb.append_block_param(done, result_type);
         self.fb.ins().brif(stands, done, &[fast.into()], cold, &[]);
-        self.fb.switch_to_block(cold);
+        self.begin(cold);
         if let Some(exact) = self.is_exact(inst, args, fast) {
             let slow = self.fb.create_block();
             self.fb.set_cold_block(slow);
             self.fb.ins().brif(exact, done, &[fast.into()], slow, &[]);
-            self.fb.switch_to_block(slow);
+            self.begin(slow);
         }
         let slow = self.slow(inst, args);
         self.fb.ins().jump(done, &[slow.into()]);
-        self.fb.switch_to_block(done);
+        self.begin(done);
         result
     }
 
@@ -296,6 +320,9 @@ impl Lowering<'_, '_> {
     /// takes too long. The error is itself exact as long as neither it nor the result is tiny
     /// (Muller et al., Handbook of Floating-Point Arithmetic, 2nd edition, chapter 4).
     fn is_exact(&mut self, inst: &Inst, args: &[Value], result: Value) -> Option<Value> {
+        if inst.ty.is_vector() {
+            return None;
+        }
         let zero = self.float_constant(inst.ty, 0.0);
         let exact = match (inst.op, self.options.host_has_fma) {
             (Opcode::FAdd, _) => self.is_exact_sum(args[0], args[1], result, zero),
@@ -365,13 +392,16 @@ impl Lowering<'_, '_> {
         self.fb.ins().icmp(IntCC::UnsignedLessThan, above, limit)
     }
 
-    fn slow(&mut self, inst: &Inst, args: &[Value]) -> Value {
-        let (op, ty) = (inst.op, inst.ty);
-        let op = FpOp { op, ty, round: inst.round(), other: inst.other_type() };
-        let mut operands = vec![self.frame, self.konst(fp_slow::pack(op, self.guest))];
-        for &arg in args {
-            let bits = self.as_integer(arg);
-            operands.push(self.convert(bits, Type::I64));
+    pub(super) fn slow(&mut self, inst: &Inst, args: &[Value]) -> Value {
+        let packed = fp_slow::pack(FpOp::from(inst), self.guest);
+        let mut operands = vec![self.frame, self.konst(packed)];
+        for (index, &arg) in args.iter().enumerate() {
+            if inst.ty.is_vector() {
+                self.store_frame(arg, CpuFrame::FP_WIDE + 16 * index as i32);
+            } else {
+                let bits = self.as_integer(arg);
+                operands.push(self.convert(bits, Type::I64));
+            }
         }
         let zero = self.konst(0);
         operands.resize(5, zero);
@@ -379,6 +409,11 @@ impl Lowering<'_, '_> {
         let sig = self.sigs.slow;
         self.fb.ins().call_indirect(sig, function, &operands);
         self.flags_changed();
+        // What the slow path left there.
+        self.keep_next_access();
+        if inst.ty.is_vector() {
+            return self.load_frame(clif_type(inst.result_type()), CpuFrame::FP_WIDE);
+        }
         let result = self.load_frame(types::I64, CpuFrame::FP_RESULT);
         self.convert(result, inst.result_type())
     }

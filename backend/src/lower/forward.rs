@@ -117,14 +117,14 @@ impl Lowering<'_, '_> {
         self.fb.set_cold_block(load);
         let result = self.fb.append_block_param(done, ty);
         self.fb.ins().brif(same, join, &[], load, &[]);
-        self.fb.switch_to_block(load);
+        self.begin(load);
         self.keep_next_access();
         let loaded = self.fb.ins().load(ty, guest_flags(), base, offset);
         self.fb.ins().jump(done, &[BlockArg::Value(loaded)]);
-        self.fb.switch_to_block(join);
+        self.begin(join);
         let joined = self.joined(&pieces, ty);
         self.fb.ins().jump(done, &[BlockArg::Value(joined)]);
-        self.fb.switch_to_block(done);
+        self.begin(done);
         Some(result)
     }
 

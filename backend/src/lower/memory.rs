@@ -4,7 +4,7 @@
 
 use base::CpuFrame;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, SigRef, Value, types};
 use ir::ops::Shape;
 use ir::types::MemOrder;
 use ir::{Block, Inst, Opcode, Type};
@@ -59,7 +59,7 @@ impl Lowering<'_, '_> {
         self.keep_next_access();
         let ins = self.fb.ins();
         let value = match (inst.op, inst.ty) {
-            (_, ty @ (Type::F32 | Type::F64 | Type::I64)) => {
+            (_, ty) if ty.is_float() || ty.bits() >= 64 => {
                 ins.load(clif_type(ty), flags, base, offset)
             }
             (Opcode::LoadS, Type::I8) => ins.sload8(types::I64, flags, base, offset),
@@ -75,7 +75,7 @@ impl Lowering<'_, '_> {
     /// What a load finds, if stores of this block have it, as an integer of the loaded width. A
     /// store that reaches a device leaves the region, so what is found is memory's.
     fn stored_before(&mut self, inst: &Inst, base: Value) -> Option<Value> {
-        if inst.order() != MemOrder::Plain {
+        if inst.order() != MemOrder::Plain || inst.ty.is_vector() {
             return None;
         }
         let ty = clif_type(inst.ty).as_int();
@@ -106,7 +106,10 @@ impl Lowering<'_, '_> {
         let (host, offset) = self.host_access(base, inst.imm, inst.ty.bytes(), Access::Write);
         self.keep_next_access();
         self.fb.ins().store(guest_flags(), value, host, offset);
-        self.recent_stores.note(base, inst.imm, value, inst.ty.bytes());
+        match inst.ty.is_vector() {
+            true => self.recent_stores.forget(),
+            false => self.recent_stores.note(base, inst.imm, value, inst.ty.bytes()),
+        }
         if inst.order() == MemOrder::SeqCst {
             self.recent_stores.forget();
             self.fb.ins().fence();
@@ -181,15 +184,17 @@ impl Lowering<'_, '_> {
 
     fn call_helper(&mut self, block: &Block, inst: &Inst) -> Value {
         let mut args = vec![self.frame];
-        args.extend((0..4).map(|n| self.arg(block, inst, n)));
+        let wide = inst.op == Opcode::CallWide;
+        let order = if wide { [3, 0, 1, 2] } else { [0, 1, 2, 3] };
+        args.extend(order.map(|n| self.arg(block, inst, n)));
         let table = self.load_frame(types::I64, CpuFrame::HELPERS);
         let entry = i32::from(inst.helper().0) * 8;
         let function = self.fb.ins().load(types::I64, Self::frame_flags(), table, entry);
-        self.call_function(function, &args)
+        let sig = if wide { self.sigs.wide_helper } else { self.sigs.helper };
+        self.call_function(sig, function, &args)
     }
 
-    pub(super) fn call_function(&mut self, function: Value, args: &[Value]) -> Value {
-        let sig = self.sigs.helper;
+    fn call_function(&mut self, sig: SigRef, function: Value, args: &[Value]) -> Value {
         let call = self.fb.ins().call_indirect(sig, function, args);
         self.fb.inst_results(call)[0]
     }

@@ -5,12 +5,17 @@
 //! lower the operations; `forward` answers some loads.
 
 mod control;
+mod flags;
 mod float;
 mod forward;
 mod integer;
 mod memory;
 mod softmmu;
 mod values;
+mod vector;
+mod vector_float;
+
+use std::collections::HashMap;
 
 use base::{CpuFrame, GuestVirt, RegSlot};
 use cranelift_codegen::ir::{
@@ -43,9 +48,15 @@ pub(crate) struct Lowering<'a, 'f> {
     clif_blocks: Vec<cranelift_codegen::ir::Block>,
     /// Position of each block in reverse post-order: edges that do not go forward are polled.
     rank: Vec<usize>,
+    /// Which blocks are jumped to backwards.
+    jumped_back_to: Vec<bool>,
     /// The current block's temporaries.
     temps: Vec<Option<Value>>,
     recent_stores: forward::RecentStores,
+    /// Of vectors that are extended scalars, the scalars.
+    extended: HashMap<Value, Value>,
+    /// How packed flags came about, for conditions on them.
+    flag_origins: HashMap<Value, flags::Origin>,
     /// Dirty slots at the current place.
     dirty: SlotSet,
     /// The current guest instruction.
@@ -62,6 +73,7 @@ pub(crate) struct Lowering<'a, 'f> {
 struct Signatures {
     region: SigRef,
     helper: SigRef,
+    wide_helper: SigRef,
     slow: SigRef,
 }
 
@@ -95,6 +107,15 @@ fn helper_signature() -> Signature {
     sig
 }
 
+/// The signature of [`base::cpu::WideHelperFn`].
+fn wide_helper_signature() -> Signature {
+    let mut sig = Signature::new(CallConv::SystemV);
+    sig.params.extend([AbiParam::new(types::I64); 2]);
+    sig.params.extend([AbiParam::new(types::I64X2); 3]);
+    sig.returns.push(AbiParam::new(types::I64X2));
+    sig
+}
+
 /// Lowers a region into `fb`'s function, which has [`region_signature`].
 pub(crate) fn lower(
     fb: &mut FunctionBuilder<'_>,
@@ -106,11 +127,13 @@ pub(crate) fn lower(
     let sigs = Signatures {
         region: fb.import_signature(region_signature()),
         helper: fb.import_signature(helper_signature()),
+        wide_helper: fb.import_signature(wide_helper_signature()),
         slow: fb.import_signature(slow_signature()),
     };
     let start = fb.create_block();
     fb.append_block_params_for_function_params(start);
     fb.switch_to_block(start);
+    fb.seal_block(start);
     let (frame, entry) = (fb.block_params(start)[0], fb.block_params(start)[1]);
     let fuel = fb.declare_var(types::I32);
     let limits = float::Limit::ALL.map(|_| fb.declare_var(types::I64));
@@ -126,8 +149,11 @@ pub(crate) fn lower(
         limits,
         fuel,
         rank: region.rank(),
+        jumped_back_to: region.polled(),
         temps: Vec::new(),
         recent_stores: forward::RecentStores::default(),
+        extended: HashMap::new(),
+        flag_origins: HashMap::new(),
         dirty: SlotSet::NONE,
         pc: GuestVirt(0),
         sigs,
@@ -166,7 +192,12 @@ impl Lowering<'_, '_> {
     fn block(&mut self, index: usize) {
         let (region, map) = (self.region, self.map);
         let (block, plan) = (&region.blocks[index], &map.blocks[index]);
-        self.fb.switch_to_block(self.clif_blocks[index]);
+        let clif_block = self.clif_blocks[index];
+        // Blocks come in reverse post-order: only jumps backwards are still to be lowered.
+        match self.jumped_back_to[index] {
+            true => self.fb.switch_to_block(clif_block),
+            false => self.begin(clif_block),
+        }
         self.dirty = plan.dirty_in;
         self.recent_stores.forget();
         self.temps.clear();
@@ -186,6 +217,13 @@ impl Lowering<'_, '_> {
         self.terminator(index, block);
     }
 
+    /// Goes on in a block that nothing lowered later jumps to: what variables hold there is known
+    /// then, and need not become a parameter of the block first.
+    fn begin(&mut self, block: cranelift_codegen::ir::Block) {
+        self.fb.switch_to_block(block);
+        self.fb.seal_block(block);
+    }
+
     /// Ties the host code that follows to the guest pc, as an offset from the region's first entry.
     fn mark_source(&mut self) {
         let offset = self.pc.0.wrapping_sub(self.region.key().pc().0) as u32;
@@ -193,7 +231,12 @@ impl Lowering<'_, '_> {
     }
 
     fn inst(&mut self, block: &Block, inst: &Inst) {
-        match inst.op.info().shape {
+        let shape = inst.op.info().shape;
+        let accesses = matches!(shape, Shape::Load | Shape::Store | Shape::AlignCheck);
+        if inst.ty.is_vector() && !accesses {
+            return self.vector(block, inst);
+        }
+        match shape {
             Shape::Unary | Shape::Binary | Shape::Compare | Shape::Select | Shape::Extend => {
                 self.integer(block, inst);
             }
@@ -210,8 +253,22 @@ impl Lowering<'_, '_> {
             | Shape::FpToInt
             | Shape::IntToFp
             | Shape::FpToFp => self.float(block, inst),
+            Shape::Flags => self.packed_flags(block, inst),
+            Shape::Condition => self.flag_condition(block, inst),
+            Shape::FpFlags => self.float_flags(block, inst),
+            Shape::ZextWide => self.zext_wide(block, inst),
             Shape::Call => self.call(block, inst),
             Shape::Mark => {}
+            // At vector types only.
+            Shape::Splat
+            | Shape::GetLane
+            | Shape::SetLane
+            | Shape::Shuffle
+            | Shape::ShiftLanes
+            | Shape::Ternary
+            | Shape::Lengthen
+            | Shape::Narrow
+            | Shape::CallWide => {}
         }
     }
 

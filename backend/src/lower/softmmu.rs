@@ -46,6 +46,11 @@ impl Lowering<'_, '_> {
 
     /// The host address of a guest access: see [`TlbEntry`].
     fn probe_tlb(&mut self, addr: Value, bytes: u32, access: Access) -> Value {
+        if self.options.count_probes {
+            let old = self.load_frame(types::I64, CpuFrame::TLB_PROBES);
+            let sum = self.fb.ins().iadd_imm_s(old, 1);
+            self.store_frame(sum, CpuFrame::TLB_PROBES);
+        }
         // What the slow path changes must be read again after it.
         self.keep_next_access();
         let table = self.load_frame(types::I64, CpuFrame::TLB);
@@ -71,13 +76,13 @@ impl Lowering<'_, '_> {
         self.fb.set_cold_block(slow);
         let result = self.fb.append_block_param(done, types::I64);
         self.fb.ins().brif(hit, done, &[BlockArg::Value(host)], slow, &[]);
-        self.fb.switch_to_block(slow);
+        self.begin(slow);
         let write = if access == Access::Write { CpuFrame::SLOW_WRITE } else { 0 };
         let host = self.ask_for_host_address(addr, u64::from(bytes) | write);
         let fault = self.fault_block();
         let arg = BlockArg::Value;
         self.fb.ins().brif(host, done, &[arg(host)], fault, &[arg(addr)]);
-        self.fb.switch_to_block(done);
+        self.begin(done);
         result
     }
 
@@ -107,7 +112,7 @@ impl Lowering<'_, '_> {
     /// Fills the block of [`Lowering::fault_block`], if there is one.
     pub(super) fn fill_fault_block(&mut self) {
         let Some(block) = self.fault else { return };
-        self.fb.switch_to_block(block);
+        self.begin(block);
         let addr = self.fb.block_params(block)[0];
         self.store_frame(addr, CpuFrame::FAULT_ADDR);
         self.keep_next_access();
@@ -131,10 +136,10 @@ impl Lowering<'_, '_> {
         let (out, stay) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(out);
         self.fb.ins().brif(unchecked, out, &[], stay, &[]);
-        self.fb.switch_to_block(out);
+        self.begin(out);
         self.store_frame(wanted, CpuFrame::UNCHECKED_SPAN);
         self.leave(pc, ExitCode::Unchecked);
-        self.fb.switch_to_block(stay);
+        self.begin(stay);
     }
 
     /// Leaves for a known pc on another page: where that lies is the address space's affair.
@@ -160,12 +165,12 @@ impl Lowering<'_, '_> {
         self.fb.set_cold_block(no);
         let same = self.fb.ins().icmp(IntCC::Equal, known, target);
         self.fb.ins().brif(same, near, &[], no, &[]);
-        self.fb.switch_to_block(near);
+        self.begin(near);
         let same = self.fb.ins().icmp(IntCC::Equal, valid, environment);
         self.fb.ins().brif(same, yes, &[], no, &[]);
-        self.fb.switch_to_block(no);
+        self.begin(no);
         self.leave_at(target, ExitCode::Indirect);
-        self.fb.switch_to_block(yes);
+        self.begin(yes);
         self.store_dirty();
         let delta = self.load_entry(entry, offset_of!(VirtualJumpEntry, delta));
         self.store_frame(delta, PC_DELTA.offset() as i32);

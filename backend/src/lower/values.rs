@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use base::RegSlot;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
 use ir::guest::SlotClass;
 use ir::{Block, Inst, Operand, OperandKind, Type};
 
@@ -20,6 +20,12 @@ pub(super) fn clif_type(ty: Type) -> cranelift_codegen::ir::Type {
         Type::I64 => types::I64,
         Type::F32 => types::F32,
         Type::F64 => types::F64,
+        Type::I8x16 => types::I8X16,
+        Type::I16x8 => types::I16X8,
+        Type::I32x4 => types::I32X4,
+        Type::I64x2 => types::I64X2,
+        Type::F32x4 => types::F32X4,
+        Type::F64x2 => types::F64X2,
     }
 }
 
@@ -29,6 +35,7 @@ impl Lowering<'_, '_> {
         match (self.guest.slot_class)(slot) {
             SlotClass::Integer => types::I64,
             SlotClass::Float => types::F64,
+            SlotClass::Vector => clif_type(Type::WIDE),
         }
     }
 
@@ -61,7 +68,7 @@ impl Lowering<'_, '_> {
     /// The operand as a condition: an integer of any width, true if not zero.
     pub(super) fn condition(&mut self, block: &Block, operand: Operand) -> Value {
         let value = match block.operand(operand) {
-            OperandKind::Temp(index) => self.temp(index),
+            OperandKind::Temp(index) if !self.is_vector(self.temp(index)) => self.temp(index),
             _ => self.read(block, operand, Type::I64),
         };
         self.as_integer(value)
@@ -82,12 +89,22 @@ impl Lowering<'_, '_> {
         }
     }
 
+    pub(super) fn is_vector(&self, value: Value) -> bool {
+        self.fb.func.dfg.value_type(value).is_vector()
+    }
+
     /// The low bits of a value, reinterpreted. Only conditions are narrower than what is asked for,
     /// and they are zero-extended.
     pub(super) fn convert(&mut self, value: Value, ty: Type) -> Value {
         let to = clif_type(ty);
         if self.fb.func.dfg.value_type(value) == to {
             return value;
+        }
+        if ty.is_vector() {
+            return self.bitcast(value, to);
+        }
+        if self.is_vector(value) {
+            return self.low_lane(value, ty);
         }
         let integer = self.as_integer(value);
         let bits = to.as_int();
@@ -97,6 +114,25 @@ impl Lowering<'_, '_> {
             Ordering::Equal => integer,
         };
         if ty.is_float() { self.bitcast(sized, to) } else { sized }
+    }
+
+    /// The low bits of a vector. Where it is a scalar that was extended, that scalar's.
+    fn low_lane(&mut self, vector: Value, ty: Type) -> Value {
+        if let Some(&scalar) = self.extended.get(&vector)
+            && self.fb.func.dfg.value_type(scalar).bits() >= ty.bits()
+        {
+            return self.convert(scalar, ty);
+        }
+        let lanes = match ty {
+            Type::I8 => types::I8X16,
+            Type::I16 => types::I16X8,
+            Type::I32 => types::I32X4,
+            Type::F32 => types::F32X4,
+            Type::F64 => types::F64X2,
+            _ => types::I64X2,
+        };
+        let vector = self.bitcast(vector, lanes);
+        self.fb.ins().extractlane(vector, 0)
     }
 
     /// A value's bits as an integer of its width.
@@ -109,7 +145,12 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn bitcast(&mut self, value: Value, to: cranelift_codegen::ir::Type) -> Value {
-        self.fb.ins().bitcast(to, MemFlagsData::new(), value)
+        if self.fb.func.dfg.value_type(value) == to {
+            return value;
+        }
+        // Lanes are numbered from the lowest.
+        let flags = MemFlagsData::new().with_endianness(Endianness::Little);
+        self.fb.ins().bitcast(to, flags, value)
     }
 
     /// Gives an instruction its result: a temporary keeps its type, a slot takes 64 bits in the
@@ -125,7 +166,11 @@ impl Lowering<'_, '_> {
     /// Writes a slot's variable, which thereby is dirty. The floating-point flags are kept in the
     /// frame.
     pub(super) fn define_slot(&mut self, slot: RegSlot, value: Value) {
-        let ty = if self.slot_type(slot) == types::F64 { Type::F64 } else { Type::I64 };
+        let ty = match (self.guest.slot_class)(slot) {
+            SlotClass::Integer => Type::I64,
+            SlotClass::Float => Type::F64,
+            SlotClass::Vector => Type::WIDE,
+        };
         let value = self.convert(value, ty);
         if slot == self.guest.fp_flags {
             self.store_frame(value, slot.offset() as i32);

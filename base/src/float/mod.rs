@@ -8,7 +8,7 @@
 //! (round to nearest, exceptions masked, no flushing).
 //!
 //! Not here: binary128 (needs wider significands), x87's extended format, decimal formats,
-//! remainder, Arm's alternative half precision, FPCR.AH and the estimate instructions.
+//! remainder, FPCR.AH and what comes with it.
 
 mod env;
 pub mod fast;

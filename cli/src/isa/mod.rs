@@ -1,5 +1,6 @@
 //! `ferry isa`: the guest architectures, their extensions and their instructions.
 
+mod aarch64;
 mod riscv64;
 
 use std::fmt::Write as _;
@@ -34,12 +35,20 @@ struct Guest {
 /// Lists something for a CPU model's text, or says what is wrong with that.
 type List = fn(&str) -> Result<String, String>;
 
-const GUESTS: &[Guest] = &[Guest {
-    name: "riscv64",
-    description: "RISC-V, 64-bit, little-endian: Linux programs",
-    extensions: riscv64::extensions,
-    coverage: riscv64::coverage,
-}];
+const GUESTS: &[Guest] = &[
+    Guest {
+        name: "riscv64",
+        description: "RISC-V, 64-bit, little-endian: Linux programs",
+        extensions: riscv64::extensions,
+        coverage: riscv64::coverage,
+    },
+    Guest {
+        name: "aarch64",
+        description: "Arm, 64-bit (A64), little-endian: Linux programs",
+        extensions: aarch64::extensions,
+        coverage: aarch64::coverage,
+    },
+];
 
 /// Prints what was asked for.
 pub(crate) fn main(args: &IsaArgs) -> u8 {

@@ -22,6 +22,21 @@ pub(crate) fn tokens(place: &Place, line: &str) -> Result<Vec<String>, Error> {
     Ok(tokens)
 }
 
+/// A comparison before its names are bound to fields.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedTest {
+    pub(crate) argument: String,
+    pub(crate) relation: Relation,
+    pub(crate) with: Comparand,
+}
+
+/// What an argument is compared with.
+#[derive(Debug, Clone)]
+pub(crate) enum Comparand {
+    Constant(i64),
+    Argument(String),
+}
+
 /// What stands behind the name of a format or pattern.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Body {
@@ -32,7 +47,7 @@ pub(crate) struct Body {
     pub(crate) format: Option<String>,
     pub(crate) set: Option<usize>,
     pub(crate) sources: Vec<(String, Source)>,
-    pub(crate) conditions: Vec<(String, Relation, i64)>,
+    pub(crate) conditions: Vec<Vec<NamedTest>>,
     pub(crate) template: Option<String>,
 }
 
@@ -129,15 +144,11 @@ impl Body {
         Ok(())
     }
 
-    /// `argument != constant, argument <= constant, …`
+    /// `argument != constant, argument <= constant | argument == argument, …`
     fn conditions(&mut self, place: &Place, text: &str) -> Result<(), Error> {
         for condition in text.split(',') {
-            let (relation, parts) = [Relation::NotEqual, Relation::AtMost]
-                .into_iter()
-                .find_map(|r| Some((r, condition.split_once(r.symbol())?)))
-                .ok_or_else(|| syntax(place, format!("`{}` is no condition", condition.trim())))?;
-            let constant = integer(place, parts.1.trim())?;
-            self.conditions.push((parts.0.trim().into(), relation, constant));
+            let tests = condition.split('|').map(|test| named_test(place, test));
+            self.conditions.push(tests.collect::<Result<_, _>>()?);
         }
         Ok(())
     }
@@ -168,6 +179,20 @@ impl Body {
         self.template = self.template.or_else(|| format.template.clone());
         Ok(self)
     }
+}
+
+/// `argument relation constant` or `argument relation argument`
+fn named_test(place: &Place, text: &str) -> Result<NamedTest, Error> {
+    let (relation, (argument, with)) = Relation::ALL
+        .into_iter()
+        .find_map(|r| Some((r, text.split_once(r.symbol())?)))
+        .ok_or_else(|| syntax(place, format!("`{}` is no condition", text.trim())))?;
+    let with = with.trim();
+    let with = match name(place, with) {
+        Ok(argument) => Comparand::Argument(argument),
+        Err(_) => Comparand::Constant(integer(place, with)?),
+    };
+    Ok(NamedTest { argument: argument.trim().into(), relation, with })
 }
 
 fn is_bits(token: &str) -> bool {

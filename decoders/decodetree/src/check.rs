@@ -92,7 +92,7 @@ pub(crate) fn table(table: &Table) -> Result<(), Error> {
         if let Some(first) = names.insert(pattern.variant(), pattern) {
             return Err(pattern.place.error(ErrorKind::Duplicate {
                 what: "instruction",
-                name: pattern.mnemonic.clone(),
+                name: pattern.name.clone(),
                 first: first.place.clone(),
             }));
         }
@@ -101,14 +101,14 @@ pub(crate) fn table(table: &Table) -> Result<(), Error> {
             let name = |p: &Pattern| p.arguments.map_or("none", |set| &table.sets[set].name).into();
             return Err(pattern.place.error(ErrorKind::MethodArguments {
                 method: pattern.method.clone(),
-                other: first.mnemonic.clone(),
+                other: first.name.clone(),
                 first: name(first),
                 second: name(pattern),
             }));
         }
     }
     for deferred in &table.deferred {
-        if let Some(pattern) = table.patterns.iter().find(|p| p.mnemonic == deferred.name) {
+        if let Some(pattern) = table.patterns.iter().find(|p| p.name == deferred.name) {
             return Err(deferred.place.error(ErrorKind::Duplicate {
                 what: "instruction",
                 name: deferred.name.clone(),
@@ -128,7 +128,7 @@ fn pair(earlier: &Pattern, later: &Pattern) -> Result<(), Error> {
     if !overlap(earlier, later) {
         return Ok(());
     }
-    let (name, other) = (later.mnemonic.clone(), earlier.mnemonic.clone());
+    let (name, other) = (later.name.clone(), earlier.name.clone());
     let place = earlier.place.clone();
     if !may_overlap(earlier, later) {
         return Err(later.place.error(ErrorKind::Overlap { name, other, place }));
@@ -149,7 +149,7 @@ fn overlap(a: &Pattern, b: &Pattern) -> bool {
     }
     let (mask, word) = (a.mask | b.mask, a.value | b.value);
     let excluded =
-        |p: &Pattern| p.conditions.iter().any(|c| c.field.mask() & !mask == 0 && !c.holds(word));
+        |p: &Pattern| p.conditions.iter().any(|c| c.mask() & !mask == 0 && !c.may_hold(word));
     !excluded(a) && !excluded(b)
 }
 

@@ -26,6 +26,7 @@
 //!
 //! sh1add    0010000 ..... ..... 010 ..... 0110011 @r
 //! c.add => add  1001 rd:5 rs2:5 10 &r rs1=%rd_field flag=0 where rd != 0, rs2 != 0 "…"
+//! add_imm   … where sf == 1 | amount <= 31, n == sf  # `|` before `,`; of arguments that are fields
 //! {                                              # overlaps allowed, the first match wins
 //!   pause   …
 //!   fence   …
@@ -35,8 +36,11 @@
 //!
 //! * Bits are `0`, `1`, `.` (a field's), `-` (ignored), or `name:[s]length` for an argument in
 //!   place. They add up to 16 or 32. Every bit must be accounted for.
-//! * A pattern's method is its mnemonic with `_` for `.`, or what `=>` names; several patterns
+//! * A pattern's name is its mnemonic. If several patterns have the same one, `_` and what follows
+//!   it tell them apart: `add_imm` is an `add`.
+//! * A pattern's method is its name with `_` for `.`, or what `=>` names; several patterns
 //!   may share one method if they have the same argument structure.
+//! * A condition on a field with a `!function` asks for what the function gives.
 //! * A template prints the instruction: `{op}` is the mnemonic, `{a,b:kind}` calls
 //!   `operand::kind(f, args.a, args.b)` of the including module, `{a}` prints a number, and `pc`
 //!   is the address of the instruction.

@@ -114,23 +114,33 @@ pub(crate) enum Source {
     Constant(i64),
 }
 
-/// `where` condition on an argument.
+/// One `where` condition: it holds if one of its tests does.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
+    pub(crate) alternatives: Vec<Test>,
+}
+
+/// A comparison in a condition.
+#[derive(Debug, Clone)]
+pub(crate) struct Test {
     pub(crate) field: Field,
     pub(crate) relation: Relation,
-    pub(crate) constant: i64,
+    pub(crate) with: Source,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relation {
+    Equal,
     NotEqual,
     AtMost,
 }
 
 impl Relation {
+    pub(crate) const ALL: [Relation; 3] = [Relation::Equal, Relation::NotEqual, Relation::AtMost];
+
     pub(crate) fn symbol(self) -> &'static str {
         match self {
+            Relation::Equal => "==",
             Relation::NotEqual => "!=",
             Relation::AtMost => "<=",
         }
@@ -138,11 +148,37 @@ impl Relation {
 }
 
 impl Condition {
-    pub(crate) fn holds(&self, word: u32) -> bool {
-        self.field.value(word).is_none_or(|value| match self.relation {
-            Relation::NotEqual => value != self.constant,
-            Relation::AtMost => value <= self.constant,
-        })
+    /// The bits that it depends on.
+    pub(crate) fn mask(&self) -> u32 {
+        self.alternatives.iter().fold(0, |mask, test| mask | test.mask())
+    }
+
+    /// Whether it may hold, as far as that can be told without calling named functions.
+    pub(crate) fn may_hold(&self, word: u32) -> bool {
+        self.alternatives.iter().any(|test| test.may_hold(word))
+    }
+}
+
+impl Test {
+    fn mask(&self) -> u32 {
+        let with = match &self.with {
+            Source::Field(field) => field.mask(),
+            Source::Constant(_) => 0,
+        };
+        self.field.mask() | with
+    }
+
+    fn may_hold(&self, word: u32) -> bool {
+        let with = match &self.with {
+            Source::Field(field) => field.value(word),
+            Source::Constant(value) => Some(*value),
+        };
+        let (Some(left), Some(right)) = (self.field.value(word), with) else { return true };
+        match self.relation {
+            Relation::Equal => left == right,
+            Relation::NotEqual => left != right,
+            Relation::AtMost => left <= right,
+        }
     }
 }
 
@@ -171,7 +207,7 @@ pub(crate) struct Group {
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     pub(crate) place: Place,
-    pub(crate) mnemonic: String,
+    pub(crate) name: String,
     pub(crate) method: String,
     pub(crate) doc: String,
     pub(crate) width: u8,
@@ -193,7 +229,12 @@ pub(crate) struct Pattern {
 impl Pattern {
     /// Name of the variant of `Op`: `fcvt.w.s` is `FcvtWS`.
     pub(crate) fn variant(&self) -> String {
-        camel_case(&self.mnemonic)
+        camel_case(&self.name)
+    }
+
+    /// What the manual and `{op}` call it: the name without what follows `_`.
+    pub(crate) fn mnemonic(&self) -> &str {
+        self.name.split_once('_').map_or(&self.name, |(mnemonic, _)| mnemonic)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::body::{Body, name, parse_field, parse_template, tokens};
+use crate::body::{Body, Comparand, NamedTest, name, parse_field, parse_template, tokens};
 use crate::error::{Error, ErrorKind, Place};
 use crate::model::{
-    ArgumentSet, Chapter, Condition, Deferred, Extension, Field, Group, Pattern, Source, Type,
+    ArgumentSet, Chapter, Condition, Deferred, Extension, Field, Group, Pattern, Source, Test, Type,
 };
 use crate::{Table, check};
 
@@ -258,9 +258,9 @@ impl Parser {
         Ok(())
     }
 
-    /// `mnemonic [=> method] bits… [@format] [&set] [argument=…] [where …] ["template"]`
-    fn pattern(&mut self, place: &Place, mnemonic: &str, rest: &[String]) -> Result<(), Error> {
-        let default = name(place, &mnemonic.replace('.', "_"))?;
+    /// `name [=> method] bits… [@format] [&set] [argument=…] [where …] ["template"]`
+    fn pattern(&mut self, place: &Place, own_name: &str, rest: &[String]) -> Result<(), Error> {
+        let default = name(place, &own_name.replace('.', "_"))?;
         let (method, rest) = match rest {
             [arrow, method, rest @ ..] if arrow == "=>" => (name(place, method)?, rest),
             _ => (default, rest),
@@ -281,7 +281,7 @@ impl Parser {
         };
         self.table.patterns.push(Pattern {
             place: place.clone(),
-            mnemonic: mnemonic.into(),
+            name: own_name.into(),
             method,
             doc: std::mem::take(&mut self.doc).join("\n"),
             width: body.width,
@@ -317,16 +317,22 @@ impl Parser {
                 source(name).cloned().ok_or_else(missing)
             })
             .collect::<Result<_, _>>()?;
-        let conditions = body
-            .conditions
-            .iter()
-            .map(|(name, relation, constant)| match source(name) {
-                Some(Source::Field(field)) if field.function.is_none() => {
-                    Ok(Condition { field: field.clone(), relation: *relation, constant: *constant })
-                }
-                _ => Err(place.error(ErrorKind::NoSuchArgument(name.clone()))),
-            })
-            .collect::<Result<_, _>>()?;
+        let field = |name: &String| match source(name) {
+            Some(Source::Field(field)) => Ok(field.clone()),
+            _ => Err(place.error(ErrorKind::NoSuchArgument(name.clone()))),
+        };
+        let test = |test: &NamedTest| {
+            let with = match &test.with {
+                Comparand::Constant(value) => Source::Constant(*value),
+                Comparand::Argument(name) => Source::Field(field(name)?),
+            };
+            Ok(Test { field: field(&test.argument)?, relation: test.relation, with })
+        };
+        let condition = |tests: &Vec<NamedTest>| {
+            let alternatives = tests.iter().map(test).collect::<Result<_, Error>>()?;
+            Ok(Condition { alternatives })
+        };
+        let conditions = body.conditions.iter().map(condition).collect::<Result<_, Error>>()?;
         Ok((sources, conditions))
     }
 }

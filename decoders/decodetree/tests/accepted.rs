@@ -24,6 +24,8 @@ fn words_and_lines() {
     accept("op 00000000 \\\n 00000000", "Op::Op => v.op()");
     accept("a.b.c 0000000000000000", "fn a_b_c(&self)");
     accept("a.b.c => d 0000000000000000", "Op::ABC => v.d()");
+    accept("add_imm 0000000000000000", "name: \"add_imm\", mnemonic: \"add\", syntax: \"add\"");
+    accept("a.b_imm 0000000000000000", "Op::ABImm => v.a_b_imm()");
     accept("## What it does\nop 0000000000000000", "/// What it does");
     accept("op 0000000000000000 \"{op} # no comment\"", "# no comment");
     accept("deferred later", "name: \"later\", extension: Extension::X");
@@ -67,6 +69,18 @@ fn patterns_that_conditions_keep_apart() {
         "wide_bits(word, 0, 4) <= 3",
     );
     accept("a 0000000000000000\nb 00000000000000000000000000000000", "identify32");
+    accept(
+        "&a f g\na 000000000000 f:2 g:2 &a where f == 2 | g <= 1\nb 0000000000000110",
+        "(wide_bits(word, 2, 2) == 2 || wide_bits(word, 0, 2) <= 1)",
+    );
+    accept(
+        "&a f g\na 000000000000 f:2 g:2 &a where f != g\nb 0000000000001010",
+        "wide_bits(word, 2, 2) != wide_bits(word, 0, 2)",
+    );
+    accept(
+        "&a f:i64\n%f 0:4 !t\na 000000000000.... &a %f where f != 0",
+        "transform::t(wide_bits(word, 0, 4)) != 0",
+    );
 }
 
 #[test]

@@ -117,7 +117,12 @@ fn conditions() {
         "&a f\nop 000000000000 f:4 &a where g != 0",
         "t:3: `g` is no argument of this instruction",
     );
-    pattern("&a f\nop 000000000000 f:4 &a where f != x", "t:3: `x` is no number");
+    pattern("&a f\nop 000000000000 f:4 &a where f != 0x", "t:3: `0x` is no number");
+    pattern(
+        "&a f\nop 000000000000 f:4 &a where f != x",
+        "t:3: `x` is no argument of this instruction",
+    );
+    pattern("&a f\nop 000000000000 f:4 &a where f == 1 |", "t:3: `` is no condition");
     pattern(
         "&a f\nop 0000000000000000 &a f=1 where f != 0",
         "t:3: `f` is no argument of this instruction",

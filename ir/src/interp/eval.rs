@@ -18,7 +18,7 @@ pub fn pure_function(op: Opcode, ty: Type) -> Option<Pure> {
         Type::I16 => width16(op),
         Type::I32 => width32(op),
         Type::I64 => width64(op),
-        Type::F32 | Type::F64 => None,
+        _ => None,
     }
 }
 

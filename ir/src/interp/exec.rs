@@ -4,17 +4,20 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering, fence};
 
+use base::cpu::WideHelperFn;
 use base::float::fast::{self, HostFormat as _};
-use base::float::{Env, F32, F64, Flags, Format as _, Round, Rules};
+use base::float::{Env, F32, F64, Flags, Format as _, Round};
 use base::sys::access::Faulted;
+use base::wide::{bits_of, vector_of};
 use base::{CpuFrame, GuestVirt, HelperFn};
 
 use super::code::{Entry, HEAD_WORDS, Head, Side};
 use super::eval::Pure;
-use super::float::{Float, unpack_round, unpack_rules, with_flags};
+use super::float::{Float, RULES_SHIFT, unpack_operation, unpack_round, unpack_rules, with_flags};
 use super::memory::{Memory, Site};
 use super::micro::{Micro, MicroOp, Raw, Reg};
 use crate::block::{BlockKey, Trap};
+use crate::lanes::{self, WideFn};
 
 /// Why the interpreter returned. The frame's registers are exact; its pc is the one named here, which is
 /// relative to [`base::cpu::PC_DELTA`] except at [`Stop::Indirect`].
@@ -135,6 +138,11 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
         macro_rules! reg {
             ($index:expr) => {
                 *regs.add(usize::from($index))
+            };
+        }
+        macro_rules! wide {
+            ($index:expr) => {
+                regs.add(usize::from($index)).cast::<u128>()
             };
         }
         macro_rules! stop {
@@ -278,7 +286,7 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     let quick: Option<_> = if *flags & NX != 0 { $host } else { None };
                     match quick {
                         Some(r) if fast::$stands::<$format>(r) => u64::from(r),
-                        _ => whole(flags, $whole),
+                        _ => whole(flags, imm >> RULES_SHIFT, $whole),
                     }
                 }};
             }
@@ -318,7 +326,8 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 ($format:ty, $read:ident, $compare:ident) => {{
                     let (x, y) = ($read(reg!(a)), $read(reg!(b)));
                     let flags = &mut reg!(imm as Reg);
-                    let result = with_flags(flags, Round::NearestEven, Rules::RISCV, |env| {
+                    let rules = unpack_rules(imm >> RULES_SHIFT);
+                    let result = with_flags(flags, Round::NearestEven, rules, |env| {
                         fast::$compare::<$format>(x, y, env).into()
                     });
                     set!(result);
@@ -523,9 +532,9 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     let function = std::mem::transmute::<usize, Float>(function as usize);
                     let (x, y, z) = (reg!(a), reg!(b), reg!(rest as Reg));
                     let flags = &mut reg!((rest >> 16) as Reg);
-                    let result = with_flags(flags, unpack_round(rest), unpack_rules(rest), |env| {
-                        function(env, x, y, z)
-                    });
+                    let rules = unpack_rules(rest >> RULES_SHIFT);
+                    let result =
+                        with_flags(flags, unpack_round(rest), rules, |env| function(env, x, y, z));
                     set!(result);
                     ip = ip.add(1);
                 }
@@ -546,6 +555,77 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     set!(result);
                     ip = ip.add(1);
                 }
+                Micro::FlagsAdd => set!(flags64(reg!(a), reg!(b), reg!(imm as Reg))),
+                Micro::FlagsSub => set!(flags64(reg!(a), !reg!(b), reg!(imm as Reg))),
+                Micro::FlagsAddW => set!(flags32(reg!(a), reg!(b), reg!(imm as Reg))),
+                Micro::FlagsSubW => set!(flags32(reg!(a), !reg!(b), reg!(imm as Reg))),
+                Micro::FlagsCmpR => set!(flags64(reg!(a), !reg!(b), 1)),
+                Micro::FlagsCmpI => set!(flags64(reg!(a), !imm, 1)),
+                Micro::FlagsCmpWR => set!(flags32(reg!(a), !reg!(b), 1)),
+                Micro::FlagsCmpWI => set!(flags32(reg!(a), !imm, 1)),
+                Micro::FlagsNz => set!(flags64(reg!(a), 0, 0)),
+                Micro::FlagsNzW => set!(flags32(reg!(a), 0, 0)),
+                Micro::Cond => set!(imm >> (reg!(a) >> 28 & 15) & 1),
+                Micro::ZextWide => {
+                    let low = reg!(a) & imm;
+                    set!(low);
+                    reg!(dst + 1) = 0;
+                }
+                Micro::MovWide => wide!(dst).write_unaligned(wide!(a).read_unaligned()),
+                Micro::LoadWide => {
+                    let value = access!(cx.memory.load128(Site(ip), address!()));
+                    wide!(dst).write_unaligned(value);
+                }
+                Micro::StoreWide => {
+                    let value = wide!(b).read_unaligned();
+                    access!(cx.memory.store128(Site(ip), address!(), value));
+                }
+                Micro::Wide => {
+                    let [c, number] = *ip.add(1);
+                    let function = std::mem::transmute::<usize, WideFn>(imm as usize);
+                    let [x, y, z] = [a, b, c as Reg].map(|reg| wide!(reg).read_unaligned());
+                    wide!(dst).write_unaligned(function(x, y, z, number as u32));
+                    ip = ip.add(1);
+                }
+                Micro::Lane => {
+                    let [_, number] = *ip.add(1);
+                    let function = std::mem::transmute::<usize, WideFn>(imm as usize);
+                    let x = wide!(a).read_unaligned();
+                    set!(function(x, 0, 0, number as u32) as u64);
+                    ip = ip.add(1);
+                }
+                Micro::WideSaturate => {
+                    let [flags, operation] = *ip.add(1);
+                    let [x, y] = [a, b].map(|reg| wide!(reg).read_unaligned());
+                    let flags = &mut reg!(flags as Reg);
+                    wide!(dst).write_unaligned(saturate(operation, x, y, flags));
+                    ip = ip.add(1);
+                }
+                Micro::WideFloat => {
+                    let [operation, _] = *ip.add(1);
+                    let [x, y, z] = [a, b, imm as Reg].map(|reg| wide!(reg).read_unaligned());
+                    let flags = &mut reg!((imm >> 16) as Reg);
+                    let (op, rules) = unpack_operation(operation);
+                    wide!(dst).write_unaligned(op.evaluate_wide(rules, [x, y, z], flags));
+                    ip = ip.add(1);
+                }
+                Micro::CallWide => {
+                    let result = call_wide(frame, ip);
+                    wide!(dst).write_unaligned(result);
+                    ip = ip.add(1);
+                }
+                Micro::CallWideMemory => {
+                    cx.memory.barrier();
+                    let result = call_wide(frame, ip);
+                    if (*frame).fault != 0 {
+                        (*frame).fault = 0;
+                        let addr = GuestVirt((*frame).fault_addr);
+                        leave_at!(|pc| Stop::HelperFault { pc, addr });
+                    }
+                    wide!(dst).write_unaligned(result);
+                    ip = ip.add(1);
+                }
+                Micro::BrCond => branch!(imm >> (reg!(a) >> 28 & 15) & 1 != 0),
                 Micro::Jump => direct!(Side::Taken, imm),
                 Micro::JumpLink => {
                     set!(imm);
@@ -609,8 +689,8 @@ fn unboxed(register: u64) -> u32 {
 /// A floating-point operation with all its consequences.
 #[cold]
 #[inline(never)]
-fn whole(flags: &mut u64, operation: impl FnOnce(&mut Env) -> u64) -> u64 {
-    with_flags(flags, Round::NearestEven, Rules::RISCV, operation)
+fn whole(flags: &mut u64, rules: u64, operation: impl FnOnce(&mut Env) -> u64) -> u64 {
+    with_flags(flags, Round::NearestEven, unpack_rules(rules), operation)
 }
 
 fn unpack_trap(index: Reg) -> Trap {
@@ -632,6 +712,54 @@ fn div_s64(a: i64, b: i64) -> u64 {
 #[inline(always)]
 fn rem_s64(a: i64, b: i64) -> u64 {
     if b == 0 { a as u64 } else { a.wrapping_rem(b) as u64 }
+}
+
+/// N, Z, C and V of a sum, in bits 31 to 28.
+#[inline(always)]
+fn flags64(a: u64, b: u64, carry: u64) -> u64 {
+    let sum = a.wrapping_add(b).wrapping_add(carry & 1);
+    let carries = a & b | (a | b) & !sum;
+    let overflows = (a ^ sum) & (b ^ sum);
+    sum >> 63 << 31 | u64::from(sum == 0) << 30 | carries >> 63 << 29 | overflows >> 63 << 28
+}
+
+/// The same of the low 32 bits.
+#[inline(always)]
+fn flags32(a: u64, b: u64, carry: u64) -> u64 {
+    let (a, b) = (a as u32, b as u32);
+    let sum = a.wrapping_add(b).wrapping_add(carry as u32 & 1);
+    let carries = a & b | (a | b) & !sum;
+    let overflows = (a ^ sum) & (b ^ sum);
+    let flags =
+        sum >> 31 << 31 | u32::from(sum == 0) << 30 | carries >> 31 << 29 | overflows >> 31 << 28;
+    flags.into()
+}
+
+/// A saturating operation, packed as those of floating point are.
+#[cold]
+#[inline(never)]
+fn saturate(operation: u64, a: u128, b: u128, flags: &mut u64) -> u128 {
+    let (op, _) = unpack_operation(operation);
+    lanes::saturating(op.op, op.ty, [a, b], flags).unwrap_or(0)
+}
+
+/// Calls the helper of the two-word operation at `ip`, on vectors.
+///
+/// # Safety
+/// As for [`run`], whose frame and code these are.
+#[inline(always)]
+unsafe fn call_wide(frame: *mut CpuFrame, ip: *const Raw) -> u128 {
+    let regs = frame.cast::<u64>();
+    // SAFETY: as for `call`; a wide register is two.
+    unsafe {
+        let &MicroOp { a, b, imm, .. } = &*ip.cast::<MicroOp>();
+        let [address, _] = *ip.add(1);
+        let number = *regs.add(usize::from((imm >> 16) as Reg));
+        let [a, b, c] = [a, b, imm as Reg]
+            .map(|reg| vector_of(regs.add(usize::from(reg)).cast::<u128>().read_unaligned()));
+        let function = std::mem::transmute::<usize, WideHelperFn>(address as usize);
+        bits_of(function(frame, number, a, b, c))
+    }
 }
 
 /// Calls the helper of the two-word operation at `ip`.

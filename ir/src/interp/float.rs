@@ -1,19 +1,30 @@
 //! Floating-point operations as functions, by the guest's rules.
 
 use base::RegSlot;
+use base::float::soft::Inexact;
 use base::float::{Env, F32, F64, Flags, Format, RawBits, Round, Rules, fast};
 
 use crate::block::Inst;
+use crate::fp::{FpOp, packed_flags};
 use crate::guest::FpRules;
 use crate::ops::Opcode;
-use crate::types::{FpRound, Type};
+use crate::types::{FpMode, FpRound, Type};
 
 /// A floating-point operation on 64-bit containers. Reads and raises flags in the environment.
 pub(super) type Float = fn(&mut Env, u64, u64, u64) -> u64;
 
 /// The word beside a [`super::micro::Micro::Float`]'s function: its third operand and environment.
-pub(super) fn pack_environment(c: u16, flags: RegSlot, round: FpRound, rules: FpRules) -> u64 {
-    u64::from(c) | u64::from(flags.0) << 16 | (round as u64) << 32 | (rules as u64) << 40
+pub(super) fn pack_environment(c: u16, flags: RegSlot, inst: &Inst, rules: FpRules) -> u64 {
+    let round = (inst.round() as u64) << 32;
+    u64::from(c) | u64::from(flags.0) << 16 | round | pack_rules(rules, inst.mode()) << RULES_SHIFT
+}
+
+/// Where rules stand in such a word.
+pub(super) const RULES_SHIFT: u32 = 40;
+
+/// Rules as a small number.
+pub(super) const fn pack_rules(rules: FpRules, mode: FpMode) -> u64 {
+    (rules as u64) << 2 | mode.0 as u64
 }
 
 /// The rounding in such a word.
@@ -22,15 +33,39 @@ pub(super) fn unpack_round(word: u64) -> Round {
     round_of(FpRound::ALL[index % FpRound::ALL.len()])
 }
 
-/// The rules in such a word. One guest's are all there are so far.
-pub(super) fn unpack_rules(_: u64) -> Rules {
-    rules_of(FpRules::RiscV)
+/// The rules that such a number means.
+pub(super) fn unpack_rules(number: u64) -> Rules {
+    let (rules, mode) = unpack_fp_rules(number);
+    rules.rules(mode)
 }
 
-const fn rules_of(rules: FpRules) -> Rules {
-    match rules {
-        FpRules::RiscV => Rules::RISCV,
-    }
+/// The same before they are put together.
+pub(super) fn unpack_fp_rules(number: u64) -> (FpRules, FpMode) {
+    let rules = if number >> 2 & 1 == FpRules::Arm as u64 { FpRules::Arm } else { FpRules::RiscV };
+    (rules, FpMode(number as u8 & FpMode::ALL.0))
+}
+
+/// Bits of the word beside a vector operation's registers: all of [`FpOp`], and the guest's rules.
+pub(super) fn pack_operation(inst: &Inst, rules: FpRules) -> u64 {
+    inst.op as u64
+        | (inst.ty as u64) << 8
+        | (inst.other_type() as u64) << 16
+        | (inst.round() as u64) << 24
+        | pack_rules(rules, inst.mode()) << 32
+}
+
+/// The inverse of [`pack_operation`].
+pub(super) fn unpack_operation(word: u64) -> (FpOp, FpRules) {
+    let byte = |n: u32| (word >> (8 * n)) as u8 as usize;
+    let (rules, mode) = unpack_fp_rules(word >> 32);
+    let op = FpOp {
+        op: Opcode::ALL[byte(0) % Opcode::ALL.len()],
+        ty: Type::ALL[byte(1) % Type::ALL.len()],
+        other: Type::ALL[byte(2) % Type::ALL.len()],
+        round: FpRound::ALL[byte(3) % FpRound::ALL.len()],
+        mode,
+    };
+    (op, rules)
 }
 
 const fn round_of(round: FpRound) -> Round {
@@ -62,7 +97,7 @@ pub(super) fn with_flags(
 
 /// The function of a floating-point operation; `None` if it is none, or of types that it cannot
 /// have.
-pub(super) fn float_function(inst: &Inst) -> Option<Float> {
+pub(super) fn float_function(inst: &Inst, rules: FpRules) -> Option<Float> {
     match (inst.op, inst.ty, inst.other_type()) {
         (Opcode::FCvt, Type::F64, Type::F32) => Some(|env, a, _, _| fast::widen(a as u32, env)),
         (Opcode::FCvt, Type::F32, Type::F64) => Some(|env, a, _, _| fast::narrow(a, env).into()),
@@ -71,14 +106,37 @@ pub(super) fn float_function(inst: &Inst) -> Option<Float> {
         (Opcode::FToS | Opcode::FToU, Type::F64, to) => to_int::<F64>(inst.op, to),
         (Opcode::SToF | Opcode::UToF, Type::F32, from) => from_int::<F32>(inst.op, from),
         (Opcode::SToF | Opcode::UToF, Type::F64, from) => from_int::<F64>(inst.op, from),
-        (op, Type::F32, _) => arithmetic::<F32>(op),
-        (op, Type::F64, _) => arithmetic::<F64>(op),
+        (op, Type::F32, _) => number::<F32>(op, rules).or_else(|| arithmetic::<F32>(op)),
+        (op, Type::F64, _) => number::<F64>(op, rules).or_else(|| arithmetic::<F64>(op)),
         _ => None,
     }
 }
 
 fn bits<F: Format>(raw: u64) -> F::Bits {
     F::Bits::from_u64(raw)
+}
+
+fn round<F: fast::HostFormat>(a: u64, inexact: Inexact, env: &mut Env) -> u64 {
+    fast::round_to_integral::<F>(bits::<F>(a), env.round, inexact, env).to_u64()
+}
+
+/// Minimum and maximum where numbers win over NaNs: guests differ.
+fn number<F: fast::HostFormat>(op: Opcode, rules: FpRules) -> Option<Float> {
+    Some(match (op, rules) {
+        (Opcode::FMin, FpRules::RiscV) => {
+            |env, a, b, _| fast::minimum_number::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        }
+        (Opcode::FMax, FpRules::RiscV) => {
+            |env, a, b, _| fast::maximum_number::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        }
+        (Opcode::FMin, FpRules::Arm) => {
+            |env, a, b, _| fast::min_num::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        }
+        (Opcode::FMax, FpRules::Arm) => {
+            |env, a, b, _| fast::max_num::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        }
+        _ => return None,
+    })
 }
 
 fn arithmetic<F: fast::HostFormat>(op: Opcode) -> Option<Float> {
@@ -91,12 +149,19 @@ fn arithmetic<F: fast::HostFormat>(op: Opcode) -> Option<Float> {
         Opcode::FMulAdd => {
             |env, a, b, c| fast::fma::<F>(bits::<F>(a), bits::<F>(b), bits::<F>(c), env).to_u64()
         }
-        // All guests so far: minimumNumber and maximumNumber.
-        Opcode::FMin => {
-            |env, a, b, _| fast::minimum_number::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        Opcode::FMinimum => {
+            |env, a, b, _| fast::minimum::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
         }
-        Opcode::FMax => {
-            |env, a, b, _| fast::maximum_number::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        Opcode::FMaximum => {
+            |env, a, b, _| fast::maximum::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        }
+        Opcode::FRound => |env, a, _, _| round::<F>(a, Inexact::Suppress, env),
+        Opcode::FRoundX => |env, a, _, _| round::<F>(a, Inexact::Signal, env),
+        Opcode::FCmpFlags => |env, a, b, _| {
+            packed_flags(fast::compare_signaling::<F>(bits::<F>(a), bits::<F>(b), env))
+        },
+        Opcode::FCmpFlagsQ => {
+            |env, a, b, _| packed_flags(fast::compare_quiet::<F>(bits::<F>(a), bits::<F>(b), env))
         }
         Opcode::FNeg => |_, a, _, _| bits::<F>(a ^ F::SIGN).to_u64(),
         Opcode::FAbs => |_, a, _, _| bits::<F>(a & !F::SIGN).to_u64(),

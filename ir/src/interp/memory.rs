@@ -29,6 +29,12 @@ macro_rules! accesses {
                 fn $cas(&mut self, site: Site, addr: GuestVirt, expected: $type, new: $type)
                 -> Result<$type, Faulted>;
             )*
+            /// Reads 16 bytes: single-copy atomic in each aligned half, and as a whole if aligned and
+            /// the host can.
+            fn load128(&mut self, site: Site, addr: GuestVirt) -> Result<u128, Faulted>;
+            /// Writes 16 bytes, as atomically as [`Memory::load128`] reads them.
+            fn store128(&mut self, site: Site, addr: GuestVirt, value: u128)
+            -> Result<(), Faulted>;
             /// Called before anything other than a load or store that is not plain computing: a
             /// fence, or a helper that may access memory.
             fn barrier(&mut self) {}
@@ -58,6 +64,15 @@ macro_rules! accesses {
                     access::$cas(addr, expected, new)
                 }
             )*
+            #[inline(always)]
+            fn load128(&mut self, _: Site, addr: GuestVirt) -> Result<u128, Faulted> {
+                access::load128(addr)
+            }
+            #[inline(always)]
+            fn store128(&mut self, _: Site, addr: GuestVirt, value: u128)
+            -> Result<(), Faulted> {
+                access::store128(addr, value)
+            }
         }
 
         impl<M: Memory> Memory for super::Replay<'_, M> {
@@ -83,6 +98,19 @@ macro_rules! accesses {
                     self.inner().$cas(site, addr, expected, new)
                 }
             )*
+            #[inline]
+            fn load128(&mut self, site: Site, addr: GuestVirt) -> Result<u128, Faulted> {
+                self.barrier();
+                self.inner().load128(site, addr)
+            }
+            #[inline]
+            fn store128(&mut self, site: Site, addr: GuestVirt, value: u128)
+            -> Result<(), Faulted> {
+                if self.suppresses(site, addr, 16, M::ADDRESS_BITS) {
+                    return Ok(());
+                }
+                self.inner().store128(site, addr, value)
+            }
             fn barrier(&mut self) {
                 self.lift();
                 self.inner().barrier();

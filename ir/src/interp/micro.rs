@@ -166,7 +166,7 @@ micro_operations! {
     AddRStore8,
     /// Loads a binary32, and NaN-boxes it.
     LoadBoxed,
-    /// Rounding to nearest even, RISC-V rules; `imm` is the flags' register. Results of binary32
+    /// Rounding to nearest even; `imm` is the flags' register and the rules. Results of binary32
     /// are NaN-boxed; a binary32 in a temporary may be anything above its 32 bits.
     FAddD,
     FSubD,
@@ -200,6 +200,38 @@ micro_operations! {
     Call,
     /// As [`Micro::Call`], and the helper may have faulted.
     CallMemory,
+    /// Packed flags of `a + b + c` and `a + !b + c`, the register of `c` standing in `imm`.
+    FlagsAdd,
+    FlagsSub,
+    FlagsAddW,
+    FlagsSubW,
+    /// Packed flags of `a - b`.
+    FlagsCmpR,
+    FlagsCmpI,
+    FlagsCmpWR,
+    FlagsCmpWI,
+    /// Packed flags of a result: C and V are 0.
+    FlagsNz,
+    FlagsNzW,
+    /// Whether packed flags in `a` are in the mask `imm` ([`crate::Condition::mask`]).
+    Cond,
+    /// The low bits that `imm` has, extended to 128; wide registers are two, named by the first.
+    ZextWide,
+    MovWide,
+    LoadWide,
+    StoreWide,
+    /// An operation on vectors: two words, `imm` being a function's address, the second `c` and a number.
+    Wide,
+    /// The same with a scalar as result.
+    Lane,
+    /// A saturating one: two words, the second `flags` and the operation.
+    WideSaturate,
+    /// One of floating point: two words, `imm` being `c | flags << 16`, the second the operation.
+    WideFloat,
+    /// Two words: `imm` is `c | d << 16`, the second word the function's address.
+    CallWide,
+    /// As [`Micro::CallWide`], and the helper may have faulted.
+    CallWideMemory,
     /// Direct jump: to `imm`; a word of links.
     Jump,
     /// As [`Micro::Jump`], and writes `imm` to `dst`: the third word holds the target.
@@ -217,6 +249,8 @@ micro_operations! {
     BrLtSI,
     BrGeSR,
     BrGeSI,
+    /// As [`Micro::Cond`].
+    BrCond,
     /// Goes on at `a`.
     Indirect,
     /// Goes on at `(a + imm) & !1`.

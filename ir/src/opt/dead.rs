@@ -61,7 +61,7 @@ impl<'a> Live<'a> {
             return;
         }
         inst.args.into_iter().filter_map(Operand::as_slot).for_each(|s| self.slots.insert(s));
-        if inst.op == Opcode::Call && effects(inst, self.guest) == Effects::FpFlags {
+        if inst.op.info().shape.is_call() && effects(inst, self.guest) == Effects::FpFlags {
             self.slots.insert(self.guest.fp_flags);
         }
     }
@@ -116,7 +116,7 @@ fn is_needed(
         return !dead;
     }
     let Some(slot) = inst.dst.as_slot() else {
-        let dead = inst.op == Opcode::Call && !has_effects(inst, live);
+        let dead = inst.op.info().shape.is_call() && !has_effects(inst, live);
         stats.dead += u64::from(dead);
         return !dead;
     };
@@ -128,10 +128,12 @@ fn is_needed(
         stats.dead_writes += 1;
         return false;
     }
-    if usize::from(block.temps) < TEMP_COUNT {
+    // A wide temporary takes two numbers.
+    let numbers = if inst.result_type().is_vector() { 2 } else { 1 };
+    if usize::from(block.temps + numbers) <= TEMP_COUNT {
         inst.dst = Operand::temp(block.temps);
-        block.temps += 1;
-        temps.push(false);
+        block.temps += numbers;
+        temps.resize(usize::from(block.temps), false);
         stats.dead_writes += 1;
     }
     true
@@ -141,7 +143,7 @@ fn is_needed(
 fn has_effects(inst: &Inst, live: &Live<'_>) -> bool {
     let info = inst.op.info();
     match inst.op {
-        Opcode::Call => effects(inst, live.guest) != Effects::Pure,
+        Opcode::Call | Opcode::CallWide => effects(inst, live.guest) != Effects::Pure,
         _ if info.has(flag::FP_FLAGS) => live.slots.contains(live.guest.fp_flags),
         _ => info.has_any(flag::FAULTS | flag::READS | flag::WRITES | flag::SPECIAL),
     }

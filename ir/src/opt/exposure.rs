@@ -84,7 +84,8 @@ pub(super) fn reads_all_slots(inst: &Inst, guest: &Guest, precision: Precision) 
 
 /// Whether it is a call that may read or write any slot.
 pub(super) fn uses_frame(inst: &Inst, guest: &Guest) -> bool {
-    inst.op == Opcode::Call && !matches!(effects(inst, guest), Effects::Pure | Effects::FpFlags)
+    inst.op.info().shape.is_call()
+        && !matches!(effects(inst, guest), Effects::Pure | Effects::FpFlags)
 }
 
 /// Effects of the helper that a call names.

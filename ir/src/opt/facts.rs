@@ -61,7 +61,9 @@ pub(super) fn of_result(inst: &Inst, args: &[Known; 4], values: &Values) -> Fact
     let bits = inst.result_type().bits();
     let arg = |index: usize| values.facts(args[index]).read_at(inst.operand_type(index).bits());
     let facts = match inst.op.info().shape {
-        Shape::Compare | Shape::FpCompare => Facts::unsigned(1),
+        _ if inst.ty.is_vector() => Facts::unknown(bits),
+        Shape::Compare | Shape::FpCompare | Shape::Condition => Facts::unsigned(1),
+        Shape::Flags | Shape::FpFlags => Facts::unsigned(32),
         Shape::Load if inst.op == Opcode::LoadS => Facts::signed(inst.ty.bits()),
         Shape::Load => Facts::unsigned(inst.ty.bits()),
         Shape::Extend => extension(inst.op, arg(0), inst.ty.bits()),

@@ -12,7 +12,7 @@ use crate::ops::{Opcode, flag};
 pub(super) fn merge(walk: &mut Walk<'_>, inst: &mut Inst, args: [Known; 4]) -> Option<Known> {
     let index = walk.values.equal(&key(walk, inst, args))?;
     let holder = walk.values.holder(index)?;
-    let (ty, dst) = (inst.result_type(), inst.dst);
+    let (ty, dst) = (inst.result_type().moved(), inst.dst);
     let args = [holder, Operand::NONE, Operand::NONE, Operand::NONE];
     *inst = Inst { op: Opcode::Mov, ty, aux: 0, imm: 0, dst, args };
     walk.stats.merged += 1;

@@ -64,7 +64,7 @@ fn not_zero(walk: &mut Walk<'_>, cond: Known) -> Option<Operand> {
 fn narrow_reads(walk: &mut Walk<'_>, inst: &mut Inst) {
     for index in 0..inst.op.info().shape.operands() {
         let ty = inst.operand_type(index);
-        if ty.bits() == 64 {
+        if ty.is_vector() {
             continue;
         }
         let known = walk.values.read(walk.block, inst.args[index]);
@@ -88,7 +88,9 @@ fn look_through(values: &Values, known: Known, bits: u32) -> Known {
         let Some(how) = values.computation(at) else { break };
         let mask = || how.args[1].constant().unwrap_or(0);
         let skips = match how.op {
-            Opcode::Sext | Opcode::Zext | Opcode::NanBox => how.ty.bits() >= bits,
+            Opcode::Sext | Opcode::Zext | Opcode::NanBox | Opcode::ZextWide => {
+                how.ty.bits() >= bits
+            }
             Opcode::And => how.ty.bits() >= bits && mask().trailing_ones() >= bits,
             _ => false,
         };
@@ -131,6 +133,12 @@ fn rewrite(walk: &mut Walk<'_>, inst: &mut Inst) -> bool {
     if let Some(value) = folded(inst, args) {
         return to_move(walk, inst, Known::Const(value));
     }
+    if inst.op == Opcode::Cond {
+        return condition(walk, inst, args[0]);
+    }
+    if inst.ty.is_vector() {
+        return false;
+    }
     if inst.op.info().has(flag::COMMUTES)
         && args[0].constant().is_some()
         && args[1].constant().is_none()
@@ -154,12 +162,39 @@ fn folded(inst: &Inst, args: [Known; 4]) -> Option<u64> {
             Known::Value(_) => return None,
         };
     }
-    let result = fold::evaluate(inst.op, inst.ty, values)?;
+    let result = fold::evaluate_inst(inst, values)?;
     Some(fold::sext(inst.result_type(), result) as u64)
 }
 
+/// A condition on flags that are known to be those of a difference or of a result is a comparison.
+fn condition(walk: &mut Walk<'_>, inst: &mut Inst, flags: Known) -> bool {
+    let Some(&how) = walk.values.computation(flags) else { return false };
+    let [a, b, carry, _] = how.args;
+    let (op, swapped) = match (how.op, b, carry) {
+        (Opcode::FlagsSub, _, Known::Const(1)) => match inst.condition().of_difference() {
+            Some(comparison) => comparison,
+            None => return false,
+        },
+        (Opcode::FlagsAdd, Known::Const(0), Known::Const(0)) => {
+            match inst.condition().of_result() {
+                Ok(comparison) => comparison,
+                Err(always) => return to_move(walk, inst, Known::Const(always.into())),
+            }
+        }
+        _ => return false,
+    };
+    let args = if swapped { [b, a, Known::None] } else { [a, b, Known::None] };
+    let before = *inst;
+    inst.aux = 0;
+    let done = to_operation(walk, inst, op, how.ty, args);
+    if !done {
+        *inst = before;
+    }
+    done
+}
+
 fn to_move(walk: &mut Walk<'_>, inst: &mut Inst, known: Known) -> bool {
-    let ty = inst.result_type();
+    let ty = inst.result_type().moved();
     if walk.values.bits(known) < ty.bits() {
         return false;
     }

@@ -9,6 +9,7 @@ use base::cpu::SLOT_COUNT;
 
 use super::facts::Facts;
 use crate::block::{Block, Inst, Operand, OperandKind};
+use crate::guest::{Guest, SlotClass};
 use crate::ops::Opcode;
 use crate::types::Type;
 
@@ -64,6 +65,7 @@ pub(super) struct Values {
     /// What slots hold, with the generation in which that was found out.
     slots: Box<[(u32, Known); SLOT_COUNT]>,
     generation: u32,
+    slot_class: fn(RegSlot) -> SlotClass,
     computed: HashMap<Computation, u32, BuildHasherDefault<Fold>>,
 }
 
@@ -74,14 +76,16 @@ impl Default for Values {
             temps: Vec::new(),
             slots: Box::new([(0, Known::None); SLOT_COUNT]),
             generation: 0,
+            slot_class: |_| SlotClass::Integer,
             computed: HashMap::default(),
         }
     }
 }
 
 impl Values {
-    /// Forgets everything, for a block with so many temporaries.
-    pub(super) fn reset(&mut self, temps: u16) {
+    /// Forgets everything, for a block of a guest with so many temporaries.
+    pub(super) fn reset(&mut self, guest: &Guest, temps: u16) {
+        self.slot_class = guest.slot_class;
         self.values.clear();
         self.temps.clear();
         self.temps.resize(usize::from(temps), Known::None);
@@ -131,9 +135,13 @@ impl Values {
         if generation == self.generation {
             return known;
         }
-        let known = self.unknown(64);
+        let known = self.unknown(self.slot_bits(slot));
         self.write_slot(slot, known);
         known
+    }
+
+    fn slot_bits(&self, slot: RegSlot) -> u32 {
+        if (self.slot_class)(slot) == SlotClass::Vector { 128 } else { 64 }
     }
 
     /// Whether a slot is known to hold this already.
@@ -144,7 +152,12 @@ impl Values {
     pub(super) fn write_slot(&mut self, slot: RegSlot, known: Known) {
         self.slots[slot.index()] = (self.generation, known);
         let Known::Value(index) = known else { return };
+        let bits = self.slot_bits(slot);
         let value = &mut self.values[index as usize];
+        // A narrow copy of a value cannot stand for all of it.
+        if bits < value.bits {
+            return;
+        }
         let stale = value
             .slot
             .as_slot()

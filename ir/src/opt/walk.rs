@@ -28,7 +28,7 @@ pub(super) fn run(
     values: &mut Values,
     stats: &mut Stats,
 ) {
-    values.reset(block.temps);
+    values.reset(guest, block.temps);
     let checked = checks::Checked::default();
     let mut walk = Walk { block, guest, values, stats, checked, passes, flag_writes: 0 };
     let mut kept = 0;
@@ -97,7 +97,7 @@ impl Walk<'_> {
     /// Whether doing it again on the same operands changes nothing and gives the same.
     fn is_repeatable(&self, inst: &Inst) -> bool {
         match inst.op {
-            Opcode::Call => effects(inst, self.guest) == Effects::Pure,
+            Opcode::Call | Opcode::CallWide => effects(inst, self.guest) == Effects::Pure,
             op => !op.info().has_any(flag::FAULTS | flag::READS | flag::WRITES | flag::SPECIAL),
         }
     }
@@ -107,7 +107,7 @@ impl Walk<'_> {
         if inst.dst.as_slot() == Some(self.guest.fp_flags) {
             self.flag_writes += 1;
         }
-        if inst.op == Opcode::Call {
+        if inst.op.info().shape.is_call() {
             if uses_frame(inst, self.guest) {
                 self.values.forget_slots();
                 self.flag_writes += 1;

@@ -1,12 +1,13 @@
 //! Valid blocks of the test guest out of arbitrary numbers, so that any source of randomness that
 //! can shrink a list of numbers can shrink a block.
 
+use base::cpu::HelperCode;
 use base::{GuestVirt, RegSlot};
 
 use super::guest::GUEST;
 use crate::block::{Block, BlockKey, Hint, Inst, Operand, Terminator, Trap};
 use crate::ops::{Opcode, Shape, flag};
-use crate::types::{FpRound, MemOrder, Type};
+use crate::types::{Condition, FpMode, FpRound, MemOrder, Type};
 
 /// A source of choices: a list of numbers, after its end zeros.
 #[derive(Clone, Debug)]
@@ -129,7 +130,7 @@ impl Generator<'_, '_> {
                 let op = self.choices.one_of(Opcode::ALL);
                 match op.info().shape {
                     Shape::Mark => self.mark(),
-                    Shape::Call => self.call(),
+                    shape if shape.is_call() => self.call(),
                     _ => self.operation(op),
                 }
             }
@@ -149,15 +150,19 @@ impl Generator<'_, '_> {
         self.block.insts.push(Inst { op, ty, aux, imm, dst, args: operands });
     }
 
+    /// A new temporary; a wide one takes two numbers.
     fn temp(&mut self, bits: u32) -> Operand {
         let temp = Operand::temp(self.block.temps);
-        self.block.temps += 1;
         self.widths.push(bits);
+        if bits > 64 {
+            self.widths.push(0);
+        }
+        self.block.temps = self.widths.len() as u16;
         temp
     }
 
     fn destination(&mut self, ty: Type) -> Operand {
-        if ty.bits() == 64 && self.choices.below(2) == 0 {
+        if ty.bits() >= 64 && self.choices.below(2) == 0 {
             Operand::slot(self.register(ty))
         } else {
             self.temp(ty.bits())
@@ -165,12 +170,33 @@ impl Generator<'_, '_> {
     }
 
     fn register(&mut self, ty: Type) -> RegSlot {
-        let first = if ty.is_float() { 32 } else { 1 };
-        RegSlot(first + self.choices.below(4) as u16)
+        let number = self.choices.below(4) as u16;
+        match ty {
+            _ if ty.is_vector() => RegSlot(40 + 2 * number),
+            Type::F32 | Type::F64 => RegSlot(32 + number),
+            _ => RegSlot(1 + number),
+        }
+    }
+
+    /// Two constants that name bytes of two vectors.
+    fn bytes(&mut self) -> [Operand; 2] {
+        let pattern = self.choices.below(8);
+        let bytes: [u8; 16] = std::array::from_fn(|n| match pattern {
+            0 => (15 - n) as u8,
+            1 => (n / 2 + n % 2 * 16) as u8,
+            2 => (n * 2) as u8,
+            3 => (n + 5) as u8,
+            4 => (n % 4) as u8,
+            5 => (n ^ 3) as u8,
+            _ => self.choices.below(32) as u8,
+        });
+        let bytes = u128::from_le_bytes(bytes);
+        [bytes as u64, (bytes >> 64) as u64].map(|half| self.block.constant(half))
     }
 
     fn operand(&mut self, ty: Type) -> Operand {
         match self.choices.below(8) {
+            0 | 1 | 5 if ty.is_vector() => Operand::slot(self.register(ty)),
             0 | 1 => {
                 let value = self.choices.value();
                 self.block.constant(value)
@@ -185,6 +211,7 @@ impl Generator<'_, '_> {
                 }
             }
             5 => Operand::slot(GUEST.fp_flags),
+            6 => Operand::slot(self.register(Type::WIDE)),
             _ => Operand::slot(self.register(ty)),
         }
     }
@@ -196,14 +223,28 @@ impl Generator<'_, '_> {
         if info.has(flag::ROUNDS) {
             inst.aux = self.choices.one_of(&FpRound::ALL) as u16;
         }
-        if let [_, ..] = op.other_types() {
-            inst.aux = Inst::fp_aux(inst.round(), self.choices.one_of(op.other_types()));
+        if let [_, ..] = op.other_types(ty) {
+            inst.aux = Inst::fp_aux(inst.round(), self.choices.one_of(op.other_types(ty)));
+        }
+        if info.has(flag::FP_FLAGS) && self.choices.below(4) == 0 {
+            inst.aux |= Inst::mode_aux(FpMode(self.choices.below(4) as u8));
         }
         if info.shape.has_order() {
             inst.aux = self.choices.one_of(&MemOrder::ALL) as u16;
         }
+        match info.shape {
+            Shape::Condition => inst.aux = self.choices.one_of(&Condition::ALL) as u16,
+            Shape::GetLane | Shape::SetLane => {
+                inst.imm = self.choices.below(ty.lanes()) as i32;
+            }
+            Shape::ShiftLanes => inst.imm = self.choices.below(ty.lane().bits() + 1) as i32,
+            _ => {}
+        }
         for index in 0..info.shape.operands() {
             inst.args[index] = self.operand(inst.operand_type(index));
+        }
+        if info.shape == Shape::Shuffle {
+            [inst.args[2], inst.args[3]] = self.bytes();
         }
         if info.shape.has_address() {
             self.aim(&mut inst);
@@ -228,13 +269,20 @@ impl Generator<'_, '_> {
 
     fn call(&mut self) {
         let id = self.choices.below(GUEST.helpers.len() as u32);
-        let args: Vec<_> =
-            (0..GUEST.helpers[id as usize].args).map(|_| self.operand(Type::I64)).collect();
-        let dst = match self.choices.below(3) {
-            0 => Operand::NONE,
-            _ => self.destination(Type::I64),
+        let helper = &GUEST.helpers[id as usize];
+        let (op, ty) = match helper.code {
+            HelperCode::Scalar(_) => (Opcode::Call, Type::I64),
+            HelperCode::Wide(_) => (Opcode::CallWide, Type::WIDE),
         };
-        self.push(Opcode::Call, Type::I64, 0, id as i32, dst, &args);
+        let mut inst =
+            Inst { op, ty, aux: 0, imm: id as i32, dst: Operand::NONE, args: [Operand::NONE; 4] };
+        for index in 0..usize::from(helper.args) {
+            inst.args[index] = self.operand(inst.operand_type(index));
+        }
+        if self.choices.below(3) != 0 {
+            inst.dst = self.destination(ty);
+        }
+        self.block.insts.push(inst);
     }
 
     /// An operation from a little before, done again.
@@ -251,7 +299,7 @@ impl Generator<'_, '_> {
     /// Integer operations one on the other, mostly by constants.
     fn chain(&mut self) {
         const SHAPES: [Shape; 4] = [Shape::Unary, Shape::Binary, Shape::Compare, Shape::Extend];
-        let fits = |op: &&Opcode| SHAPES.contains(&op.info().shape);
+        let fits = |op: &&Opcode| SHAPES.contains(&op.info().shape) && !op.types()[0].is_vector();
         let ops: Vec<_> = Opcode::ALL.iter().filter(fits).copied().collect();
         let (mut op, mut ty) = (self.choices.one_of(&ops), Type::I64);
         let mut value = self.operand(ty);
@@ -260,7 +308,7 @@ impl Generator<'_, '_> {
                 op = self.choices.one_of(&ops);
             }
             if self.choices.below(4) == 0 && op.types().len() > 1 {
-                ty = self.choices.one_of(&Type::ALL[..4]);
+                ty = self.choices.one_of(&Type::SCALARS[..4]);
             }
             let works_at = if op.types().contains(&ty) { ty } else { op.types()[0] };
             value = self.link(op, works_at, value);
@@ -319,14 +367,14 @@ impl Generator<'_, '_> {
     fn address(&mut self) {
         let offset = u64::from(self.choices.below(8)) * 8;
         let offset = self.block.constant(offset);
-        let (addr, ty) = (self.temp(64), self.choices.one_of(&Type::ALL));
+        let (addr, ty) = (self.temp(64), self.choices.one_of(Opcode::Store.types()));
         let sp = Operand::slot(GUEST.stack_pointer);
         self.push(Opcode::Add, Type::I64, 0, 0, addr, &[sp, offset]);
         if self.choices.below(2) == 0 {
             let value = self.operand(ty);
             self.push(Opcode::Store, ty, 0, 0, Operand::NONE, &[addr, value]);
         } else {
-            let dst = self.temp(if ty.is_float() { ty.bits() } else { 64 });
+            let dst = self.temp(if ty.is_float() { ty.bits() } else { ty.bits().max(64) });
             self.push(Opcode::LoadU, ty, 0, 0, dst, &[addr]);
         }
     }

@@ -7,6 +7,7 @@ use base::{CpuFrame, GuestVirt, RegSlot};
 use super::{Choices, GUEST, Sandbox};
 use crate::block::Block;
 use crate::eval::{self, Exit};
+use crate::guest::Guest;
 
 /// Everything that a guest could tell of a block's execution.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,7 +15,7 @@ pub struct Outcome {
     /// How the block was left.
     pub exit: Exit,
     /// The register slots then, those that the guest has a name for.
-    pub slots: Vec<(&'static str, u64)>,
+    pub slots: Vec<(&'static str, u128)>,
     /// Its memory then.
     pub memory: Sandbox,
 }
@@ -32,6 +33,10 @@ impl Outcome {
         for slot in (0..SLOT_COUNT as u16).map(RegSlot) {
             if (GUEST.slot_name)(slot).is_some() {
                 frame.set(slot, choices.value());
+                if GUEST.is_wide(slot) {
+                    let high = u128::from(choices.value()) << 64;
+                    frame.set_wide(slot, high | u128::from(frame.get(slot)));
+                }
             }
         }
         frame.set(GUEST.stack_pointer, Self::SANDBOX.0);
@@ -43,16 +48,20 @@ impl Outcome {
     /// What an engine left behind.
     #[must_use]
     pub fn of(exit: Exit, frame: &CpuFrame, memory: Sandbox) -> Self {
-        let named = |slot| (GUEST.slot_name)(slot).map(|name| (name, frame.get(slot)));
+        let held = |slot| match GUEST.is_wide(slot) {
+            true => frame.get_wide(slot),
+            false => frame.get(slot).into(),
+        };
+        let named = |slot| (GUEST.slot_name)(slot).map(|name| (name, held(slot)));
         let slots = (0..SLOT_COUNT as u16).map(RegSlot).filter_map(named).collect();
         Self { exit, slots, memory }
     }
 }
 
-/// Runs a valid block of the test guest by the evaluator, on registers that `choices` make.
+/// Runs a valid block of a test guest by the evaluator, on registers that `choices` make.
 #[must_use]
-pub fn outcome(block: &Block, choices: Choices<'_>, garbage: u64) -> Outcome {
-    outcome_of_all(&[block], choices, garbage)
+pub fn outcome(guest: &Guest, block: &Block, choices: Choices<'_>, garbage: u64) -> Outcome {
+    outcome_of_all(guest, &[block], choices, garbage)
 }
 
 /// The same with several blocks, one after the other until one does not go on at another block.
@@ -61,13 +70,18 @@ pub fn outcome(block: &Block, choices: Choices<'_>, garbage: u64) -> Outcome {
 /// # Panics
 /// If there is no block.
 #[must_use]
-pub fn outcome_of_all(blocks: &[&Block], mut choices: Choices<'_>, garbage: u64) -> Outcome {
+pub fn outcome_of_all(
+    guest: &Guest,
+    blocks: &[&Block],
+    mut choices: Choices<'_>,
+    garbage: u64,
+) -> Outcome {
     let mut frame = Outcome::start(&mut choices);
     let mut memory = Sandbox::new(Outcome::SANDBOX, Outcome::SANDBOX_BYTES);
     let mut last = None;
     for block in blocks {
         // SAFETY: the test guest's helpers touch nothing but the frame's own fields.
-        let exit = unsafe { eval::run(block, &GUEST, &mut frame, &mut memory, garbage) };
+        let exit = unsafe { eval::run(block, guest, &mut frame, &mut memory, garbage) };
         last = Some(exit);
         if !matches!(exit, Exit::Goto(_)) {
             break;

@@ -37,13 +37,13 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Memory for Sandbox {
-    fn load(&mut self, addr: GuestVirt, bytes: u32) -> Result<u64, Denied> {
-        let mut raw = [0; 8];
+    fn load(&mut self, addr: GuestVirt, bytes: u32) -> Result<u128, Denied> {
+        let mut raw = [0; 16];
         raw[..bytes as usize].copy_from_slice(self.range(addr, bytes)?);
-        Ok(u64::from_le_bytes(raw))
+        Ok(u128::from_le_bytes(raw))
     }
 
-    fn store(&mut self, addr: GuestVirt, bytes: u32, value: u64) -> Result<(), Denied> {
+    fn store(&mut self, addr: GuestVirt, bytes: u32, value: u128) -> Result<(), Denied> {
         let range = self.range(addr, bytes)?;
         range.copy_from_slice(&value.to_le_bytes()[..bytes as usize]);
         Ok(())

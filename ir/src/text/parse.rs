@@ -6,7 +6,7 @@ use super::lex::{Kind, Lexer, Token};
 use crate::block::{Block, BlockKey, Hint, Inst, Operand, Terminator, Trap};
 use crate::guest::Guest;
 use crate::ops::{Opcode, Shape, flag};
-use crate::types::{FpRound, MemOrder, Type};
+use crate::types::{Condition, FpMode, FpRound, MemOrder, Type};
 
 /// Why a text is not a block. Lines and columns count from 1.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -201,7 +201,7 @@ impl<'a> Parser<'a> {
             Inst { op, ty: op.types()[0], aux: 0, imm: 0, dst, args: [Operand::NONE; 4] };
         match op.info().shape {
             Shape::Mark => self.mark(&mut inst)?,
-            Shape::Call => self.call(&mut inst, block)?,
+            Shape::Call | Shape::CallWide => self.call(&mut inst, block)?,
             _ => {
                 self.suffixes(&mut inst)?;
                 self.arguments(&mut inst, block)?;
@@ -260,7 +260,7 @@ impl<'a> Parser<'a> {
             self.symbol('.', "`.` and a type")?;
             inst.ty = self.name("a type", &Type::ALL, Type::name)?;
         }
-        if !inst.op.other_types().is_empty() {
+        if !inst.op.other_types(inst.ty).is_empty() {
             self.symbol('.', "`.` and a second type")?;
             other = Some(self.name("a type", &Type::ALL, Type::name)?);
         }
@@ -271,6 +271,14 @@ impl<'a> Parser<'a> {
             Some(other) => Inst::fp_aux(round, other),
             None => round as u16,
         };
+        while info.has(flag::FP_FLAGS) && self.accept('.') {
+            let (mode, _) = self.name("a mode", &FpMode::NAMED, |(_, name)| name)?;
+            inst.aux |= Inst::mode_aux(mode);
+        }
+        if info.shape == Shape::Condition {
+            self.symbol('.', "`.` and a condition")?;
+            inst.aux = self.name("a condition", &Condition::ALL, Condition::name)? as u16;
+        }
         if info.shape.has_order() && self.accept('.') {
             inst.aux = self.name("a memory ordering", &MemOrder::ALL, MemOrder::name)? as u16;
         }
@@ -299,6 +307,10 @@ impl<'a> Parser<'a> {
             } else {
                 inst.args[index] = self.operand(block)?;
             }
+        }
+        if shape.has_lane_number() {
+            self.symbol(',', "`,` and a number")?;
+            inst.imm = self.signed("a number of 31 bits")?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use base::GuestVirt;
 use crate::block::{Block, BlockKey, Hint, Inst, Operand, OperandKind, Terminator};
 use crate::guest::Guest;
 use crate::ops::{Opcode, Shape, flag};
-use crate::types::MemOrder;
+use crate::types::{FpMode, MemOrder};
 
 /// Shows a block in the text form.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +42,12 @@ impl Block {
         let marks = || self.insts.iter().filter(|inst| inst.op == Opcode::Mark);
         let end = |mark: &Inst| (mark.imm as u32).saturating_add(u32::from(mark.aux));
         let bytes = marks().map(end).max().unwrap_or(0);
-        let temps = self.insts.iter().filter_map(|inst| inst.dst.as_temp());
-        (bytes, marks().count() as u32, temps.map(|t| t.saturating_add(1)).max().unwrap_or(0))
+        let end_of = |inst: &Inst| {
+            let numbers = if inst.result_type().is_vector() { 2 } else { 1 };
+            inst.dst.as_temp().map(|temp| temp.saturating_add(numbers))
+        };
+        let temps = self.insts.iter().filter_map(end_of).max().unwrap_or(0);
+        (bytes, marks().count() as u32, temps)
     }
 }
 
@@ -139,7 +143,7 @@ impl Display for DisplayInst<'_> {
         }
         write!(f, "{}", inst.op.info().name)?;
         self.suffixes(f)?;
-        if inst.op == Opcode::Call { self.call(f) } else { self.arguments(f) }
+        if inst.op.info().shape.is_call() { self.call(f) } else { self.arguments(f) }
     }
 }
 
@@ -153,11 +157,18 @@ impl DisplayInst<'_> {
         if inst.op.types().len() > 1 {
             write!(f, ".{}", inst.ty.name())?;
         }
-        if !inst.op.other_types().is_empty() {
+        if !inst.op.other_types(inst.ty).is_empty() {
             write!(f, ".{}", inst.other_type().name())?;
         }
         if info.has(flag::ROUNDS) {
             write!(f, ".{}", inst.round().name())?;
+        }
+        if info.shape == Shape::Condition {
+            write!(f, ".{}", inst.condition().name())?;
+        }
+        let modes = FpMode::NAMED.into_iter().filter(|&(mode, _)| inst.mode().has(mode));
+        for (_, name) in modes.filter(|_| info.has(flag::FP_FLAGS)) {
+            write!(f, ".{name}")?;
         }
         if info.shape.has_order() && inst.order() != MemOrder::Plain {
             write!(f, ".{}", inst.order().name())?;
@@ -175,6 +186,9 @@ impl DisplayInst<'_> {
                 write!(f, "{}", self.operand(arg))?;
             }
         }
+        if shape.has_lane_number() {
+            write!(f, ", {}", self.inst.imm)?;
+        }
         Ok(())
     }
 
@@ -189,7 +203,6 @@ impl DisplayInst<'_> {
     }
 
     fn call(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        debug_assert_eq!(self.inst.op.info().shape, Shape::Call);
         match self.guest.helper(self.inst.helper()) {
             Some(helper) => write!(f, " {}(", helper.name)?,
             None => write!(f, " #{}(", self.inst.helper().0)?,

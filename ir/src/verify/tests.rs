@@ -72,11 +72,27 @@ fn wrong_operands() {
 fn wrong_results() {
     rejects("add.i64 r0, r1", "op 1: needs a place for its result");
     rejects("r0 = store.i64 [r0], r1", "op 1: has no result");
-    rejects("r0 = add.i32 r0, r1", "op 1: a slot takes 64 bits, not i32");
-    rejects("r0 = load_u.f32 [r0]", "op 1: a slot takes 64 bits, not f32");
+    rejects("r0 = add.i32 r0, r1", "op 1: a slot takes 64 bits or 128, not i32");
+    rejects("r0 = load_u.f32 [r0]", "op 1: a slot takes 64 bits or 128, not f32");
     rejects("5 = add.i64 r0, r1", "op 1: a constant cannot be written");
     rejects("$63 = add.i64 r0, r1", "op 1: the guest has no slot 63");
     rejects("%0 = mov.i64 r0 %0 = mov.i64 r1", "op 2: %0 is defined a second time");
+}
+
+#[test]
+fn wrong_vectors() {
+    rejects("v0 = mov.i64 r0", "op 1: a slot takes 64 bits or 128, not i64");
+    rejects("r0 = add.i8x16 v0, v1", "op 1: a slot takes 64 bits or 128, not i8x16");
+    rejects("v0 = add.i8x16 v0, r1", "op 1: slot 2 has 64 bits, 128 are read");
+    rejects("v0 = add.i8x16 v0, 1", "op 1: operand 1 is a constant in place of a vector");
+    rejects("%0 = mov.i64 r0 v0 = add.i8x16 v0, %0", "op 2: %0 has 64 bits, 128 are read");
+    rejects("%0 = mov.i64x2 v0 %1 = mov.i64 r0", "op 2: %1 is defined a second time");
+    rejects("v0 = shuffle v0, v1, 32, 0", "op 1: does not name bytes of its operands by constants");
+    rejects(
+        "r0 = lane_u.i16x8 v0, 8",
+        "op 1: imm 8 says something that the operation has no use for",
+    );
+    rejects("v0 = fadd.f32x4.rne v0, r1", "op 1: slot 2 has 64 bits, 128 are read");
 }
 
 #[test]

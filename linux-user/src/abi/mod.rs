@@ -5,7 +5,7 @@ pub(crate) mod riscv64;
 
 use std::sync::Arc;
 
-use arch::debug::DebugRegisters;
+use arch::debug::{DebugRegisters, DebugValue};
 use base::{CpuFrame, GuestVirt};
 use syscalls::Errno;
 use translator::Frontend;
@@ -74,10 +74,10 @@ pub(crate) trait Abi: Send + Sync {
     fn debug_registers(&self) -> DebugRegisters;
 
     /// A register, by a debugger's number; `None` if there is none.
-    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<u64>;
+    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<DebugValue>;
 
     /// Writes a register. Whether there is one of that number.
-    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: u64) -> bool;
+    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: DebugValue) -> bool;
 
     /// The stack pointer.
     fn stack_pointer(&self, frame: &CpuFrame) -> GuestVirt;
@@ -119,6 +119,22 @@ pub(crate) trait Abi: Send + Sync {
     /// There is no valid frame.
     fn leave_signal_handler(&self, frame: &mut CpuFrame) -> Result<SignalReturn, Errno>;
 
+    /// What `si_addr` is when an access to `addr` by the instruction at `pc` is not aligned.
+    fn misaligned_address(&self, pc: GuestVirt, _addr: GuestVirt) -> GuestVirt {
+        pc
+    }
+
+    /// How many of an address's top bits the CPU ignores when a program accesses memory. By prctl(2) with
+    /// `PR_SET_TAGGED_ADDR_CTRL` it can ask that system calls do so, too.
+    fn ignored_address_bits(&self) -> u32 {
+        0
+    }
+
+    /// prctl(2) with an option of the architecture's own; `None` if this is none.
+    fn prctl(&self, _frame: &mut CpuFrame, _args: &Args) -> Option<Result<u64, Errno>> {
+        None
+    }
+
     /// The functions of its vdso.
     fn vdso(&self) -> &'static VdsoSpec;
 
@@ -129,6 +145,16 @@ pub(crate) trait Abi: Send + Sync {
 
     /// `AT_HWCAP`
     fn hwcap(&self) -> u64;
+
+    /// `AT_HWCAP2`
+    fn hwcap2(&self) -> u64 {
+        0
+    }
+
+    /// `AT_HWCAP3`, if its kernel has it.
+    fn hwcap3(&self) -> Option<u64> {
+        None
+    }
 
     /// `AT_PLATFORM`
     fn platform(&self) -> Option<&'static str> {

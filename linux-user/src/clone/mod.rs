@@ -17,6 +17,7 @@ use crate::engine::Vcpu;
 use crate::syscalls::SyscallResult;
 use crate::task::Task;
 use crate::user::{UserPtr, UserSlice};
+use crate::window::untagged;
 use crate::{memory, window};
 
 pub(crate) use robust::HEAD_BYTES as ROBUST_LIST_BYTES;
@@ -88,7 +89,7 @@ impl CloneRequest {
         const SIGNAL: u64 = 0xff;
         // Only the lower half is looked at, and this flag means nothing any more.
         let flags = flags & 0xffff_ffff & !flags::DETACHED;
-        let at = |place: GuestVirt, flag| if flags & flag != 0 { place } else { GuestVirt(0) };
+        let at = |place, flag| GuestVirt(if flags & flag != 0 { untagged(place).0 } else { 0 });
         Self {
             flags: flags & !SIGNAL,
             exit_signal: flags & SIGNAL,
@@ -141,7 +142,8 @@ impl CloneRequest {
         {
             return Err(Errno::EINVAL);
         }
-        let at = |place, flag| GuestVirt(if has(flag) { place } else { 0 });
+        let untagged = |place| untagged(GuestVirt(place)).0;
+        let at = |place, flag| GuestVirt(if has(flag) { untagged(place) } else { 0 });
         Ok(Self {
             flags,
             exit_signal,

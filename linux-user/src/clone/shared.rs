@@ -82,6 +82,7 @@ pub(super) fn start(task: &mut Task, request: &CloneRequest) -> SyscallResult {
     let process = Arc::new(task.process.sharing_memory(request));
     let cpu = new_cpu(task, request);
     let mut child = Task::unattached(process, cpu, task.signals.blocked());
+    child.has_tagged_addresses = task.has_tagged_addresses;
     let result = if request.has(flags::VFORK) {
         child.signals.altstack = task.signals.altstack;
         let result = run_child(&mut Child { task: child, started: None }, request);

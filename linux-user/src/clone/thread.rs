@@ -19,6 +19,7 @@ struct Start {
     process: Arc<Process>,
     registers: Registers,
     blocked: SigSet,
+    has_tagged_addresses: bool,
     request: CloneRequest,
     /// Gets the thread's id once everybody may know of it.
     started: Sender<u64>,
@@ -34,6 +35,7 @@ pub(super) fn start(task: &Task, request: &CloneRequest) -> SyscallResult {
         process: Arc::clone(&task.process),
         registers: Registers::of(task.cpu.frame()),
         blocked: task.signals.blocked(),
+        has_tagged_addresses: task.has_tagged_addresses,
         request: *request,
         started,
     };
@@ -47,7 +49,7 @@ pub(super) fn start(task: &Task, request: &CloneRequest) -> SyscallResult {
 }
 
 fn run(start: Start) {
-    let Start { process, registers, blocked, request, started } = start;
+    let Start { process, registers, blocked, has_tagged_addresses, request, started } = start;
     let mut cpu = process.engine.new_vcpu();
     registers.load(&mut cpu);
     process.abi.start_clone(cpu.frame_mut(), &request);
@@ -60,6 +62,7 @@ fn run(start: Start) {
     }
     let mut task = Task::new(process, cpu, blocked);
     task.clear_child_tid = request.child_tid_to_clear();
+    task.has_tagged_addresses = has_tagged_addresses;
     let _ = started.send(id);
     drop(started);
     task.run();

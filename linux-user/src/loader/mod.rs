@@ -129,9 +129,11 @@ fn build_stack(
         (at::GID, id(Sysno::getgid)?),
         (at::EGID, id(Sysno::getegid)?),
         (at::SECURE, 0),
-        (at::HWCAP2, 0),
+        (at::HWCAP2, abi.hwcap2()),
         (at::MINSIGSTKSZ, abi.min_signal_stack()),
     ];
+    let hwcap3 = abi.hwcap3().map(|value| (at::HWCAP3, value));
+    let auxv: Vec<(u64, u64)> = auxv.into_iter().chain(hwcap3).collect();
     let mut random = [0; 16];
     host::call(Sysno::getrandom, [Arg::writes(&mut random), Arg::from(16_u64), Arg::from(0)])?;
     let contents = StackContents {

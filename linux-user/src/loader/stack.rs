@@ -27,6 +27,7 @@ pub(crate) mod at {
     pub(crate) const SECURE: u64 = 23;
     pub(crate) const RANDOM: u64 = 25;
     pub(crate) const HWCAP2: u64 = 26;
+    pub(crate) const HWCAP3: u64 = 29;
     pub(crate) const EXECFN: u64 = 31;
     pub(crate) const SYSINFO_EHDR: u64 = 33;
     pub(crate) const MINSIGSTKSZ: u64 = 51;

@@ -7,16 +7,18 @@ use runtime::{Exit, FetchFaultCause};
 use syscalls::Errno;
 
 use super::action::{Action, Handler, flags};
+use super::fault::MemoryFault;
 use super::host::{self, Target};
 use super::info::{SI_KERNEL, SigInfo};
 use super::set::SigSet;
 use super::{SignalEntry, die_of, trace};
+use crate::abi::Abi;
 use crate::debug;
 use crate::syscalls::Restart;
 use crate::task::Task;
 
 const SEGV_MAPERR: i32 = 1;
-const SEGV_ACCERR: i32 = 2;
+pub(super) const SEGV_ACCERR: i32 = 2;
 const BUS_ADRALN: i32 = 1;
 const BUS_ADRERR: i32 = 2;
 const ILL_ILLOPC: i32 = 1;
@@ -95,6 +97,7 @@ fn enter_handler(task: &mut Task, info: &SigInfo, action: &Action, entry: GuestV
     let entry = SignalEntry {
         handler: entry,
         info: *info,
+        wants_info: action.has(flags::SIGINFO),
         stack: alternate.unwrap_or(sp),
         trampoline: if action.has(flags::RESTORER) {
             action.restorer
@@ -103,6 +106,7 @@ fn enter_handler(task: &mut Task, info: &SigInfo, action: &Action, entry: GuestV
         },
         blocked: task.signals.mask_after_handler(),
         altstack: task.signals.altstack.to_user(sp),
+        fault: task.signals.fault,
     };
     let overflows = |frame| task.signals.altstack.is_on(sp) && !task.signals.altstack.is_on(frame);
     let place = abi.signal_frame_place(entry.stack);
@@ -154,7 +158,8 @@ fn die_in(task: &Task, signal: i32) -> ! {
 /// Raises the signal that a fault of the guest's CPU means.
 pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
     let pc = GuestVirt(task.cpu.frame().pc);
-    let Some(info) = describe(fault, pc) else { return };
+    let Some(info) = describe(fault, pc, task.process.abi) else { return };
+    task.signals.fault = MemoryFault::after(task.signals.fault, fault);
     tracing::debug!(?fault, pc = pc.0, "guest fault");
     if let Some(info) = debug::filter(task, info) {
         force(task, &info);
@@ -162,7 +167,7 @@ pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
 }
 
 /// What the kernel says of a fault at `pc`; nothing of what is no fault.
-fn describe(fault: &Exit, pc: GuestVirt) -> Option<SigInfo> {
+fn describe(fault: &Exit, pc: GuestVirt, abi: &dyn Abi) -> Option<SigInfo> {
     Some(match fault {
         // The last is a whole machine's; debug stops are the task's business.
         Exit::Syscall | Exit::Interrupted | Exit::Debug(_) | Exit::GuestFault(_) => return None,
@@ -182,8 +187,9 @@ fn describe(fault: &Exit, pc: GuestVirt) -> Option<SigInfo> {
             }
             FetchFaultCause::BeyondFile => SigInfo::fault(libc::SIGBUS, BUS_ADRERR, fault.addr),
         },
-        // The kernel reports the instruction, not the address that it used.
-        Exit::Misaligned(_) => SigInfo::fault(libc::SIGBUS, BUS_ADRALN, pc),
+        Exit::Misaligned(addr) => {
+            SigInfo::fault(libc::SIGBUS, BUS_ADRALN, abi.misaligned_address(pc, *addr))
+        }
         Exit::IllegalInstruction | Exit::System => SigInfo::fault(libc::SIGILL, ILL_ILLOPC, pc),
         Exit::Breakpoint => SigInfo::fault(libc::SIGTRAP, TRAP_BRKPT, pc),
     })
@@ -199,8 +205,12 @@ mod tests {
     const PC: GuestVirt = GuestVirt(0x4000);
     const ADDR: GuestVirt = GuestVirt(0x1238);
 
+    fn abi(name: &str) -> Box<dyn Abi> {
+        (crate::abi::by_name(name).unwrap().on_cpu)(None).unwrap()
+    }
+
     fn check(fault: Exit, signal: i32, code: i32, addr: GuestVirt) {
-        let info = describe(&fault, PC).unwrap();
+        let info = describe(&fault, PC, &*abi("riscv64")).unwrap();
         assert_eq!((info.signal(), info.code(), info.addr()), (signal, code, addr), "{fault:?}");
     }
 
@@ -218,6 +228,6 @@ mod tests {
         check(Exit::Misaligned(ADDR), libc::SIGBUS, BUS_ADRALN, PC);
         check(Exit::IllegalInstruction, libc::SIGILL, ILL_ILLOPC, PC);
         check(Exit::Breakpoint, libc::SIGTRAP, TRAP_BRKPT, PC);
-        assert_eq!(describe(&Exit::Syscall, PC), None);
+        assert_eq!(describe(&Exit::Syscall, PC, &*abi("riscv64")), None);
     }
 }

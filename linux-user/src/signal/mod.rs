@@ -13,6 +13,7 @@
 mod action;
 mod altstack;
 mod deliver;
+mod fault;
 mod host;
 mod inbox;
 mod info;
@@ -27,6 +28,7 @@ use syscalls::Errno;
 pub(crate) use action::{Action, Handler, ProcessSignals, flags};
 pub(crate) use altstack::{AltStack, UserStack};
 pub(crate) use deliver::{bad_frame, deliver, raise_fault};
+pub(crate) use fault::{Access, Cause, MemoryFault};
 pub(crate) use host::{die_of, exit_thread};
 pub(crate) use info::SigInfo;
 pub(crate) use set::{SigSet, is_valid};
@@ -47,6 +49,8 @@ pub(crate) struct TaskSignals {
     saved: Option<SigSet>,
     /// Where handlers run that ask for it.
     pub(crate) altstack: AltStack,
+    /// The last memory fault.
+    fault: Option<MemoryFault>,
 }
 
 /// What an ABI needs to know to enter a handler.
@@ -55,6 +59,8 @@ pub(crate) struct SignalEntry {
     pub(crate) handler: GuestVirt,
     /// What is known about the signal.
     pub(crate) info: SigInfo,
+    /// Whether the handler wants to know it, and the context: `SA_SIGINFO`.
+    pub(crate) wants_info: bool,
     /// The end of the free part of the stack on which the handler runs.
     pub(crate) stack: GuestVirt,
     /// What the handler returns to.
@@ -63,6 +69,8 @@ pub(crate) struct SignalEntry {
     pub(crate) blocked: SigSet,
     /// The alternate stack, as the frame shows it.
     pub(crate) altstack: UserStack,
+    /// The task's last memory fault.
+    pub(crate) fault: Option<MemoryFault>,
 }
 
 /// What an ABI read from the frame of a handler that returns.
@@ -94,7 +102,7 @@ impl TaskSignals {
     /// With this mask and nothing pending. The thread stays closed until [`TaskSignals::open`].
     pub(crate) fn new(blocked: SigSet, interrupter: Interrupter) -> Self {
         let inbox = Inbox::new(interrupter);
-        Self { inbox, blocked, saved: None, altstack: AltStack::default() }
+        Self { inbox, blocked, saved: None, altstack: AltStack::default(), fault: None }
     }
 
     /// Makes the thread on which this is called the task's; it must be closed.

@@ -29,7 +29,7 @@ pub(super) fn format(
         ArgKind::Long => format!("{}", value as i64),
         ArgKind::Size => format!("{value}"),
         ArgKind::Hex => format!("{value:#x}"),
-        ArgKind::Addr | ArgKind::Ptr => pointer(value),
+        ArgKind::Addr | ArgKind::Mapped | ArgKind::Ptr => pointer(value),
         ArgKind::DirFd if args.int(n) == libc::AT_FDCWD => "AT_FDCWD".to_owned(),
         ArgKind::DirFd => format!("{}", args.int(n)),
         ArgKind::Path | ArgKind::Str => string(args.ptr(n)),

@@ -1,5 +1,6 @@
 //! Names of flags and constants. All Linux guests share these values, except where noted.
 
+use crate::host;
 use crate::syscalls::{ArgKind, ioctl};
 
 /// Constants by value.
@@ -94,7 +95,7 @@ fn shape(kind: ArgKind) -> Shape {
 }
 
 const ACCESS: Names = names![O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2];
-// asm-generic values, which x86-64 and RISC-V share.
+// The host's values, which the guest's were translated to.
 const OPEN: Names = names![
     O_CREAT = 0o100,
     O_EXCL = 0o200,
@@ -105,11 +106,11 @@ const OPEN: Names = names![
     O_SYNC = 0o4010000,
     O_DSYNC = 0o10000,
     O_ASYNC = 0o20000,
-    O_DIRECT = 0o40000,
-    O_LARGEFILE = 0o100000,
-    O_TMPFILE = 0o20200000,
-    O_DIRECTORY = 0o200000,
-    O_NOFOLLOW = 0o400000,
+    O_DIRECT = libc::O_DIRECT,
+    O_LARGEFILE = host::O_LARGEFILE,
+    O_TMPFILE = libc::O_TMPFILE,
+    O_DIRECTORY = libc::O_DIRECTORY,
+    O_NOFOLLOW = libc::O_NOFOLLOW,
     O_NOATIME = 0o1000000,
     O_CLOEXEC = 0o2000000,
     O_PATH = 0o10000000,

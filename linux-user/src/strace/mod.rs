@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use syscalls::{Errno, Sysno};
 
+use crate::abi::Abi;
 use crate::fds::OwnFds;
 use crate::host;
 use crate::signal::SigInfo;
@@ -32,6 +33,7 @@ pub(crate) struct Trace {
     /// What came before the arguments that are known only afterwards.
     name: String,
     late_from: usize,
+    shown: Args,
 }
 
 impl Strace {
@@ -102,34 +104,46 @@ fn current_tid() -> i32 {
 
 /// Prints what is known before the call: its name, and its arguments up to the first one that the
 /// call writes.
-pub(crate) fn enter(out: &Strace, number: u64, entry: Option<&Entry>, values: &Args) -> Trace {
+pub(crate) fn enter(
+    out: &Strace,
+    abi: &dyn Abi,
+    number: u64,
+    entry: Option<&Entry>,
+    values: &Args,
+) -> Trace {
     let tid = current_tid();
     let name = entry.map_or_else(|| format!("syscall_{number}"), |e| e.row.name.to_owned());
     let kinds = entry.map_or(&[ArgKind::Hex; 6][..], |entry| entry.row.args);
     let late_from = kinds.iter().position(|kind| args::is_late(*kind)).unwrap_or(kinds.len());
+    let shown = with_host_flags(abi, kinds, values);
     let mut line = format!("{tid} {name}(");
-    print_args(&mut line, kinds, values, 0..late_from, None);
+    print_args(&mut line, kinds, &shown, 0..late_from, None);
     out.break_line(tid);
     out.write(&line);
     out.open_line.store(tid, Ordering::Release);
-    Trace { tid, name, late_from }
+    Trace { tid, name, late_from, shown }
+}
+
+/// The arguments with the host's `O_…` flags, whose names are known.
+fn with_host_flags(abi: &dyn Abi, kinds: &[ArgKind], values: &Args) -> Args {
+    let mut shown = *values;
+    for (arg, kind) in shown.0.iter_mut().zip(kinds) {
+        if *kind == ArgKind::OpenFlags {
+            *arg = abi.open_flags_to_host(*arg as i32) as u64;
+        }
+    }
+    shown
 }
 
 impl Trace {
     /// Prints the rest.
-    pub(crate) fn leave(
-        self,
-        out: &Strace,
-        entry: Option<&Entry>,
-        values: &Args,
-        result: SyscallResult,
-    ) {
+    pub(crate) fn leave(self, out: &Strace, entry: Option<&Entry>, result: SyscallResult) {
         let kinds = entry.map_or(&[ArgKind::Hex; 6][..], |entry| entry.row.args);
         let mut line = String::new();
         if out.open_line.swap(0, Ordering::AcqRel) != self.tid {
             let _ = write!(line, "{} <... {} resumed>", self.tid, self.name);
         }
-        print_args(&mut line, kinds, values, self.late_from..kinds.len(), Some(result));
+        print_args(&mut line, kinds, &self.shown, self.late_from..kinds.len(), Some(result));
         let _ = writeln!(line, ") = {}", result_text(result));
         out.write(&line);
     }

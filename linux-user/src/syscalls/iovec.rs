@@ -35,10 +35,8 @@ pub(super) fn read_iovecs(list: UserPtr<IoVec>, count: u64) -> Result<Vec<IoVec>
         return Err(Errno::EINVAL);
     }
     let vectors = list.read_array(count as usize)?;
-    for [addr, len] in &vectors {
-        UserSlice::new(GuestVirt(*addr), *len)?;
-    }
-    Ok(vectors)
+    let checked = |[addr, len]: [u64; 2]| Ok([UserSlice::new(GuestVirt(addr), len)?.addr.0, len]);
+    vectors.into_iter().map(checked).collect()
 }
 
 /// Prepares buffers for the host kernel to write to.

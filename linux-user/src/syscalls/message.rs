@@ -130,6 +130,7 @@ fn receive(task: &Task, fd: i32, at: UserPtr<MessageHeader>, flags: u32) -> Sysc
         name: if header.name == 0 { 0 } else { name_arg.raw() },
         name_len: if header.name == 0 { 0 } else { 128 },
         vectors: Arg::reads(&vectors[..]).raw(),
+        control: control.addr.0,
         ..header
     };
     let received = block(task, Sysno::recvmsg, args![fd, Arg::writes(&mut host), flags])?;

@@ -79,13 +79,14 @@ pub(crate) fn dispatch(task: &mut Task) -> Option<Restart> {
     let abi = task.process.abi;
     let (number, args) = abi.syscall_arguments(task.cpu.frame());
     let entry = abi.syscalls().entry(number);
-    let trace = task.process.strace().map(|out| strace::enter(out, number, entry, &args));
+    let args = entry.map_or(args, |entry| without_tags(task, entry.row, args));
+    let trace = task.process.strace().map(|out| strace::enter(out, abi, number, entry, &args));
     let result = match entry {
         Some(entry) => answer(task, entry, &args),
         None => Err(NotDone::Failed(Errno::ENOSYS)),
     };
     if let (Some(trace), Some(out)) = (trace, task.process.strace()) {
-        trace.leave(out, entry, &args, result);
+        trace.leave(out, entry, result);
     }
     match result {
         Ok(value) => abi.set_syscall_result(task.cpu.frame_mut(), value),
@@ -107,6 +108,24 @@ fn answer(task: &mut Task, entry: &Entry, args: &Args) -> SyscallResult {
         Action::PassBlocking => block_raw(task, entry.host_number()?, args.0),
         Action::Enosys => Err(Errno::ENOSYS.into()),
     }
+}
+
+/// The arguments without the tags that the CPU ignores in addresses, where they may have any.
+fn without_tags(task: &Task, row: &Row, Args(mut args): Args) -> Args {
+    let ignored = task.process.abi.ignored_address_bits();
+    if ignored != 0 {
+        let allowed = if task.has_tagged_addresses { ignored } else { 0 };
+        window::allow_tags(allowed);
+        for (arg, kind) in args.iter_mut().zip(row.args) {
+            let bits = match kind {
+                ArgKind::Mapped => ignored,
+                kind if kind.is_pointer() => allowed,
+                _ => continue,
+            };
+            *arg = window::without_tag(base::GuestVirt(*arg), bits).0;
+        }
+    }
+    Args(args)
 }
 
 /// No structure that a system call writes is longer, in bytes; what may be, says so in its row or

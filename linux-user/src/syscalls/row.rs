@@ -49,6 +49,8 @@ pub(crate) enum ArgKind {
     Hex,
     /// An address that is not followed by the kernel (mmap hints): printed in hexadecimal.
     Addr,
+    /// The address of mapped memory, which may always have a tag where the CPU ignores it: as `Addr`.
+    Mapped,
     /// A pointer to something that is printed as an address.
     Ptr,
     /// A file descriptor.

@@ -32,7 +32,7 @@ rows! {
     setgroups(Int, Ptr) => pass;
     capget(Ptr, Ptr) => pass;
     capset(Ptr, Ptr) => pass;
-    prctl(PrctlOption, Hex, Hex, Hex, Hex) => prctl, "not PR_SET_MM, seccomp and pointer tagging";
+    prctl(PrctlOption, Hex, Hex, Hex, Hex) => prctl, "not PR_SET_MM and seccomp; pointer authentication cannot be switched off";
     personality(Hex) => personality, "only flags that concern the guest alone";
     getrlimit(Resource, Ptr) => getrlimit;
     setrlimit(Resource, Ptr) => setrlimit, "address space and data are not enforced";
@@ -108,6 +108,10 @@ fn prctl(task: &mut Task, args: &Args) -> SyscallResult {
     const PR_SET_VMA: i32 = 0x5356_4d41;
     const PR_GET_AUXV: i32 = 0x4155_5856;
     const PR_RISCV_SET_ICACHE_FLUSH_CTX: i32 = 71;
+    let abi = task.process.abi;
+    if let Some(result) = abi.prctl(task.cpu.frame_mut(), args) {
+        return Ok(result?);
+    }
     match args.int(0) {
         libc::PR_SET_NAME => {
             let mut name = [0_u8; 16];
@@ -150,9 +154,32 @@ fn prctl(task: &mut Task, args: &Args) -> SyscallResult {
         }
         // Translations follow `fence.i` on whatever thread it runs.
         PR_RISCV_SET_ICACHE_FLUSH_CTX if args.long(1) <= 1 && args.long(2) <= 1 => Ok(0),
+        PR_SET_TAGGED_ADDR_CTRL | PR_GET_TAGGED_ADDR_CTRL if abi.ignored_address_bits() != 0 => {
+            Ok(tagged_address_control(task, args)?)
+        }
         option if takes_numbers(option) => pass(task, args),
         _ => Err(Errno::EINVAL.into()),
     }
+}
+
+const PR_SET_TAGGED_ADDR_CTRL: i32 = 55;
+const PR_GET_TAGGED_ADDR_CTRL: i32 = 56;
+
+/// Whether system calls take addresses with tags (Documentation/arch/arm64, `tagged-address-abi.rst`). Memory has
+/// no tags, so that there is nothing else to choose.
+fn tagged_address_control(task: &mut Task, args: &Args) -> Result<u64, Errno> {
+    const PR_TAGGED_ADDR_ENABLE: u64 = 1;
+    let is_asking = args.int(0) == PR_GET_TAGGED_ADDR_CTRL;
+    let control = args.long(1);
+    let unused = if is_asking { &args.0[1..5] } else { &args.0[2..5] };
+    if unused.iter().any(|&arg| arg != 0) || control & !PR_TAGGED_ADDR_ENABLE != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if is_asking {
+        return Ok(u64::from(task.has_tagged_addresses));
+    }
+    task.has_tagged_addresses = control != 0;
+    Ok(0)
 }
 
 /// Options whose arguments are numbers that mean the same to every Linux.

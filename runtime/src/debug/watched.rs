@@ -37,6 +37,15 @@ macro_rules! accesses {
                     Direct.$cas(site, addr, expected, new)
                 }
             )*
+            fn load128(&mut self, site: Site, addr: GuestVirt) -> Result<u128, Faulted> {
+                self.check(addr, 16, AccessKind::Load)?;
+                Direct.load128(site, addr)
+            }
+            fn store128(&mut self, site: Site, addr: GuestVirt, value: u128)
+            -> Result<(), Faulted> {
+                self.check(addr, 16, AccessKind::Store)?;
+                Direct.store128(site, addr, value)
+            }
             fn prepare_atomic(&mut self, addr: GuestVirt, bytes: u64) -> Result<(), Faulted> {
                 self.check(addr, bytes, AccessKind::Load)?;
                 self.check(addr, bytes, AccessKind::Store)

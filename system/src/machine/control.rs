@@ -25,7 +25,7 @@ pub enum Command {
     Stop,
     /// Let them go on.
     Cont,
-    /// Press the power button.
+    /// Press the power button: what then happens is the system's choice.
     Powerdown,
     /// Start again.
     Reset,
@@ -215,7 +215,10 @@ fn answer(line: &[u8], shared: &Shared, engine: &Engine) -> (Value, Option<Endin
             shared.resume();
             done(Value::Null, None)
         }
-        Command::Powerdown => failed(request.id, NO_BUTTON),
+        Command::Powerdown => match shared.press_power_button() {
+            Ok(()) => done(Value::Null, None),
+            Err(error) => failed(request.id, &error.to_string()),
+        },
         Command::Reset => done(Value::Null, Some(Ending::Reset)),
         Command::Quit => done(Value::Null, Some(Ending::Quit)),
         Command::Status => match serde_json::to_value(status(shared, engine)) {
@@ -224,10 +227,6 @@ fn answer(line: &[u8], shared: &Shared, engine: &Engine) -> (Value, Option<Endin
         },
     }
 }
-
-/// Why nothing is done about a power button.
-const NO_BUTTON: &str = "this machine has no power button that its system would notice: shut it down from \
-                         within, or cut its power with quit";
 
 fn status(shared: &Shared, engine: &Engine) -> Status {
     let machine = match (shared.ending(), shared.is_paused()) {

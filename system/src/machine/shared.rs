@@ -15,6 +15,7 @@ use softmmu::Register;
 
 use crate::bus::{Bus, BusError, OutputChange};
 use crate::device::{Effect, Time, Width};
+use crate::devices::virtio::input::{Button, ButtonError};
 use crate::machine::clock::Clock;
 
 /// What becomes of a machine.
@@ -125,6 +126,7 @@ pub struct Shared {
     events: Arc<Events>,
     after_devices: OnceLock<Box<dyn Fn() + Send + Sync>>,
     watchers: Mutex<Vec<Watcher>>,
+    power_button: OnceLock<Arc<Button>>,
 }
 
 /// Wakes the thread that sees to devices and timers.
@@ -187,12 +189,26 @@ impl Shared {
             events,
             after_devices: OnceLock::new(),
             watchers: Mutex::default(),
+            power_button: OnceLock::new(),
         })
     }
 
     /// Says what is to be done whenever devices have been woken. Once; later calls change nothing.
     pub fn set_after_devices(&self, action: Box<dyn Fn() + Send + Sync>) {
         let _ = self.after_devices.set(action);
+    }
+
+    /// Says which button asks the system to switch the machine off. Once; later calls change nothing.
+    pub fn set_power_button(&self, button: Arc<Button>) {
+        let _ = self.power_button.set(button);
+    }
+
+    /// Asks the system to switch the machine off.
+    ///
+    /// # Errors
+    /// It would not notice.
+    pub fn press_power_button(&self) -> Result<(), ButtonError> {
+        self.power_button.get().ok_or(ButtonError::NobodyListens)?.press()
     }
 
     /// The bus. Whoever changed something behind a device's back calls [`Shared::settle`].
@@ -473,6 +489,12 @@ impl Shared {
         self.state().running == Running::Paused
     }
 
+    /// Whether the CPUs that nobody holds run.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state().running == Running::Yes
+    }
+
     /// How the machine ends, if it does.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
@@ -490,32 +512,54 @@ impl Shared {
 
     /// On a CPU's thread: waits while it is stopped, and runs errands meanwhile. Whether it goes on.
     #[must_use]
-    pub fn may_run(&self, cpu: &CpuHandle, mut errands: impl FnMut()) -> bool {
+    pub fn may_run(&self, cpu: &Arc<CpuHandle>, mut errands: impl FnMut()) -> bool {
+        !self.wants_attention() || self.stand_still(std::slice::from_ref(cpu), |_| errands())
+    }
+
+    /// On the thread of a machine whose CPUs take turns: waits while all are stopped, and runs errands
+    /// meanwhile, with the number of the CPU. Whether they go on.
+    #[must_use]
+    pub fn may_take_turns(&self, errands: impl FnMut(usize)) -> bool {
         if !self.wants_attention() {
             return true;
         }
+        let cpus = self.lock_cpus().clone();
+        self.stand_still(&cpus, errands)
+    }
+
+    /// Whether a CPU's turn may begin, or go on.
+    #[must_use]
+    pub fn has_turn(&self, cpu: &CpuHandle) -> bool {
+        !self.wants_attention() || self.is_running() && !cpu.held.load(Ordering::SeqCst)
+    }
+
+    /// On the thread that runs these CPUs: waits as long as none of them may run.
+    fn stand_still(&self, cpus: &[Arc<CpuHandle>], mut errands: impl FnMut(usize)) -> bool {
+        let is_held = |cpu: &Arc<CpuHandle>| cpu.held.load(Ordering::SeqCst);
         let mut state = self.state();
         let mut is_parked = false;
         let goes_on = loop {
             match state.running {
                 Running::Ending(_) => break false,
-                Running::Yes if !cpu.held.load(Ordering::SeqCst) => break true,
+                Running::Yes if !cpus.iter().all(is_held) => break true,
                 _ => {}
             }
             if !is_parked {
-                (is_parked, state.parked) = (true, state.parked + 1);
+                (is_parked, state.parked) = (true, state.parked + cpus.len());
                 self.changed.notify_all();
             }
-            if cpu.errand.swap(false, Ordering::SeqCst) {
+            if let Some(cpu) = cpus.iter().position(|cpu| cpu.errand.swap(false, Ordering::SeqCst))
+            {
                 drop(state);
-                errands();
+                errands(cpu);
                 state = self.state();
             } else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         };
-        state.parked -= usize::from(is_parked);
-        let is_held = |cpu: &Arc<CpuHandle>| cpu.held.load(Ordering::SeqCst);
+        if is_parked {
+            state.parked -= cpus.len();
+        }
         if goes_on && !self.lock_cpus().iter().any(is_held) {
             self.attention.store(false, Ordering::SeqCst);
         }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use arch::debug::DebugRegisters;
+use arch::debug::{DebugRegisters, DebugValue};
 use arch::riscv64::debug;
 use arch::riscv64::privileged::mmu::{self, PageTableMemory, Regime};
 use arch::riscv64::privileged::pmp::Access;
@@ -227,22 +227,23 @@ impl Debuggee for MachineDebuggee {
         format!("hart {}", thread.get() - 1)
     }
 
-    fn read_registers(&mut self, thread: Thread, numbers: &[u32]) -> Vec<Option<u64>> {
+    fn read_registers(&mut self, thread: Thread, numbers: &[u32]) -> Vec<Option<DebugValue>> {
         let (numbers, nothing) = (numbers.to_vec(), vec![None; numbers.len()]);
         let values = self.ask(thread, move |hart| {
             let context = Arc::clone(&hart.context);
             let read = |&number: &u32| debug::read_system(hart.vcpu.frame(), &context, number);
-            numbers.iter().map(read).collect()
+            numbers.iter().map(|number| read(number).map(DebugValue::from)).collect()
         });
         values.unwrap_or(nothing)
     }
 
-    fn write_registers(&mut self, thread: Thread, values: &[(u32, u64)]) -> bool {
+    fn write_registers(&mut self, thread: Thread, values: &[(u32, DebugValue)]) -> bool {
         let values = values.to_vec();
         let written = self.ask(thread, move |hart| {
             let context = Arc::clone(&hart.context);
-            let mut write =
-                |&(n, value): &(u32, u64)| debug::write_system(hart.frame(), &context, n, value);
+            let mut write = |&(n, value): &(u32, DebugValue)| {
+                debug::write_system(hart.frame(), &context, n, value.low())
+            };
             let written = values.iter().map(&mut write).filter(|written| !written).count() == 0;
             hart.follow_state();
             written

@@ -194,7 +194,8 @@ impl Hart {
 
     /// What its memory did so far.
     pub(super) fn memory_stats(&mut self) -> SoftmmuStats {
-        self.vcpu.system_mut().map_or_else(SoftmmuStats::default, |(softmmu, _)| softmmu.stats())
+        let memory = self.vcpu.system_mut();
+        memory.map_or_else(SoftmmuStats::default, |(softmmu, frame)| softmmu.stats(frame))
     }
 
     /// As after reset: at machine level, with nothing remembered.
@@ -266,26 +267,40 @@ impl Hart {
     pub(super) fn take_turn(&mut self, insns: u64) -> bool {
         self.follow_state();
         let (before, end) = (self.executed, self.executed + insns);
-        while self.executed < end && self.is_ready() && self.may_run() {
+        while self.executed < end && self.shared.has_turn(&self.handle) && self.is_ready() {
             let due = self.shared.next_deadline().saturating_sub(self.shared.clock().now().0);
             if due == 0 && self.executed != before {
                 break;
             }
             self.serve_mailbox();
-            self.take_interrupt();
-            let interpreted = self.vcpu.interpreted();
-            let insns = due.div_ceil(INSN_NANOS).max(1).min(end - self.executed);
-            self.vcpu.set_limit(Some(interpreted + insns));
-            let exit = self.vcpu.run();
-            self.hooks.tester.serve(&self.shared);
-            let trapped = !matches!(exit, Exit::Interrupted);
-            let executed = self.vcpu.interpreted() - interpreted + u64::from(trapped);
-            self.executed += executed;
-            self.shared.clock().advance(executed * INSN_NANOS);
-            self.after(exit);
+            if self.port.is_stepping() {
+                self.count(1);
+                self.step();
+            } else {
+                let insns = due.div_ceil(INSN_NANOS).max(1).min(end - self.executed);
+                self.run_counted(insns);
+            }
             self.mailbox.leave();
         }
         self.executed != before
+    }
+
+    /// Executes so many instructions at most, but for the rest of a block.
+    fn run_counted(&mut self, insns: u64) {
+        self.take_interrupt();
+        let interpreted = self.vcpu.interpreted();
+        self.vcpu.set_limit(Some(interpreted + insns));
+        let exit = self.vcpu.run();
+        self.hooks.tester.serve(&self.shared);
+        let trapped = !matches!(exit, Exit::Interrupted | Exit::Debug(_));
+        self.count(self.vcpu.interpreted() - interpreted + u64::from(trapped));
+        self.after(exit);
+    }
+
+    /// Lets the time of so many instructions pass.
+    fn count(&mut self, insns: u64) {
+        self.executed += insns;
+        self.shared.clock().advance(insns * INSN_NANOS);
     }
 
     /// Where time is counted: whether it has instructions to execute.

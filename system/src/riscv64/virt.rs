@@ -11,7 +11,7 @@ use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrup
 use base::{GuestPhys, GuestVirt};
 use runtime::debug::gdb::{Event, Listener};
 use runtime::{
-    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel,
+    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel, Probes,
     RegionCompiler, RegionCompilerError, RegionConfig, Stats, Tier,
 };
 use softmmu::{CodeWatch, MemoryMap, Ram, RamError, Softmmu, SoftmmuStats};
@@ -23,7 +23,9 @@ use crate::devices::aclint::{Aclint, Part};
 use crate::devices::pci::{HostWindows, PciError, PciFunction, PciHost};
 use crate::devices::uart16550::Uart16550;
 use crate::devices::virtio::VirtioDevice;
+use crate::devices::virtio::input::{Button, Input};
 use crate::devices::virtio::mmio::{MmioWindow, VirtioMmio};
+use crate::devices::virtio::pci::VirtioPci;
 use crate::devices::virtio::rng::EntropySource;
 use crate::devices::{GoldfishRtc, SifiveTest};
 use crate::host::chars::CharBackend;
@@ -131,7 +133,7 @@ pub struct Config {
     pub regions: RegionConfig,
     /// Where its time comes from, and how its harts run.
     pub pace: Pace,
-    /// What is on the PCI bus, from slot 1 on.
+    /// What is on the PCI bus, from slot 1 on. The power button comes behind it.
     pub functions: Vec<Box<dyn PciFunction>>,
     /// What is in the banks of flash: code, which is started unless firmware or a kernel is, then what
     /// it keeps.
@@ -287,6 +289,9 @@ impl Virt {
         let wired = controllers.wired;
         let clint = attach_devices(&mut bus, wired, config.harts, config.console)?;
         attach_virtio_mmio(&mut bus, wired, config.virtio_mmio)?;
+        let button = Arc::new(Button::default());
+        let key = VirtioPci::new(Box::new(Input::new(Arc::clone(&button))));
+        config.functions.push(Box::new(key));
         attach_pci(&mut bus, wired, config.functions)?;
         attach_flash(&mut bus, &config.flash)?;
         let offer = Offer {
@@ -299,6 +304,7 @@ impl Virt {
         let map = Arc::new(bus.map().clone());
         let wires = Arc::new(OnceLock::new());
         let shared = Shared::new(bus, Arc::clone(&clock), events, Box::new(Arc::clone(&wires)));
+        shared.set_power_button(button);
         let engine = engine(&config.cpu, engine_config, config.regions, &map)?;
         ram.tracker().set_watch(DeviceWrites::new(&engine) as Arc<dyn CodeWatch>);
 
@@ -444,14 +450,16 @@ impl Virt {
     /// Lets the harts take turns until the machine ends or starts again.
     fn run_counted(&mut self) {
         let (shared, hooks) = (Arc::clone(&self.shared), &self.hooks);
+        let (harts, ports) = (&mut self.harts, &self.ports);
         let ring = |hart: usize| hooks[hart].ring();
-        while shared.ending().is_none() {
+        while shared.may_take_turns(|hart| ports[hart].run_errands(&mut harts[hart])) {
             let mut is_idle = true;
-            for hart in &mut self.harts {
+            for hart in harts.iter_mut() {
                 shared.serve_once(&ring);
                 is_idle &= !hart.take_turn(TURN);
             }
-            if is_idle && shared.ending().is_none() {
+            // Harts that are stopped are not idle: no time passes.
+            if is_idle && shared.is_running() {
                 let now = shared.clock().now().0;
                 match shared.next_deadline() {
                     NEVER => shared.wait_for_event(),
@@ -566,12 +574,13 @@ fn engine(
     regions: RegionConfig,
     map: &Arc<MemoryMap>,
 ) -> Result<Arc<Engine>, VirtError> {
-    let tier = config.tier;
+    let (tier, probes) = (config.tier, config.probes);
     let config = EngineConfig { addresses: Addresses::Physical, ..config };
     let code = Arc::new(MachineCode::new(Arc::clone(map)));
     let engine = Engine::new(Arc::new(Frontend::new_system(*cpu)), config, code)?;
     if tier != Tier::Interp {
-        let options = CompileOptions { memory: MemoryModel::Softmmu, ..regions.options };
+        let (memory, count_probes) = (MemoryModel::Softmmu, probes == Probes::Counted);
+        let options = CompileOptions { memory, count_probes, ..regions.options };
         let regions = RegionConfig { options, ..regions };
         engine.set_promoter(RegionCompiler::new(regions)?);
     }
@@ -604,7 +613,10 @@ fn hart(
             false => WalkLog::None,
         },
     };
-    let softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
+    let mut softmmu = Box::new(Softmmu::new(Arc::clone(map), Box::new(mmu)));
+    if engine.config().probes == Probes::Counted {
+        softmmu.count_probes();
+    }
     let vcpu = engine.new_system_vcpu(softmmu);
     let handle = Arc::new(CpuHandle::new(vcpu.interrupter()));
     shared.add_cpu(&handle);

@@ -23,7 +23,7 @@
 /* Nothing is there. */
 #define HOLE 0x60000
 
-#define MAX_HARTS 8
+#define MAX_HARTS 64
 /* Layout of `struct hart`, for the assembly. */
 #define HART_SIZE 1024
 #define HART_S_FRAME 296

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use super::{Error, Package, host_program, stderr_of};
+use super::{Error, Package};
+use crate::host_program::{self, stderr_of};
 
 const HELPER: &str = "/usr/lib/apt/apt-helper";
 /// Suites that only a Debian mirror has.
@@ -52,7 +53,7 @@ impl Mirror {
             command.arg(directory.join(package.file_name()));
             command.arg(format!("SHA256:{}", package.sha256));
         }
-        let output = host_program(&mut command, HELPER, "apt")?;
+        let output = host_program::run(&mut command, HELPER, "apt")?;
         let absent = |package: &&&Package| !directory.join(package.file_name()).exists();
         let gone: Vec<String> = packages
             .iter()

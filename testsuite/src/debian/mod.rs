@@ -11,10 +11,11 @@ mod refresh;
 mod root;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::{io, string};
 
 use serde::Deserialize;
+
+use crate::host_program;
 
 pub use lock::{Lock, Package};
 pub use mirror::Mirror;
@@ -77,25 +78,9 @@ pub enum Error {
         "no Debian mirror: this host's apt sources name none; set FERRY_DEBIAN_MIRROR to the URL of one"
     )]
     NoMirror,
-    /// A program that is needed is not there or could not be started.
-    #[error("cannot run {program}: {source}; on Debian it is in package {package}")]
-    Missing {
-        /// The program.
-        program: &'static str,
-        /// Where it comes from.
-        package: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A program that is needed failed.
-    #[error("{program} failed:\n{stderr}")]
-    Failed {
-        /// The program.
-        program: &'static str,
-        /// What it said.
-        stderr: String,
-    },
+    /// A program that is needed is not there, or failed.
+    #[error(transparent)]
+    Program(#[from] host_program::Error),
     /// A pinned version cannot be had.
     #[error(
         "cannot fetch {}: the mirror is out of reach, or no longer has these versions; \
@@ -145,17 +130,4 @@ fn read(path: &Path) -> Result<String, Error> {
 
 fn file_error(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
     |source| Error::File { path: path.to_owned(), source }
-}
-
-/// Runs a program of the Debian host to its end, whatever its status.
-fn host_program(
-    command: &mut Command,
-    program: &'static str,
-    package: &'static str,
-) -> Result<Output, Error> {
-    command.output().map_err(|source| Error::Missing { program, package, source })
-}
-
-fn stderr_of(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Error, Lock, Manifest, Mirror, Package, Wanted, file_error, host_program, stderr_of};
+use super::{Error, Lock, Manifest, Mirror, Package, Wanted, file_error};
 use crate::cache;
+use crate::host_program;
 
 /// Rewrites the manifest's lock file and returns its new content.
 ///
@@ -69,15 +70,9 @@ impl PrivateApt {
     }
 
     fn run(&self, program: &'static str, arguments: &[&str]) -> Result<String, Error> {
-        let output = host_program(
-            Command::new(program).args(&self.options).args(arguments),
-            program,
-            "apt",
-        )?;
-        if !output.status.success() {
-            return Err(Error::Failed { program, stderr: stderr_of(&output) });
-        }
-        Ok(String::from_utf8(output.stdout)?)
+        let mut command = Command::new(program);
+        command.args(&self.options).args(arguments);
+        Ok(String::from_utf8(host_program::succeed(&mut command, program, "apt")?)?)
     }
 
     /// SHA-256 by name and version. One question for all, since apt reads its index for each.

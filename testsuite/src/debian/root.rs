@@ -10,8 +10,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Error, Manifest, Mirror, Package, file_error, host_program, stderr_of};
+use super::{Error, Manifest, Mirror, Package, file_error};
 use crate::cache;
+use crate::host_program::{self, stderr_of};
 
 /// Directories that Debian's merged /usr replaces by links into it.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
@@ -26,8 +27,15 @@ const EXCLUDED: [&str; 5] = [
     "./usr/share/lintian",
 ];
 /// Links that update-alternatives would have made.
-const ALTERNATIVES: [(&str, &str); 5] =
-    [("awk", "gawk"), ("cc", "gcc"), ("c++", "g++"), ("lua", "lua5.4"), ("nc", "busybox")];
+const ALTERNATIVES: [(&str, &str); 7] = [
+    ("awk", "gawk"),
+    ("cc", "gcc"),
+    ("c++", "g++"),
+    ("java", "../lib/jvm/java-21-openjdk-arm64/bin/java"),
+    ("lua", "lua5.4"),
+    ("nc", "busybox"),
+    ("php", "php8.4"),
+];
 const FILES: [(&str, &str); 6] = [
     (
         "etc/passwd",
@@ -105,7 +113,7 @@ fn fetch(packages: &[Package], archive: &Path, report: &dyn Fn(&str)) -> Result<
 /// A cached file may have been cut short since it was fetched; it is removed, to be fetched again.
 fn verify(package: &Package, file: &Path) -> Result<(), Error> {
     let output =
-        host_program(Command::new("sha256sum").arg("--").arg(file), "sha256sum", "coreutils")?;
+        host_program::run(Command::new("sha256sum").arg("--").arg(file), "sha256sum", "coreutils")?;
     let found = String::from_utf8_lossy(&output.stdout)
         .split_whitespace()
         .next()
@@ -132,7 +140,8 @@ fn lay_out(root: &Path) -> io::Result<()> {
 }
 
 fn unpack(package: &Path, root: &Path) -> Result<(), Error> {
-    let missing = |source| Error::Missing { program: "dpkg-deb", package: "dpkg", source };
+    let missing =
+        |source| host_program::Error::Missing { program: "dpkg-deb", package: "dpkg", source };
     let mut source = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(package)
@@ -145,12 +154,13 @@ fn unpack(package: &Path, root: &Path) -> Result<(), Error> {
     if let Some(stream) = source.stdout.take() {
         tar.stdin(stream);
     }
-    let output = host_program(&mut tar, "tar", "tar")?;
+    let output = host_program::run(&mut tar, "tar", "tar")?;
     let unpacked = source.wait().map_err(missing)?.success() && output.status.success();
     if unpacked {
         Ok(())
     } else {
-        Err(Error::Failed { program: "tar", stderr: stderr_of(&output) })
+        let (program, stderr) = ("tar", stderr_of(&output));
+        Err(host_program::Error::Failed { program, stderr }.into())
     }
 }
 

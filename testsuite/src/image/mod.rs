@@ -27,8 +27,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cache;
 use crate::debian::{self, Manifest, Root};
+use crate::{cache, host_program};
 
 /// The manifest of the packages.
 pub const MANIFEST: &str = "trixie-riscv64-machine";
@@ -81,25 +81,9 @@ pub enum Error {
         /// The index.
         path: PathBuf,
     },
-    /// A program that is needed is not there or could not be started.
-    #[error("cannot run {program}: {source}; on Debian it is in package {package}")]
-    Missing {
-        /// The program.
-        program: &'static str,
-        /// Where it comes from.
-        package: &'static str,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A program that is needed failed.
-    #[error("{program} failed:\n{stderr}")]
-    Failed {
-        /// The program.
-        program: &'static str,
-        /// What it said.
-        stderr: String,
-    },
+    /// A program that is needed is not there, or failed.
+    #[error(transparent)]
+    Program(#[from] host_program::Error),
 }
 
 /// The images, if they are in the cache and up to date.
@@ -207,15 +191,11 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> Error + '_ {
     |source| Error::File { path: path.to_owned(), source }
 }
 
-/// Runs a program of the host; its standard output.
+/// A program of the host, which must succeed; its standard output.
 fn host_program(
     command: &mut Command,
     program: &'static str,
     package: &'static str,
 ) -> Result<Vec<u8>, Error> {
-    let output = command.output().map_err(|source| Error::Missing { program, package, source })?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    Err(Error::Failed { program, stderr: String::from_utf8_lossy(&output.stderr).into_owned() })
+    Ok(host_program::succeed(command, program, package)?)
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
 use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
-use base::{CpuFrame, GuestVirt, HelperFn};
+use base::{CpuFrame, GuestVirt};
 use ir::Precision;
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
 use ir::opt::{Optimiser, Options, Passes};
@@ -71,7 +71,7 @@ pub struct Runner {
     code_memory: CodeMemory,
     frame: Box<CpuFrame>,
     _jump_cache: Vec<JumpCacheEntry>,
-    _helpers: Vec<HelperFn>,
+    _helpers: Vec<usize>,
 }
 
 impl std::fmt::Debug for Runner {
@@ -117,7 +117,7 @@ impl Runner {
         let ferry = guest.ferry.as_ref()?;
         let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
         let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
-        let helpers: Vec<_> = ferry.ir.helpers.iter().map(|helper| helper.func).collect();
+        let helpers: Vec<_> = ferry.ir.helpers.iter().map(|helper| helper.code.address()).collect();
         let mut frame = CpuFrame::new();
         frame.jump_cache = jump_cache.as_mut_ptr();
         frame.helpers = helpers.as_ptr();
@@ -219,10 +219,17 @@ impl Runner {
             Stop::Misaligned { pc, .. } | Stop::Trap(Trap::Misaligned, pc) => {
                 Step::End(End::Misaligned { pc })
             }
-            Stop::Fault(pc) => Step::End(End::Fault { pc, addr: fault::last_fault().addr }),
-            Stop::HelperFault { pc, addr } => Step::End(End::Fault { pc, addr }),
+            Stop::Fault(pc) => self.after_fault(pc, fault::last_fault().addr),
+            Stop::HelperFault { pc, addr } => self.after_fault(pc, addr),
             Stop::Attention(_) | Stop::Interrupted(_) => unreachable!("a block alone"),
         }
+    }
+
+    fn after_fault(&mut self, pc: GuestVirt, addr: GuestVirt) -> Step {
+        if (self.ferry.translated_otherwise)(&mut self.frame, addr) {
+            return Step::At(pc);
+        }
+        Step::End(End::Fault { pc, addr })
     }
 
     /// All blocks that control can reach from `pc` without leaving the code, as one region.

@@ -1,28 +1,20 @@
 //! Zbc, Zbkb, Zbkx: bit manipulation without an IR operation.
 
-use crate::sys;
-
-/// The product of two polynomials over GF(2).
-fn product(a: u64, b: u64) -> u128 {
-    sys::carryless_product(a, b).unwrap_or_else(|| {
-        let term = |bit: u32| (u128::from(b >> bit & 1).wrapping_neg()) & u128::from(a) << bit;
-        (0..64).map(term).fold(0, |sum, term| sum ^ term)
-    })
-}
+use crate::crypto::carryless_product;
 
 /// CLMUL: the low half of the product.
 pub(super) fn clmul(a: u64, b: u64) -> u64 {
-    product(a, b) as u64
+    carryless_product(a, b) as u64
 }
 
 /// CLMULH: the high half.
 pub(super) fn clmulh(a: u64, b: u64) -> u64 {
-    (product(a, b) >> 64) as u64
+    (carryless_product(a, b) >> 64) as u64
 }
 
 /// CLMULR: bits 126 to 63.
 pub(super) fn clmulr(a: u64, b: u64) -> u64 {
-    (product(a, b) >> 63) as u64
+    (carryless_product(a, b) >> 63) as u64
 }
 
 /// BREV8: the bits of each byte reversed.

@@ -6,15 +6,14 @@
 pub mod bit;
 pub mod cipher;
 pub mod fp;
-mod frame;
 pub mod system;
 
-use base::cpu::Effects;
-use base::float::{Env, F16, F32, F64, Flags, Rules};
-use base::{CpuFrame, Helper, HelperId, RegSlot};
+use base::cpu::{Effects, HelperCode};
+use base::float::{Env, F16, F32, F64, Rules};
+use base::{CpuFrame, Helper, HelperId};
 
 use super::slot;
-pub use frame::FrameRef;
+pub use crate::frame::FrameRef;
 
 /// The `HelperFn` around a safe function, by its effects. What stands here is all that touches the
 /// frame's pointer.
@@ -32,7 +31,7 @@ macro_rules! shim {
             let mut env = Env::new(Rules::RISCV);
             let result = $func(&mut env, $($arg),*);
             // SAFETY: the engines pass the frame of the CPU that runs on this thread.
-            unsafe { FrameRef::new(f) }.accrue(env.flags);
+            unsafe { FrameRef::new(f) }.accrue(slot::FFLAGS, env.flags);
             result
         }
         shim
@@ -60,7 +59,7 @@ macro_rules! helpers {
             name: $name,
             args: <[&str]>::len(&[$(stringify!($arg)),*]) as u8,
             effects: Effects::$effects,
-            func: shim!($effects ($($arg),*) $func),
+            code: HelperCode::Scalar(shim!($effects ($($arg),*) $func)),
         },)*];
     };
 }

@@ -52,6 +52,8 @@ macro_rules! int {
     };
 }
 
+int!(i16, i16::MIN);
+int!(u16, u16::MAX);
 int!(i32, i32::MIN);
 int!(u32, u32::MAX);
 int!(i64, i64::MIN);
@@ -60,7 +62,14 @@ int!(u64, u64::MAX);
 /// convertToIntegerExact…: `a` rounded in direction `round`; what does not fit is invalid and
 /// delivers what [`InvalidInt`] says. Never reports a subnormal operand (nor does x86).
 pub fn to_int<F: Format, I: Int>(a: F::Bits, round: Round, env: &mut Env) -> I {
-    let x = unpack::<F>(a, env);
+    to_fixed::<F, I>(a, 0, round, env)
+}
+
+/// [`to_int`] of `a * 2^fraction`: to a fixed-point number with that many bits behind the point. Arm
+/// ARM, FPToFixed.
+pub fn to_fixed<F: Format, I: Int>(a: F::Bits, fraction: u32, round: Round, env: &mut Env) -> I {
+    let mut x = unpack::<F>(a, env);
+    x.exp += fraction as i32;
     let (magnitude, inexact) = match x.kind {
         Kind::Zero => return I::wrap(0),
         Kind::Nan => return invalid_int(None, env),
@@ -91,9 +100,16 @@ fn invalid_int<I: Int>(negative: Option<bool>, env: &mut Env) -> I {
 
 /// convertFromInt.
 pub fn from_int<F: Format, I: Int>(value: I, env: &mut Env) -> F::Bits {
+    from_fixed::<F, I>(value, 0, env)
+}
+
+/// `value / 2^fraction`: of a fixed-point number with that many bits behind the point. Arm ARM,
+/// FixedToFP.
+pub fn from_fixed<F: Format, I: Int>(value: I, fraction: u32, env: &mut Env) -> F::Bits {
     let value = value.widen();
     if value == 0 {
         return zero::<F>(false);
     }
-    round_pack::<F>(Exact::normalised(value < 0, 127, value.unsigned_abs()), env)
+    let exp = 127 - fraction as i32;
+    round_pack::<F>(Exact::normalised(value < 0, exp, value.unsigned_abs()), env)
 }

@@ -3,7 +3,7 @@
 use super::nan::propagate;
 use super::round::{increments, infinity, round_pack, zero};
 use super::unpack::{Exact, Kind, Unpacked, shift_right_sticky, unpack};
-use crate::float::{Env, F64, Flags, Format, Round};
+use crate::float::{Env, F64, Flags, Format, RawBits, Round};
 
 /// Whether rounding to an integral value may raise inexact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,31 @@ pub fn round_to_integral<F: Format>(
         return zero::<F>(x.negative);
     }
     round_pack::<F>(Exact::normalised(x.negative, 127, units), env)
+}
+
+/// roundToIntegral… of what must be a signed integer of `bits` bits, 32 or 64; what is not is invalid and
+/// delivers the least one. Arm FRINT32Z and its like (Arm ARM, FPRoundIntN).
+pub fn round_to_sized<F: Format>(
+    a: F::Bits,
+    bits: u32,
+    round: Round,
+    inexact: Inexact,
+    env: &mut Env,
+) -> F::Bits {
+    let x = unpack::<F>(a, env);
+    let limit = 1_u128 << (bits - 1);
+    match x.kind {
+        Kind::Zero => return zero::<F>(x.negative),
+        Kind::Finite if x.exp < 64 => {
+            let (units, _) = to_units(x, round);
+            if units < limit || x.negative && units == limit {
+                return round_to_integral::<F>(a, round, inexact, env);
+            }
+        }
+        Kind::Finite | Kind::Infinity | Kind::Nan => {}
+    }
+    env.raise(Flags::NV);
+    F::Bits::from_u64(F::SIGN | (F::EMAX as u64 + u64::from(bits) - 1) << F::FRAC_BITS)
 }
 
 /// The low 32 bits of `a` rounded toward zero, and whether that is exactly `a` (−0 is not: Arm

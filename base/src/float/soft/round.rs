@@ -39,13 +39,13 @@ pub(super) fn infinity<F: Format>(negative: bool) -> F::Bits {
 }
 
 #[inline]
-fn signed<F: Format>(negative: bool, magnitude: u64) -> F::Bits {
+pub(super) fn signed<F: Format>(negative: bool, magnitude: u64) -> F::Bits {
     F::Bits::from_u64(if negative { F::SIGN | magnitude } else { magnitude })
 }
 
 /// The significand cut to the format's precision and rounded, and whether that lost anything.
 #[inline]
-fn round_significand<F: Format>(sig: u128, negative: bool, round: Round) -> (u64, bool) {
+pub(super) fn round_significand<F: Format>(sig: u128, negative: bool, round: Round) -> (u64, bool) {
     let kept = (sig >> (128 - F::PRECISION)) as u64;
     let rest = sig << F::PRECISION;
     (kept + u64::from(increments(round, negative, kept & 1 != 0, rest)), rest != 0)
@@ -72,7 +72,7 @@ pub(super) fn round_pack<F: Format>(x: Exact, env: &mut Env) -> F::Bits {
 
 /// The result of an overflow (§7.4).
 #[cold]
-fn overflow<F: Format>(negative: bool, env: &mut Env) -> F::Bits {
+pub(super) fn overflow<F: Format>(negative: bool, env: &mut Env) -> F::Bits {
     env.raise(Flags::OF | Flags::NX);
     let to_infinity = match env.round {
         Round::NearestEven | Round::NearestAway => true,
@@ -85,7 +85,7 @@ fn overflow<F: Format>(negative: bool, env: &mut Env) -> F::Bits {
 
 /// [`round_pack`] of a magnitude below the least normal number (§7.5).
 #[cold]
-fn round_tiny<F: Format>(x: Exact, env: &mut Env) -> F::Bits {
+pub(super) fn round_tiny<F: Format>(x: Exact, env: &mut Env) -> F::Bits {
     let tiny = match env.rules.tininess {
         Tininess::BeforeRounding => true,
         Tininess::AfterRounding => stays_tiny::<F>(x, env.round),

@@ -3,6 +3,7 @@
 //! the integer one; and single cases worth a name.
 
 mod apfloat;
+mod arm;
 mod by_odd;
 mod cases;
 mod fast;

@@ -41,7 +41,7 @@ fn body(pattern: &Pattern) -> String {
 fn statement(piece: &Piece) -> String {
     match piece {
         Piece::Text(text) => format!("f.write_str({text:?})?;"),
-        Piece::Mnemonic => "f.write_str(op.name())?;".into(),
+        Piece::Mnemonic => "f.write_str(op.mnemonic())?;".into(),
         Piece::Operand { arguments, kind } => {
             let values: Vec<String> = arguments
                 .iter()

@@ -47,7 +47,7 @@ pub(super) fn syntax(pattern: &Pattern) -> String {
         .iter()
         .map(|piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Mnemonic => pattern.mnemonic.clone(),
+            Piece::Mnemonic => pattern.mnemonic().into(),
             Piece::Operand { arguments, .. } => {
                 let names: Vec<&str> =
                     arguments.iter().map(String::as_str).filter(|&name| name != "pc").collect();
@@ -70,11 +70,12 @@ fn instruction(table: &Table, pattern: &Pattern) -> String {
         .map(|all| format!("ExtensionSet({:#x}), ", set_bits(all)))
         .collect();
     format!(
-        "    InstructionInfo {{ op: Op::{}, name: {:?}, syntax: {:?}, doc: {:?}, extension: \
-         Extension::{}, requires: &[{requires}], chapter: {:?}, width: {}, mask: {:#x}, value: \
+        "    InstructionInfo {{ op: Op::{}, name: {:?}, mnemonic: {:?}, syntax: {:?}, doc: {:?}, \
+         extension: Extension::{}, requires: &[{requires}], chapter: {:?}, width: {}, mask: {:#x}, value: \
          {:#x} }},\n",
         pattern.variant(),
-        pattern.mnemonic,
+        pattern.name,
+        pattern.mnemonic(),
         syntax(pattern),
         pattern.doc,
         camel_case(&table.extensions[pattern.extension].name),

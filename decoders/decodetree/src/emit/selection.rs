@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{set_bits, wide};
 use crate::Table;
-use crate::model::Pattern;
+use crate::model::{Condition, Pattern, Source, Test};
 use crate::tree::{Node, build};
 
 pub(super) fn emit(table: &Table, out: &mut String) {
@@ -76,10 +76,7 @@ fn candidate(pattern: &Pattern, tested: u32, indent: &str, out: &mut String) {
     if mask != 0 {
         tests.push(format!("word & {mask:#x} == {:#x}", pattern.value & mask));
     }
-    for condition in &pattern.conditions {
-        let value = wide(&condition.field);
-        tests.push(format!("{value} {} {}", condition.relation.symbol(), condition.constant));
-    }
+    tests.extend(pattern.conditions.iter().map(condition));
     match requirement(pattern) {
         alternatives if alternatives.contains("||") && !tests.is_empty() => {
             tests.push(format!("({alternatives})"));
@@ -92,6 +89,22 @@ fn candidate(pattern: &Pattern, tested: u32, indent: &str, out: &mut String) {
         tests.join(" && "),
         pattern.variant()
     );
+}
+
+/// The test that one of a condition's alternatives holds.
+fn condition(condition: &Condition) -> String {
+    let test = |test: &Test| {
+        let with = match &test.with {
+            Source::Constant(value) => value.to_string(),
+            Source::Field(field) => wide(field),
+        };
+        format!("{} {} {with}", wide(&test.field), test.relation.symbol())
+    };
+    let alternatives: Vec<String> = condition.alternatives.iter().map(test).collect();
+    match alternatives.as_slice() {
+        [single] => single.clone(),
+        several => format!("({})", several.join(" || ")),
+    }
 }
 
 /// The test that one of the alternatives is enabled.

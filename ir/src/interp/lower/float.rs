@@ -2,16 +2,18 @@
 
 use super::{Lowerer, ZERO};
 use crate::block::{Block, Inst};
-use crate::guest::{FpRules, Guest};
+use crate::guest::Guest;
 use crate::interp::eval::Pure;
-use crate::interp::float::{float_function, pack_environment};
+use crate::interp::float::{RULES_SHIFT, float_function, pack_environment, pack_rules};
 use crate::interp::micro::{Micro, Reg};
 use crate::ops::Opcode;
-use crate::types::{FpRound, Type};
+use crate::types::{FpMode, FpRound, Type};
 
-/// Micro-operations for what is frequent: RISC-V's rules, rounding to nearest even.
-fn frequent(guest: &Guest, inst: &Inst) -> Option<Micro> {
-    let FpRules::RiscV = guest.fp;
+/// Micro-operations for what is frequent: rounding to nearest even, subnormal numbers kept.
+fn frequent(inst: &Inst) -> Option<Micro> {
+    if inst.mode().has(FpMode::FLUSH) {
+        return None;
+    }
     let compares = inst.op.info().shape == crate::ops::Shape::FpCompare;
     if !compares && inst.round() != FpRound::NearestEven {
         return None;
@@ -35,8 +37,8 @@ fn frequent(guest: &Guest, inst: &Inst) -> Option<Micro> {
 }
 
 /// The same for operands that were NaN-boxed.
-fn boxed(guest: &Guest, inst: &Inst) -> Option<Micro> {
-    Some(match (frequent(guest, inst), inst.op, inst.ty) {
+fn boxed(inst: &Inst) -> Option<Micro> {
+    Some(match (frequent(inst), inst.op, inst.ty) {
         (Some(Micro::FAddS), ..) => Micro::FAddSBoxed,
         (Some(Micro::FSubS), ..) => Micro::FSubSBoxed,
         (Some(Micro::FMulS), ..) => Micro::FMulSBoxed,
@@ -80,14 +82,15 @@ impl Lowerer {
 
     fn arithmetic(&mut self, guest: &Guest, inst: &Inst, mut regs: [Reg; 3]) {
         let operands = &inst.args[..inst.op.info().shape.operands()];
-        let kind = match boxed(guest, inst) {
+        let kind = match boxed(inst) {
             Some(kind) if self.take_unboxed(operands, &mut regs) => Some(kind),
-            _ => frequent(guest, inst),
+            _ => frequent(inst),
         };
         let [a, b, c] = regs;
         match kind {
             Some(kind) => {
-                let imm = u64::from(guest.fp_flags.0) | u64::from(c) << 16;
+                let rules = pack_rules(guest.fp, inst.mode()) << RULES_SHIFT;
+                let imm = u64::from(guest.fp_flags.0) | u64::from(c) << 16 | rules;
                 self.define(inst.dst, Type::I64, kind, a, b, imm);
             }
             None => self.float_call(guest, inst, regs),
@@ -95,10 +98,10 @@ impl Lowerer {
     }
 
     fn float_call(&mut self, guest: &Guest, inst: &Inst, [a, b, c]: [Reg; 3]) {
-        let Some(function) = float_function(inst) else { return self.unsupported(inst) };
+        let Some(function) = float_function(inst, guest.fp) else { return self.unsupported(inst) };
         let dst = self.dst(inst.dst);
         self.push(Micro::Float, dst, a, b, 0);
-        let environment = pack_environment(c, guest.fp_flags, inst.round(), guest.fp);
+        let environment = pack_environment(c, guest.fp_flags, inst, guest.fp);
         self.push_data([function as usize as u64, environment]);
     }
 }

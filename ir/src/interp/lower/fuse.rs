@@ -107,6 +107,11 @@ impl Lowerer {
 }
 
 impl MicroOp {
+    /// Whether its result has 128 bits.
+    pub(super) fn is_wide(self) -> bool {
+        matches!(self.kind, Micro::ZextWide | Micro::MovWide | Micro::LoadWide)
+    }
+
     /// Whether its result is NaN-boxed.
     pub(super) fn boxes(self) -> bool {
         use Micro::{FAddS, FAddSBoxed, FDivS, FDivSBoxed, FMulAddS, FMulAddSBoxed, FMulS};
@@ -122,6 +127,8 @@ impl Micro {
     fn words(self) -> usize {
         match self {
             Self::Float | Self::Call | Self::CallMemory | Self::Jump => 2,
+            Self::Wide | Self::Lane | Self::WideSaturate | Self::WideFloat => 2,
+            Self::CallWide | Self::CallWideMemory => 2,
             Self::JumpLink
             | Self::BrEqR
             | Self::BrEqI
@@ -134,7 +141,8 @@ impl Micro {
             | Self::BrLtSR
             | Self::BrLtSI
             | Self::BrGeSR
-            | Self::BrGeSI => 3,
+            | Self::BrGeSI
+            | Self::BrCond => 3,
             _ => 1,
         }
     }

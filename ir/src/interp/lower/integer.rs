@@ -271,6 +271,6 @@ impl Lowerer {
         };
         let dst = if inst.dst.is_none() { SINK } else { self.dst(inst.dst) };
         self.push(kind, dst, a, b, u64::from(c) | u64::from(d) << 16);
-        self.push_data([helper.func as usize as u64, 0]);
+        self.push_data([helper.code.address() as u64, 0]);
     }
 }

@@ -48,6 +48,7 @@ impl Lowerer {
             (_, Type::I32) => Micro::LoadU32,
             // What is above a binary32 in a register is unspecified: it may as well be a box.
             (_, Type::F32) => Micro::LoadBoxed,
+            _ => Micro::LoadWide,
         };
         let (base, offset) = self.address(block, inst);
         if inst.order() == MemOrder::SeqCst {
@@ -72,6 +73,7 @@ impl Lowerer {
             Type::I16 => Micro::Store16,
             Type::I32 | Type::F32 => Micro::Store32,
             Type::I64 | Type::F64 => Micro::Store64,
+            _ => Micro::StoreWide,
         };
         let value = self.reg(block, inst.args[1]);
         let (base, offset) = self.address(block, inst);
@@ -90,7 +92,7 @@ impl Lowerer {
             Type::I16 => Micro::Rmw16,
             Type::I32 => Micro::Rmw32,
             Type::I64 => Micro::Rmw64,
-            Type::F32 | Type::F64 => return self.unsupported(inst),
+            _ => return self.unsupported(inst),
         };
         let Some(function) = pure_function(inst.op, inst.ty) else {
             return self.unsupported(inst);
@@ -106,7 +108,7 @@ impl Lowerer {
             Type::I16 => Micro::Cas16,
             Type::I32 => Micro::Cas32,
             Type::I64 => Micro::Cas64,
-            Type::F32 | Type::F64 => return self.unsupported(inst),
+            _ => return self.unsupported(inst),
         };
         let addr = self.address_register(block, inst);
         let [expected, new]: [Operand; 2] = [inst.args[1], inst.args[2]];

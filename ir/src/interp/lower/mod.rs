@@ -3,11 +3,13 @@
 //! A block runs a few times only before it is compiled or forgotten, so this must be cheap: buffers
 //! are reused, nothing is optimised but what shows in two neighbouring operations.
 
+mod flags;
 mod float;
 mod fuse;
 mod integer;
 mod memory;
 mod terminator;
+mod vector;
 
 use base::cpu::{SLOT_COUNT, TEMP_COUNT};
 use base::{HelperId, RegSlot};
@@ -73,6 +75,8 @@ struct Last {
     extended: Type,
     /// Whether the result is a NaN-boxed binary32.
     boxed: bool,
+    /// Whether the result has 128 bits.
+    wide: bool,
 }
 
 /// A source operand: a register, or a constant for an immediate.
@@ -140,8 +144,16 @@ impl Lowerer {
 
     fn lower_inst(&mut self, guest: &Guest, block: &Block, inst: &Inst) {
         self.scratch = 0;
-        match inst.op.info().shape {
+        let shape = inst.op.info().shape;
+        let accesses = matches!(shape, Shape::Load | Shape::Store | Shape::AlignCheck);
+        if inst.ty.is_vector() && !accesses {
+            return self.vector(guest, block, inst);
+        }
+        match shape {
             Shape::Mark => self.mark(inst),
+            Shape::Flags => self.flags(block, inst),
+            Shape::Condition => self.condition(block, inst),
+            Shape::ZextWide => self.zext_wide(block, inst),
             Shape::Unary => self.unary(block, inst),
             Shape::Extend => self.extend(block, inst),
             Shape::Binary => self.binary(block, inst),
@@ -158,9 +170,20 @@ impl Lowerer {
             | Shape::FpBinary
             | Shape::FpTernary
             | Shape::FpCompare
+            | Shape::FpFlags
             | Shape::FpToInt
             | Shape::IntToFp
             | Shape::FpToFp => self.floating(guest, block, inst),
+            // At vector types only.
+            Shape::Splat
+            | Shape::GetLane
+            | Shape::SetLane
+            | Shape::Shuffle
+            | Shape::ShiftLanes
+            | Shape::Ternary
+            | Shape::Lengthen
+            | Shape::Narrow
+            | Shape::CallWide => self.unsupported(inst),
         }
     }
 
@@ -191,20 +214,28 @@ impl Lowerer {
     }
 
     fn note_last(&mut self, to: Operand, extended: Type) {
-        let boxed = self.micro_op(0).is_some_and(|op| op.boxes());
+        let op = self.micro_op(0);
+        let (boxed, wide) = (op.is_some_and(MicroOp::boxes), op.is_some_and(MicroOp::is_wide));
         if to.as_temp().is_some() {
-            self.last = Some(Last { temp: to, word: self.words.len() - 1, extended, boxed });
+            self.last = Some(Last { temp: to, word: self.words.len() - 1, extended, boxed, wide });
         }
     }
 
     /// Makes the last micro-operation write `to` instead of the temporary `from`, if it defined
     /// that and nobody else reads it.
     fn retarget(&mut self, from: Operand, to: Operand, narrowest: Type) -> bool {
-        let Some(last) = self.last.filter(|last| last.temp == from) else { return false };
+        let fits = |last: &Last| last.temp == from && !last.wide;
+        let Some(last) = self.last.filter(fits) else { return false };
         if last.extended.bits() > narrowest.bits() {
             return false;
         }
         self.retarget_last(last, from, to)
+    }
+
+    /// The same for a result of 128 bits.
+    fn retarget_wide(&mut self, from: Operand, to: Operand) -> bool {
+        let last = self.last.filter(|last| last.temp == from && last.wide);
+        last.is_some_and(|last| self.retarget_last(last, from, to))
     }
 
     fn retarget_last(&mut self, last: Last, from: Operand, to: Operand) -> bool {

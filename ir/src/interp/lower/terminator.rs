@@ -20,8 +20,11 @@ impl Lowerer {
         match (block.terminator, &block.insts[..]) {
             (Terminator::Jump { .. }, [.., link]) => usize::from(is_link(link)),
             (Terminator::Branch { cond, .. }, [.., compare]) => {
-                let is_compare = compare.op.info().shape == Shape::Compare;
-                usize::from(is_compare && compare.ty == Type::I64 && self.is_only(compare, cond))
+                let is_compare = match compare.op.info().shape {
+                    Shape::Compare => compare.ty == Type::I64,
+                    shape => shape == Shape::Condition,
+                };
+                usize::from(is_compare && self.is_only(compare, cond))
             }
             (Terminator::Indirect { target, .. }, [.., and, link])
                 if is_link(link) && clears_low_bit(block, and) && self.is_only(and, target) =>
@@ -55,6 +58,13 @@ impl Lowerer {
             Terminator::Branch { cond, taken, fallthrough } => {
                 let targets = [taken.0, fallthrough.0];
                 match tail {
+                    [compare] if compare.op == Opcode::Cond => {
+                        let flags = self.reg(block, compare.args[0]);
+                        let mask = u64::from(compare.condition().mask());
+                        self.push(Micro::BrCond, SINK, flags, 0, mask);
+                        self.links();
+                        self.push_data(targets);
+                    }
                     [compare] => self.compare_and_branch(block, compare, targets),
                     _ => self.branch_if_not_zero(block, cond, targets),
                 }

@@ -4,7 +4,7 @@
 
 mod fused;
 
-use base::cpu::{Effects, Helper};
+use base::cpu::{Effects, Helper, HelperCode};
 use base::sys::fault;
 use base::{CpuFrame, GuestVirt, HelperId, RegSlot};
 
@@ -31,8 +31,18 @@ static GUEST: Guest = Guest {
     slot_name: |_| None,
     slot_class: |_| SlotClass::Integer,
     helpers: &[
-        Helper { name: "sum_of_four", args: 4, effects: Effects::Pure, func: sum_of_four },
-        Helper { name: "faults_at", args: 1, effects: Effects::Memory, func: faults_at },
+        Helper {
+            name: "sum_of_four",
+            args: 4,
+            effects: Effects::Pure,
+            code: HelperCode::Scalar(sum_of_four),
+        },
+        Helper {
+            name: "faults_at",
+            args: 1,
+            effects: Effects::Memory,
+            code: HelperCode::Scalar(faults_at),
+        },
     ],
     fp_flags: FLAGS,
     fp: FpRules::RiscV,

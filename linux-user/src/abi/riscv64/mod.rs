@@ -5,7 +5,7 @@ mod vdso;
 
 use std::sync::{Arc, OnceLock};
 
-use arch::debug::DebugRegisters;
+use arch::debug::{DebugRegisters, DebugValue};
 use arch::riscv64::slot::{self, x};
 use arch::riscv64::{CpuModel, debug};
 use base::{CpuFrame, GuestVirt, RegSlot};
@@ -84,12 +84,12 @@ impl Abi for Riscv64 {
         debug::user_registers()
     }
 
-    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<u64> {
-        debug::read_user(frame, number)
+    fn read_debug_register(&self, frame: &CpuFrame, number: u32) -> Option<DebugValue> {
+        debug::read_user(frame, number).map(DebugValue::from)
     }
 
-    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: u64) -> bool {
-        debug::write_user(frame, number, value)
+    fn write_debug_register(&self, frame: &mut CpuFrame, number: u32, value: DebugValue) -> bool {
+        debug::write_user(frame, number, value.low())
     }
 
     fn stack_pointer(&self, frame: &CpuFrame) -> GuestVirt {

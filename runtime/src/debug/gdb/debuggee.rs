@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use arch::debug::DebugRegisters;
+use arch::debug::{DebugRegisters, DebugValue};
 use base::{GuestPhys, GuestVirt};
 
 use crate::debug::DebugStop;
@@ -99,10 +99,10 @@ pub trait Debuggee {
     fn describe(&self, thread: Thread) -> String;
 
     /// The values of registers; `None` for those that there are not.
-    fn read_registers(&mut self, thread: Thread, numbers: &[u32]) -> Vec<Option<u64>>;
+    fn read_registers(&mut self, thread: Thread, numbers: &[u32]) -> Vec<Option<DebugValue>>;
 
     /// Writes registers. Whether all could be written.
-    fn write_registers(&mut self, thread: Thread, values: &[(u32, u64)]) -> bool;
+    fn write_registers(&mut self, thread: Thread, values: &[(u32, DebugValue)]) -> bool;
 
     /// Reads memory up to the first byte that cannot be read; how much that was.
     fn read_memory(&mut self, thread: Thread, at: Memory, buffer: &mut [u8]) -> usize;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use arch::debug::DebugValue;
 use base::{GuestPhys, GuestVirt};
 use gdbstub::arch::{Arch, RegId, Registers};
 use gdbstub::common::Signal as GdbSignal;
@@ -184,7 +185,8 @@ impl MultiThreadBase for GdbTarget<'_> {
         let described = self.debuggee.registers();
         let (general, pc) = (described.general.clone(), described.pc);
         let numbers: Vec<u32> = general.collect();
-        registers.values = self.debuggee.read_registers(thread, &numbers);
+        let values = self.debuggee.read_registers(thread, &numbers);
+        registers.values = values.into_iter().map(|value| value.map(DebugValue::low)).collect();
         let at = numbers.iter().position(|&number| number == pc);
         registers.pc = at.and_then(|at| registers.values[at]).unwrap_or_default();
         Ok(())
@@ -193,7 +195,7 @@ impl MultiThreadBase for GdbTarget<'_> {
     fn write_registers(&mut self, registers: &General, thread: Thread) -> TargetResult<(), Self> {
         let general = self.debuggee.registers().general.clone();
         let values = general.zip(&registers.values);
-        let values: Vec<_> = values.filter_map(|(n, value)| Some((n, (*value)?))).collect();
+        let values: Vec<_> = values.filter_map(|(n, value)| Some((n, (*value)?.into()))).collect();
         let written = self.debuggee.write_registers(thread, &values);
         if written { Ok(()) } else { Err(TargetError::Errno(EINVAL)) }
     }
@@ -256,7 +258,7 @@ impl SingleRegisterAccess<Thread> for GdbTarget<'_> {
         let register = self.debuggee.registers().find(number);
         let bytes = register.ok_or(TargetError::Errno(EINVAL))?.bits as usize / 8;
         let value = self.debuggee.read_registers(thread, &[number]).pop().flatten();
-        let value = value.ok_or(TargetError::Errno(EINVAL))?.to_le_bytes();
+        let value = value.ok_or(TargetError::Errno(EINVAL))?.to_bytes();
         let (Some(target), Some(source)) = (buffer.get_mut(..bytes), value.get(..bytes)) else {
             return Err(TargetError::Errno(EINVAL));
         };
@@ -270,10 +272,7 @@ impl SingleRegisterAccess<Thread> for GdbTarget<'_> {
         Number(number): Number,
         bytes: &[u8],
     ) -> TargetResult<(), Self> {
-        let mut value = [0; 8];
-        let place = value.get_mut(..bytes.len()).ok_or(TargetError::Errno(EINVAL))?;
-        place.copy_from_slice(bytes);
-        let value = u64::from_le_bytes(value);
+        let value = DebugValue::from_bytes(bytes).ok_or(TargetError::Errno(EINVAL))?;
         let written = self.debuggee.write_registers(thread, &[(number, value)]);
         if written { Ok(()) } else { Err(TargetError::Errno(EINVAL)) }
     }

@@ -8,11 +8,21 @@ use super::super::testing::{Driver, Transport};
 use super::*;
 use crate::host::block::{Image, ImmediateBlock, ThreadedBlock};
 
+/// What a disk was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    Read,
+    Write,
+    Flush,
+    Discard,
+    WriteZeroes,
+}
+
 /// A disk in memory that remembers what it was asked.
 struct MemoryDisk {
     info: BlockInfo,
     bytes: Mutex<Vec<u8>>,
-    asked: Mutex<Vec<BlockOp>>,
+    asked: Mutex<Vec<Asked>>,
     full: AtomicBool,
     gate: AtomicU64,
 }
@@ -27,6 +37,14 @@ impl MemoryDisk {
             gate: AtomicU64::new(u64::MAX),
         })
     }
+
+    fn note(&self, asked: Asked, offset: u64) {
+        // The first byte of the request's place says when it is done, in a test of order.
+        while self.gate.load(Ordering::Acquire) < offset {
+            std::thread::yield_now();
+        }
+        self.asked.lock().unwrap().push(asked);
+    }
 }
 
 impl Image for MemoryDisk {
@@ -34,27 +52,43 @@ impl Image for MemoryDisk {
         self.info
     }
 
-    fn execute(&self, request: &BlockRequest) -> io::Result<()> {
-        // The first byte of the request's place says when it is done, in a test of order.
-        while self.gate.load(Ordering::Acquire) < request.offset {
-            std::thread::yield_now();
-        }
-        self.asked.lock().unwrap().push(request.op);
-        let mut disk = self.bytes.lock().unwrap();
-        let place = request.offset as usize..(request.offset + request.len) as usize;
-        let memory = &request.memory;
-        match request.op {
-            BlockOp::Read => drop(request.buffers.write(memory, 0, &disk[place])),
-            BlockOp::Write(_) if self.full.load(Ordering::Relaxed) => {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            BlockOp::Write(_) => drop(request.buffers.read(memory, 0, &mut disk[place])),
-            BlockOp::Flush => {}
-            BlockOp::Discard => return Err(io::ErrorKind::Unsupported.into()),
-            BlockOp::WriteZeroes(..) => disk[place].fill(0),
-        }
+    fn read(&self, request: &BlockRequest) -> io::Result<()> {
+        self.note(Asked::Read, request.offset);
+        let disk = self.bytes.lock().unwrap();
+        drop(request.buffers.write(&request.memory, 0, &disk[place(request.offset, request.len)]));
         Ok(())
     }
+
+    fn write(&self, request: &BlockRequest) -> io::Result<()> {
+        self.note(Asked::Write, request.offset);
+        if self.full.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let mut disk = self.bytes.lock().unwrap();
+        let place = place(request.offset, request.len);
+        drop(request.buffers.read(&request.memory, 0, &mut disk[place]));
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.note(Asked::Flush, 0);
+        Ok(())
+    }
+
+    fn discard(&self, offset: u64, _: u64) -> io::Result<()> {
+        self.note(Asked::Discard, offset);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64, _: Unmap) -> io::Result<()> {
+        self.note(Asked::WriteZeroes, offset);
+        self.bytes.lock().unwrap()[place(offset, len)].fill(0);
+        Ok(())
+    }
+}
+
+fn place(offset: u64, len: u64) -> std::ops::Range<usize> {
+    offset as usize..(offset + len) as usize
 }
 
 fn immediate(disk: &Arc<MemoryDisk>, queues: u16) -> Box<Blk> {
@@ -218,8 +252,8 @@ fn without_a_write_cache_writes_are_durable_at_once() {
     driver.start(!(1 << 9));
     assert_eq!(driver.config(32, 1), [1]);
     done(&mut driver, 1, 0, &[0; 512], &[]);
-    let writes = [Durability::AtFlush, Durability::AtOnce, Durability::AtOnce].map(BlockOp::Write);
-    assert_eq!(*disk.asked.lock().unwrap(), writes);
+    let asked = [Asked::Write, Asked::Write, Asked::Flush, Asked::Write, Asked::Flush];
+    assert_eq!(*disk.asked.lock().unwrap(), asked);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod blk;
 mod buffers;
 pub mod console;
+pub mod input;
 pub mod mmio;
 pub mod net;
 pub mod pci;
@@ -34,6 +35,8 @@ pub mod id {
     pub const CONSOLE: u16 = 3;
     /// Entropy device, 5.4.
     pub const RNG: u16 = 4;
+    /// Input device, 5.8.
+    pub const INPUT: u16 = 18;
     /// Socket device, 5.10.
     pub const VSOCK: u16 = 19;
     /// File system device, 5.11.

@@ -12,7 +12,7 @@ use vm_memory::{GuestAddress, GuestMemory as _, Permissions, VolatileSlice};
 use crate::device::Notifier;
 use crate::devices::virtio::Buffers;
 use crate::devices::virtio::blk::{
-    BlockBackend, BlockCompletion, BlockInfo, BlockOp, BlockRequest, BlockResult, Durability,
+    BlockBackend, BlockCompletion, BlockInfo, BlockOp, BlockRequest, BlockResult, Durability, Unmap,
 };
 
 /// How a request goes.
@@ -29,11 +29,57 @@ pub trait Image: Send + Sync {
     /// What it is.
     fn info(&self) -> BlockInfo;
 
-    /// Does what a request asks.
+    /// Reads a request's bytes.
+    ///
+    /// # Errors
+    /// The host's.
+    fn read(&self, request: &BlockRequest) -> io::Result<()>;
+
+    /// Writes a request's bytes, durably once [`Image::flush`] has succeeded.
+    ///
+    /// # Errors
+    /// The host's.
+    fn write(&self, request: &BlockRequest) -> io::Result<()>;
+
+    /// Makes durable what has been written.
+    ///
+    /// # Errors
+    /// The host's: something of it is lost.
+    fn flush(&self) -> io::Result<()>;
+
+    /// These bytes are needed no more.
     ///
     /// # Errors
     /// The host's: [`io::ErrorKind::Unsupported`] if the disk cannot do such things.
-    fn execute(&self, request: &BlockRequest) -> io::Result<()>;
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Writes zeros.
+    ///
+    /// # Errors
+    /// The host's: [`io::ErrorKind::Unsupported`] if the disk cannot do such things.
+    fn write_zeroes(&self, offset: u64, len: u64, unmap: Unmap) -> io::Result<()>;
+
+    /// Does what a request asks.
+    ///
+    /// # Errors
+    /// See the methods above.
+    fn execute(&self, request: &BlockRequest) -> io::Result<()> {
+        let BlockRequest { op, offset, len, .. } = *request;
+        match op {
+            BlockOp::Read => self.read(request),
+            BlockOp::Write(durability) => {
+                self.write(request)?;
+                make_durable(self, durability)
+            }
+            BlockOp::Flush => self.flush(),
+            BlockOp::Discard | BlockOp::WriteZeroes(..) if len == 0 => Ok(()),
+            BlockOp::Discard => self.discard(offset, len),
+            BlockOp::WriteZeroes(unmap, durability) => {
+                self.write_zeroes(offset, len, unmap)?;
+                make_durable(self, durability)
+            }
+        }
+    }
 
     /// How a request will go.
     fn pace(&self, request: &BlockRequest) -> Pace {
@@ -46,6 +92,13 @@ pub trait Image: Send + Sync {
     /// Does it, if that can be done without waiting for the disk and soon.
     fn try_now(&self, _request: &BlockRequest) -> bool {
         false
+    }
+}
+
+fn make_durable<I: Image + ?Sized>(image: &I, durability: Durability) -> io::Result<()> {
+    match durability {
+        Durability::AtFlush => Ok(()),
+        Durability::AtOnce => image.flush(),
     }
 }
 

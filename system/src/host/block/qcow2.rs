@@ -16,9 +16,7 @@ use imago::{FormatAccess, FormatDriverBuilder, Storage, StorageOpenOptions};
 
 use super::image::{Flushes, Image, slices};
 use super::{ImageAccess, ImageError, open_locked};
-use crate::devices::virtio::blk::{
-    BlockAccess, BlockInfo, BlockOp, BlockRequest, Durability, SECTOR, Unmap,
-};
+use crate::devices::virtio::blk::{BlockAccess, BlockInfo, BlockRequest, SECTOR, Unmap};
 
 type Disk = FormatAccess<imago::file::File>;
 
@@ -68,24 +66,31 @@ impl Qcow2Image {
         self.disk.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write_real_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
+        let zeros = [0; 64 << 10];
+        for at in (offset..offset + len).step_by(zeros.len()) {
+            let part = (offset + len - at).min(zeros.len() as u64);
+            self.shared().write(&zeros[..part as usize], at)?;
+        }
+        Ok(())
+    }
+}
+
+impl Image for Qcow2Image {
+    fn info(&self) -> BlockInfo {
+        self.info
+    }
+
     fn read(&self, request: &BlockRequest) -> io::Result<()> {
         let slices = slices(&request.buffers, &request.memory)?;
         let (vector, _marks) = IoVectorMut::from_volatile_slice(&slices);
         self.shared().readv(vector, request.offset)
     }
 
-    fn write(&self, request: &BlockRequest, durability: Durability) -> io::Result<()> {
+    fn write(&self, request: &BlockRequest) -> io::Result<()> {
         let slices = slices(&request.buffers, &request.memory)?;
         let (vector, _guard) = IoVector::from_volatile_slice(&slices);
-        self.shared().writev(vector, request.offset)?;
-        self.make_durable(durability)
-    }
-
-    fn make_durable(&self, durability: Durability) -> io::Result<()> {
-        match durability {
-            Durability::AtFlush => Ok(()),
-            Durability::AtOnce => self.flush(),
-        }
+        self.shared().writev(vector, request.offset)
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -117,47 +122,21 @@ impl Qcow2Image {
             answer => answer,
         }
     }
-
-    fn write_real_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
-        let zeros = [0; 64 << 10];
-        for at in (offset..offset + len).step_by(zeros.len()) {
-            let part = (offset + len - at).min(zeros.len() as u64);
-            self.shared().write(&zeros[..part as usize], at)?;
-        }
-        Ok(())
-    }
-}
-
-impl Image for Qcow2Image {
-    fn info(&self) -> BlockInfo {
-        self.info
-    }
-
-    fn execute(&self, request: &BlockRequest) -> io::Result<()> {
-        let BlockRequest { op, offset, len, .. } = *request;
-        match op {
-            BlockOp::Read => self.read(request),
-            BlockOp::Write(durability) => self.write(request, durability),
-            BlockOp::Flush => self.flush(),
-            BlockOp::Discard | BlockOp::WriteZeroes(..) if len == 0 => Ok(()),
-            BlockOp::Discard => self.discard(offset, len),
-            BlockOp::WriteZeroes(unmap, durability) => {
-                self.write_zeroes(offset, len, unmap)?;
-                self.make_durable(durability)
-            }
-        }
-    }
 }
 
 /// Checks that the image counts the cluster of its header as used. One that does not is damaged, and
 /// the first cluster that is allocated in it would take the header's place.
 fn check_header_is_counted(file: &File) -> io::Result<()> {
-    // `cluster_bits`, `refcount_table_offset`, and `refcount_order`, which version 2 has not.
-    let [version, bits] = [4, 20].map(|at| word(file, at));
+    // `cluster_bits`, `refcount_table_offset`, `refcount_table_clusters`, and `refcount_order`, which version 2
+    // has not.
+    let [version, bits, clusters] = [4, 20, 56].map(|at| word(file, at));
     let (table, order) = (double(file, 48)?, if version? >= 3 { word(file, 96)? } else { 4 });
     let damaged = |what| io::Error::new(io::ErrorKind::InvalidData, what);
     if !(9..=21).contains(&bits?) || order > 6 {
         return Err(damaged("cluster size or reference counts are not of a size that there is"));
+    }
+    if clusters? == 0 {
+        return Err(damaged("there are no reference counts"));
     }
     let block = double(file, table)? & !0x1ff;
     let mut first = [0; 8];

@@ -14,9 +14,7 @@ use vm_memory::bitmap::Bitmap;
 
 use super::image::{Flushes, Image, Slice, slices};
 use super::{FormatKnown, ImageAccess, QCOW2_MAGIC};
-use crate::devices::virtio::blk::{
-    BlockAccess, BlockInfo, BlockOp, BlockRequest, Durability, SECTOR, Unmap,
-};
+use crate::devices::virtio::blk::{BlockAccess, BlockInfo, BlockOp, BlockRequest, SECTOR, Unmap};
 
 /// Pieces of memory that the host takes in one call (`IOV_MAX`).
 const MAX_PIECES: usize = 1024;
@@ -47,22 +45,6 @@ impl RawImage {
         Ok(Self { file, info, known, reads_now, flushes })
     }
 
-    fn read(&self, request: &BlockRequest) -> io::Result<()> {
-        let slices = slices(&request.buffers, &request.memory)?;
-        let mut pieces = Pieces::new(&slices);
-        let mut offset = request.offset;
-        while !pieces.is_empty() {
-            let read = self.read_some(&mut pieces, offset, 0)?;
-            if read == 0 {
-                // Behind the end of the file.
-                pieces.fill_with_zeros();
-                return Ok(());
-            }
-            offset += read as u64;
-        }
-        Ok(())
-    }
-
     /// Reads once, marks what was read, and leaves the rest.
     fn read_some(
         &self,
@@ -81,27 +63,6 @@ impl RawImage {
         Ok(read)
     }
 
-    fn write(&self, request: &BlockRequest, durability: Durability) -> io::Result<()> {
-        self.check_magic(request)?;
-        let slices = slices(&request.buffers, &request.memory)?;
-        let mut pieces = Pieces::new(&slices);
-        let mut offset = request.offset;
-        while !pieces.is_empty() {
-            let vectors = pieces.vectors();
-            let (count, at) = (vectors.len() as libc::c_int, offset as libc::off_t);
-            let written = retry(|| {
-                // SAFETY: as for reading; the kernel only reads them.
-                unsafe { libc::pwritev(self.file.as_raw_fd(), vectors.as_ptr(), count, at) }
-            })?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            pieces.advance(written, Mark::Nothing);
-            offset += written as u64;
-        }
-        self.make_durable(durability)
-    }
-
     /// An image whose format was seen in it must not come to look like another: the guest could name
     /// any file of the host's in a header of its own, and have it opened the next time.
     fn check_magic(&self, request: &BlockRequest) -> io::Result<()> {
@@ -117,17 +78,6 @@ impl RawImage {
         Ok(())
     }
 
-    fn make_durable(&self, durability: Durability) -> io::Result<()> {
-        match durability {
-            Durability::AtFlush => Ok(()),
-            Durability::AtOnce => self.flush(),
-        }
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        self.flushes.run(|| self.file.sync_data())
-    }
-
     fn fallocate(&self, mode: libc::c_int, offset: u64, len: u64) -> io::Result<()> {
         // Behind the end of the file there is nothing to take away.
         let (offset, len) = (offset as libc::off_t, len as libc::off_t);
@@ -138,25 +88,6 @@ impl RawImage {
             status as libc::ssize_t
         })
         .map(|_| ())
-    }
-
-    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
-        match self.fallocate(libc::FALLOC_FL_PUNCH_HOLE, offset, len) {
-            // It is advice.
-            Err(error) if is_unsupported(&error) => Ok(()),
-            answer => answer,
-        }
-    }
-
-    fn write_zeroes(&self, offset: u64, len: u64, unmap: Unmap) -> io::Result<()> {
-        let mode = match unmap {
-            Unmap::May => libc::FALLOC_FL_PUNCH_HOLE,
-            Unmap::No => libc::FALLOC_FL_ZERO_RANGE,
-        };
-        match self.fallocate(mode, offset, len) {
-            Err(error) if is_unsupported(&error) => self.write_real_zeroes(offset, len),
-            answer => answer,
-        }
     }
 
     fn write_real_zeroes(&self, offset: u64, len: u64) -> io::Result<()> {
@@ -177,18 +108,63 @@ impl Image for RawImage {
         self.info
     }
 
-    fn execute(&self, request: &BlockRequest) -> io::Result<()> {
-        let BlockRequest { op, offset, len, .. } = *request;
-        match op {
-            BlockOp::Read => self.read(request),
-            BlockOp::Write(durability) => self.write(request, durability),
-            BlockOp::Flush => self.flush(),
-            BlockOp::Discard | BlockOp::WriteZeroes(..) if len == 0 => Ok(()),
-            BlockOp::Discard => self.discard(offset, len),
-            BlockOp::WriteZeroes(unmap, durability) => {
-                self.write_zeroes(offset, len, unmap)?;
-                self.make_durable(durability)
+    fn read(&self, request: &BlockRequest) -> io::Result<()> {
+        let slices = slices(&request.buffers, &request.memory)?;
+        let mut pieces = Pieces::new(&slices);
+        let mut offset = request.offset;
+        while !pieces.is_empty() {
+            let read = self.read_some(&mut pieces, offset, 0)?;
+            if read == 0 {
+                // Behind the end of the file.
+                pieces.fill_with_zeros();
+                return Ok(());
             }
+            offset += read as u64;
+        }
+        Ok(())
+    }
+
+    fn write(&self, request: &BlockRequest) -> io::Result<()> {
+        self.check_magic(request)?;
+        let slices = slices(&request.buffers, &request.memory)?;
+        let mut pieces = Pieces::new(&slices);
+        let mut offset = request.offset;
+        while !pieces.is_empty() {
+            let vectors = pieces.vectors();
+            let (count, at) = (vectors.len() as libc::c_int, offset as libc::off_t);
+            let written = retry(|| {
+                // SAFETY: as for reading; the kernel only reads them.
+                unsafe { libc::pwritev(self.file.as_raw_fd(), vectors.as_ptr(), count, at) }
+            })?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            pieces.advance(written, Mark::Nothing);
+            offset += written as u64;
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.flushes.run(|| self.file.sync_data())
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
+        match self.fallocate(libc::FALLOC_FL_PUNCH_HOLE, offset, len) {
+            // It is advice.
+            Err(error) if is_unsupported(&error) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    fn write_zeroes(&self, offset: u64, len: u64, unmap: Unmap) -> io::Result<()> {
+        let mode = match unmap {
+            Unmap::May => libc::FALLOC_FL_PUNCH_HOLE,
+            Unmap::No => libc::FALLOC_FL_ZERO_RANGE,
+        };
+        match self.fallocate(mode, offset, len) {
+            Err(error) if is_unsupported(&error) => self.write_real_zeroes(offset, len),
+            answer => answer,
         }
     }
 

@@ -115,6 +115,11 @@ impl Shared {
         }
     }
 
+    /// Something has happened that the device asks another about.
+    pub(super) fn notify(&self) {
+        self.state().notifier.notify();
+    }
+
     pub(super) fn push_break(&self) {
         let mut state = self.state();
         state.breaks = true;

@@ -1,10 +1,12 @@
 //! Backends as users name them.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::terminal::TerminalSize;
 use super::{CharBackend, Escape, Null, file, pty, stdio, unix};
+use crate::devices::virtio::console::SizeSource;
 
 /// Why there is no such backend.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,8 @@ pub struct Opened {
     pub backend: Box<dyn CharBackend>,
     /// What the user has to open, if that is not known before.
     pub path: Option<PathBuf>,
+    /// How large it is, if anybody knows: changes are told through the backend's notifier.
+    pub size: Option<Box<dyn SizeSource>>,
 }
 
 impl FromStr for CharSpec {
@@ -84,9 +88,16 @@ impl CharSpec {
 
     fn try_open(&self, escaped: impl FnMut(Escape) + Send + 'static) -> io::Result<Opened> {
         let mut path = None;
+        let mut size: Option<Box<dyn SizeSource>> = None;
         let backend: Box<dyn CharBackend> = match self {
             Self::Null => Box::new(Null),
-            Self::Stdio => Box::new(stdio(escaped)?),
+            Self::Stdio => {
+                let pump = stdio(escaped)?;
+                if io::stdin().is_terminal() {
+                    size = Some(Box::new(TerminalSize));
+                }
+                Box::new(pump)
+            }
             Self::Pty => {
                 let pty = pty()?;
                 path = Some(pty.path);
@@ -95,7 +106,7 @@ impl CharSpec {
             Self::File(path) => Box::new(file(path)?),
             Self::Unix(path) => Box::new(unix(path)?),
         };
-        Ok(Opened { backend, path })
+        Ok(Opened { backend, path, size })
     }
 }
 

@@ -7,8 +7,8 @@ use super::escape::{Escape, EscapeFilter, HELP};
 use super::pump::Shared;
 use super::{Pump, terminal};
 
-/// Standard input and output. If the input is a terminal, it is raw from now on until Ferry ends, and
-/// [`Escape`]s are taken out of what is typed: `escaped` is told of the two that are not done with here,
+/// Standard input and output. If the input is a terminal, it is raw from now on until Ferry ends, the
+/// device is notified when its size changes, and [`Escape`]s are taken out of what is typed: `escaped` is told of the two that are not done with here,
 /// on a thread of the backend.
 ///
 /// # Errors
@@ -17,6 +17,12 @@ pub fn stdio(mut escaped: impl FnMut(Escape) + Send + 'static) -> io::Result<Pum
     let pump = Pump::new(true)?;
     let is_terminal = terminal::make_raw()?;
     pump.spawn_writer("chars-out", io::stdout())?;
+    if is_terminal {
+        let resized = terminal::resized()?;
+        pump.spawn("chars-size", move |shared| {
+            shared.read_loop(resized, |_| shared.notify());
+        })?;
+    }
     pump.spawn("chars-in", move |shared| {
         let mut filter = EscapeFilter::new();
         shared.read_loop(io::stdin().as_fd(), |bytes| match is_terminal {

@@ -5,8 +5,14 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::null_mut;
 use std::sync::OnceLock;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::termios::tcgetwinsize;
+
+use crate::devices::virtio::console::{ConsoleSize, SizeSource};
 
 /// Signals that end Ferry unless somebody else handles them.
 const FATAL: [libc::c_int; 9] = [
@@ -57,6 +63,56 @@ pub fn restore() {
     if let Some(saved) = SAVED.get() {
         // SAFETY: it is a whole termios. tcsetattr is safe in signal handlers (signal-safety(7)).
         unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &raw const saved.settings) };
+    }
+}
+
+/// The size of standard input's terminal.
+#[derive(Clone, Copy, Debug)]
+pub struct TerminalSize;
+
+impl SizeSource for TerminalSize {
+    fn size(&mut self) -> ConsoleSize {
+        let size = tcgetwinsize(io::stdin()).ok();
+        size.map_or_else(ConsoleSize::default, |size| ConsoleSize {
+            columns: size.ws_col,
+            rows: size.ws_row,
+        })
+    }
+}
+
+/// Counts the signals that tell of a new size.
+static RESIZED: OnceLock<OwnedFd> = OnceLock::new();
+
+/// What is readable, as an event counter is, when the terminal has got another size (SIGWINCH).
+///
+/// # Errors
+/// The host has no event counter.
+pub(super) fn resized() -> io::Result<BorrowedFd<'static>> {
+    if let Some(resized) = RESIZED.get() {
+        return Ok(resized.as_fd());
+    }
+    let counter = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let resized = RESIZED.get_or_init(|| counter);
+    // SAFETY: sigaction is plain data, for which zeros are valid.
+    let mut new: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    new.sa_sigaction = on_resize as *const () as usize;
+    new.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+    // SAFETY: it is whole; `on_resize` does only what a handler may do. Nobody handled the signal before,
+    // whose default is to be ignored.
+    unsafe { libc::sigaction(libc::SIGWINCH, &raw const new, null_mut()) };
+    Ok(resized.as_fd())
+}
+
+extern "C" fn on_resize(_: libc::c_int) {
+    let Some(resized) = RESIZED.get() else { return };
+    let one = 1_u64;
+    // SAFETY: write is safe in signal handlers, and the 8 bytes are there; errno is put back. A counter that
+    // has no room is readable already.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        libc::write(resized.as_raw_fd(), (&raw const one).cast(), size_of::<u64>());
+        *errno = before;
     }
 }
 

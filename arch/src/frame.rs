@@ -1,9 +1,12 @@
 //! The frame as helpers see it.
 
-use base::GuestVirt;
+#![expect(unsafe_code, reason = "the engines pass the frame as a raw pointer")]
 
-use super::{CpuFrame, Flags, RegSlot, slot};
-use crate::riscv64::csr::KEY_FRM_SHIFT;
+use base::float::Flags;
+use base::{CpuFrame, GuestVirt, RegSlot};
+
+/// Where the translation flags start in a block's key.
+const KEY_FLAGS_SHIFT: u32 = 48;
 
 /// The frame of the CPU that runs on this thread. Only the fields that it names are touched, never
 /// the frame as a whole: other threads set `interrupt` meanwhile.
@@ -14,7 +17,7 @@ impl FrameRef {
     /// # Safety
     /// `frame` is valid, and no other reference to its slots, flags and fault fields is used while
     /// this value lives.
-    pub(super) unsafe fn new(frame: *mut CpuFrame) -> Self {
+    pub(crate) unsafe fn new(frame: *mut CpuFrame) -> Self {
         Self(frame)
     }
 
@@ -31,10 +34,10 @@ impl FrameRef {
         unsafe { (&raw mut (*self.0).slots[slot.index()]).write(value) }
     }
 
-    /// Adds to `fflags`.
-    pub fn accrue(&mut self, flags: Flags) {
+    /// Adds to the guest's floating-point flags, which are in the slot `place`.
+    pub fn accrue(&mut self, place: RegSlot, flags: Flags) {
         if flags != Flags::NONE {
-            self.set(slot::FFLAGS, self.get(slot::FFLAGS) | u64::from(flags.0));
+            self.set(place, self.get(place) | u64::from(flags.0));
         }
     }
 
@@ -51,7 +54,7 @@ impl FrameRef {
         unsafe {
             (*self.0).key_flags = flags;
             // What jump caches of a whole machine remember has them in the same bits.
-            let rest = (*self.0).jump_environment & ((1 << KEY_FRM_SHIFT) - 1);
+            let rest = (*self.0).jump_environment & ((1 << KEY_FLAGS_SHIFT) - 1);
             (*self.0).jump_environment = rest | flags;
         }
     }

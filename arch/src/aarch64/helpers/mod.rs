@@ -1,0 +1,388 @@
+//! What A64 instructions need and IR has no operation for. [`HELPERS`] is the table that IR's helper ids
+//! index; the constants are those ids.
+//!
+//! Helpers of vectors are named as their instructions. Their operands are in the manual's order, the destination last
+//! where it is read: `n, m, d`. What else they need to know is an [`Arg`].
+
+#![expect(unsafe_code, reason = "the engines pass the frame as a raw pointer")]
+
+mod arg;
+pub mod cipher;
+pub mod convert;
+pub mod crc;
+mod env;
+pub mod float;
+pub mod hash;
+pub mod integer;
+mod lane;
+pub mod memory;
+pub mod pauth;
+pub mod permute;
+pub mod saturate;
+pub mod shift;
+pub mod system;
+pub mod widening;
+
+use base::cpu::{Effects, HelperCode};
+use base::float::Flags;
+use base::wide::{HostVector, bits_of, vector_of};
+use base::{CpuFrame, Helper, HelperId};
+
+use super::{fpcr, slot};
+pub use crate::frame::FrameRef;
+pub use arg::Arg;
+pub use env::{FpEnv, Saturation};
+
+/// Runs `op` in the guest's floating-point environment.
+fn with_fp<R>(frame: &mut FrameRef, op: impl FnOnce(&mut FpEnv) -> R) -> R {
+    let flags = Flags(frame.get(slot::FP_FLAGS) as u8);
+    let mut fp = FpEnv::new(frame.get(slot::FPCR), flags);
+    let result = op(&mut fp);
+    frame.accrue(slot::FP_FLAGS, fp.flags().without(flags));
+    result
+}
+
+/// Runs `op`, which may saturate.
+fn with_qc<R>(frame: &mut FrameRef, op: impl FnOnce(&mut Saturation) -> R) -> R {
+    let mut saturation = Saturation::default();
+    let result = op(&mut saturation);
+    if saturation.0 {
+        frame.set(slot::FP_FLAGS, frame.get(slot::FP_FLAGS) | fpcr::SATURATED);
+    }
+    result
+}
+
+/// The function around a safe one, by its kind. What stands here is all that touches the frame's pointer.
+macro_rules! code {
+    (Pure ($($arg:ident),*) $func:path) => {
+        code!(@scalar |_frame| ($($arg),*) $func($($arg),*))
+    };
+    (FpFlags ($($arg:ident),*) $func:path) => {
+        code!(@scalar |frame| ($($arg),*) with_fp(&mut frame(), |fp| $func(fp, $($arg),*)))
+    };
+    (Frame ($($arg:ident),*) $func:path) => {
+        code!(@scalar |frame| ($($arg),*) $func(frame(), $($arg),*))
+    };
+    (Memory ($($arg:ident),*) $func:path) => {
+        code!(@scalar |frame| ($($arg),*) $func(frame(), $($arg),*))
+    };
+    (Bits ($($arg:ident),*) $func:path) => {
+        code!(@wide |_frame, _arg| ($($arg),*) $func($($arg),*))
+    };
+    (Lanes ($($arg:ident),*) $func:path) => {
+        code!(@wide |_frame, arg| ($($arg),*) $func(arg, $($arg),*))
+    };
+    (Float ($($arg:ident),*) $func:path) => {
+        code!(@wide |frame, arg| ($($arg),*) with_fp(&mut frame(), |fp| $func(fp, arg, $($arg),*)))
+    };
+    (Saturating ($($arg:ident),*) $func:path) => {
+        code!(@wide |frame, arg| ($($arg),*) with_qc(&mut frame(), |qc| $func(qc, arg, $($arg),*)))
+    };
+    (@scalar |$frame:ident| ($($arg:ident),*) $body:expr) => {{
+        unsafe extern "C" fn shim(f: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
+            let [$($arg,)* ..] = [a, b, c, d];
+            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
+            let $frame = || unsafe { FrameRef::new(f) };
+            $body
+        }
+        HelperCode::Scalar(shim)
+    }};
+    (@wide |$frame:ident, $number:ident| ($($arg:ident),*) $body:expr) => {{
+        #[expect(improper_ctypes_definitions, reason = "see `base::cpu::WideHelperFn`")]
+        unsafe extern "C" fn shim(
+            f: *mut CpuFrame,
+            number: u64,
+            a: HostVector,
+            b: HostVector,
+            c: HostVector,
+        ) -> HostVector {
+            let [$($arg,)* ..] = [a, b, c].map(bits_of);
+            let $number = Arg::from_raw(number);
+            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
+            let $frame = || unsafe { FrameRef::new(f) };
+            vector_of($body)
+        }
+        HelperCode::Wide(shim)
+    }};
+}
+
+/// What IR is told of a kind's effects. QC counts as one of the floating-point flags.
+macro_rules! effects {
+    (Bits) => {
+        Effects::Pure
+    };
+    (Lanes) => {
+        Effects::Pure
+    };
+    (Float) => {
+        Effects::FpFlags
+    };
+    (Saturating) => {
+        Effects::FpFlags
+    };
+    ($effects:ident) => {
+        Effects::$effects
+    };
+}
+
+/// How many arguments IR passes: vectors always all.
+macro_rules! args {
+    (Bits ($($arg:ident),*)) => { 4 };
+    (Lanes ($($arg:ident),*)) => { 4 };
+    (Float ($($arg:ident),*)) => { 4 };
+    (Saturating ($($arg:ident),*)) => { 4 };
+    ($effects:ident ($($arg:ident),*)) => { <[&str]>::len(&[$(stringify!($arg)),*]) as u8 };
+}
+
+macro_rules! helpers {
+    ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path;)*) => {
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the ids")]
+        enum Index { $($id,)* }
+
+        $(#[doc = concat!("`", $name, "`")]
+        pub const $id: HelperId = HelperId(Index::$id as u16);)*
+
+        /// Every helper, by id.
+        pub static HELPERS: &[Helper] = &[$(Helper {
+            name: $name,
+            args: args!($kind ($($arg),*)),
+            effects: effects!($kind),
+            code: code!($kind ($($arg),*) $func),
+        },)*];
+    };
+}
+
+helpers! {
+    // System registers and instructions.
+    SET_FPCR "set_fpcr" Frame (value) system::set_fpcr;
+    FPSR "fpsr" Frame () system::fpsr;
+    SET_FPSR "set_fpsr" Frame (value) system::set_fpsr;
+    COUNTER "counter" Frame () system::counter;
+    RNDR "rndr" Frame () system::rndr;
+    SYNC_CODE "sync_code" Frame () system::sync_code;
+    PAUSE "pause" Frame () system::pause;
+    YIELD "yield" Frame () system::yield_now;
+    // FEAT_CRC32.
+    CRC32 "crc32" Pure (acc, value, size) crc::crc32;
+    CRC32C "crc32c" Pure (acc, value, size) crc::crc32c;
+    // FEAT_PAuth.
+    PAC "pac" Pure (pointer, modifier, lo, hi) pauth::sign;
+    AUT "aut" Pure (pointer, modifier, lo, hi) pauth::authenticate;
+    XPAC "xpac" Pure (pointer) pauth::strip;
+    PACGA "pacga" Pure (value, modifier, lo, hi) pauth::generic;
+    // Pairs of doublewords, DC ZVA, FEAT_MOPS.
+    CASP "casp" Memory (addr, s, t) memory::casp;
+    LDXP "ldxp" Memory (addr, t, t2) memory::ldxp;
+    STXP "stxp" Memory (addr, t, t2) memory::stxp;
+    DC_ZVA "dc_zva" Memory (addr) memory::dc_zva;
+    SETP "setp" Frame (registers) memory::setp;
+    SET "set" Memory (registers) memory::set;
+    CPYFP "cpyfp" Frame (registers) memory::cpyfp;
+    CPYP "cpyp" Frame (registers) memory::cpyp;
+    CPY "cpy" Memory (registers) memory::cpy;
+    // Scalar floating point that reaches other registers.
+    FCMP "fcmp" FpFlags (arg, n, m) float::fcmp;
+    FCVT_H_D "fcvt_h_d" FpFlags (n) convert::fcvt_h_d;
+    FCVT_D_H "fcvt_d_h" FpFlags (n) convert::fcvt_d_h;
+    FCVT_TO_X "fcvt_to_x" FpFlags (arg, n) convert::fcvt_to_x;
+    CVTF_FROM_X "cvtf_from_x" FpFlags (arg, n) convert::cvtf_from_x;
+    FJCVTZS "fjcvtzs" FpFlags (n) convert::fjcvtzs;
+    // Floating point, scalar and vector.
+    FADD "fadd" Float (n, m) float::fadd;
+    FSUB "fsub" Float (n, m) float::fsub;
+    FMUL "fmul" Float (n, m) float::fmul;
+    FDIV "fdiv" Float (n, m) float::fdiv;
+    FSQRT "fsqrt" Float (n) float::fsqrt;
+    FMULX "fmulx" Float (n, m) float::fmulx;
+    FMLA "fmla" Float (n, m, d) float::fmla;
+    FABD "fabd" Float (n, m) float::fabd;
+    FMAX "fmax" Float (n, m) float::fmax;
+    FMIN "fmin" Float (n, m) float::fmin;
+    FMAXNM "fmaxnm" Float (n, m) float::fmaxnm;
+    FMINNM "fminnm" Float (n, m) float::fminnm;
+    FADDP "faddp" Float (n, m) float::faddp;
+    FMAXP "fmaxp" Float (n, m) float::fmaxp;
+    FMINP "fminp" Float (n, m) float::fminp;
+    FMAXNMP "fmaxnmp" Float (n, m) float::fmaxnmp;
+    FMINNMP "fminnmp" Float (n, m) float::fminnmp;
+    FADDV "faddv" Float (n) float::faddv;
+    FMAXV "fmaxv" Float (n) float::fmaxv;
+    FMINV "fminv" Float (n) float::fminv;
+    FMAXNMV "fmaxnmv" Float (n) float::fmaxnmv;
+    FMINNMV "fminnmv" Float (n) float::fminnmv;
+    FCMEQ "fcmeq" Float (n, m) float::fcmeq;
+    FCMGE "fcmge" Float (n, m) float::fcmge;
+    FCMGT "fcmgt" Float (n, m) float::fcmgt;
+    FACGE "facge" Float (n, m) float::facge;
+    FACGT "facgt" Float (n, m) float::facgt;
+    FRECPE "frecpe" Float (n) float::frecpe;
+    FRSQRTE "frsqrte" Float (n) float::frsqrte;
+    FRECPX "frecpx" Float (n) float::frecpx;
+    FRECPS "frecps" Float (n, m) float::frecps;
+    FRSQRTS "frsqrts" Float (n, m) float::frsqrts;
+    URECPE "urecpe" Lanes (n) float::urecpe;
+    URSQRTE "ursqrte" Lanes (n) float::ursqrte;
+    FRINT "frint" Float (n) float::frint;
+    FRINTTS "frintts" Float (n) float::frintts;
+    FCVTN "fcvtn" Float (n) convert::fcvtn;
+    FCVTL "fcvtl" Float (n) convert::fcvtl;
+    FCVTXN "fcvtxn" Float (n) convert::fcvtxn;
+    BFCVTN "bfcvtn" Float (n) convert::bfcvtn;
+    FCVTS "fcvts" Float (n) convert::fcvts;
+    FCVTU "fcvtu" Float (n) convert::fcvtu;
+    SCVTF "scvtf" Float (n) convert::scvtf;
+    UCVTF "ucvtf" Float (n) convert::ucvtf;
+    FCADD "fcadd" Float (n, m) float::fcadd;
+    FCMLA "fcmla" Float (n, m, d) float::fcmla;
+    FMLAL "fmlal" Float (n, m, d) widening::fmlal;
+    BFMLAL "bfmlal" Float (n, m, d) widening::bfmlal;
+    BFDOT "bfdot" Lanes (n, m, d) widening::bfdot;
+    BFMMLA "bfmmla" Lanes (n, m, d) widening::bfmmla;
+    // Saturating arithmetic.
+    SQADD "sqadd" Saturating (n, m) saturate::sqadd;
+    UQADD "uqadd" Saturating (n, m) saturate::uqadd;
+    SQSUB "sqsub" Saturating (n, m) saturate::sqsub;
+    UQSUB "uqsub" Saturating (n, m) saturate::uqsub;
+    SUQADD "suqadd" Saturating (n, d) saturate::suqadd;
+    USQADD "usqadd" Saturating (n, d) saturate::usqadd;
+    SQABS "sqabs" Saturating (n) saturate::sqabs;
+    SQNEG "sqneg" Saturating (n) saturate::sqneg;
+    SQDMULH "sqdmulh" Saturating (n, m) saturate::sqdmulh;
+    SQRDMULH "sqrdmulh" Saturating (n, m) saturate::sqrdmulh;
+    SQRDMLAH "sqrdmlah" Saturating (n, m, d) saturate::sqrdmlah;
+    SQRDMLSH "sqrdmlsh" Saturating (n, m, d) saturate::sqrdmlsh;
+    SQDMULL "sqdmull" Saturating (n, m) saturate::sqdmull;
+    SQDMLAL "sqdmlal" Saturating (n, m, d) saturate::sqdmlal;
+    SQDMLSL "sqdmlsl" Saturating (n, m, d) saturate::sqdmlsl;
+    SQXTN "sqxtn" Saturating (n) saturate::sqxtn;
+    UQXTN "uqxtn" Saturating (n) saturate::uqxtn;
+    SQXTUN "sqxtun" Saturating (n) saturate::sqxtun;
+    // Shifts.
+    SSHL "sshl" Lanes (n, m) shift::sshl;
+    USHL "ushl" Lanes (n, m) shift::ushl;
+    SRSHL "srshl" Lanes (n, m) shift::srshl;
+    URSHL "urshl" Lanes (n, m) shift::urshl;
+    SQSHL "sqshl" Saturating (n, m) shift::sqshl;
+    UQSHL "uqshl" Saturating (n, m) shift::uqshl;
+    SQRSHL "sqrshl" Saturating (n, m) shift::sqrshl;
+    UQRSHL "uqrshl" Saturating (n, m) shift::uqrshl;
+    SQSHLU "sqshlu" Saturating (n) shift::sqshlu;
+    SRSHR "srshr" Lanes (n) shift::srshr;
+    URSHR "urshr" Lanes (n) shift::urshr;
+    SHRN "shrn" Lanes (n) shift::shrn;
+    RSHRN "rshrn" Lanes (n) shift::rshrn;
+    SQSHRN "sqshrn" Saturating (n) shift::sqshrn;
+    SQRSHRN "sqrshrn" Saturating (n) shift::sqrshrn;
+    UQSHRN "uqshrn" Saturating (n) shift::uqshrn;
+    UQRSHRN "uqrshrn" Saturating (n) shift::uqrshrn;
+    SQSHRUN "sqshrun" Saturating (n) shift::sqshrun;
+    SQRSHRUN "sqrshrun" Saturating (n) shift::sqrshrun;
+    // Integers.
+    SHADD "shadd" Lanes (n, m) integer::shadd;
+    UHADD "uhadd" Lanes (n, m) integer::uhadd;
+    SRHADD "srhadd" Lanes (n, m) integer::srhadd;
+    URHADD "urhadd" Lanes (n, m) integer::urhadd;
+    SHSUB "shsub" Lanes (n, m) integer::shsub;
+    UHSUB "uhsub" Lanes (n, m) integer::uhsub;
+    SABD "sabd" Lanes (n, m) integer::sabd;
+    UABD "uabd" Lanes (n, m) integer::uabd;
+    CLS "cls" Lanes (n) integer::cls;
+    CLZ "clz" Lanes (n) integer::clz;
+    CNT "cnt" Lanes (n) integer::cnt;
+    RBIT "rbit" Lanes (n) integer::rbit;
+    ADDHN "addhn" Lanes (n, m) integer::addhn;
+    RADDHN "raddhn" Lanes (n, m) integer::raddhn;
+    SUBHN "subhn" Lanes (n, m) integer::subhn;
+    RSUBHN "rsubhn" Lanes (n, m) integer::rsubhn;
+    SMULL "smull" Lanes (n, m) integer::smull;
+    UMULL "umull" Lanes (n, m) integer::umull;
+    SADDL "saddl" Lanes (n, m) integer::saddl;
+    UADDL "uaddl" Lanes (n, m) integer::uaddl;
+    SSUBL "ssubl" Lanes (n, m) integer::ssubl;
+    USUBL "usubl" Lanes (n, m) integer::usubl;
+    SABDL "sabdl" Lanes (n, m) integer::sabdl;
+    UABDL "uabdl" Lanes (n, m) integer::uabdl;
+    SXTL "sxtl" Lanes (n) integer::sxtl;
+    UXTL "uxtl" Lanes (n) integer::uxtl;
+    ADDP "addp" Lanes (n, m) integer::addp;
+    SMAXP "smaxp" Lanes (n, m) integer::smaxp;
+    SMINP "sminp" Lanes (n, m) integer::sminp;
+    UMAXP "umaxp" Lanes (n, m) integer::umaxp;
+    UMINP "uminp" Lanes (n, m) integer::uminp;
+    ADDV "addv" Lanes (n) integer::addv;
+    SMAXV "smaxv" Lanes (n) integer::smaxv;
+    SMINV "sminv" Lanes (n) integer::sminv;
+    UMAXV "umaxv" Lanes (n) integer::umaxv;
+    UMINV "uminv" Lanes (n) integer::uminv;
+    SADDLV "saddlv" Lanes (n) integer::saddlv;
+    UADDLV "uaddlv" Lanes (n) integer::uaddlv;
+    SADDLP "saddlp" Lanes (n) integer::saddlp;
+    UADDLP "uaddlp" Lanes (n) integer::uaddlp;
+    SDOT "sdot" Lanes (n, m, d) integer::sdot;
+    UDOT "udot" Lanes (n, m, d) integer::udot;
+    USDOT "usdot" Lanes (n, m, d) integer::usdot;
+    SMMLA "smmla" Lanes (n, m, d) integer::smmla;
+    UMMLA "ummla" Lanes (n, m, d) integer::ummla;
+    USMMLA "usmmla" Lanes (n, m, d) integer::usmmla;
+    PMUL "pmul" Lanes (n, m) integer::pmul;
+    PMULL "pmull" Lanes (n, m) integer::pmull;
+    // Permutations.
+    TBL "tbl" Lanes (t, m) permute::tbl;
+    TBL2 "tbl2" Lanes (t, t2, m) permute::tbl2;
+    TBX "tbx" Lanes (t, m, d) permute::tbx;
+    ZIP "zip" Lanes (n, m) permute::zip;
+    UZP "uzp" Lanes (n, m) permute::uzp;
+    TRN "trn" Lanes (n, m) permute::trn;
+    EXT "ext" Lanes (n, m) permute::ext;
+    REV "rev" Lanes (n) permute::rev;
+    // Cryptography.
+    AESE "aese" Bits (d, n) cipher::aese;
+    AESD "aesd" Bits (d, n) cipher::aesd;
+    AESMC "aesmc" Bits (n) cipher::aesmc;
+    AESIMC "aesimc" Bits (n) cipher::aesimc;
+    SHA1C "sha1c" Bits (n, m, d) hash::sha1c;
+    SHA1P "sha1p" Bits (n, m, d) hash::sha1p;
+    SHA1M "sha1m" Bits (n, m, d) hash::sha1m;
+    SHA1SU0 "sha1su0" Bits (n, m, d) hash::sha1su0;
+    SHA256H "sha256h" Bits (n, m, d) hash::sha256h;
+    SHA256H2 "sha256h2" Bits (n, m, d) hash::sha256h2;
+    SHA256SU1 "sha256su1" Bits (n, m, d) hash::sha256su1;
+    SHA512H "sha512h" Bits (n, m, d) hash::sha512h;
+    SHA512H2 "sha512h2" Bits (n, m, d) hash::sha512h2;
+    SHA512SU1 "sha512su1" Bits (n, m, d) hash::sha512su1;
+    SHA1H "sha1h" Bits (n) hash::sha1h;
+    SHA1SU1 "sha1su1" Bits (n, d) hash::sha1su1;
+    SHA256SU0 "sha256su0" Bits (n, d) hash::sha256su0;
+    SHA512SU0 "sha512su0" Bits (n, d) hash::sha512su0;
+    EOR3 "eor3" Bits (n, m, a) hash::eor3;
+    BCAX "bcax" Bits (n, m, a) hash::bcax;
+    RAX1 "rax1" Bits (n, m) hash::rax1;
+    XAR "xar" Lanes (n, m) hash::xar;
+    SM3SS1 "sm3ss1" Bits (n, m, a) hash::sm3ss1;
+    SM3TT1A "sm3tt1a" Lanes (n, m, d) hash::sm3tt1a;
+    SM3TT1B "sm3tt1b" Lanes (n, m, d) hash::sm3tt1b;
+    SM3TT2A "sm3tt2a" Lanes (n, m, d) hash::sm3tt2a;
+    SM3TT2B "sm3tt2b" Lanes (n, m, d) hash::sm3tt2b;
+    SM3PARTW1 "sm3partw1" Bits (n, m, d) hash::sm3partw1;
+    SM3PARTW2 "sm3partw2" Bits (n, m, d) hash::sm3partw2;
+    SM4E "sm4e" Bits (d, n) cipher::sm4e;
+    SM4EKEY "sm4ekey" Bits (n, m) cipher::sm4ekey;
+}
+
+/// Calls a helper of vectors as IR does; `None` if it is none.
+#[must_use]
+pub fn call_wide(frame: &mut CpuFrame, id: HelperId, arg: Arg, vectors: [u128; 3]) -> Option<u128> {
+    let HelperCode::Wide(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
+    let [a, b, c] = vectors.map(vector_of);
+    // SAFETY: the frame is borrowed, and no helper keeps it.
+    Some(bits_of(unsafe { code(frame, arg.raw(), a, b, c) }))
+}
+
+/// Calls a helper of numbers as IR does; `None` if it is none.
+#[must_use]
+pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> Option<u64> {
+    let HelperCode::Scalar(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
+    let [a, b, c, d] = args;
+    // SAFETY: the frame is borrowed, and no helper keeps it.
+    Some(unsafe { code(frame, a, b, c, d) })
+}

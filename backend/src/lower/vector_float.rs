@@ -1,0 +1,231 @@
+//! Floating point on vectors: as for scalars, the host's results where they provably stand in every
+//! lane, else the exact slow path.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use ir::types::FpRound;
+use ir::{Block, FpMode, Inst, Opcode, Type};
+
+use super::Lowering;
+use super::values::clif_type;
+
+/// The host's results, and a condition: whether all of them stand.
+type Fast = (Value, Value);
+
+impl Lowering<'_, '_> {
+    pub(super) fn vector_float(&mut self, block: &Block, inst: &Inst) -> Value {
+        let operands = inst.op.info().shape.operands();
+        let args: Vec<Value> = (0..operands).map(|n| self.arg(block, inst, n)).collect();
+        match self.fast_lanes(inst, &args) {
+            Some(fast) => self.guarded(inst, &args, fast),
+            None => self.slow(inst, &args),
+        }
+    }
+
+    fn fast_lanes(&mut self, inst: &Inst, args: &[Value]) -> Option<Fast> {
+        if inst.mode().has(FpMode::FLUSH) {
+            return None;
+        }
+        let nearest = inst.round() == FpRound::NearestEven;
+        match inst.op {
+            Opcode::FAdd | Opcode::FSub | Opcode::FMul | Opcode::FDiv | Opcode::FSqrt
+                if nearest =>
+            {
+                Some(self.lane_arithmetic(inst, args))
+            }
+            Opcode::FMulAdd if nearest && self.options.host_has_fma => {
+                Some(self.lane_arithmetic(inst, args))
+            }
+            Opcode::FMin | Opcode::FMinimum | Opcode::FMax | Opcode::FMaximum => {
+                Some(self.min_max_lanes(inst, args))
+            }
+            Opcode::FLanesEq | Opcode::FLanesGt | Opcode::FLanesGe => {
+                Some(self.compare_float_lanes(inst.op, args))
+            }
+            Opcode::FRound | Opcode::FRoundX => self.round_lanes(inst, args[0]),
+            Opcode::FToS | Opcode::FToU => self.lanes_to_int(inst, args[0]),
+            Opcode::SToF | Opcode::UToF if nearest => Some(self.lanes_from_int(inst, args[0])),
+            Opcode::FCvt => self.convert_lanes(inst, args[0], nearest),
+            _ => None,
+        }
+    }
+
+    fn lane_arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Fast {
+        let result = match inst.op {
+            Opcode::FAdd => self.fb.ins().fadd(args[0], args[1]),
+            Opcode::FSub => self.fb.ins().fsub(args[0], args[1]),
+            Opcode::FMul => self.fb.ins().fmul(args[0], args[1]),
+            Opcode::FDiv => self.fb.ins().fdiv(args[0], args[1]),
+            Opcode::FSqrt => self.fb.ins().sqrt(args[0]),
+            _ => self.fb.ins().fma(args[0], args[1], args[2]),
+        };
+        let tiny_is_exact = matches!(inst.op, Opcode::FAdd | Opcode::FSub | Opcode::FSqrt);
+        (result, self.lanes_stand(inst.ty, result, tiny_is_exact))
+    }
+
+    /// Whether "inexact" is set and every lane is finite, and above the least normal number unless
+    /// such results are always exact: see `result_stands` of scalars.
+    fn lanes_stand(&mut self, ty: Type, result: Value, tiny_is_exact: bool) -> Value {
+        let (lanes, infinity, least) = match ty {
+            Type::F32x4 => (
+                Type::I32x4,
+                u64::from(f32::INFINITY.to_bits()),
+                u64::from(f32::MIN_POSITIVE.to_bits()),
+            ),
+            _ => (Type::I64x2, f64::INFINITY.to_bits(), f64::MIN_POSITIVE.to_bits()),
+        };
+        let magnitude = self.fb.ins().fabs(result);
+        let magnitude = self.bitcast(magnitude, clif_type(lanes));
+        let infinity = self.splat_of(lanes, infinity);
+        // Without their signs, encodings compare as integers do.
+        let mut stand = self.fb.ins().icmp(IntCC::SignedGreaterThan, infinity, magnitude);
+        if !tiny_is_exact {
+            let least = self.splat_of(lanes, least);
+            let above = self.fb.ins().icmp(IntCC::SignedGreaterThan, magnitude, least);
+            stand = self.fb.ins().band(stand, above);
+        }
+        let all = self.all_lanes(stand);
+        let inexact = self.is_inexact_set();
+        self.fb.ins().band(all, inexact)
+    }
+
+    /// Whether a mask of lanes is all ones.
+    fn all_lanes(&mut self, mask: Value) -> Value {
+        let mask = self.bitcast(mask, types::I64X2);
+        let ones = self.splat_of(Type::I64x2, u64::MAX);
+        let same = self.fb.ins().icmp(IntCC::Equal, mask, ones);
+        self.fb.ins().vall_true(same)
+    }
+
+    fn ordered_lanes(&mut self, a: Value, b: Value) -> Value {
+        let ordered = self.fb.ins().fcmp(FloatCC::Ordered, a, b);
+        self.all_lanes(ordered)
+    }
+
+    /// Where neither is a NaN, equal lanes are the same bits or zeros of both signs.
+    fn min_max_lanes(&mut self, inst: &Inst, args: &[Value]) -> Fast {
+        let (a, b) = (args[0], args[1]);
+        let least = matches!(inst.op, Opcode::FMin | Opcode::FMinimum);
+        let whole = clif_type(Type::WIDE);
+        let less = self.fb.ins().fcmp(FloatCC::LessThan, a, b);
+        let equal = self.fb.ins().fcmp(FloatCC::Equal, a, b);
+        let [less, equal, x, y] = [less, equal, a, b].map(|value| self.bitcast(value, whole));
+        let (unequal, same) = match least {
+            true => (self.fb.ins().bitselect(less, x, y), self.fb.ins().bor(x, y)),
+            false => (self.fb.ins().bitselect(less, y, x), self.fb.ins().band(x, y)),
+        };
+        let result = self.fb.ins().bitselect(equal, same, unequal);
+        (self.bitcast(result, clif_type(inst.ty)), self.ordered_lanes(a, b))
+    }
+
+    fn compare_float_lanes(&mut self, op: Opcode, args: &[Value]) -> Fast {
+        // The other way round: the host has only these.
+        let (condition, a, b) = match op {
+            Opcode::FLanesEq => (FloatCC::Equal, args[0], args[1]),
+            Opcode::FLanesGt => (FloatCC::LessThan, args[1], args[0]),
+            _ => (FloatCC::LessThanOrEqual, args[1], args[0]),
+        };
+        let mask = self.fb.ins().fcmp(condition, a, b);
+        (self.bitcast(mask, clif_type(Type::WIDE)), self.ordered_lanes(a, b))
+    }
+
+    fn round_lanes(&mut self, inst: &Inst, a: Value) -> Option<Fast> {
+        let whole = self.whole(inst.round(), a)?;
+        let numbers = self.ordered_lanes(a, a);
+        if inst.op == Opcode::FRound {
+            return Some((whole, numbers));
+        }
+        let silent = self.silent_lanes(whole, a);
+        Some((whole, self.fb.ins().band(numbers, silent)))
+    }
+
+    /// Whether going from `a` to `whole` raises nothing: "inexact" is set, or all lanes are equal.
+    fn silent_lanes(&mut self, whole: Value, a: Value) -> Value {
+        let same = self.fb.ins().fcmp(FloatCC::Equal, whole, a);
+        let same = self.all_lanes(same);
+        let inexact = self.is_inexact_set();
+        self.fb.ins().bor(same, inexact)
+    }
+
+    fn lanes_to_int(&mut self, inst: &Inst, a: Value) -> Option<Fast> {
+        let whole = self.whole(inst.round(), a)?;
+        let signed = inst.op == Opcode::FToS;
+        let bits = inst.ty.lane().bits();
+        // Powers of two are exact in both formats.
+        let limit = 2.0_f64.powi(if signed { bits - 1 } else { bits } as i32);
+        let above_all = self.splat_float(inst.ty, limit);
+        let least = self.splat_float(inst.ty, if signed { -limit } else { 0.0 });
+        let below = self.fb.ins().fcmp(FloatCC::LessThan, whole, above_all);
+        let above = self.fb.ins().fcmp(FloatCC::LessThanOrEqual, least, whole);
+        let in_range = self.fb.ins().band(below, above);
+        let in_range = self.all_lanes(in_range);
+        let silent = self.silent_lanes(whole, a);
+        let stands = self.fb.ins().band(in_range, silent);
+        let result = match (inst.ty, signed) {
+            (Type::F32x4, true) => self.fb.ins().fcvt_to_sint_sat(types::I32X4, whole),
+            (Type::F32x4, false) => self.fb.ins().fcvt_to_uint_sat(types::I32X4, whole),
+            _ => self.each_long_lane(whole, |lowering, lane| match signed {
+                true => lowering.fb.ins().fcvt_to_sint_sat(types::I64, lane),
+                false => lowering.fb.ins().fcvt_to_uint_sat(types::I64, lane),
+            }),
+        };
+        Some((result, stands))
+    }
+
+    fn splat_float(&mut self, ty: Type, value: f64) -> Value {
+        let (lanes, bits) = match ty {
+            Type::F32x4 => (Type::I32x4, u64::from((value as f32).to_bits())),
+            _ => (Type::I64x2, value.to_bits()),
+        };
+        let lanes = self.splat_of(lanes, bits);
+        self.bitcast(lanes, clif_type(ty))
+    }
+
+    /// A vector of two lanes, each converted by itself.
+    fn each_long_lane(
+        &mut self,
+        vector: Value,
+        mut convert: impl FnMut(&mut Self, Value) -> Value,
+    ) -> Value {
+        let [low, high] = [0, 1].map(|n| {
+            let lane = self.fb.ins().extractlane(vector, n);
+            convert(self, lane)
+        });
+        let ty = self.fb.func.dfg.value_type(low).by(2).unwrap_or(types::I64X2);
+        let both = self.fb.ins().splat(ty, low);
+        self.fb.ins().insertlane(both, high, 1)
+    }
+
+    fn lanes_from_int(&mut self, inst: &Inst, a: Value) -> Fast {
+        let signed = inst.op == Opcode::SToF;
+        let result = match (inst.ty, signed) {
+            (Type::F32x4, true) => self.fb.ins().fcvt_from_sint(types::F32X4, a),
+            (Type::F32x4, false) => self.fb.ins().fcvt_from_uint(types::F32X4, a),
+            _ => self.each_long_lane(a, |lowering, lane| match signed {
+                true => lowering.fb.ins().fcvt_from_sint(types::F64, lane),
+                false => lowering.fb.ins().fcvt_from_uint(types::F64, lane),
+            }),
+        };
+        (result, self.is_inexact_set())
+    }
+
+    fn convert_lanes(&mut self, inst: &Inst, a: Value, nearest: bool) -> Option<Fast> {
+        match inst.ty {
+            Type::F64x2 => {
+                let result = self.fb.ins().fvpromote_low(a);
+                // A NaN stays one, whichever it is.
+                Some((result, self.ordered_lanes(result, result)))
+            }
+            _ if nearest => {
+                let result = self.fb.ins().fvdemote(a);
+                // The upper half is zero, which says nothing: put the lower half there, too.
+                let words = self.bitcast(result, types::I64X2);
+                let low = self.fb.ins().extractlane(words, 0);
+                let twice = self.fb.ins().splat(types::I64X2, low);
+                let twice = self.bitcast(twice, types::F32X4);
+                Some((result, self.lanes_stand(Type::F32x4, twice, false)))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! What `ferry isa aarch64` prints, from the tables of decoder and CPU models.
+
+use std::fmt::Write as _;
+
+use arch::aarch64::CpuModel;
+use arch::aarch64::cpu::MODELS;
+use arch::aarch64::feature::{Feature, Hwcap, HwcapWord, Row};
+use decoders::aarch64::{
+    CHAPTERS, DEFERRED, Extension, ExtensionSet, INSTRUCTIONS, InstructionInfo,
+};
+
+/// How far a feature or an instruction is supported.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    /// It works, and the CPU model has it.
+    Implemented,
+    /// Its instructions work, but not all that hangs on them.
+    Partial,
+    /// It works, but the CPU model does not have it.
+    Off,
+    /// It is UNDEFINED, whatever the CPU model.
+    Deferred,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Status::Implemented => "implemented",
+            Status::Partial => "partial",
+            Status::Off => "off",
+            Status::Deferred => "deferred",
+        }
+    }
+
+    fn of(implemented: bool, on: bool) -> Self {
+        match (implemented, on) {
+            (true, true) => Status::Implemented,
+            (true, false) => Status::Off,
+            (false, _) => Status::Deferred,
+        }
+    }
+}
+
+/// The CPU model and the decoder's name for what it has.
+struct Cpu {
+    model: CpuModel,
+    extensions: ExtensionSet,
+}
+
+impl Cpu {
+    fn new(text: &str) -> Result<Self, String> {
+        let model = match text {
+            "" => CpuModel::default(),
+            text => text.parse().map_err(|error| format!("--cpu: {error}"))?,
+        };
+        let names = model.features().map(|feature| feature.row().name);
+        let extensions = names.filter_map(Extension::from_name).chain([Extension::A64]).collect();
+        Ok(Self { model, extensions })
+    }
+
+    fn extension(&self, extension: Extension) -> Status {
+        let on = self.extensions.contains(extension);
+        match Status::of(is_implemented(extension), on) {
+            Status::Implemented if missing(extension).is_some() => Status::Partial,
+            status => status,
+        }
+    }
+
+    fn instruction(&self, info: &InstructionInfo) -> Status {
+        Status::of(is_implemented(info.extension), info.op.is_enabled(self.extensions))
+    }
+}
+
+fn row(extension: Extension) -> Option<&'static Row> {
+    Feature::from_name(extension.name()).map(Feature::row)
+}
+
+/// Whether CPU models can have it. All of them have the base instructions.
+fn is_implemented(extension: Extension) -> bool {
+    extension == Extension::A64 || row(extension).is_some()
+}
+
+fn missing(extension: Extension) -> Option<&'static str> {
+    row(extension).and_then(|row| row.missing)
+}
+
+/// How many instructions a feature defines.
+fn count(extension: Extension) -> usize {
+    INSTRUCTIONS.iter().filter(|info| info.extension == extension).count()
+        + DEFERRED.iter().filter(|info| info.extension == extension).count()
+}
+
+/// A line for each feature, and what a program is told of the CPU.
+pub(super) fn extensions(cpu: &str) -> Result<String, String> {
+    let cpu = Cpu::new(cpu)?;
+    let mut text = format!(
+        "{:<9} {:<11} {:>5}  {:<17} {:<17} {:<8}  What it is\n",
+        "Feature", "Status", "Insns", "HWCAP", "/proc/cpuinfo", "Demanded"
+    );
+    for extension in Extension::ALL {
+        let _ = writeln!(text, "{}", extension_line(&cpu, extension));
+    }
+    // What has no instructions of its own.
+    let known = |feature: &&Feature| Extension::from_name(feature.row().name).is_none();
+    for &feature in Feature::ALL.iter().filter(known) {
+        let status = Status::of(true, cpu.model.has(feature)).name();
+        let _ =
+            writeln!(text, "{}", line_of(feature.row().name, status, 0, Some(feature.row()), "-"));
+    }
+    let _ = write!(text, "\n{}\n{}", told(&cpu.model), models());
+    Ok(text)
+}
+
+fn extension_line(cpu: &Cpu, extension: Extension) -> String {
+    let title = match missing(extension) {
+        Some(missing) => format!("{} ({missing})", extension.title()),
+        None => extension.title().to_owned(),
+    };
+    let status = cpu.extension(extension).name();
+    line_of(extension.name(), status, count(extension), row(extension), &title)
+}
+
+fn line_of(name: &str, status: &str, count: usize, row: Option<&Row>, title: &str) -> String {
+    let hwcaps = row.map_or(&[][..], |row| row.hwcaps);
+    let bits = joined(hwcaps, |hwcap| format!("{} {}", short(hwcap.word), hwcap.bit));
+    let words = joined(hwcaps, |hwcap| hwcap.name.to_owned());
+    let demanded = row.and_then(|row| row.mandatory);
+    let demanded = demanded.map_or("-".to_owned(), |version| version.to_string());
+    format!("{name:<9} {status:<11} {count:>5}  {bits:<17} {words:<17} {demanded:<8}  {title}")
+}
+
+fn joined(hwcaps: &[Hwcap], text: impl Fn(&Hwcap) -> String) -> String {
+    match hwcaps {
+        [] => "-".to_owned(),
+        hwcaps => hwcaps.iter().map(text).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Which entry of the auxiliary vector, without what all have in common.
+fn short(word: HwcapWord) -> &'static str {
+    match word {
+        HwcapWord::Hwcap => "1:",
+        HwcapWord::Hwcap2 => "2:",
+        HwcapWord::Hwcap3 => "3:",
+    }
+}
+
+/// What Linux tells a program of this CPU.
+fn told(model: &CpuModel) -> String {
+    let features: Vec<&str> = model.hwcaps().iter().map(|hwcap| hwcap.name).collect();
+    let mut text = format!(
+        "What a program is told:\n  /proc/cpuinfo     {}\n  AT_HWCAP          {:#x}\n  \
+         AT_HWCAP2         {:#x}\n  MIDR_EL1          {:#x}\n",
+        features.join(" "),
+        model.hwcap(HwcapWord::Hwcap),
+        model.hwcap(HwcapWord::Hwcap2),
+        model.midr()
+    );
+    for (name, value) in model.id_registers() {
+        let _ = writeln!(text, "  {name:<17} {value:#x}");
+    }
+    text
+}
+
+fn models() -> String {
+    let mut text = String::from("CPU models (--cpu MODEL[,+FEATURE][,-FEATURE]…):\n");
+    for model in MODELS {
+        let _ = writeln!(text, "  {:<11}  {}", model.name, model.description);
+    }
+    text
+}
+
+/// A line for each instruction, in the manual's order.
+pub(super) fn coverage(cpu: &str) -> Result<String, String> {
+    let cpu = Cpu::new(cpu)?;
+    let mut text = String::new();
+    for chapter in CHAPTERS {
+        let mut infos = INSTRUCTIONS.iter().filter(|info| info.chapter == *chapter).peekable();
+        if infos.peek().is_some() {
+            let _ = writeln!(text, "# {chapter}");
+        }
+        for info in infos {
+            let status = cpu.instruction(info).name();
+            line(&mut text, info.name, info.extension, status, &encoding(info));
+        }
+    }
+    let _ = writeln!(text, "# Not decoded");
+    for info in DEFERRED {
+        line(&mut text, info.name, info.extension, Status::Deferred.name(), "-");
+    }
+    let statuses: Vec<Status> = INSTRUCTIONS.iter().map(|info| cpu.instruction(info)).collect();
+    let with = |status| statuses.iter().filter(|&&other| other == status).count();
+    let _ = writeln!(
+        text,
+        "{} instructions: {} implemented, {} off on this CPU, {} deferred",
+        statuses.len() + DEFERRED.len(),
+        with(Status::Implemented),
+        with(Status::Off),
+        with(Status::Deferred) + DEFERRED.len()
+    );
+    Ok(text)
+}
+
+fn line(text: &mut String, name: &str, extension: Extension, status: &str, encoding: &str) {
+    let _ = writeln!(text, "{name:<18} {:<9} {status:<11} {encoding}", extension.name());
+}
+
+/// The bits from the highest: fixed ones as 0 and 1, operands as dots.
+fn encoding(info: &InstructionInfo) -> String {
+    let bit = |n: u8| match (info.mask >> n & 1, info.value >> n & 1) {
+        (0, _) => '.',
+        (_, 0) => '0',
+        _ => '1',
+    };
+    (0..info.width).rev().map(bit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line that begins with this word.
+    fn find(text: &str, word: &str) -> String {
+        let line = text.lines().find(|line| line.split_whitespace().next() == Some(word));
+        line.unwrap_or_else(|| panic!("no line for {word}")).to_owned()
+    }
+
+    #[test]
+    fn every_feature_says_how_far_it_is() {
+        let text = extensions("cortex-a72").unwrap();
+        for (name, status) in [
+            ("A64", "implemented"),
+            ("CRC32", "implemented"),
+            ("LSE", "off"),
+            ("SVE", "deferred"),
+            ("SSBS2", "off"),
+        ] {
+            assert!(find(&text, name).split_whitespace().any(|word| word == status), "{name}");
+        }
+        assert!(find(&text, "PMULL").contains("1: 4") && find(&text, "PMULL").contains("pmull"));
+        assert!(find(&text, "LSE").contains("Armv8.1"));
+        assert!(text.contains("AT_HWCAP          0x8ff\n"));
+        assert!(text.contains("ID_AA64ISAR0_EL1  0x11120\n"));
+        let all = extensions("").unwrap();
+        assert!(find(&all, "BTI").contains("partial") && find(&all, "BTI").contains("not checked"));
+    }
+
+    #[test]
+    fn every_feature_of_cpu_models_is_listed() {
+        let text = extensions("").unwrap();
+        for feature in Feature::ALL {
+            let line = find(&text, feature.row().name);
+            assert!(!line.contains("deferred") && !line.contains(" off "), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_is_listed_once() {
+        let text = coverage("cortex-a72").unwrap();
+        assert!(find(&text, "crc32b").contains("implemented"));
+        assert!(find(&text, "casp").contains("off"));
+        assert!(find(&coverage("").unwrap(), "casp").contains("implemented"));
+        let lines = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(lines, INSTRUCTIONS.len() + DEFERRED.len() + 1);
+    }
+
+    #[test]
+    fn wrong_models_are_named() {
+        assert!(coverage("rv64gc").unwrap_err().contains("cortex-a53"));
+    }
+}
