@@ -28,6 +28,7 @@ const RISCV64: &[&str] = &[
 const AARCH64: &[&str] = &[
     "extensions",
     "formats",
+    "formats_simd",
     "dp_imm",
     "branch",
     "ldst",

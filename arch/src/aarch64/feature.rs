@@ -131,7 +131,7 @@ features! {
     JSCVT    [FP]           3 {Isar1 12 1} {Hwcap 13 "jscvt"};
     FCMA     [AdvSIMD]      3 {Isar1 16 1} {Hwcap 14 "fcma"};
     LRCPC    []             3 {Isar1 20 1} {Hwcap 15 "lrcpc"};
-    PAuth    []             3 {Isar1 8 1, Isar1 28 1} {Hwcap 30 "paca", Hwcap 31 "pacg"};
+    PAuth    []             3 {Isar1 8 3, Isar1 28 1} {Hwcap 30 "paca", Hwcap 31 "pacg"};
     // Armv8.4
     DIT      []             4 {Pfr0 48 1}  {Hwcap 24 "dit"};
     FlagM    []             4 {Isar0 52 1} {Hwcap 27 "flagm"};

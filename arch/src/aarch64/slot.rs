@@ -40,9 +40,10 @@ registers! {
     SP 31 "sp";
     /// The condition flags as MRS NZCV gives them: N, Z, C, V in bits 31 to 28, all others 0.
     NZCV 32 "nzcv";
-    /// The cumulative exception flags of FPSR, in the bit order of [`base::float::Flags`], and
-    /// [`super::fpcr::SATURATED`].
+    /// The cumulative exception flags of FPSR, in the bit order of [`base::float::Flags`].
     FP_FLAGS 33 "fp_flags";
+    /// FPSR.QC, cumulative saturation: 0 or 1.
+    QC 34 "qc";
     /// Floating-point control register. Written by [`super::fpcr::set_fpcr`] only, which keeps the block key in
     /// step.
     FPCR 35 "fpcr";
@@ -140,7 +141,7 @@ mod tests {
         let names: Vec<_> = (0..512).filter_map(|n| name(RegSlot(n))).collect();
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(names.len(), distinct.len());
-        assert_eq!(names.len(), 31 + 32 + 23 + 1);
+        assert_eq!(names.len(), 31 + 32 + 24 + 1);
     }
 
     #[test]

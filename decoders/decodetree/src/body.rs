@@ -25,9 +25,16 @@ pub(crate) fn tokens(place: &Place, line: &str) -> Result<Vec<String>, Error> {
 /// A comparison before its names are bound to fields.
 #[derive(Debug, Clone)]
 pub(crate) struct NamedTest {
-    pub(crate) argument: String,
+    pub(crate) tested: Tested,
     pub(crate) relation: Relation,
     pub(crate) with: Comparand,
+}
+
+/// What is compared.
+#[derive(Debug, Clone)]
+pub(crate) enum Tested {
+    Argument(String),
+    Field(Field),
 }
 
 /// What an argument is compared with.
@@ -69,7 +76,7 @@ impl Body {
                 _ if token == "where" => {
                     let more: Vec<&str> =
                         rest.clone().take_while(|t| !t.starts_with('"')).map(|t| &**t).collect();
-                    body.conditions(place, &more.join(" "))?;
+                    body.conditions(place, &more.join(" "), parser)?;
                     rest.by_ref().take(more.len()).for_each(drop);
                 }
                 _ => body.source(place, token, parser)?,
@@ -144,10 +151,10 @@ impl Body {
         Ok(())
     }
 
-    /// `argument != constant, argument <= constant | argument == argument, …`
-    fn conditions(&mut self, place: &Place, text: &str) -> Result<(), Error> {
+    /// `argument != constant, argument <= constant | %field == argument, …`
+    fn conditions(&mut self, place: &Place, text: &str, parser: &mut Parser) -> Result<(), Error> {
         for condition in text.split(',') {
-            let tests = condition.split('|').map(|test| named_test(place, test));
+            let tests = condition.split('|').map(|test| named_test(place, test, parser));
             self.conditions.push(tests.collect::<Result<_, _>>()?);
         }
         Ok(())
@@ -181,9 +188,9 @@ impl Body {
     }
 }
 
-/// `argument relation constant` or `argument relation argument`
-fn named_test(place: &Place, text: &str) -> Result<NamedTest, Error> {
-    let (relation, (argument, with)) = Relation::ALL
+/// An argument or `%field`, a relation, and a constant or an argument.
+fn named_test(place: &Place, text: &str, parser: &mut Parser) -> Result<NamedTest, Error> {
+    let (relation, (tested, with)) = Relation::ALL
         .into_iter()
         .find_map(|r| Some((r, text.split_once(r.symbol())?)))
         .ok_or_else(|| syntax(place, format!("`{}` is no condition", text.trim())))?;
@@ -192,7 +199,11 @@ fn named_test(place: &Place, text: &str) -> Result<NamedTest, Error> {
         Ok(argument) => Comparand::Argument(argument),
         Err(_) => Comparand::Constant(integer(place, with)?),
     };
-    Ok(NamedTest { argument: argument.trim().into(), relation, with })
+    let tested = match tested.trim().strip_prefix('%') {
+        Some(field) => Tested::Field(parser.fields.get(place, field)?.clone()),
+        None => Tested::Argument(tested.trim().into()),
+    };
+    Ok(NamedTest { tested, relation, with })
 }
 
 fn is_bits(token: &str) -> bool {

@@ -27,6 +27,7 @@
 //! sh1add    0010000 ..... ..... 010 ..... 0110011 @r
 //! c.add => add  1001 rd:5 rs2:5 10 &r rs1=%rd_field flag=0 where rd != 0, rs2 != 0 "…"
 //! add_imm   … where sf == 1 | amount <= 31, n == sf  # `|` before `,`; of arguments that are fields
+//! shift     … where %immh != 0                   # … or of fields that are no arguments
 //! {                                              # overlaps allowed, the first match wins
 //!   pause   …
 //!   fence   …

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::body::{Body, Comparand, NamedTest, name, parse_field, parse_template, tokens};
+use crate::body::{Body, Comparand, NamedTest, Tested, name, parse_field, parse_template, tokens};
 use crate::error::{Error, ErrorKind, Place};
 use crate::model::{
     ArgumentSet, Chapter, Condition, Deferred, Extension, Field, Group, Pattern, Source, Test, Type,
@@ -326,7 +326,11 @@ impl Parser {
                 Comparand::Constant(value) => Source::Constant(*value),
                 Comparand::Argument(name) => Source::Field(field(name)?),
             };
-            Ok(Test { field: field(&test.argument)?, relation: test.relation, with })
+            let field = match &test.tested {
+                Tested::Argument(name) => field(name)?,
+                Tested::Field(field) => field.clone(),
+            };
+            Ok(Test { field, relation: test.relation, with })
         };
         let condition = |tests: &Vec<NamedTest>| {
             let alternatives = tests.iter().map(test).collect::<Result<_, Error>>()?;

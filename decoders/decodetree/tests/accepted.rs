@@ -74,6 +74,10 @@ fn patterns_that_conditions_keep_apart() {
         "(wide_bits(word, 2, 2) == 2 || wide_bits(word, 0, 2) <= 1)",
     );
     accept(
+        "&a f\n%g 2:2\na 000000000000 f:4 &a where %g != 0\nb 0000000000000010",
+        "wide_bits(word, 2, 2) != 0",
+    );
+    accept(
         "&a f g\na 000000000000 f:2 g:2 &a where f != g\nb 0000000000001010",
         "wide_bits(word, 2, 2) != wide_bits(word, 0, 2)",
     );

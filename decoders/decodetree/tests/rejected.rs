@@ -117,6 +117,7 @@ fn conditions() {
         "&a f\nop 000000000000 f:4 &a where g != 0",
         "t:3: `g` is no argument of this instruction",
     );
+    pattern("&a f\nop 000000000000 f:4 &a where %g != 0", "t:3: unknown field `g`");
     pattern("&a f\nop 000000000000 f:4 &a where f != 0x", "t:3: `0x` is no number");
     pattern(
         "&a f\nop 000000000000 f:4 &a where f != x",

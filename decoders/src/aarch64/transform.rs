@@ -1,5 +1,9 @@
 //! What the tables' fields are passed through.
 
+mod simd;
+
+pub(super) use self::simd::*;
+
 /// One bit, the other way round.
 pub(super) fn inverted(bit: i64) -> i64 {
     bit ^ 1

@@ -1,5 +1,6 @@
 //! What differs between guest architectures in Linux user mode: one folder each.
 
+pub(crate) mod aarch64;
 mod generic;
 pub(crate) mod riscv64;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use arch::debug::{DebugRegisters, DebugValue};
 use base::{CpuFrame, GuestVirt};
+use runtime::Exit;
 use syscalls::Errno;
 use translator::Frontend;
 
@@ -32,7 +34,7 @@ pub(crate) struct Architecture {
 pub(crate) type OnCpu = fn(Option<&str>) -> Result<Box<dyn Abi>, CpuError>;
 
 /// Every guest architecture.
-pub(crate) const ALL: &[Architecture] = &[riscv64::ARCHITECTURE];
+pub(crate) const ALL: &[Architecture] = &[riscv64::ARCHITECTURE, aarch64::ARCHITECTURE];
 
 /// The architecture of that name.
 pub(crate) fn by_name(name: &str) -> Option<&'static Architecture> {
@@ -118,6 +120,12 @@ pub(crate) trait Abi: Send + Sync {
     /// # Errors
     /// There is no valid frame.
     fn leave_signal_handler(&self, frame: &mut CpuFrame) -> Result<SignalReturn, Errno>;
+
+    /// Prepares a CPU that has stopped at a fault to execute the instruction again, in another way. Whether there is
+    /// one.
+    fn retry(&self, _frame: &mut CpuFrame, _fault: &Exit) -> bool {
+        false
+    }
 
     /// What `si_addr` is when an access to `addr` by the instruction at `pc` is not aligned.
     fn misaligned_address(&self, pc: GuestVirt, _addr: GuestVirt) -> GuestVirt {

@@ -17,8 +17,10 @@ use crate::debug;
 use crate::syscalls::Restart;
 use crate::task::Task;
 
-const SEGV_MAPERR: i32 = 1;
-pub(super) const SEGV_ACCERR: i32 = 2;
+/// `si_code`: nothing is mapped there.
+pub(crate) const SEGV_MAPERR: i32 = 1;
+/// `si_code`: what is mapped there may not be used so.
+pub(crate) const SEGV_ACCERR: i32 = 2;
 const BUS_ADRALN: i32 = 1;
 const BUS_ADRERR: i32 = 2;
 const ILL_ILLOPC: i32 = 1;
@@ -157,8 +159,12 @@ fn die_in(task: &Task, signal: i32) -> ! {
 
 /// Raises the signal that a fault of the guest's CPU means.
 pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
+    let abi = task.process.abi;
+    if abi.retry(task.cpu.frame_mut(), fault) {
+        return;
+    }
     let pc = GuestVirt(task.cpu.frame().pc);
-    let Some(info) = describe(fault, pc, task.process.abi) else { return };
+    let Some(info) = describe(fault, pc, abi) else { return };
     task.signals.fault = MemoryFault::after(task.signals.fault, fault);
     tracing::debug!(?fault, pc = pc.0, "guest fault");
     if let Some(info) = debug::filter(task, info) {
@@ -175,7 +181,8 @@ fn describe(fault: &Exit, pc: GuestVirt, abi: &dyn Abi) -> Option<SigInfo> {
             // A non-canonical address is a general protection fault to an x86 host, which does not
             // say where; to the guest nothing is mapped there.
             let is_paging = fault.code == SEGV_MAPERR || fault.code == SEGV_ACCERR;
-            let code = if is_paging || fault.signal != libc::SIGSEGV { fault.code } else { 1 };
+            let is_told = is_paging || fault.signal != libc::SIGSEGV;
+            let code = if is_told { fault.code } else { SEGV_MAPERR };
             SigInfo::fault(fault.signal, code, fault.addr)
         }
         Exit::FetchFault(fault) => match fault.cause {
@@ -228,6 +235,8 @@ mod tests {
         check(Exit::Misaligned(ADDR), libc::SIGBUS, BUS_ADRALN, PC);
         check(Exit::IllegalInstruction, libc::SIGILL, ILL_ILLOPC, PC);
         check(Exit::Breakpoint, libc::SIGTRAP, TRAP_BRKPT, PC);
+        let arm = describe(&Exit::Misaligned(ADDR), PC, &*abi("aarch64")).unwrap();
+        assert_eq!((arm.code(), arm.addr()), (BUS_ADRALN, ADDR));
         assert_eq!(describe(&Exit::Syscall, PC, &*abi("riscv64")), None);
     }
 }

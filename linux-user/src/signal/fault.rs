@@ -43,8 +43,7 @@ impl MemoryFault {
         let fault = |addr, access, cause| Some(Self { addr, access, cause });
         match exit {
             Exit::DataFault(data) => {
-                let is_forbidden =
-                    data.signal == libc::SIGSEGV && data.code == super::deliver::SEGV_ACCERR;
+                let is_forbidden = data.signal == libc::SIGSEGV && data.code == super::SEGV_ACCERR;
                 let cause = if is_forbidden { Cause::Forbidden } else { Cause::Unmapped };
                 fault(data.addr, if data.write { Access::Write } else { Access::Read }, cause)
             }

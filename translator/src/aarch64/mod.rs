@@ -17,14 +17,25 @@
 //! the fault to choose the other kind, which removes them, from then on.
 
 mod branch;
+mod crypto;
 mod dp_imm;
 mod dp_reg;
+mod fp;
 mod ldst;
 mod pauth;
 mod register;
+mod scalar;
+mod simd_different;
+mod simd_element;
+mod simd_permute;
+mod simd_scalar;
+mod simd_shift;
+mod simd_three_same;
+mod simd_two_reg;
 mod system;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use arch::aarch64::feature::Feature;
 use arch::aarch64::helpers::HELPERS;
@@ -212,7 +223,6 @@ impl Insn<'_> {
     }
 
     /// The rounding mode of FPCR.
-    #[expect(dead_code, reason = "for the chapters of floating point")]
     fn round(&self) -> FpRound {
         match self.fpcr >> fpcr::RMODE_SHIFT & fpcr::RMODE_MASK {
             0 => FpRound::NearestEven,

@@ -140,11 +140,14 @@ fn pairs_of_registers_are_accessed_at_once_unless_on_the_stack() {
     assert!(!wide(0x2940_0440)); // ldp w0, w1, [x2]
 }
 
-/// An instruction with Rd = 10, Rn = 11, Rm = 8 (or what else these bits mean).
+/// An instruction with Rd = 10, Rn = 11, Rm = 8 (or what else these bits mean); of vectors, with elements of 32 bits
+/// that fill the register.
 fn sample(op: Op) -> u32 {
     let info = op.info();
     let free = |bits: u32| info.value | bits & !info.mask;
-    let likely = [8 << 16 | 11 << 5 | 10, 8 << 16 | 3 << 10 | 11 << 5 | 10];
+    let vector = if info.chapter.contains("SIMD") { 1 << 30 | 2 << 22 } else { 0 };
+    let usual = 8 << 16 | 11 << 5 | 10;
+    let likely = [usual | vector, usual, usual | 3 << 10];
     let mut random = 1_u32;
     let rest = std::iter::repeat_with(|| {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -297,4 +297,111 @@ mod tests {
         assert_eq!(high, [0xba78_16bf, 0x8f01_cfea, 0x4141_40de, 0x5dae_2223]);
         assert_eq!(low, [0xb003_61a3, 0x9617_7a9c, 0xb410_ff61, 0xf200_15ad]);
     }
+
+    /// The product of numbers of 32-bit digits, lowest first.
+    fn product(a: &[u32], b: &[u32]) -> Vec<u32> {
+        let mut digits = vec![0; a.len() + b.len()];
+        for (i, &a) in a.iter().enumerate() {
+            let mut carry = 0;
+            for (k, &b) in b.iter().enumerate() {
+                let sum = u64::from(a) * u64::from(b) + u64::from(digits[i + k]) + carry;
+                (digits[i + k], carry) = (sum as u32, sum >> 32);
+            }
+            digits[i + b.len()] = carry as u32;
+        }
+        digits
+    }
+
+    /// The first 64 bits of the fraction of the root of this degree of `n`.
+    fn fraction(n: u32, degree: u32) -> u64 {
+        let digits = |x: u128| [x as u32, (x >> 32) as u32, (x >> 64) as u32];
+        let fits = |root: u128| {
+            let root = digits(root);
+            let power = (1..degree).fold(root.to_vec(), |power, _| product(&power, &root));
+            // 64 bits a degree lie behind the point.
+            let (fraction, whole) = power.split_at(2 * degree as usize);
+            let is_whole = fraction.iter().all(|&digit| digit == 0);
+            whole[1..].iter().all(|&digit| digit == 0)
+                && (whole[0] < n || whole[0] == n && is_whole)
+        };
+        let root = (0..70)
+            .rev()
+            .fold(0, |root, bit| if fits(root | 1 << bit) { root | 1 << bit } else { root });
+        root as u64
+    }
+
+    #[test]
+    fn sha_512_of_abc_is_as_in_fips_180() {
+        let primes: Vec<u32> = (2..).filter(|n| (2..*n).all(|d| n % d != 0)).take(80).collect();
+        let start: [u128; 4] =
+            std::array::from_fn(|pair| u64::join(|i| fraction(primes[2 * pair + i], 2)));
+        let mut w: [u128; 8] = std::array::from_fn(|pair| match pair {
+            0 => 0x6162_6380_0000_0000,
+            7 => 24 << 64,
+            _ => 0,
+        });
+        let [mut ab, mut cd, mut ef, mut gh] = start;
+        // Σ1's half wants h and g with the inputs added; the other follows from it (Arm ARM, SHA512H and SHA512H2).
+        for step in 0..40 {
+            let constants = u64::join(|i| fraction(primes[2 * step + i], 3));
+            let input = u64::zip(w[0], constants, u64::wrapping_add);
+            let sum = u64::zip(input.rotate_left(64), gh, u64::wrapping_add);
+            let [fg, de] = [ef >> 64 | gh << 64, cd >> 64 | ef << 64];
+            let half = sha512h(fg, de, sum);
+            let next = sha512h2(cd, ab, half);
+            (gh, ef, cd, ab) = (ef, u64::zip(cd, half, u64::wrapping_add), ab, next);
+            let scheduled = sha512su1(w[7], w[4] >> 64 | w[5] << 64, sha512su0(w[1], w[0]));
+            w.rotate_left(1);
+            w[7] = scheduled;
+        }
+        let result = [ab, cd, ef, gh];
+        let sum = |i: usize| u64::split(u64::zip(result[i], start[i], u64::wrapping_add));
+        assert_eq!(sum(0), [0xddaf_35a1_9361_7aba, 0xcc41_7349_ae20_4131]);
+        assert_eq!(sum(1), [0x12e6_fa4e_89a9_7ea2, 0x0a9e_eee6_4b55_d39a]);
+        assert_eq!(sum(2), [0x2192_992a_274f_c1a8, 0x36ba_3c23_a3fe_ebbd]);
+        assert_eq!(sum(3), [0x454d_4423_643c_e80e, 0x2a9a_c94f_a54c_a49f]);
+    }
+
+    #[test]
+    fn sm3_of_abc_is_as_in_its_standard() {
+        const START: [u32; 8] = [
+            0x7380_166f,
+            0x4914_b2b9,
+            0x1724_42d7,
+            0xda8a_0600,
+            0xa96f_30bc,
+            0x1631_38aa,
+            0xe38d_ee4d,
+            0xb0fb_0e4e,
+        ];
+        // The first word of the state is in the highest lane.
+        let state = |words: &[u32]| u32::join(|i| words[3 - i]);
+        let (mut x, mut y) = (state(&START[..4]), state(&START[4..]));
+        let mut w = quads(abc());
+        let shifted = |low: u128, high: u128, by: u32| low >> (32 * by) | high << (128 - 32 * by);
+        for step in 0..64_u32 {
+            let arg = Arg::lanes(2, 4).with(step as u8 % 4);
+            let constant = if step < 16 { 0x79cc_4519_u32 } else { 0x7a87_9d8a }.rotate_left(step);
+            let ss1 = sm3ss1(x, u128::from(constant) << 96, y);
+            let [tt1, tt2] = if step < 16 { [sm3tt1a, sm3tt2a] } else { [sm3tt1b, sm3tt2b] };
+            (x, y) = (tt1(arg, ss1, w[0] ^ w[1], x), tt2(arg, ss1, w[0], y));
+            if step % 4 == 3 {
+                let first = sm3partw1(shifted(w[1], w[2], 3), w[3], w[0]);
+                let next = sm3partw2(shifted(w[2], w[3], 2), shifted(w[0], w[1], 3), first);
+                w = [w[1], w[2], w[3], next];
+            }
+        }
+        let expected = [
+            0x66c7_f0f4,
+            0x62ee_edd9,
+            0xd1f2_d46b,
+            0xdc10_e4e2,
+            0x4167_c487,
+            0x5cf2_f7a2,
+            0x297d_a02b,
+            0x8f4b_a8e0_u32,
+        ];
+        assert_eq!(x ^ state(&START[..4]), state(&expected[..4]));
+        assert_eq!(y ^ state(&START[4..]), state(&expected[4..]));
+    }
 }

@@ -6,10 +6,8 @@ use base::sys::access;
 use base::{GuestVirt, RegSlot};
 
 use super::FrameRef;
+use crate::aarch64::id::CACHE_LINE;
 use crate::aarch64::slot;
-
-/// What DC ZVA zeroes, in bytes: what DCZID_EL0 must say (as 4, the binary logarithm of the words).
-pub const ZVA_BYTES: u64 = 64;
 
 fn x(frame: &FrameRef, n: u64) -> u64 {
     if n >= 31 { 0 } else { frame.get(RegSlot(n as u16)) }
@@ -90,8 +88,8 @@ pub(super) fn stxp(mut frame: FrameRef, addr: u64, t: u64, t2: u64) -> u64 {
 
 /// DC ZVA.
 pub(super) fn dc_zva(mut frame: FrameRef, addr: u64) -> u64 {
-    let start = GuestVirt(addr & !(ZVA_BYTES - 1));
-    if write(&mut frame, start, &[0; ZVA_BYTES as usize]).is_err() {
+    let start = GuestVirt(addr & !(CACHE_LINE - 1));
+    if write(&mut frame, start, &[0; CACHE_LINE as usize]).is_err() {
         // The register's own address, not that of the block, is what the exception reports.
         frame.set_fault(addr);
     }

@@ -155,8 +155,6 @@ macro_rules! helpers {
 helpers! {
     // System registers and instructions.
     SET_FPCR "set_fpcr" Frame (value) system::set_fpcr;
-    FPSR "fpsr" Frame () system::fpsr;
-    SET_FPSR "set_fpsr" Frame (value) system::set_fpsr;
     COUNTER "counter" Frame () system::counter;
     RNDR "rndr" Frame () system::rndr;
     SYNC_CODE "sync_code" Frame () system::sync_code;

@@ -24,11 +24,10 @@ pub const NONCANONICAL: u64 = CODE | 1 << HALF;
 /// The code of a pointer or any other value. The key's halves are exchanged from round to round.
 fn code(value: u64, modifier: u64, key_lo: u64, key_hi: u64) -> u64 {
     let key = u128::from(key_hi) << 64 | u128::from(key_lo);
-    let start = (u128::from(modifier) << 64 | u128::from(value)) ^ key;
-    let rounds = (1..=5).fold(start, |state, round| {
-        aes::encrypt(state) ^ key.rotate_left(64 * round) ^ u128::from(round)
-    });
-    (rounds >> 64) as u64 ^ rounds as u64
+    let keys: [u128; 5] =
+        std::array::from_fn(|i| key.rotate_right(64 * (i as u32 + 1)) ^ i as u128);
+    let mixed = aes::encrypt_rounds((u128::from(modifier) << 64 | u128::from(value)) ^ key, &keys);
+    (mixed >> 64) as u64 ^ mixed as u64
 }
 
 /// A pointer without its code, sign-extended from bit 55 to 48; its tag remains.

@@ -4,10 +4,8 @@ use base::CpuFrame;
 use base::sys::{clock, random};
 
 use super::FrameRef;
+use crate::aarch64::id::COUNTER_HZ;
 use crate::aarch64::{fpcr, slot};
-
-/// Ticks of CNTVCT_EL0 a second: what CNTFRQ_EL0 must say. That of Armv8.6 and later.
-pub const COUNTER_HZ: u64 = 1_000_000_000;
 
 /// MSR FPCR: also the translation flags that follow it.
 pub(super) fn set_fpcr(mut frame: FrameRef, value: u64) -> u64 {
@@ -17,20 +15,9 @@ pub(super) fn set_fpcr(mut frame: FrameRef, value: u64) -> u64 {
     0
 }
 
-/// MRS FPSR.
-pub(super) fn fpsr(frame: FrameRef) -> u64 {
-    fpcr::fpsr_of(frame.get(slot::FP_FLAGS))
-}
-
-/// MSR FPSR.
-pub(super) fn set_fpsr(mut frame: FrameRef, value: u64) -> u64 {
-    frame.set(slot::FP_FLAGS, fpcr::fp_flags_of(value));
-    0
-}
-
-/// MRS CNTVCT_EL0.
+/// MRS CNTVCT_EL0: the clock of CLOCK_MONOTONIC in ticks of [`COUNTER_HZ`].
 pub(super) fn counter(_: FrameRef) -> u64 {
-    clock::monotonic_nanos()
+    clock::monotonic_nanos() / (1_000_000_000 / COUNTER_HZ)
 }
 
 /// MRS RNDR, RNDRRS. NZCV is written: Z alone if there is no number, which is then 0.

@@ -1,10 +1,12 @@
 //! How operands are printed: one function for each kind that the tables' templates name.
 
 mod memory;
+mod simd;
 mod system;
 mod vector;
 
 pub(super) use self::memory::*;
+pub(super) use self::simd::*;
 pub(super) use self::system::*;
 pub(super) use self::vector::*;
 

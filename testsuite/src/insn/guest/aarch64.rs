@@ -34,7 +34,7 @@ pub static AARCH64: Guest = Guest {
         load,
         save,
         translated_otherwise,
-        pending: &["fp", "simd", "crypto"],
+        pending: &[],
         disassemble: |pc, code| (disassemble(word(code), pc), 4),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
