@@ -24,6 +24,8 @@ use testsuite::toolchain::{self, Compiler};
 use crate::items::{self, Group, ITEMS, Item, PRIME_KERNELS, Program};
 use crate::run::{Cell, Samples};
 
+/// What the machines are.
+pub const GUEST: &str = "riscv64";
 /// For the machine to come up, and for each step in it.
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long an idle machine is watched; its row shows the CPU seconds that this took.

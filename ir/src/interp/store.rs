@@ -123,6 +123,9 @@ pub(super) struct Store {
     home: Home,
 }
 
+// SAFETY: a store owns its words, wherever they lie; what is given back may come from any thread.
+unsafe impl Send for Store {}
+
 /// Where a store came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Home {
