@@ -6,7 +6,7 @@ use base::HelperId;
 use decoders::aarch64::{Q3Half, SimdDifferent, V3};
 use ir::{Type, Val};
 
-use super::vector::{Arrangement, Sign, bits};
+use super::vector::{Arrangement, Rounded, Sign, bits};
 use super::{Flow, Insn};
 use Sign::{Signed, Unsigned};
 
@@ -83,12 +83,6 @@ impl<'b> Insn<'b> {
         let t = Arrangement(t);
         self.doubling_long(rd, t, [rn, rm].map(|n| self.half(n, t.full())), helper)
     }
-}
-
-#[derive(Clone, Copy)]
-enum Rounded {
-    No,
-    Yes,
 }
 
 impl SimdDifferent for Insn<'_> {

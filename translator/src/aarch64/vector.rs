@@ -102,6 +102,13 @@ pub(super) enum Sign {
     Unsigned,
 }
 
+/// Whether a result is rounded or truncated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rounded {
+    No,
+    Yes,
+}
+
 impl<'b> Insn<'b> {
     /// V[n], all of it.
     #[inline]
