@@ -1,6 +1,6 @@
-//! Scalar floating point (Arm ARM, C4.1.96 "Data processing - Scalar Floating-Point"). Flags accumulate by themselves, and NaNs
-//! are as FPCR.DN says: that is part of what IR's operations and the helpers do. IR has no 16-bit floats: what computes
-//! them is a helper.
+//! Scalar floating point (Arm ARM, C4.1.96 "Data processing - Scalar Floating-Point"). Flags
+//! accumulate by themselves, and NaNs are as FPCR.DN says: that is part of what IR's operations and
+//! the helpers do. IR has no 16-bit floats: what computes them is a helper.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;
@@ -136,8 +136,8 @@ impl<'b> Insn<'b> {
         self.call(helpers::FCMP, &[self.konst(arg.raw()), n, m])
     }
 
-    /// NZCV = a comparison if the condition holds, else a constant. Where it does not, zeros are compared: that raises
-    /// no flags.
+    /// NZCV = a comparison if the condition holds, else a constant. Where it does not, zeros are
+    /// compared: that raises no flags.
     fn conditional_compare(&self, args: Fccmp, quiet: Quiet) -> Flow {
         let Fccmp { rn, rm, size, cond, nzcv } = args;
         let ty = float(size).unwrap_or(Type::I64);

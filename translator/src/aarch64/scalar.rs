@@ -1,5 +1,6 @@
-//! What scalar Advanced SIMD instructions have in common: the rest of the destination is zero. What IR does with vectors only is
-//! done with a vector whose other lanes are zero: they stay so, raise no flags and do not saturate.
+//! What scalar Advanced SIMD instructions have in common: the rest of the destination is zero. What
+//! IR does with vectors only is done with a vector whose other lanes are zero: they stay so, raise
+//! no flags and do not saturate.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;

@@ -1,5 +1,5 @@
-//! Advanced SIMD: three registers of different types (Arm ARM, C4.1.96), long, wide and narrow. With `2` in its name an
-//! instruction takes or writes upper halves.
+//! Advanced SIMD: three registers of different types (Arm ARM, C4.1.96), long, wide and narrow.
+//! With `2` in its name an instruction takes or writes upper halves.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;

@@ -1,4 +1,5 @@
-//! Advanced SIMD: vector by indexed element (Arm ARM, C4.1.96): one element of Vm is every element of the second operand.
+//! Advanced SIMD: vector by indexed element (Arm ARM, C4.1.96): one element of Vm is every element
+//! of the second operand.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;

@@ -1,5 +1,5 @@
-//! Advanced SIMD: scalar instructions (Arm ARM, C4.1.96 "Advanced SIMD scalar …"). The methods in [`super::scalar`] say how they
-//! reach the registers.
+//! Advanced SIMD: scalar instructions (Arm ARM, C4.1.96 "Advanced SIMD scalar …"). The methods in
+//! [`super::scalar`] say how they reach the registers.
 
 use arch::aarch64::helpers;
 use decoders::aarch64::{CvtS, DupS, ElemS, F2, F3, Q2, ShiftS, SimdScalar};

@@ -135,8 +135,9 @@ impl<'b> Insn<'b> {
         self.half_products(rd, operands, t, addition)
     }
 
-    /// SQDMULH and SQRDMULH: the upper halves of doubled products. Of halfwords, for which they are much used, without
-    /// a helper: a product shifted by one less, which saturates where both factors are the least number.
+    /// SQDMULH and SQRDMULH: the upper halves of doubled products. Of halfwords, for which they are
+    /// much used, without a helper: a product shifted by one less, which saturates where both
+    /// factors are the least number.
     pub(super) fn doubled_high(
         &self,
         t: Arrangement,

@@ -9,8 +9,8 @@ use ir::{FpRound, Opcode, Type, Val};
 
 use super::{Flow, Insn};
 
-/// An arrangement, as the decoder gives it: twice the binary logarithm of an element's bytes, and 1 more if the elements
-/// fill the register, not half of it.
+/// An arrangement, as the decoder gives it: twice the binary logarithm of an element's bytes, and 1
+/// more if the elements fill the register, not half of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Arrangement(pub(super) u8);
 
@@ -183,8 +183,8 @@ impl<'b> Insn<'b> {
         n.shuffle(m, std::array::from_fn(|i| byte(i as u8)))
     }
 
-    /// Elements of `n`, followed by those of `m`, of an arrangement: element `i` is number `element(i)`. In a 64-bit one the
-    /// upper half repeats the lower.
+    /// Elements of `n`, followed by those of `m`, of an arrangement: element `i` is number
+    /// `element(i)`. In a 64-bit one the upper half repeats the lower.
     pub(super) fn elements(
         n: Val<'b>,
         m: Val<'b>,
@@ -322,8 +322,8 @@ impl<'b> Insn<'b> {
         })
     }
 
-    /// Writes elements of twice an arrangement's width, truncated: to the lower half of V[d], clearing the upper one, or
-    /// to the upper one.
+    /// Writes elements of twice an arrangement's width, truncated: to the lower half of V[d],
+    /// clearing the upper one, or to the upper one.
     pub(super) fn set_truncated(&self, d: u8, t: Arrangement, wide: Val<'b>) -> Flow {
         let low = |i: u8| {
             let i = i % 8;
@@ -338,7 +338,8 @@ impl<'b> Insn<'b> {
         self.set_vt(d, false, Self::shuffle(wide, wide, low))
     }
 
-    /// Writes a lower half whose upper one is zero: to the lower half of V[d], clearing the upper one, or to the upper one.
+    /// Writes a lower half whose upper one is zero: to the lower half of V[d], clearing the upper
+    /// one, or to the upper one.
     pub(super) fn set_half(&self, d: u8, full: bool, value: Val<'b>) -> Flow {
         if !full {
             return self.set_v(d, value);
