@@ -452,8 +452,8 @@ impl SimdScalar for Insn<'_> {
     }
 
     /// SCVTF (vector, fixed-point), scalar: Vd = s(Vn) ÷ 2^fbits
-    fn scvtf_sf(&self, CvtS { rd, rn, fbits, size }: CvtS) -> Flow {
-        self.cvt(rd, rn, size, helpers::SCVTF, [0, fbits])
+    fn scvtf_sf(&self, args: CvtS) -> Flow {
+        self.convert_scalar_fixed(args, Signed)
     }
 
     /// FCVTZS (vector, fixed-point), scalar: Vd = s(Vn × 2^fbits), toward zero
@@ -530,8 +530,8 @@ impl SimdScalar for Insn<'_> {
     }
 
     /// UCVTF (vector, fixed-point), scalar: Vd = u(Vn) ÷ 2^fbits
-    fn ucvtf_sf(&self, CvtS { rd, rn, fbits, size }: CvtS) -> Flow {
-        self.cvt(rd, rn, size, helpers::UCVTF, [0, fbits])
+    fn ucvtf_sf(&self, args: CvtS) -> Flow {
+        self.convert_scalar_fixed(args, Unsigned)
     }
 
     /// FCVTZU (vector, fixed-point), scalar: Vd = u(Vn × 2^fbits), toward zero

@@ -178,6 +178,20 @@ impl<'b> Insn<'b> {
         self.b.splat(ty, self.konst(value))
     }
 
+    /// What was converted from integers, divided by 2^fbits: exactly, and without flags.
+    pub(super) fn quotient_of_power(&self, value: Val<'b>, fbits: u8) -> Val<'b> {
+        let ty = value.ty();
+        let power = match ty.lane() {
+            Type::F32 => u64::from(127 - fbits) << 23,
+            _ => (1023 - u64::from(fbits)) << 52,
+        };
+        let power = match ty.is_vector() {
+            true => self.splat(ty, power),
+            false => self.b.konst_of(ty, power),
+        };
+        value.fmul(power, self.round())
+    }
+
     /// Bytes of `n` (0 to 15) and `m` (16 to 31): byte `i` is number `byte(i)`.
     pub(super) fn shuffle(n: Val<'b>, m: Val<'b>, byte: impl Fn(u8) -> u8) -> Val<'b> {
         n.shuffle(m, std::array::from_fn(|i| byte(i as u8)))
