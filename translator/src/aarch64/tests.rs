@@ -140,8 +140,8 @@ fn pairs_of_registers_are_accessed_at_once_unless_on_the_stack() {
     assert!(!wide(0x2940_0440)); // ldp w0, w1, [x2]
 }
 
-/// An instruction with Rd = 10, Rn = 11, Rm = 8 (or what else these bits mean); of vectors, with elements of 32 bits
-/// that fill the register.
+/// An instruction with Rd = 10, Rn = 11, Rm = 8 (or what else these bits mean); of vectors, with
+/// elements of 32 bits that fill the register.
 fn sample(op: Op) -> u32 {
     let info = op.info();
     let free = |bits: u32| info.value | bits & !info.mask;
