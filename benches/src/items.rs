@@ -141,7 +141,17 @@ pub const ITEMS: [Item; 30] = [
     work(
         "openssl-gcm",
         "/usr/bin/openssl",
-        &["cms", "-decrypt", "-binary", "-inform", "DER", "-secretkey", GCM_KEY, "-in", "{files}/data.cms"],
+        &[
+            "cms",
+            "-decrypt",
+            "-binary",
+            "-inform",
+            "DER",
+            "-secretkey",
+            GCM_KEY,
+            "-in",
+            "{files}/data.cms",
+        ],
     ),
     work(
         "ripgrep",
@@ -152,7 +162,19 @@ pub const ITEMS: [Item; 30] = [
         System::Large,
         "x264",
         "/usr/bin/x264",
-        &["--quiet", "--no-progress", "--threads", "1", "--preset", "fast", "-o", "-", "--muxer", "raw", "{files}/pictures.y4m"],
+        &[
+            "--quiet",
+            "--no-progress",
+            "--threads",
+            "1",
+            "--preset",
+            "fast",
+            "-o",
+            "-",
+            "--muxer",
+            "raw",
+            "{files}/pictures.y4m",
+        ],
     ),
 ];
 
@@ -310,7 +332,8 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), ITEMS.len());
         for item in ITEMS {
-            if let Program::Compiled(path) | Program::CompiledFor { source: path, .. } = item.program
+            if let Program::Compiled(path) | Program::CompiledFor { source: path, .. } =
+                item.program
             {
                 assert!(source(path).is_file(), "{path}");
             }

@@ -90,7 +90,8 @@ impl Report {
 
     /// Computes the means, when all rows are in.
     pub fn finish(&mut self) {
-        let mut guests: Vec<String> = self.entries.iter().map(|entry| entry.guest.clone()).collect();
+        let mut guests: Vec<String> =
+            self.entries.iter().map(|entry| entry.guest.clone()).collect();
         guests.dedup();
         for guest in guests {
             for group in [Group::Integer, Group::Float, Group::Work, Group::Machine] {
@@ -153,7 +154,11 @@ impl Report {
         }
         for entry in &self.entries {
             if let Some(reason) = &entry.failure {
-                let _ = writeln!(text, "FAILED {} of {} under {}: {reason}", entry.item, entry.guest, entry.emulator);
+                let _ = writeln!(
+                    text,
+                    "FAILED {} of {} under {}: {reason}",
+                    entry.item, entry.guest, entry.emulator
+                );
             }
         }
         text

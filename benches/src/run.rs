@@ -131,7 +131,8 @@ impl Plan {
                 Some(Job { contestant, program, arguments: vec![], input: vec![], root: None })
             }
             Program::Installed { system, path, arguments, input } => {
-                let (Some(root), Some(emulator)) = (self.root_of(system), &contestant.rooted) else {
+                let (Some(root), Some(emulator)) = (self.root_of(system), &contestant.rooted)
+                else {
                     return Ok(None);
                 };
                 let files = if emulator.sees_host_paths() {

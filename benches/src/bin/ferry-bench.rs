@@ -80,12 +80,16 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
-    let guests = options.guests.iter().map(|name| {
-        guests::by_name(name).ok_or_else(|| format!("there is no guest '{name}'"))
-    });
+    let guests = options
+        .guests
+        .iter()
+        .map(|name| guests::by_name(name).ok_or_else(|| format!("there is no guest '{name}'")));
     let guests: Vec<&Guest> = guests.collect::<Result<_, _>>()?;
-    let names: Vec<String> =
-        options.emulators.iter().map(|text| text.split('=').next().unwrap_or(text).to_owned()).collect();
+    let names: Vec<String> = options
+        .emulators
+        .iter()
+        .map(|text| text.split('=').next().unwrap_or(text).to_owned())
+        .collect();
     let mut report = Report::new(&names, &options.baseline, options.runs.max(1));
     for guest in guests {
         measure(options, guest, &names, &mut report)?;
@@ -187,9 +191,8 @@ fn root(
     items: &[Item],
     wanted: System,
 ) -> Result<Option<PathBuf>, Box<dyn Error>> {
-    let needs = |item: &Item| {
-        matches!(item.program, Program::Installed { system, .. } if system == wanted)
-    };
+    let needs =
+        |item: &Item| matches!(item.program, Program::Installed { system, .. } if system == wanted);
     if !items.iter().any(needs) {
         return Ok(None);
     }

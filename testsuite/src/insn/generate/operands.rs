@@ -172,8 +172,7 @@ pub fn fresh(
         let index = rng.below(1000);
         let mut state = state(guest, template, &operands, index, rng)?;
         if moded && !sets(syntax.mode_register) {
-            let names: Vec<&str> =
-                syntax.modes.iter().copied().filter(|_| rng.one_in(3)).collect();
+            let names: Vec<&str> = syntax.modes.iter().copied().filter(|_| rng.one_in(3)).collect();
             let names = if names.is_empty() { "0".to_owned() } else { names.join("+") };
             set(&mut state, template, &format!("{}={names}", syntax.mode_register))?;
         }
