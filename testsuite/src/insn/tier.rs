@@ -145,7 +145,7 @@ impl Runner {
     pub fn run(&mut self, tier: Tier, code: &[u8], before: &State) -> (State, End) {
         let mut memory = Memory::lock();
         fault::set_hook(leave_compiled_code);
-        memory.load(self.ferry, before, &mut self.frame);
+        memory.load(self.ferry, code, before, &mut self.frame);
         let end = self.run_to_end(tier, code);
         (memory.save(self.ferry, self.guest, &self.frame), end)
     }

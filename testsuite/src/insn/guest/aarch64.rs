@@ -25,6 +25,8 @@ pub static AARCH64: Guest = Guest {
     registers,
     initial,
     shortest: 4,
+    // brk #0
+    breakpoint: &[0x00, 0x00, 0x20, 0xd4],
     narrow: Narrow::ZeroExtended,
     compiler: Compiler::Aarch64,
     oracle_flags: &["-mgeneral-regs-only", "-mno-outline-atomics"],

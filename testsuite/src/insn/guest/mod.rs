@@ -33,6 +33,8 @@ pub struct Guest {
     pub initial: fn(&mut [u64; WORDS]),
     /// Bytes of its shortest instruction.
     pub shortest: usize,
+    /// The instruction that memory around code is filled with.
+    pub breakpoint: &'static [u8],
     /// What a literal of a narrow floating-point format stands for in a wide register.
     pub narrow: Narrow,
     /// Builds its programs.

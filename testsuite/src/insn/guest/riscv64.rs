@@ -20,6 +20,8 @@ pub static RISCV64: Guest = Guest {
     registers,
     initial,
     shortest: 2,
+    // c.ebreak
+    breakpoint: &[0x02, 0x90],
     narrow: Narrow::Boxed,
     compiler: Compiler::Riscv64,
     oracle_flags: &["-mno-relax", "-mcmodel=medany"],
