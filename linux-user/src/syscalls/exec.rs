@@ -212,7 +212,7 @@ impl Prepared {
         };
         match failed {
             Blocked::Finished(failed) => failed.err().unwrap_or(Errno::ENOEXEC).into(),
-            Blocked::Abandoned => NotDone::Restart(Restart::Always),
+            Blocked::Unbegun | Blocked::Interrupted => NotDone::Restart(Restart::Always),
         }
     }
 }
