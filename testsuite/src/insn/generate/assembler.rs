@@ -50,7 +50,7 @@ pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>
     for template in templates {
         let instructions = template.instructions.iter().map_while(|_| rest.next()).collect();
         let mut assembled = Assembled { instructions };
-        if relative(template) {
+        if relative(template, &assembled) {
             assembled.instructions = at_code(guest, &stem, &tool("objdump"), &assembled)?;
         }
         all.push(assembled);
@@ -62,11 +62,10 @@ pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>
 }
 
 /// Whether it names places relative to its own.
-fn relative(template: &Template) -> bool {
-    template
-        .instructions
-        .iter()
-        .any(|text| text.contains(".+") || text.contains(".-") || text.ends_with('.'))
+fn relative(template: &Template, assembled: &Assembled) -> bool {
+    let by_text =
+        template.instructions.iter().any(|text| text.contains(".+") || text.contains(".-"));
+    by_text || assembled.instructions.iter().any(|(_, text)| text.starts_with("adr"))
 }
 
 /// One line an instruction, so that line numbers say which it was.
