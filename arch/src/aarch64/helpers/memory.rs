@@ -319,7 +319,7 @@ mod tests {
     fn addresses_may_have_tags() {
         let mut memory = Box::new(Aligned([0x11; 16]));
         let addr = &raw mut memory.0[0] as u64;
-        let mut frame = frame(&[addr | 0x5a << 56, addr + 64 | 0xff << 56, 16]);
+        let mut frame = frame(&[addr | 0x5a << 56, (addr + 64) | 0xff << 56, 16]);
         run(&mut frame, CPYP, [REGISTERS, 0, 0]);
         memory.0[8] = 0x22;
         assert_eq!(finish(&mut frame, CPY), 0);
