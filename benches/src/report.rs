@@ -86,7 +86,7 @@ impl Report {
 
     /// Computes the means, when all rows are in.
     pub fn finish(&mut self) {
-        for group in [Group::Integer, Group::Float, Group::Work, Group::Machine] {
+        for group in [Group::Integer, Group::Float, Group::Work, Group::Machine, Group::Memory] {
             for name in &self.names {
                 let ours = self
                     .entries

@@ -114,7 +114,7 @@ impl Plan {
     fn job<'a>(&self, item: &Item, contestant: &'a Contestant) -> Result<Option<Job<'a>>, Error> {
         Ok(match item.program {
             // Machines live longer than one row: `boot` measures them.
-            Program::Machine(_) => None,
+            Program::Machine(_) | Program::Line(..) => None,
             Program::Compiled(source) => {
                 let program = items::build(source, contestant.compiler)?.display().to_string();
                 Some(Job { contestant, program, arguments: vec![], input: vec![], rooted: false })

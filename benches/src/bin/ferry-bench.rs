@@ -10,6 +10,7 @@ use clap::Parser;
 use ferry_benches::boot::{self, Bench, ITEMS_OF_MACHINE};
 use ferry_benches::emulators;
 use ferry_benches::items::{self, ITEMS, Item, PRIME_KERNELS, Program};
+use ferry_benches::memory::{self, ITEMS_OF_MEMORY};
 use ferry_benches::report::Report;
 use ferry_benches::run::Plan;
 use testsuite::debian::{self, Manifest};
@@ -20,6 +21,7 @@ use testsuite::debian::{self, Manifest};
   cargo ferry-bench
   cargo ferry-bench --items prime --runs 7 --emulator qemu --emulator 'interp={ferry} run --tier interp'
   cargo ferry-bench --items boot --runs 1 --emulator ferry --emulator qemu
+  cargo ferry-bench --items tlb --runs 3 --emulator ferry --emulator qemu
   cargo ferry-bench --items xz,sqlite --json results.json --csv results.csv")]
 struct Options {
     /// ferry, qemu, native, or NAME=COMMAND to run self-contained programs; {ferry} is Ferry's binary
@@ -29,7 +31,8 @@ struct Options {
     #[arg(long = "root-emulator", value_name = "NAME=COMMAND")]
     root_emulators: Vec<String>,
     /// Names of items, or kernels, prime (the first eight kernels), work, all (of these), boot (a whole
-    /// machine and what runs in it; ferry and qemu only)
+    /// machine and what runs in it), tlb (nanoseconds of single accesses in one); the last two for ferry and
+    /// qemu only
     #[arg(long, value_delimiter = ',', default_value = "all")]
     items: Vec<String>,
     /// What speeds are relative to
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         ITEMS
             .iter()
             .chain(&ITEMS_OF_MACHINE)
+            .chain(&ITEMS_OF_MEMORY)
             .for_each(|item| println!("{:<15} {:?}", item.name, item.group));
         return ExitCode::SUCCESS;
     }
@@ -77,7 +81,9 @@ fn main() -> ExitCode {
 fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
     let (machine, items): (Vec<Item>, Vec<Item>) = select(&options.items)?
         .into_iter()
-        .partition(|item| matches!(item.program, Program::Machine(_)));
+        .partition(|item| matches!(item.program, Program::Machine(_) | Program::Line(..)));
+    let (memory, machine): (Vec<Item>, Vec<Item>) =
+        machine.into_iter().partition(|item| matches!(item.program, Program::Line(..)));
     let contestants = emulators::parse(&options.emulators, &options.root_emulators)?;
     let plan = Plan {
         runs: options.runs.max(1),
@@ -94,6 +100,14 @@ fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
     }
     if !machine.is_empty() {
         measure_machine(&machine, &names, plan.runs, &mut report)?;
+    }
+    if !memory.is_empty() {
+        let emulators =
+            names.iter().map(|name| boot::emulator(name)).collect::<Result<Vec<_>, _>>()?;
+        for (item, cells) in memory.iter().zip(memory::measure(&memory, &emulators, plan.runs)?) {
+            report.add(item, &cells);
+            println!("{}", report.last_row());
+        }
     }
     report.finish();
     print!("{}", report.foot());
@@ -143,6 +157,8 @@ fn select(wanted: &[String]) -> Result<Vec<Item>, Box<dyn Error>> {
         chosen.extend(
             ITEMS_OF_MACHINE.into_iter().filter(|item| word == "boot" || item.name == word),
         );
+        chosen
+            .extend(ITEMS_OF_MEMORY.into_iter().filter(|item| word == "tlb" || item.name == word));
         if chosen.len() == before {
             return Err(format!("no item '{word}'; --list shows them").into());
         }
