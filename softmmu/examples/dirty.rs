@@ -39,7 +39,7 @@ fn main() {
     measure("to ask of a page, one of 64 dirty", pages, || mark(64), clean);
     measure("to ask of a page, all dirty", pages, || mark(1), clean);
     let (bytes, mut line) = ([7; 64], [0_u8; 64]);
-    let places = || (0..1 << 20).map(|n: u64| n.wrapping_mul(0x9e37_79b9) % (SIZE / 16) & !63);
+    let places = || (0..1 << 20).map(|n: u64| (n.wrapping_mul(0x9e37_79b9) % (SIZE / 16)) & !63);
     measure(
         "to copy 64 bytes in",
         1 << 20,

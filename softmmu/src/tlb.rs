@@ -325,7 +325,8 @@ impl Tlb {
             *fetch = Fetch::default();
         }
         let fetchers = self.fetched.take(page, asid);
-        fetchers.iter().fold(false, |renumbered, fetcher| self.retire(*fetcher) || renumbered)
+        // All of them, whether or not one was renumbered.
+        fetchers.iter().filter(|fetcher| self.retire(**fetcher)).count() > 0
     }
 
     /// Lets an address space get a new context for what it fetches, unless it has one by now.

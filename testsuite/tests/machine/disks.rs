@@ -68,6 +68,7 @@ pub(crate) fn qcow2(emulator: &Emulator, images: &Images) -> Result<(), String> 
     let changed = || fs::metadata(&images.disk).and_then(|data| data.modified()).map_err(text);
     let before = changed()?;
     let machine = Machine {
+        harts: 2,
         megabytes: 1024,
         append: Some("console=ttyS0 root=/dev/vda".to_owned()),
         disks: vec![Disk::qcow2(&overlay.0)],

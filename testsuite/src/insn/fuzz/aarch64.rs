@@ -11,7 +11,8 @@ use crate::insn::rng::Rng;
 const POINTERS: [u8; 8] = [19, 20, 21, 22, 23, 24, 25, 26];
 /// A register that holds a small number, for offsets.
 const INDEX: u32 = 12;
-/// `msr` of NZCV, FPCR and FPSR, whose bits 19:5 name the register.
+/// `msr` of NZCV, FPCR and FPSR, whose bits 19:5 name the register. The latter are only read: they have more bits
+/// where there is AArch32, or FEAT_AFP.
 const SYSTEM_REGISTERS: [u32; 3] = [0xd51b_4200, 0xd51b_4400, 0xd51b_4420];
 
 /// AArch64.
@@ -70,10 +71,16 @@ fn is_load_or_store(word: u32) -> bool {
     word & 0x0a00_0000 == 0x0800_0000
 }
 
-/// A pointer as base, and small offsets; one of the system registers that all may write.
+/// A pointer as base, and small offsets; one of the system registers that all may write; bits that should be
+/// zeros or ones, which is for the processor to insist on, as they should be.
 fn adjust(pattern: &Pattern, word: u32, rng: &mut Rng) -> u32 {
-    if matches!(pattern.name, "mrs" | "msr_reg") {
-        return word & !0x000f_ffe0 | SYSTEM_REGISTERS[rng.below(3)] & 0x000f_ffe0;
+    match pattern.name {
+        "mrs" => return word & !0x000f_ffe0 | SYSTEM_REGISTERS[rng.below(3)] & 0x000f_ffe0,
+        "msr_reg" => return word & !0x000f_ffe0 | SYSTEM_REGISTERS[0] & 0x000f_ffe0,
+        "smulh" | "umulh" => return word | 31 << 10,
+        "fcmp_z" | "fcmpe_z" => return word & !(31 << 16),
+        "cfinv" | "axflag" | "xaflag" | "sb" => return word & !(15 << 8),
+        _ => {}
     }
     if !is_load_or_store(word) || rng.one_in(64) {
         return word;
@@ -171,7 +178,7 @@ fn aim_14(word: u32, offset: u32) -> u32 {
 }
 
 fn excused(program: &Program, mine: &(State, End), _theirs: &(State, End)) -> bool {
-    mixes_exclusives(program) || stops_within_an_access(program, mine.1)
+    mixes_exclusives(program) || stops_at_an_access(program, mine.1)
 }
 
 /// A store exclusive of another size than the load exclusive may succeed or fail.
@@ -185,13 +192,16 @@ fn mixes_exclusives(program: &Program) -> bool {
     kinds.len() > 1
 }
 
-/// Where one of several accesses of an instruction faults, those before may have been made or not.
-fn stops_within_an_access(program: &Program, end: End) -> bool {
+/// Where one of several accesses of an instruction faults, those before may have been made or not. A store
+/// exclusive that fails may fault first, or not at all.
+fn stops_at_an_access(program: &Program, end: End) -> bool {
     let (End::Fault { pc, .. } | End::Misaligned { pc }) = end else { return false };
-    let several = |word: u32| {
-        let pairs = word & 0x3a00_0000 == 0x2800_0000;
+    let open = |word: u32| {
+        let pair = word & 0x3a00_0000 == 0x2800_0000;
         let structures = word & 0xbe00_0000 == 0x0c00_0000;
-        pairs || structures
+        let store_exclusive = word & 0x3fc0_0000 == 0x0800_0000;
+        let sixteen_bytes = word & 0xfec0_0000 == 0x3c80_0000;
+        pair || structures || store_exclusive || sixteen_bytes
     };
-    program.word_at(pc).is_some_and(several)
+    program.word_at(pc).is_some_and(open)
 }
