@@ -144,7 +144,9 @@ fn pairs_of_registers_are_accessed_at_once_unless_on_the_stack() {
 /// Words that are the instruction, the first with Rd = 10, Rn = 11, Rm = 8 (or what else these bits mean).
 fn samples(op: Op) -> impl Iterator<Item = u32> {
     let info = op.info();
-    let likely = [8 << 16 | 11 << 5 | 10, 8 << 16 | 3 << 10 | 11 << 5 | 10];
+    let vector = if info.chapter.contains("SIMD") { 1 << 30 | 2 << 22 } else { 0 };
+    let usual = 8 << 16 | 11 << 5 | 10;
+    let likely = [usual | vector, usual, usual | 3 << 10];
     let mut random = 1_u32;
     let rest = std::iter::repeat_with(move || {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
