@@ -17,13 +17,15 @@ use testsuite::cache;
 use testsuite::console::Console;
 use testsuite::image::cpio::{Archive, Kind};
 use testsuite::image::{self, Images};
-use testsuite::machine::{Emulator, Machine};
+use testsuite::machine::{Disk, Emulator, Machine};
 use testsuite::suite::Profile;
 use testsuite::toolchain::{self, Compiler};
 
 use crate::items::{self, Group, ITEMS, Item, PRIME_KERNELS, Program};
 use crate::run::{Cell, Samples};
 
+/// What the machines are.
+pub const GUEST: &str = "riscv64";
 /// For the machine to come up, and for each step in it.
 const LIMIT: Duration = Duration::from_secs(300);
 /// How long an idle machine is watched; its row shows the CPU seconds that this took.
@@ -188,7 +190,7 @@ impl Bench {
             kernel: Some(self.images.kernel.clone()),
             initrd: Some(self.initramfs.clone()),
             append: Some("console=ttyS0".to_owned()),
-            disks: vec![disk.to_owned()],
+            disks: vec![Disk::raw(disk)],
             net: Some(vec![]),
             ..Machine::default()
         };

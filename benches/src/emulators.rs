@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use testsuite::emulator::Emulator;
+use testsuite::guests::Guest;
+use testsuite::qemu;
 use testsuite::suite::{self, Profile};
 use testsuite::toolchain::Compiler;
 
@@ -52,15 +54,20 @@ impl Binary {
     }
 }
 
-/// The contestants that `specifications` (`--emulator`) and `rooted` (`--root-emulator`) describe.
+/// The contestants that `specifications` (`--emulator`) and `rooted` (`--root-emulator`) describe, for a
+/// guest.
 ///
 /// # Errors
 /// When a specification makes no sense or Ferry is needed and does not build.
-pub fn parse(specifications: &[String], rooted: &[String]) -> Result<Vec<Contestant>, Error> {
+pub fn parse(
+    guest: &Guest,
+    specifications: &[String],
+    rooted: &[String],
+) -> Result<Vec<Contestant>, Error> {
     let mut binary = Binary::default();
     let mut contestants = specifications
         .iter()
-        .map(|text| contestant(text, &mut binary))
+        .map(|text| contestant(guest, text, &mut binary))
         .collect::<Result<Vec<_>, _>>()?;
     for text in rooted {
         let (name, template) = text.split_once('=').ok_or_else(|| Error::Unknown(text.clone()))?;
@@ -71,12 +78,12 @@ pub fn parse(specifications: &[String], rooted: &[String]) -> Result<Vec<Contest
     Ok(contestants)
 }
 
-fn contestant(text: &str, binary: &mut Binary) -> Result<Contestant, Error> {
+fn contestant(guest: &Guest, text: &str, binary: &mut Binary) -> Result<Contestant, Error> {
     let emulated = |name: &str, direct, rooted| Contestant {
         name: name.to_owned(),
         direct,
         rooted,
-        compiler: Compiler::Riscv64,
+        compiler: guest.compiler,
     };
     match text.split_once('=') {
         Some((name, template)) => Ok(emulated(name, binary.fill(template)?, None)),
@@ -85,8 +92,9 @@ fn contestant(text: &str, binary: &mut Binary) -> Result<Contestant, Error> {
             Ok(emulated(text, binary.fill("{ferry} run")?, Some(rooted)))
         }
         None if text == "qemu" => {
-            let rooted = Emulator::new("qemu-riscv64 -L {root} {root}{program}");
-            Ok(emulated(text, Emulator::new("qemu-riscv64"), Some(rooted)))
+            let qemu = qemu::command(guest.name);
+            let rooted = Emulator::new(&format!("{qemu} -L {{root}} {{root}}{{program}}"));
+            Ok(emulated(text, Emulator::new(&qemu), Some(rooted)))
         }
         None if text == "native" => Ok(Contestant {
             name: text.to_owned(),
@@ -101,10 +109,11 @@ fn contestant(text: &str, binary: &mut Binary) -> Result<Contestant, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testsuite::guests;
 
     fn names(specifications: &[&str], rooted: &[&str]) -> Result<Vec<String>, Error> {
         let own = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-        let contestants = parse(&own(specifications), &own(rooted))?;
+        let contestants = parse(&guests::ALL[0], &own(specifications), &own(rooted))?;
         Ok(contestants
             .into_iter()
             .map(|c| format!("{}{}", c.name, if c.rooted.is_some() { "+" } else { "" }))

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use testsuite::guests::Guest;
 use testsuite::toolchain::{self, Compiler};
 
 use crate::boot::Step;
+use crate::memory::HostPages;
 
 /// Rows of one group share a geometric mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -19,6 +21,8 @@ pub enum Group {
     Work,
     /// A whole machine, and what runs in it.
     Machine,
+    /// Single accesses to memory.
+    Memory,
 }
 
 /// What an item runs.
@@ -26,8 +30,18 @@ pub enum Group {
 pub enum Program {
     /// A C file below this crate, compiled for whatever runs it.
     Compiled(&'static str),
-    /// A program of the foreign root directory. `{files}` in its arguments is where inputs are.
+    /// The same, for what one guest has of its own and others do otherwise.
+    CompiledFor {
+        /// Its name.
+        guest: &'static str,
+        /// The file.
+        source: &'static str,
+    },
+    /// A program of a foreign root directory. In its path and arguments `{files}` is where inputs are and
+    /// `{triplet}` the guest's GNU target.
     Installed {
+        /// Which of the guest's systems has it.
+        system: System,
         /// Absolute, inside the root.
         path: &'static str,
         /// Without the program's name.
@@ -37,6 +51,17 @@ pub enum Program {
     },
     /// A step in the life of a whole machine; see [`crate::boot`].
     Machine(Step),
+    /// A line of the program for the bare machine that measures accesses; see [`crate::memory`].
+    Line(&'static str, HostPages),
+}
+
+/// A guest's Debian systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// `Guest::root`
+    Base,
+    /// `Guest::large_root`
+    Large,
 }
 
 /// One row.
@@ -55,11 +80,25 @@ const fn kernel(name: &'static str, group: Group, source: &'static str) -> Item 
 }
 
 const fn work(name: &'static str, path: &'static str, arguments: &'static [&'static str]) -> Item {
-    Item { name, group: Group::Work, program: Program::Installed { path, arguments, input: None } }
+    in_system(System::Base, name, path, arguments)
+}
+
+const fn in_system(
+    system: System,
+    name: &'static str,
+    path: &'static str,
+    arguments: &'static [&'static str],
+) -> Item {
+    let program = Program::Installed { system, path, arguments, input: None };
+    Item { name, group: Group::Work, program }
+}
+
+const fn of_aarch64(name: &'static str, group: Group, source: &'static str) -> Item {
+    Item { name, group, program: Program::CompiledFor { guest: "aarch64", source } }
 }
 
 /// Every item; the first eight are the prime kernels, which figures elsewhere refer to.
-pub const ITEMS: [Item; 25] = [
+pub const ITEMS: [Item; 30] = [
     kernel("sieve", Group::Integer, "kernels/sieve.c"),
     kernel("fib", Group::Integer, "kernels/fib.c"),
     kernel("qsort", Group::Integer, "kernels/qsort.c"),
@@ -73,6 +112,9 @@ pub const ITEMS: [Item; 25] = [
     kernel("bits", Group::Integer, "kernels/bits.c"),
     kernel("objects", Group::Integer, "kernels/objects.c"),
     kernel("mandelbrot", Group::Float, "kernels/mandelbrot.c"),
+    of_aarch64("saxpy", Group::Float, "kernels/saxpy.c"),
+    of_aarch64("fir", Group::Integer, "kernels/fir.c"),
+    of_aarch64("sha256-crypto", Group::Integer, "kernels/sha256_crypto.c"),
     kernel("hello-static", Group::Work, "inputs/hello.c"),
     work("hello-dynamic", "/bin/echo", &["hello"]),
     work(
@@ -84,7 +126,7 @@ pub const ITEMS: [Item; 25] = [
     work("python-words", "/usr/bin/python3", &["{files}/words.py"]),
     work(
         "gcc-cc1",
-        "/usr/libexec/gcc/riscv64-linux-gnu/14/cc1",
+        "/usr/libexec/gcc/{triplet}/14/cc1",
         &["-quiet", "-O2", "-fpreprocessed", "{files}/sha256.i", "-o", "-"],
     ),
     work("xz", "/usr/bin/xz", &["-6", "--threads=1", "--stdout", "{files}/text"]),
@@ -94,6 +136,7 @@ pub const ITEMS: [Item; 25] = [
         name: "sqlite",
         group: Group::Work,
         program: Program::Installed {
+            system: System::Base,
             path: "/usr/bin/sqlite3",
             arguments: &["-batch", ":memory:"],
             input: Some("inputs/orders.sql"),
@@ -101,11 +144,59 @@ pub const ITEMS: [Item; 25] = [
     },
     work("openssl-sha256", "/usr/bin/openssl", &["dgst", "-sha256", "-binary", "{files}/data"]),
     work(
+        "openssl-gcm",
+        "/usr/bin/openssl",
+        &[
+            "cms",
+            "-decrypt",
+            "-binary",
+            "-inform",
+            "DER",
+            "-secretkey",
+            GCM_KEY,
+            "-in",
+            "{files}/data.cms",
+        ],
+    ),
+    work(
         "ripgrep",
         "/usr/bin/rg",
         &["-j1", "--no-mmap", "-c", "[aeiou]{3}[^aeiou ]{4}", "{files}/text"],
     ),
+    in_system(
+        System::Large,
+        "x264",
+        "/usr/bin/x264",
+        &[
+            "--quiet",
+            "--no-progress",
+            "--threads",
+            "1",
+            "--preset",
+            "fast",
+            "-o",
+            "-",
+            "--muxer",
+            "raw",
+            "{files}/pictures.y4m",
+        ],
+    ),
 ];
+
+/// The key-encryption key of `data.cms`, in which AES-128-GCM protects `data`.
+const GCM_KEY: &str = "000102030405060708090a0b0c0d0e0f";
+
+impl Item {
+    /// Whether the guest has such programs.
+    #[must_use]
+    pub fn is_for(&self, guest: &Guest) -> bool {
+        match self.program {
+            Program::CompiledFor { guest: name, .. } => name == guest.name,
+            Program::Installed { system: System::Large, .. } => guest.large_root.is_some(),
+            _ => true,
+        }
+    }
+}
 
 /// The first eight of [`ITEMS`].
 pub const PRIME_KERNELS: usize = 8;
@@ -132,25 +223,36 @@ pub const FILES: &str = "/tmp/ferry-bench";
 ///
 /// # Errors
 /// When a file cannot be written, or the preprocessor fails.
-pub fn lay_out_inputs(root: &Path) -> Result<(), toolchain::Error> {
+pub fn lay_out_inputs(root: &Path, compiler: Compiler) -> Result<(), toolchain::Error> {
     let directory = root.join(FILES.trim_start_matches('/'));
     fs::create_dir_all(&directory)?;
     let text = text_of(1 << 20);
     fs::write(directory.join("text"), &text)?;
     fs::write(directory.join("data"), data_of(24 << 20))?;
     fs::copy(source("inputs/words.py"), directory.join("words.py"))?;
+    fs::write(directory.join("pictures.y4m"), pictures_of(352, 288, 40))?;
     compress(&directory)?;
-    preprocess(&source("kernels/sha256.c"), &directory.join("sha256.i"))
+    encrypt(&directory)?;
+    preprocess(compiler, &source("kernels/sha256.c"), &directory.join("sha256.i"))
 }
 
-fn preprocess(from: &Path, to: &Path) -> Result<(), toolchain::Error> {
-    let mut command = std::process::Command::new(Compiler::Riscv64.program());
+fn preprocess(compiler: Compiler, from: &Path, to: &Path) -> Result<(), toolchain::Error> {
+    let mut command = std::process::Command::new(compiler.program());
     check(command.args(["-E", "-P", "-O2", "-U_FORTIFY_SOURCE", "-o"]).arg(to).arg(from), from)
 }
 
 fn compress(directory: &Path) -> Result<(), toolchain::Error> {
     let mut command = std::process::Command::new("xz");
     check(command.args(["--keep", "--force", "--threads=1"]).arg(directory.join("text")), directory)
+}
+
+/// The key of the content is chosen by chance, but what decrypting takes does not depend on it.
+fn encrypt(directory: &Path) -> Result<(), toolchain::Error> {
+    let mut command = std::process::Command::new("openssl");
+    command.args(["cms", "-encrypt", "-binary", "-outform", "DER", "-aes-128-gcm"]);
+    command.args(["-secretkey", GCM_KEY, "-secretkeyid", "01"]);
+    command.arg("-in").arg(directory.join("data")).arg("-out").arg(directory.join("data.cms"));
+    check(&mut command, directory)
 }
 
 fn check(command: &mut std::process::Command, about: &Path) -> Result<(), toolchain::Error> {
@@ -202,6 +304,28 @@ fn data_of(length: usize) -> Vec<u8> {
     data
 }
 
+/// A sequence of pictures (YUV4MPEG2, 4:2:0): a gradient and blocks that move before it, with noise.
+fn pictures_of(width: usize, height: usize, count: usize) -> Vec<u8> {
+    let mut file = format!("YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C420jpeg\n").into_bytes();
+    let mut state = 0xf11e_u64;
+    for picture in 0..count {
+        file.extend(b"FRAME\n");
+        for y in 0..height {
+            for x in 0..width {
+                let block = (x + 3 * picture) / 24 % 5 == 0 && (y + 2 * picture) / 24 % 4 == 0;
+                let noise = xorshift(&mut state) as usize % 5;
+                let value = if block { 200 } else { (x + y + picture) / 3 % 160 + 20 };
+                file.push((value + noise) as u8);
+            }
+        }
+        for plane in 0..2 {
+            let chroma = |at: usize| (112 + (at / 16 + picture * (plane + 1)) % 32) as u8;
+            file.extend((0..width * height / 4).map(|at| chroma(at % (width / 2))));
+        }
+    }
+    file
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +337,9 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), ITEMS.len());
         for item in ITEMS {
-            if let Program::Compiled(path) = item.program {
+            if let Program::Compiled(path) | Program::CompiledFor { source: path, .. } =
+                item.program
+            {
                 assert!(source(path).is_file(), "{path}");
             }
         }
@@ -227,6 +353,9 @@ mod tests {
         assert_eq!(text_of(5000), text_of(5000));
         assert_eq!(text_of(5000).len(), 5000);
         assert_eq!(data_of(13).len(), 13);
+        assert_eq!(pictures_of(32, 16, 2), pictures_of(32, 16, 2));
+        let head = "YUV4MPEG2 W32 H16 F25:1 Ip A1:1 C420jpeg\n".len();
+        assert_eq!(pictures_of(32, 16, 2).len(), head + 2 * (6 + 32 * 16 * 3 / 2));
     }
 
     #[test]

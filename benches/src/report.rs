@@ -10,6 +10,8 @@ use crate::run::{Cell, Samples};
 /// One item under one contestant, summed up.
 #[derive(Debug, Clone, Serialize)]
 pub struct Entry {
+    /// What its programs are for.
+    pub guest: String,
     /// The item.
     pub item: String,
     /// Its group.
@@ -33,6 +35,8 @@ pub struct Entry {
 /// Mean of a group's speed-ups.
 #[derive(Debug, Clone, Serialize)]
 pub struct Mean {
+    /// What its items' programs are for.
+    pub guest: String,
     /// The group.
     pub group: Group,
     /// The contestant.
@@ -72,7 +76,7 @@ impl Report {
     }
 
     /// Adds an item's row; `cells` are in the order of the columns.
-    pub fn add(&mut self, item: &Item, cells: &[Cell]) {
+    pub fn add(&mut self, guest: &str, item: &Item, cells: &[Cell]) {
         let base = self
             .names
             .iter()
@@ -80,25 +84,33 @@ impl Report {
             .and_then(|index| cells.get(index));
         let base = base.and_then(|cell| samples_of(cell)).and_then(|samples| median(&samples.wall));
         for (name, cell) in self.names.iter().zip(cells) {
-            self.entries.push(entry(item, name, cell, base));
+            self.entries.push(entry(guest, item, name, cell, base));
         }
     }
 
     /// Computes the means, when all rows are in.
     pub fn finish(&mut self) {
-        for group in [Group::Integer, Group::Float, Group::Work, Group::Machine] {
-            for name in &self.names {
-                let ours = self
-                    .entries
-                    .iter()
-                    .filter(|entry| entry.group == group && entry.emulator == *name);
-                let speedups: Vec<f64> = ours.filter_map(|entry| entry.speedup).collect();
-                if let Some(speedup) = geometric_mean(&speedups) {
-                    let (emulator, items) = (name.clone(), speedups.len());
-                    self.means.push(Mean { group, emulator, speedup, items });
-                }
+        let mut guests: Vec<String> =
+            self.entries.iter().map(|entry| entry.guest.clone()).collect();
+        guests.dedup();
+        for guest in guests {
+            let groups = [Group::Integer, Group::Float, Group::Work, Group::Machine, Group::Memory];
+            for group in groups {
+                let means = self.names.iter().filter_map(|name| self.mean(&guest, group, name));
+                let means: Vec<Mean> = means.collect();
+                self.means.extend(means);
             }
         }
+    }
+
+    fn mean(&self, guest: &str, group: Group, emulator: &str) -> Option<Mean> {
+        let ours = self.entries.iter().filter(|entry| {
+            entry.guest == guest && entry.group == group && entry.emulator == emulator
+        });
+        let speedups: Vec<f64> = ours.filter_map(|entry| entry.speedup).collect();
+        let speedup = geometric_mean(&speedups)?;
+        let (guest, emulator, items) = (guest.to_owned(), emulator.to_owned(), speedups.len());
+        Some(Mean { guest, group, emulator, speedup, items })
     }
 
     /// Whether every cell that was run has figures.
@@ -107,10 +119,10 @@ impl Report {
         self.entries.iter().all(|entry| entry.failure.is_none())
     }
 
-    /// The head of the table.
+    /// The head of the table of a guest.
     #[must_use]
-    pub fn head(&self) -> String {
-        let mut line = format!("{:<15}", "item");
+    pub fn head(&self, guest: &str) -> String {
+        let mut line = format!("{guest:<15}");
         for name in &self.names {
             let _ = write!(line, " {:>28}", format!("{name}: s, speed, MB"));
         }
@@ -137,13 +149,17 @@ impl Report {
             let group = format!("{:?}", mean.group).to_lowercase();
             let _ = writeln!(
                 text,
-                "  {group:<8} {:<12} {:>6.2}x over {} items",
-                mean.emulator, mean.speedup, mean.items
+                "  {:<8} {group:<8} {:<12} {:>6.2}x over {} items",
+                mean.guest, mean.emulator, mean.speedup, mean.items
             );
         }
         for entry in &self.entries {
             if let Some(reason) = &entry.failure {
-                let _ = writeln!(text, "FAILED {} under {}: {reason}", entry.item, entry.emulator);
+                let _ = writeln!(
+                    text,
+                    "FAILED {} of {} under {}: {reason}",
+                    entry.item, entry.guest, entry.emulator
+                );
             }
         }
         text
@@ -153,7 +169,7 @@ impl Report {
     #[must_use]
     pub fn csv(&self) -> String {
         let mut text = String::from(
-            "item,group,emulator,seconds,shortest,cpu_seconds,peak_memory,speedup,failure\n",
+            "guest,item,group,emulator,seconds,shortest,cpu_seconds,peak_memory,speedup,failure\n",
         );
         let number =
             |value: Option<f64>| value.map(|value| format!("{value:.6}")).unwrap_or_default();
@@ -163,7 +179,8 @@ impl Report {
             let group = format!("{:?}", entry.group).to_lowercase();
             let _ = writeln!(
                 text,
-                "{},{group},{},{},{},{},{memory},{},\"{failure}\"",
+                "{},{},{group},{},{},{},{},{memory},{},\"{failure}\"",
+                entry.guest,
                 entry.item,
                 entry.emulator,
                 number(entry.seconds),
@@ -183,12 +200,13 @@ fn samples_of(cell: &Cell) -> Option<&Samples> {
     }
 }
 
-fn entry(item: &Item, emulator: &str, cell: &Cell, base: Option<f64>) -> Entry {
+fn entry(guest: &str, item: &Item, emulator: &str, cell: &Cell, base: Option<f64>) -> Entry {
     let samples = samples_of(cell);
     let seconds = samples.and_then(|samples| median(&samples.wall));
     let memory = samples
         .map(|samples| samples.peak_memory.iter().map(|&bytes| bytes as f64).collect::<Vec<_>>());
     Entry {
+        guest: guest.to_owned(),
         item: item.name.to_owned(),
         group: item.group,
         emulator: emulator.to_owned(),
@@ -254,14 +272,14 @@ mod tests {
     #[test]
     fn speed_refers_to_the_baseline() {
         let mut report = Report::new(&["new".into(), "old".into()], "old", 3);
-        report.add(&ITEMS[0], &[measured(&[1.0, 2.0, 9.0]), measured(&[8.0, 6.0, 8.0])]);
-        report.add(&ITEMS[1], &[Cell::Failed("boom".into()), measured(&[1.0])]);
+        report.add("riscv64", &ITEMS[0], &[measured(&[1.0, 2.0, 9.0]), measured(&[8.0, 6.0, 8.0])]);
+        report.add("riscv64", &ITEMS[1], &[Cell::Failed("boom".into()), measured(&[1.0])]);
         report.finish();
         assert_eq!(report.entries[0].speedup, Some(4.0));
         assert_eq!(report.entries[2].speedup, None);
         assert!((report.means[0].speedup - 4.0).abs() < 1e-9);
         assert!(!report.complete());
-        assert!(report.foot().contains("FAILED fib under new: boom"));
+        assert!(report.foot().contains("FAILED fib of riscv64 under new: boom"));
         assert_eq!(report.csv().lines().count(), 5);
     }
 }

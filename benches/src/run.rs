@@ -6,11 +6,12 @@ use std::{fs, io};
 
 use testsuite::cache;
 use testsuite::emulator::Places;
+use testsuite::guests::Guest;
 use testsuite::process::{self, End, Outcome};
 use testsuite::toolchain;
 
 use crate::emulators::Contestant;
-use crate::items::{self, Item, Program};
+use crate::items::{self, Item, Program, System};
 
 /// How long, and how often.
 #[derive(Debug, Clone)]
@@ -19,8 +20,12 @@ pub struct Plan {
     pub runs: usize,
     /// After this, a run has failed.
     pub limit: Duration,
+    /// What programs are for.
+    pub guest: &'static Guest,
     /// The foreign system that installed programs come from.
     pub root: Option<PathBuf>,
+    /// The larger one.
+    pub large_root: Option<PathBuf>,
 }
 
 /// One item under one contestant.
@@ -62,7 +67,8 @@ struct Job<'a> {
     program: String,
     arguments: Vec<String>,
     input: Vec<u8>,
-    rooted: bool,
+    /// The root of its system, if it is an installed one.
+    root: Option<&'a Path>,
 }
 
 impl Plan {
@@ -111,16 +117,22 @@ impl Plan {
         jobs.iter().map(&mut cell).collect()
     }
 
-    fn job<'a>(&self, item: &Item, contestant: &'a Contestant) -> Result<Option<Job<'a>>, Error> {
+    fn job<'a>(
+        &'a self,
+        item: &Item,
+        contestant: &'a Contestant,
+    ) -> Result<Option<Job<'a>>, Error> {
         Ok(match item.program {
             // Machines live longer than one row: `boot` measures them.
-            Program::Machine(_) => None,
-            Program::Compiled(source) => {
+            Program::Machine(_) | Program::Line(..) => None,
+            Program::CompiledFor { guest, .. } if guest != self.guest.name => None,
+            Program::Compiled(source) | Program::CompiledFor { source, .. } => {
                 let program = items::build(source, contestant.compiler)?.display().to_string();
-                Some(Job { contestant, program, arguments: vec![], input: vec![], rooted: false })
+                Some(Job { contestant, program, arguments: vec![], input: vec![], root: None })
             }
-            Program::Installed { path, arguments, input } => {
-                let (Some(root), Some(emulator)) = (&self.root, &contestant.rooted) else {
+            Program::Installed { system, path, arguments, input } => {
+                let (Some(root), Some(emulator)) = (self.root_of(system), &contestant.rooted)
+                else {
                     return Ok(None);
                 };
                 let files = if emulator.sees_host_paths() {
@@ -128,23 +140,37 @@ impl Plan {
                 } else {
                     items::FILES.to_owned()
                 };
-                let arguments =
-                    arguments.iter().map(|argument| argument.replace("{files}", &files)).collect();
+                let fill = |text: &str| {
+                    text.replace("{files}", &files).replace("{triplet}", self.guest.triplet)
+                };
+                let arguments = arguments.iter().map(|argument| fill(argument)).collect();
                 let input = input
                     .map(|name| fs::read(items::source(name)))
                     .transpose()?
                     .unwrap_or_default();
-                Some(Job { contestant, program: path.to_owned(), arguments, input, rooted: true })
+                Some(Job { contestant, program: fill(path), arguments, input, root: Some(root) })
             }
         })
     }
 
+    fn root_of(&self, system: System) -> Option<&Path> {
+        match system {
+            System::Base => self.root.as_deref(),
+            System::Large => self.large_root.as_deref(),
+        }
+    }
+
     fn run(&self, job: &Job<'_>) -> Result<Outcome, String> {
         let direct = &job.contestant.direct;
-        let emulator =
-            if job.rooted { job.contestant.rooted.as_ref().unwrap_or(direct) } else { direct };
-        let sysroot = job.contestant.compiler.sysroot();
-        let places = Places { root: self.root.as_deref(), guest: Some("riscv64"), sysroot };
+        let emulator = match job.root {
+            Some(_) => job.contestant.rooted.as_ref().unwrap_or(direct),
+            None => direct,
+        };
+        let places = Places {
+            guest: Some(self.guest.name),
+            root: job.root,
+            sysroot: job.contestant.compiler.sysroot(),
+        };
         let mut command = emulator.command(places, &job.program, &job.arguments);
         command.current_dir(cache::directory()).env("LC_ALL", "C.UTF-8").env("PYTHONHASHSEED", "0");
         let outcome = process::run(&mut command, &job.input, self.limit)

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use crate::insn;
 use crate::toolchain::Compiler;
 
 /// A guest architecture.
@@ -54,10 +55,14 @@ pub fn by_name(name: &str) -> Option<&'static Guest> {
 }
 
 impl Guest {
-    /// Whether this workspace's Ferry runs its programs.
+    /// Whether this workspace's Ferry runs its programs: has its system calls, and all of its instructions.
     #[must_use]
     pub fn is_in_ferry(&self) -> bool {
-        linux_user::matrix::lines(self.name).is_some()
+        let translated = insn::guest::ALL
+            .iter()
+            .filter(|guest| guest.name == self.name)
+            .any(|guest| guest.ferry.as_ref().is_some_and(|ferry| ferry.pending.is_empty()));
+        translated && linux_user::matrix::lines(self.name).is_some()
     }
 }
 

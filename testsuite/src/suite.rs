@@ -121,6 +121,14 @@ pub fn fail(suite: &str, reason: impl fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Whether there is such a case, or there would be if its guest had not been left out.
+fn exists_or_is_left_out(name: &str, cases: &[Case]) -> bool {
+    let guest = |name: &str| name.split("::").next().and_then(guests::by_name);
+    let left_out =
+        |guest_of_name| !cases.iter().any(|case| guest(&case.name) == Some(guest_of_name));
+    cases.iter().any(|case| case.name == name) || guest(name).is_some_and(left_out)
+}
+
 /// Runs the cases that the command line selects, as Rust's own test runner would.
 #[must_use]
 pub fn run(suite: &str, subject: &Subject, cases: Vec<Case>) -> ExitCode {
@@ -129,7 +137,7 @@ pub fn run(suite: &str, subject: &Subject, cases: Vec<Case>) -> ExitCode {
         Ok(_) => Known::default(),
         Err(message) => return fail(suite, message),
     };
-    let stale = known.stale(|name| cases.iter().any(|case| case.name == name));
+    let stale = known.stale(|name| exists_or_is_left_out(name, &cases));
     if !stale.is_empty() {
         return fail(
             suite,

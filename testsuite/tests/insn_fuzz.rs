@@ -79,6 +79,9 @@ fn fuzz(guest: &'static Guest) {
 fn check(runner: &mut Runner, oracle: Option<&Oracle>, programs: &[Program]) -> Option<String> {
     let results: Vec<_> = programs.iter().map(|p| run(runner, Tier::Interpreter, p)).collect();
     for (program, result) in programs.iter().zip(&results) {
+        if result.1 == End::Endless {
+            return Some(format!("does not come to an end:\n{}", program.listing()));
+        }
         for tier in Tier::ALL {
             if disagreement(&run(runner, tier, program), result).is_some() {
                 let fails = |p: &Program| {

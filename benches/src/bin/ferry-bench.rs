@@ -9,17 +9,21 @@ use std::time::Duration;
 use clap::Parser;
 use ferry_benches::boot::{self, Bench, ITEMS_OF_MACHINE};
 use ferry_benches::emulators;
-use ferry_benches::items::{self, ITEMS, Item, PRIME_KERNELS, Program};
+use ferry_benches::items::{self, ITEMS, Item, PRIME_KERNELS, Program, System};
+use ferry_benches::memory::{self, ITEMS_OF_MEMORY};
 use ferry_benches::report::Report;
 use ferry_benches::run::Plan;
 use testsuite::debian::{self, Manifest};
+use testsuite::guests::{self, Guest};
 
 /// Measures emulators on kernels and real programs, in turn, and compares their outputs.
 #[derive(Parser)]
 #[command(after_help = "Examples:
   cargo ferry-bench
   cargo ferry-bench --items prime --runs 7 --emulator qemu --emulator 'interp={ferry} run --tier interp'
+  cargo ferry-bench --guest aarch64,riscv64 --items kernels
   cargo ferry-bench --items boot --runs 1 --emulator ferry --emulator qemu
+  cargo ferry-bench --items tlb --runs 3 --emulator ferry --emulator qemu
   cargo ferry-bench --items xz,sqlite --json results.json --csv results.csv")]
 struct Options {
     /// ferry, qemu, native, or NAME=COMMAND to run self-contained programs; {ferry} is Ferry's binary
@@ -29,9 +33,13 @@ struct Options {
     #[arg(long = "root-emulator", value_name = "NAME=COMMAND")]
     root_emulators: Vec<String>,
     /// Names of items, or kernels, prime (the first eight kernels), work, all (of these), boot (a whole
-    /// machine and what runs in it; ferry and qemu only)
+    /// machine and what runs in it), tlb (nanoseconds of single accesses in one); the last two for riscv64,
+    /// ferry and qemu only
     #[arg(long, value_delimiter = ',', default_value = "all")]
     items: Vec<String>,
+    /// What the programs are for: riscv64, aarch64, or several of them, one after the other
+    #[arg(long = "guest", value_name = "GUEST", value_delimiter = ',', default_value = "riscv64")]
+    guests: Vec<String>,
     /// What speeds are relative to
     #[arg(long, default_value = "qemu")]
     baseline: String,
@@ -41,7 +49,7 @@ struct Options {
     /// Seconds after which a run has failed
     #[arg(long, default_value_t = 120)]
     limit: u64,
-    /// Foreign root for real programs; without it, the test suite's Debian root, made when absent
+    /// Foreign root for real programs; without it, the test suite's Debian roots of the guest, made when absent
     #[arg(long)]
     root: Option<PathBuf>,
     /// Write all figures as JSON
@@ -61,6 +69,7 @@ fn main() -> ExitCode {
         ITEMS
             .iter()
             .chain(&ITEMS_OF_MACHINE)
+            .chain(&ITEMS_OF_MEMORY)
             .for_each(|item| println!("{:<15} {:?}", item.name, item.group));
         return ExitCode::SUCCESS;
     }
@@ -75,25 +84,19 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
-    let (machine, items): (Vec<Item>, Vec<Item>) = select(&options.items)?
-        .into_iter()
-        .partition(|item| matches!(item.program, Program::Machine(_)));
-    let contestants = emulators::parse(&options.emulators, &options.root_emulators)?;
-    let plan = Plan {
-        runs: options.runs.max(1),
-        limit: Duration::from_secs(options.limit),
-        root: root(options, &items)?,
-    };
-    let names: Vec<String> = contestants.iter().map(|contestant| contestant.name.clone()).collect();
-    let mut report = Report::new(&names, &options.baseline, plan.runs);
-    println!("{}", report.head());
-    for item in &items {
-        let cells = plan.measure(item, &contestants)?;
-        report.add(item, &cells);
-        println!("{}", report.last_row());
-    }
-    if !machine.is_empty() {
-        measure_machine(&machine, &names, plan.runs, &mut report)?;
+    let guests = options
+        .guests
+        .iter()
+        .map(|name| guests::by_name(name).ok_or_else(|| format!("there is no guest '{name}'")));
+    let guests: Vec<&Guest> = guests.collect::<Result<_, _>>()?;
+    let names: Vec<String> = options
+        .emulators
+        .iter()
+        .map(|text| text.split('=').next().unwrap_or(text).to_owned())
+        .collect();
+    let mut report = Report::new(&names, &options.baseline, options.runs.max(1));
+    for guest in guests {
+        measure(options, guest, &names, &mut report)?;
     }
     report.finish();
     print!("{}", report.foot());
@@ -106,6 +109,37 @@ fn bench(options: &Options) -> Result<bool, Box<dyn Error>> {
     Ok(report.complete())
 }
 
+fn measure(
+    options: &Options,
+    guest: &'static Guest,
+    names: &[String],
+    report: &mut Report,
+) -> Result<(), Box<dyn Error>> {
+    let (machine, items): (Vec<Item>, Vec<Item>) = select(&options.items)?
+        .into_iter()
+        .partition(|item| matches!(item.program, Program::Machine(_) | Program::Line(..)));
+    let items: Vec<Item> = items.into_iter().filter(|item| item.is_for(guest)).collect();
+    let contestants = emulators::parse(guest, &options.emulators, &options.root_emulators)?;
+    let plan = Plan {
+        runs: options.runs.max(1),
+        limit: Duration::from_secs(options.limit),
+        guest,
+        root: root(options, guest, &items, System::Base)?,
+        large_root: root(options, guest, &items, System::Large)?,
+    };
+    println!("{}", report.head(guest.name));
+    for item in &items {
+        let cells = plan.measure(item, &contestants)?;
+        report.add(guest.name, item, &cells);
+        println!("{}", report.last_row());
+    }
+    match machine.is_empty() {
+        true => Ok(()),
+        false if guest.name == boot::GUEST => measure_machine(&machine, names, plan.runs, report),
+        false => Err(format!("there is no machine of {} to boot", guest.name).into()),
+    }
+}
+
 fn measure_machine(
     items: &[Item],
     names: &[String],
@@ -113,10 +147,18 @@ fn measure_machine(
     report: &mut Report,
 ) -> Result<(), Box<dyn Error>> {
     let emulators = names.iter().map(|name| boot::emulator(name)).collect::<Result<Vec<_>, _>>()?;
-    let bench = Bench::prepare(&|line| eprintln!("ferry-bench: {line}"))?;
-    let rows = bench.measure(items, &emulators, runs)?;
-    for (item, cells) in items.iter().zip(&rows) {
-        report.add(item, cells);
+    let (memory, steps): (Vec<Item>, Vec<Item>) =
+        items.iter().partition(|item| matches!(item.program, Program::Line(..)));
+    let mut rows = Vec::new();
+    if !steps.is_empty() {
+        let bench = Bench::prepare(&|line| eprintln!("ferry-bench: {line}"))?;
+        rows.extend(steps.iter().copied().zip(bench.measure(&steps, &emulators, runs)?));
+    }
+    if !memory.is_empty() {
+        rows.extend(memory.iter().copied().zip(memory::measure(&memory, &emulators, runs)?));
+    }
+    for (item, cells) in &rows {
+        report.add(boot::GUEST, item, cells);
         println!("{}", report.last_row());
     }
     Ok(())
@@ -126,7 +168,11 @@ fn select(wanted: &[String]) -> Result<Vec<Item>, Box<dyn Error>> {
     let mut chosen = vec![];
     for word in wanted {
         let before = chosen.len();
-        let kernel = |item: &Item| matches!(item.program, Program::Compiled(path) if path.starts_with("kernels/"));
+        let kernel = |item: &Item| match item.program {
+            Program::Compiled(path) => path.starts_with("kernels/"),
+            Program::CompiledFor { .. } => true,
+            _ => false,
+        };
         chosen.extend(
             ITEMS
                 .iter()
@@ -143,6 +189,8 @@ fn select(wanted: &[String]) -> Result<Vec<Item>, Box<dyn Error>> {
         chosen.extend(
             ITEMS_OF_MACHINE.into_iter().filter(|item| word == "boot" || item.name == word),
         );
+        chosen
+            .extend(ITEMS_OF_MEMORY.into_iter().filter(|item| word == "tlb" || item.name == word));
         if chosen.len() == before {
             return Err(format!("no item '{word}'; --list shows them").into());
         }
@@ -150,19 +198,30 @@ fn select(wanted: &[String]) -> Result<Vec<Item>, Box<dyn Error>> {
     Ok(chosen)
 }
 
-fn root(options: &Options, items: &[Item]) -> Result<Option<PathBuf>, Box<dyn Error>> {
-    if !items.iter().any(|item| matches!(item.program, Program::Installed { .. })) {
+/// The root directory of one of the guest's systems, if there is such a system and an item that needs it.
+fn root(
+    options: &Options,
+    guest: &Guest,
+    items: &[Item],
+    wanted: System,
+) -> Result<Option<PathBuf>, Box<dyn Error>> {
+    let needs =
+        |item: &Item| matches!(item.program, Program::Installed { system, .. } if system == wanted);
+    if !items.iter().any(needs) {
         return Ok(None);
     }
-    let root = match &options.root {
-        Some(root) => root.canonicalize()?,
-        None => {
-            debian::prepare(&Manifest::read("trixie-riscv64")?, &|line| {
-                eprintln!("ferry-bench: {line}")
-            })?
-            .path
+    let stem = match wanted {
+        System::Base => Some(guest.root),
+        System::Large => guest.large_root,
+    };
+    let root = match (&options.root, stem) {
+        (Some(root), _) => root.canonicalize()?,
+        (None, None) => return Ok(None),
+        (None, Some(stem)) => {
+            let report = |line: &str| eprintln!("ferry-bench: {line}");
+            debian::prepare(&Manifest::read(stem)?, &report)?.path
         }
     };
-    items::lay_out_inputs(&root)?;
+    items::lay_out_inputs(&root, guest.compiler)?;
     Ok(Some(root))
 }

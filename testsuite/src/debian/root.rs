@@ -27,8 +27,15 @@ const EXCLUDED: [&str; 5] = [
     "./usr/share/lintian",
 ];
 /// Links that update-alternatives would have made.
-const ALTERNATIVES: [(&str, &str); 5] =
-    [("awk", "gawk"), ("cc", "gcc"), ("c++", "g++"), ("lua", "lua5.4"), ("nc", "busybox")];
+const ALTERNATIVES: [(&str, &str); 7] = [
+    ("awk", "gawk"),
+    ("cc", "gcc"),
+    ("c++", "g++"),
+    ("java", "../lib/jvm/java-21-openjdk-arm64/bin/java"),
+    ("lua", "lua5.4"),
+    ("nc", "busybox"),
+    ("php", "php8.4"),
+];
 const FILES: [(&str, &str); 6] = [
     (
         "etc/passwd",

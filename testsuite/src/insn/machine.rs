@@ -8,7 +8,7 @@ use base::{CpuFrame, GuestVirt};
 
 use super::guest::{Ferry, Guest};
 
-/// Where a case's code lies. All else on its page is filled with breakpoints.
+/// Where a case's code lies, to be read and to be fetched. All else on its page is filled with breakpoints.
 pub const CODE: GuestVirt = GuestVirt(0x1000_0000);
 /// A page of data that may be read and written. The page below may be read only; nothing is mapped
 /// above.
@@ -99,7 +99,7 @@ impl State {
     }
 }
 
-/// This process's pages of data. One user at a time.
+/// This process's pages of code and data. One user at a time.
 #[derive(Debug)]
 pub struct Memory(());
 
@@ -112,15 +112,21 @@ impl Memory {
         static MEMORY: OnceLock<Mutex<Memory>> = OnceLock::new();
         let memory = MEMORY.get_or_init(|| {
             base::sys::fault::install();
-            map().expect("the data pages of instruction cases");
+            map().expect("the pages of instruction cases");
             Mutex::new(Memory(()))
         });
         memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Puts a state into the frame and the data page.
-    pub fn load(&mut self, ferry: &Ferry, state: &State, frame: &mut CpuFrame) {
+    /// Puts a state into the frame and the data page, and code into its page.
+    pub fn load(&mut self, ferry: &Ferry, code: &[u8], state: &State, frame: &mut CpuFrame) {
         (ferry.load)(&state.words, frame);
+        let mut page = [0; PAGE];
+        let breakpoint = state.guest.breakpoint;
+        page.iter_mut().zip(breakpoint.iter().cycle()).for_each(|(to, &from)| *to = from);
+        page[..code.len()].copy_from_slice(code);
+        // SAFETY: the code page is mapped, holds nothing of Rust's, and `self` is its only user.
+        unsafe { std::ptr::copy_nonoverlapping(page.as_ptr(), CODE.0 as *mut u8, PAGE) };
         // SAFETY: the data page is mapped, holds nothing of Rust's, and `self` is its only user.
         unsafe { std::ptr::write_bytes(DATA.0 as *mut u8, 0, PAGE) };
         let (start, end) = state.memory.split_at(EDGE);
@@ -151,24 +157,30 @@ impl Memory {
 }
 
 fn map() -> io::Result<()> {
-    let start = DATA.0 as usize - PAGE;
+    reserve(CODE.0 as usize, 1)?;
+    protect(CODE.0 as usize, libc::PROT_READ | libc::PROT_WRITE)?;
     // The page above is reserved too, so that nobody else comes to lie there.
+    let start = DATA.0 as usize - PAGE;
+    reserve(start, 3)?;
+    protect(start, libc::PROT_READ)?;
+    protect(start + PAGE, libc::PROT_READ | libc::PROT_WRITE)
+}
+
+fn reserve(start: usize, pages: usize) -> io::Result<()> {
     // SAFETY: a fresh mapping that replaces none.
     let mapped = unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
         let none = libc::PROT_NONE;
-        libc::mmap(start as *mut libc::c_void, 3 * PAGE, none, flags, -1, 0)
+        libc::mmap(start as *mut libc::c_void, pages * PAGE, none, flags, -1, 0)
     };
-    if mapped != start as *mut libc::c_void {
-        return Err(io::Error::last_os_error());
+    if mapped == start as *mut libc::c_void { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Of one of the pages that were reserved.
+fn protect(page: usize, protection: libc::c_int) -> io::Result<()> {
+    // SAFETY: nothing of Rust's is there.
+    match unsafe { libc::mprotect(page as *mut libc::c_void, PAGE, protection) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
-    let protect = |page: usize, protection| {
-        // SAFETY: within the mapping just made.
-        match unsafe { libc::mprotect((start + page * PAGE) as *mut _, PAGE, protection) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
-    protect(0, libc::PROT_READ)?;
-    protect(1, libc::PROT_READ | libc::PROT_WRITE)
 }

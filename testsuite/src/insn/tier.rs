@@ -145,7 +145,7 @@ impl Runner {
     pub fn run(&mut self, tier: Tier, code: &[u8], before: &State) -> (State, End) {
         let mut memory = Memory::lock();
         fault::set_hook(leave_compiled_code);
-        memory.load(self.ferry, before, &mut self.frame);
+        memory.load(self.ferry, code, before, &mut self.frame);
         let end = self.run_to_end(tier, code);
         (memory.save(self.ferry, self.guest, &self.frame), end)
     }
@@ -219,10 +219,17 @@ impl Runner {
             Stop::Misaligned { pc, .. } | Stop::Trap(Trap::Misaligned, pc) => {
                 Step::End(End::Misaligned { pc })
             }
-            Stop::Fault(pc) => Step::End(End::Fault { pc, addr: fault::last_fault().addr }),
-            Stop::HelperFault { pc, addr } => Step::End(End::Fault { pc, addr }),
+            Stop::Fault(pc) => self.after_fault(pc, fault::last_fault().addr),
+            Stop::HelperFault { pc, addr } => self.after_fault(pc, addr),
             Stop::Attention(_) | Stop::Interrupted(_) => unreachable!("a block alone"),
         }
+    }
+
+    fn after_fault(&mut self, pc: GuestVirt, addr: GuestVirt) -> Step {
+        if (self.ferry.translated_otherwise)(&mut self.frame, addr) {
+            return Step::At(pc);
+        }
+        Step::End(End::Fault { pc, addr })
     }
 
     /// All blocks that control can reach from `pc` without leaving the code, as one region.

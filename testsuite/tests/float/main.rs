@@ -43,13 +43,16 @@ impl Job {
     }
 }
 
+/// Makes so many jobs for an instruction.
+type MakeJobs = fn(&str, &mut Rng, usize) -> Vec<Job>;
+
 /// What a guest's instructions are.
 struct Subject {
     guest: &'static str,
     /// Bytes of a result.
     result: usize,
     /// Names of instructions, and what is tried of each: with how many operands.
-    instructions: Vec<(&'static str, fn(&str, &mut Rng, usize) -> Vec<Job>)>,
+    instructions: Vec<(&'static str, MakeJobs)>,
 }
 
 /// The guest program and the ways to run it; the first that works is the judge of the others.

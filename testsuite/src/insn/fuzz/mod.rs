@@ -7,9 +7,10 @@
 //!
 //! What is particular to a guest is its [`Guest`].
 
+pub mod aarch64;
 pub mod riscv64;
 
-use base::RegSlot;
+use base::{GuestVirt, RegSlot};
 use ir::ops::Shape;
 use ir::{Block, BlockKey, Builder, OperandKind, Terminator, Trap};
 use translator::{Frontend, Limits, Translation};
@@ -45,8 +46,11 @@ pub struct Guest {
     /// An instruction of so many bytes that does nothing.
     pub no_operation: fn(usize) -> u32,
     /// Whether Ferry and qemu-user may differ after this program.
-    pub excused: fn(&Program, mine: &(State, End), theirs: &(State, End)) -> bool,
+    pub excused: fn(&Program, mine: &Outcome, theirs: &Outcome) -> bool,
 }
+
+/// What a program left behind.
+pub type Outcome = (State, End);
 
 /// An instruction's name and fixed bits.
 #[derive(Clone, Copy, Debug)]
@@ -304,17 +308,24 @@ impl Program {
 
     /// Its words, one an instruction.
     pub fn words(&self) -> impl Iterator<Item = u32> {
-        let code = self.code();
         let length = self.fuzz().length;
-        let mut at = 0;
+        let mut pc = CODE;
         std::iter::from_fn(move || {
-            let mut bytes = [0; 4];
-            let rest = &code.get(at..code.len().min(at + 4)).filter(|rest| !rest.is_empty())?;
-            bytes[..rest.len()].copy_from_slice(rest);
-            let word = u32::from_le_bytes(bytes);
-            at += length(word);
+            let word = self.word_at(pc)?;
+            pc = pc.wrapping_add(length(word) as u64);
             Some(if length(word) == 2 { word & 0xffff } else { word })
         })
+    }
+
+    /// The word of the instruction at this pc.
+    #[must_use]
+    pub fn word_at(&self, pc: GuestVirt) -> Option<u32> {
+        let code = self.code();
+        let at = pc.0.checked_sub(CODE.0)? as usize;
+        let mut bytes = [0; 4];
+        let rest = &code.get(at..code.len().min(at + 4)).filter(|rest| !rest.is_empty())?;
+        bytes[..rest.len()].copy_from_slice(rest);
+        Some(u32::from_le_bytes(bytes))
     }
 
     /// Its assembly text, one instruction a line.

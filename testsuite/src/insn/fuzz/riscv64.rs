@@ -1,11 +1,10 @@
 //! Random programs for RISC-V 64.
 
-use base::GuestVirt;
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, InstructionInfo, Op, identify, length};
 
 use super::{Guest, Jump, Pattern, Program, address};
 use crate::insn::guest::RISCV64;
-use crate::insn::machine::{CODE, End, State};
+use crate::insn::machine::{End, State};
 use crate::insn::rng::Rng;
 
 /// Registers that hold addresses, if nothing has changed them.
@@ -152,18 +151,11 @@ fn is_excused(program: &Program, (_, end): &(State, End)) -> bool {
         End::Misaligned { pc } | End::Fault { pc, .. } => pc,
         _ => return false,
     };
-    let op = op_at(program, pc);
+    let op = program.word_at(pc).and_then(|word| identify(word, ExtensionSet::ALL));
     op.is_some_and(|op| {
         let name = op.name();
         name.starts_with("sc.") || matches!(end, End::Misaligned { .. }) && name.starts_with("amo")
     })
-}
-
-fn op_at(program: &Program, pc: GuestVirt) -> Option<Op> {
-    let code = program.code();
-    let at = pc.0.wrapping_sub(CODE.0) as usize;
-    let bytes = code.get(at..at + 4)?.try_into().ok()?;
-    identify(u32::from_le_bytes(bytes), ExtensionSet::ALL)
 }
 
 /// qemu-user 10.0.2 leaves FROUND and FROUNDNX out, flags and all, where nobody wants the result:

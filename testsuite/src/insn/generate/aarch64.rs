@@ -9,7 +9,8 @@ const ARCHITECTURE: &str = "-march=armv9.3-a+aes+sha2+sha3+sm4+crypto+fp16+fp16f
 
 pub(super) static SYNTAX: Syntax = Syntax {
     assembler_flags: &[ARCHITECTURE],
-    modes: &["fpcr=rp", "fpcr=rm", "fpcr=rz", "fpcr=fz", "fpcr=dn", "fpcr=fz16"],
+    mode_register: "fpcr",
+    modes: &["rp", "rm", "rz", "fz", "dn", "fz16"],
     operands_of,
 };
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fs, io, process};
 
 use super::GenerateError;
@@ -31,7 +32,10 @@ impl Assembled {
 /// When the tools are absent, or refuse a template.
 pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>, GenerateError> {
     let directory = cache::subdirectory("generated").map_err(failed("the test cache"))?;
-    let stem = directory.join(format!("{}-{}", guest.name, process::id()));
+    // Several tests of a process assemble at once.
+    static UNIQUE: AtomicU32 = AtomicU32::new(0);
+    let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
+    let stem = directory.join(format!("{}-{}-{unique}", guest.name, process::id()));
     let (source, object) = (stem.with_extension("s"), stem.with_extension("o"));
     fs::write(&source, text(templates)).map_err(failed("the source"))?;
     let tool = |name: &str| guest.compiler.program().replace("gcc", name);
@@ -50,7 +54,7 @@ pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>
     for template in templates {
         let instructions = template.instructions.iter().map_while(|_| rest.next()).collect();
         let mut assembled = Assembled { instructions };
-        if relative(template) {
+        if relative(template, &assembled) {
             assembled.instructions = at_code(guest, &stem, &tool("objdump"), &assembled)?;
         }
         all.push(assembled);
@@ -62,11 +66,10 @@ pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>
 }
 
 /// Whether it names places relative to its own.
-fn relative(template: &Template) -> bool {
-    template
-        .instructions
-        .iter()
-        .any(|text| text.contains(".+") || text.contains(".-") || text.ends_with('.'))
+fn relative(template: &Template, assembled: &Assembled) -> bool {
+    let by_text =
+        template.instructions.iter().any(|text| text.contains(".+") || text.contains(".-"));
+    by_text || assembled.instructions.iter().any(|(_, text)| text.starts_with("adr"))
 }
 
 /// One line an instruction, so that line numbers say which it was.
@@ -95,7 +98,7 @@ fn explain(message: &str, templates: &[&Template]) -> String {
     explained.collect::<Vec<_>>().join("\n")
 }
 
-/// Lines `   0:	91000420 	add	x0, x1, #0x1	// comment`.
+/// Lines `   0: 91000420  add x0, x1, #0x1 // comment`.
 fn parse(listing: &str) -> Vec<(u32, String)> {
     let line = |line: &str| {
         let (_, rest) = line.split_once(":\t")?;

@@ -18,7 +18,9 @@ pub mod list;
 pub mod operands;
 
 use super::guest::Guest;
+use super::machine::State;
 use super::oracle::{CODE_MAX, Oracle, OracleError};
+use super::rng::Rng;
 use list::Template;
 use operands::Operand;
 
@@ -27,7 +29,9 @@ use operands::Operand;
 pub struct Syntax {
     /// How its assembler is told to take all instructions.
     pub assembler_flags: &'static [&'static str],
-    /// Settings of floating-point modes, one after the other.
+    /// The register that holds floating-point modes.
+    pub mode_register: &'static str,
+    /// The names of its modes, as cases have them.
     pub modes: &'static [&'static str],
     /// The registers that an instruction names.
     pub operands_of: fn(&str) -> Vec<Operand>,
@@ -120,6 +124,41 @@ pub fn generate(guest: &'static Guest, name: &str, text: &str) -> Result<String,
         })
         .collect();
     Ok(file(name, &entries, &lines))
+}
+
+/// What a list describes, with fresh operands: codes and the states to run each from.
+#[derive(Debug)]
+pub struct Sample {
+    /// File, line and text.
+    pub name: String,
+    /// The bytes.
+    pub code: Vec<u8>,
+    /// Where it starts from.
+    pub before: Vec<State>,
+}
+
+/// All that a list describes, from `count` states each that depend on the seed, in any floating-point
+/// mode.
+///
+/// # Errors
+/// See [`GenerateError`].
+pub fn samples(
+    guest: &'static Guest,
+    name: &str,
+    text: &str,
+    seed: u64,
+    count: usize,
+) -> Result<Vec<Sample>, GenerateError> {
+    let entries = list::parse(name, text)?;
+    let templates: Vec<&Template> = entries.iter().flat_map(list::Entry::templates).collect();
+    let assembled = assembler::assemble(guest, &templates)?;
+    let mut rng = Rng::new(seed);
+    let sample = |(template, assembled): (&&Template, &assembler::Assembled)| {
+        let before = operands::fresh(guest, template, count, &mut rng)?;
+        let name = format!("{} {}", template.place, template.text());
+        Ok(Sample { name, code: assembled.code(), before })
+    };
+    templates.iter().zip(&assembled).map(sample).collect()
 }
 
 /// Comments where they stand in the list, cases in place of templates.

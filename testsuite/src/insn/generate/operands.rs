@@ -144,9 +144,39 @@ pub fn states(guest: &'static Guest, template: &Template) -> Result<Vec<State>, 
             let index = states.len();
             let mut rng = Rng::new(!seed.wrapping_add(index as u64));
             let mut state = state(guest, template, &operands, index, &mut rng)?;
-            set(&mut state, template, mode)?;
+            let register = super::syntax(guest, &template.place)?.mode_register;
+            set(&mut state, template, &format!("{register}={mode}"))?;
             states.push(state);
         }
+    }
+    Ok(states)
+}
+
+/// States like those, but by `rng`; those of what has modes, or works on floating point, in any.
+///
+/// # Errors
+/// When the template sets what does not exist.
+pub fn fresh(
+    guest: &'static Guest,
+    template: &Template,
+    count: usize,
+    rng: &mut Rng,
+) -> Result<Vec<State>, GenerateError> {
+    let syntax = super::syntax(guest, &template.place)?;
+    let operands = syntax.operands(&template.instructions);
+    let moded = template.modes
+        || operands.iter().any(|operand| matches!(operand.kind, Kind::Float | Kind::Bf16));
+    let sets = |name: &str| template.settings.iter().any(|(set, _)| set == name);
+    let mut states = Vec::new();
+    for _ in 0..count {
+        let index = rng.below(1000);
+        let mut state = state(guest, template, &operands, index, rng)?;
+        if moded && !sets(syntax.mode_register) {
+            let names: Vec<&str> = syntax.modes.iter().copied().filter(|_| rng.one_in(3)).collect();
+            let names = if names.is_empty() { "0".to_owned() } else { names.join("+") };
+            set(&mut state, template, &format!("{}={names}", syntax.mode_register))?;
+        }
+        states.push(state);
     }
     Ok(states)
 }

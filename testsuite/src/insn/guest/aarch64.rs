@@ -1,13 +1,20 @@
 //! AArch64. Words: x0 to x30, sp, nzcv, fpsr, fpcr, one that is not used, the halves of v0 to v31.
 
-use super::{Guest, Narrow, Register};
+use arch::aarch64::fpcr::{fpcr, fpsr, set_fpcr, set_fpsr};
+use arch::aarch64::{CpuModel, key, slot};
+use base::{CpuFrame, GuestVirt};
+use decoders::aarch64::{ExtensionSet, INSTRUCTIONS, disassemble, identify};
+use translator::aarch64;
+
+use super::{Ferry, Guest, Narrow, Register};
+use crate::insn::fuzz;
 use crate::insn::machine::{DATA, PAGE, WORDS};
 use crate::toolchain::Compiler;
 
-pub(crate) const SP: usize = 31;
-const NZCV: usize = 32;
-const FPSR: usize = 33;
-const FPCR: usize = 34;
+const SP: usize = 31;
+pub(crate) const NZCV: usize = 32;
+pub(crate) const FPSR: usize = 33;
+pub(crate) const FPCR: usize = 34;
 /// The lower half of v0.
 pub(crate) const V0: usize = 36;
 
@@ -18,10 +25,23 @@ pub static AARCH64: Guest = Guest {
     registers,
     initial,
     shortest: 4,
+    // brk #0
+    breakpoint: &[0x00, 0x00, 0x20, 0xd4],
     narrow: Narrow::ZeroExtended,
     compiler: Compiler::Aarch64,
     oracle_flags: &["-mgeneral-regs-only", "-mno-outline-atomics"],
-    ferry: None,
+    ferry: Some(Ferry {
+        ir: &aarch64::GUEST,
+        frontend: || Box::new(aarch64::Frontend::new(CpuModel::default())),
+        load,
+        save,
+        translated_otherwise,
+        pending: &[],
+        disassemble: |pc, code| (disassemble(word(code), pc), 4),
+        instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
+        identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
+        fuzz: &fuzz::aarch64::GUEST,
+    }),
 };
 
 const CONDITIONS: &[(&str, u64)] =
@@ -54,12 +74,52 @@ fn registers() -> Vec<Register> {
 
 /// Registers that tell each other apart; in vector registers a double and a float near 1.
 fn initial(words: &mut [u64; WORDS]) {
-    for n in 0..31 {
-        words[n] = 0xfeed_0000_0000_0000 + (n as u64 + 1) * 0x1_0001;
+    for (n, word) in words.iter_mut().enumerate().take(31) {
+        *word = 0xfeed_0000_0000_0000 + (n as u64 + 1) * 0x1_0001;
     }
     words[SP] = DATA.0 + PAGE as u64 / 2;
     for n in 0..32 {
         words[V0 + 2 * n] = 0x3ff0_0000_3f80_0000 | n as u64;
         words[V0 + 2 * n + 1] = 0xfeed_0000_0000_0000 + (n as u64 + 1) * 0x1_0001;
     }
+}
+
+/// The keys of pointer authentication are any.
+fn load(words: &[u64; WORDS], frame: &mut CpuFrame) {
+    frame.slots[..=NZCV].copy_from_slice(&words[..=NZCV]);
+    let v0 = slot::v(0).index();
+    frame.slots[v0..v0 + 64].copy_from_slice(&words[V0..V0 + 64]);
+    frame.key_flags &= !key::TAGGED;
+    set_fpcr(frame, words[FPCR]);
+    set_fpsr(frame, words[FPSR]);
+    frame.set(slot::EXCLUSIVE_ADDR, slot::NO_EXCLUSIVE);
+    for (index, slot) in (slot::APIAKEY_LO.0..=slot::APGAKEY_HI.0).enumerate() {
+        frame.slots[usize::from(slot)] = 0x0123_4567_89ab_cdef * (2 * index as u64 + 1);
+    }
+    for slot in [slot::TPIDR_EL0, slot::TPIDRRO_EL0, slot::DIT, slot::SSBS, slot::TCO] {
+        frame.set(slot, 0);
+    }
+}
+
+fn save(frame: &CpuFrame, words: &mut [u64; WORDS]) {
+    words[..=NZCV].copy_from_slice(&frame.slots[..=NZCV]);
+    words[FPCR] = fpcr(frame);
+    words[FPSR] = fpsr(frame);
+    let v0 = slot::v(0).index();
+    words[V0..V0 + 64].copy_from_slice(&frame.slots[v0..v0 + 64]);
+}
+
+/// At the first fault of an address with a tag, from then on without tags. The host does not say what such an
+/// address was.
+fn translated_otherwise(frame: &mut CpuFrame, addr: GuestVirt) -> bool {
+    let first = frame.key_flags & key::TAGGED == 0 && (addr.0 == 0 || addr.0 >> 56 != 0);
+    if first {
+        frame.key_flags |= key::TAGGED;
+    }
+    first
+}
+
+fn word(code: &[u8]) -> u32 {
+    let byte = |index: usize| code.get(index).copied().unwrap_or(0);
+    u32::from_le_bytes([byte(0), byte(1), byte(2), byte(3)])
 }

@@ -3,7 +3,7 @@
 //!
 //! A guest is a [`Guest`] in a file of its own, and a line in [`ALL`].
 
-mod aarch64;
+pub(super) mod aarch64;
 mod riscv64;
 
 use std::fmt;
@@ -33,6 +33,8 @@ pub struct Guest {
     pub initial: fn(&mut [u64; WORDS]),
     /// Bytes of its shortest instruction.
     pub shortest: usize,
+    /// The instruction that memory around code is filled with.
+    pub breakpoint: &'static [u8],
     /// What a literal of a narrow floating-point format stands for in a wide register.
     pub narrow: Narrow,
     /// Builds its programs.
@@ -54,6 +56,12 @@ pub struct Ferry {
     pub load: fn(&[u64; WORDS], &mut CpuFrame),
     /// Reads them back.
     pub save: fn(&CpuFrame, &mut [u64; WORDS]),
+    /// Asked when an access to this address has faulted: whether translations are otherwise from now on,
+    /// so that the instruction is to be executed again.
+    pub translated_otherwise: fn(&mut CpuFrame, GuestVirt) -> bool,
+    /// Beginnings of the names of chapters that are not translated yet: their cases go through the oracle
+    /// only.
+    pub pending: &'static [&'static str],
     /// The text of the instruction that these bytes begin with at that address, whatever its
     /// extension, and its length.
     pub disassemble: fn(GuestVirt, &[u8]) -> (String, usize),

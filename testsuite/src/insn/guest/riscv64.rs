@@ -20,6 +20,8 @@ pub static RISCV64: Guest = Guest {
     registers,
     initial,
     shortest: 2,
+    // c.ebreak
+    breakpoint: &[0x02, 0x90],
     narrow: Narrow::Boxed,
     compiler: Compiler::Riscv64,
     oracle_flags: &["-mno-relax", "-mcmodel=medany"],
@@ -28,6 +30,8 @@ pub static RISCV64: Guest = Guest {
         frontend: || Box::new(riscv64::Frontend::new(CpuModel::default())),
         load,
         save,
+        translated_otherwise: |_, _| false,
+        pending: &[],
         disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
