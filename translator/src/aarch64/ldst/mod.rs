@@ -12,7 +12,7 @@ use decoders::aarch64::{
     LdstLit, LdstReg, LoadPair, LoadStore, Ordered, OrderedExt, OrderedImm, Pair, PairFp,
     StoreExcl, StorePair, Structure, Tag, Tags as TagBlock,
 };
-use ir::{MemOrder, Opcode, Type, Val};
+use ir::{MemOrder, Opcode, Type};
 
 use self::address::{Address, integer};
 use super::pauth::Key;
