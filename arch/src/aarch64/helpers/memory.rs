@@ -248,7 +248,8 @@ fn to_option_a(frame: &mut FrameRef, packed: u64) {
     frame.set(slot::NZCV, 0);
 }
 
-/// CPYFM, CPYFE, CPYM, CPYE: copies at most [`STEP`] bytes. 1 if any are left to copy, by executing the instruction again.
+/// CPYFM, CPYFE, CPYM, CPYE: copies at most [`STEP`] bytes. 1 if any are left to copy, by executing the instruction
+/// again.
 pub(super) fn cpy(mut frame: FrameRef, packed: u64) -> u64 {
     let [d, s, n] = registers(packed);
     if is_option_b(&frame) {

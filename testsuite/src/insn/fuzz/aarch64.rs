@@ -103,8 +103,11 @@ fn suits(pattern: &Pattern, word: u32) -> bool {
     }
     let field = |at: u32| word >> at & 31;
     let (t, n, t2, m) = (field(0), field(5), field(10), field(16));
+    // Their pairs are reached through a helper, where nothing sees that they are reserved registers.
+    let hidden = pattern.name.starts_with("casp")
+        && GUEST.reserved.iter().any(|&r| [t, m].iter().any(|&pair| pair | 1 == u32::from(r) | 1));
     let twice = t == n || t2 == t || t2 == n || m == t || m == n || m == t2;
-    !is_load_or_store(word) || !twice
+    !hidden && (!is_load_or_store(word) || !twice)
 }
 
 fn state(rng: &mut Rng) -> State {
