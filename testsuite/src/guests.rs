@@ -19,6 +19,8 @@ pub struct Guest {
     pub large_root: Option<&'static str>,
     /// Debian's name for its GNU target.
     pub triplet: &'static str,
+    /// What `readelf` calls its machine.
+    pub elf_machine: &'static str,
 }
 
 /// Every guest.
@@ -29,6 +31,7 @@ pub static ALL: [Guest; 2] = [
         root: "trixie-riscv64",
         large_root: None,
         triplet: "riscv64-linux-gnu",
+        elf_machine: "RISC-V",
     },
     Guest {
         name: "aarch64",
@@ -36,6 +39,7 @@ pub static ALL: [Guest; 2] = [
         root: "trixie-arm64",
         large_root: Some("trixie-arm64-large"),
         triplet: "aarch64-linux-gnu",
+        elf_machine: "AArch64",
     },
 ];
 

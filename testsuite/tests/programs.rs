@@ -127,7 +127,7 @@ fn cases(
         let family = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text =
             fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let text = text.replace("@MACHINE@", guest.name);
+        let text = text.replace("@MACHINE@", guest.name).replace("@ELF@", guest.elf_machine);
         let programs: Family =
             toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
         for program in programs.case {
