@@ -48,6 +48,12 @@ pub fn full_run() -> bool {
     is_set("FERRY_TEST_FULL")
 }
 
+/// Whether even what takes an hour is wanted: as many operands of each instruction as are worth trying.
+#[must_use]
+pub fn long_run() -> bool {
+    is_set("FERRY_TEST_LONG")
+}
+
 /// Whether an environment variable that is a switch is on.
 #[must_use]
 pub fn is_set(variable: &str) -> bool {

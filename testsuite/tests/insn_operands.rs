@@ -1,7 +1,7 @@
 //! Every instruction of the lists (`testsuite/insn/<guest>/*.gen`) on fresh operands, in every
 //! floating-point mode: interpreter, compiled code and qemu-user must agree.
 //!
-//! A few operands each in a plain run, many with `FERRY_TEST_FULL=1`. The seed is printed, and
+//! A few operands each in a plain run, more with `FERRY_TEST_FULL=1`, many with `FERRY_TEST_LONG=1`. The seed is printed, and
 //! `FERRY_FUZZ_SEED` repeats one.
 #![expect(clippy::print_stderr, reason = "says its seed, and why it does not ask qemu-user")]
 
@@ -20,6 +20,7 @@ use testsuite::insn::oracle::Oracle;
 use testsuite::insn::tier::{Runner, Tier};
 
 const FEW: usize = 2;
+const MORE: usize = 6;
 const MANY: usize = 60;
 /// Disagreements that are shown of each chapter.
 const SHOWN: usize = 10;
@@ -76,7 +77,11 @@ fn lists(guest: &Guest) -> io::Result<Vec<PathBuf>> {
 fn check(guest: &'static Guest, oracle: &Oracle, list: &Path, seed: u64) -> Result<(), Failed> {
     let text = fs::read_to_string(list)?;
     let name = list.file_stem().unwrap_or_default().to_string_lossy();
-    let count = if cache::full_run() { MANY } else { FEW };
+    let count = match (cache::long_run(), cache::full_run()) {
+        (true, _) => MANY,
+        (_, true) => MORE,
+        _ => FEW,
+    };
     let samples = generate::samples(guest, &name, &text, seed, count)?;
     let mut runner = Runner::new(guest).ok_or("Ferry does not have this guest")?;
     let mut wrong = Vec::new();

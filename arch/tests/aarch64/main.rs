@@ -1,7 +1,7 @@
 //! AArch64's helpers against qemu-user, instruction by instruction, on random operands and in the modes of FPCR.
 //!
 //! Needs `aarch64-linux-gnu-gcc` and `qemu-aarch64` 10.0 or later (`FERRY_TEST_QEMU_AARCH64` names another); says so
-//! and passes without. 1,000 operands an instruction, 100,000 with `FERRY_TEST_FULL=1`.
+//! and passes without. 1,000 operands an instruction, 100,000 with `FERRY_TEST_LONG=1`.
 
 mod convert;
 mod crypto;

@@ -13,7 +13,7 @@ use ferry_arch::aarch64::{fpcr, slot};
 
 use super::operands::{Kind, Rng};
 
-/// Operands of an instruction in every mode of FPCR; the second is used if FERRY_TEST_FULL is set.
+/// Operands of an instruction in every mode of FPCR; the second is used if FERRY_TEST_LONG is set.
 const COUNTS: (usize, usize) = (1000, 100_000);
 const RESULT: usize = 40;
 const NZCV: u64 = 0xf000_0000;
@@ -210,10 +210,10 @@ impl Start {
 }
 
 fn compare(row: &Row, word: u32, reference: &Reference, program: &Path) -> String {
-    let full = env::var_os("FERRY_TEST_FULL").is_some();
+    let long = env::var_os("FERRY_TEST_LONG").is_some();
     let mut rng = Rng::new(&row.text);
     let modes = modes(row.kind);
-    let count = if full { COUNTS.1 } else { COUNTS.0 } / modes.len();
+    let count = if long { COUNTS.1 } else { COUNTS.0 } / modes.len();
     let (mut input, mut starts) = (Vec::new(), Vec::new());
     for mode in modes {
         input.extend(word.to_le_bytes());

@@ -1,8 +1,9 @@
 //! Every floating-point and vector instruction on corner and random operands, in every rounding mode and other mode
 //! of the guest: the interpreter, compiled code and qemu-user must agree on results and flags.
 //!
-//! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands. The seed is printed, and
-//! `FERRY_FUZZ_SEED` repeats one.
+//! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands of RISC-V's instructions and
+//! three times as many of AArch64's, which are many, `FERRY_TEST_LONG=1` a hundred times as many of both. The seed is
+//! printed, and `FERRY_FUZZ_SEED` repeats one.
 #![expect(clippy::print_stderr, reason = "says its seed, and why it does not ask qemu-user")]
 
 mod aarch64;
@@ -19,7 +20,7 @@ use ferry_testsuite as testsuite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::guests::Guest;
 use testsuite::insn::rng::Rng;
-use testsuite::{guests, process, qemu, suite};
+use testsuite::{cache, guests, process, qemu, suite};
 
 /// An instruction in one mode on some operands.
 struct Job {
@@ -51,6 +52,8 @@ struct Subject {
     guest: &'static str,
     /// Bytes of a result.
     result: usize,
+    /// How many times as many operands a full run tries as a plain one.
+    times_in_full_runs: usize,
     /// Names of instructions, and what is tried of each: with how many operands.
     instructions: Vec<(&'static str, MakeJobs)>,
 }
@@ -153,7 +156,6 @@ fn main() -> ExitCode {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = seed.unwrap_or(now.as_nanos() as u64);
     eprintln!("FERRY_FUZZ_SEED={seed:#x}");
-    let times = if env::var_os("FERRY_TEST_FULL").is_some() { 100 } else { 1 };
     let mut trials = Vec::new();
     for subject in [riscv64::subject(), aarch64::subject()] {
         let Some(guest) = guests::by_name(subject.guest) else { continue };
@@ -163,6 +165,11 @@ fn main() -> ExitCode {
                 eprintln!("skipped: float: {error}");
                 continue;
             }
+        };
+        let times = match (cache::long_run(), cache::full_run()) {
+            (true, _) => 100,
+            (_, true) => subject.times_in_full_runs,
+            _ => 1,
         };
         for (name, jobs) in subject.instructions {
             let runner = Arc::clone(&runner);

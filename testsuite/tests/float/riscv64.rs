@@ -15,6 +15,7 @@ pub(super) fn subject() -> Subject {
     let instructions = INSTRUCTIONS.iter().filter(|info| computes(info));
     Subject {
         guest: "riscv64",
+        times_in_full_runs: 100,
         // f, x, fflags.
         result: 24,
         instructions: instructions
