@@ -81,6 +81,28 @@ impl FrameRef {
         unsafe { (*self.0).memory_slow.map(|slow| slow(self.0, addr, what)) }
     }
 
+    /// In a whole machine, the CPU's registers, and what it has beside them. `None` in user mode.
+    ///
+    /// # Safety
+    /// What hangs on the CPU, if anything does, is a `C`, and is kept.
+    #[must_use]
+    pub(crate) unsafe fn machine<C>(&self) -> Option<(&CpuFrame, &C)> {
+        // SAFETY: by the contract of `new` and the caller's promise; what others set meanwhile is atomic.
+        unsafe { Some((&*self.0, (*self.0).context.cast::<C>().as_ref()?)) }
+    }
+
+    /// Registers have changed on which the meaning of addresses depends.
+    pub fn follow_space(&mut self) {
+        self.ask_memory(0, CpuFrame::SLOW_SWITCH);
+    }
+
+    /// Leaves the instruction to the machine. The helper has done nothing, and does nothing any more.
+    pub fn leave_to_machine(&mut self) {
+        self.set_fault(0);
+        // SAFETY: by the contract of `new`.
+        unsafe { (*self.0).left_to_machine = 1 };
+    }
+
     /// Reports that the access of a helper faulted at `addr`.
     pub fn set_fault(&mut self, addr: u64) {
         // SAFETY: by the contract of `new`.

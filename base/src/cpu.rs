@@ -118,7 +118,8 @@ pub struct JumpCacheEntry {
 }
 
 impl JumpCacheEntry {
-    /// A key that no block has: guest pcs of that form are never translated.
+    /// A key that no block has: guest pcs of that form are never translated. A guest may jump there, though, so that
+    /// the entry which this key would be in must be empty by another one.
     pub const EMPTY_KEY: u64 = u64::MAX;
     /// Entries of a jump cache (a power of two).
     pub const COUNT: usize = 4096;
@@ -295,6 +296,9 @@ pub struct CpuFrame {
     pub checked_spans: *mut CheckedSpan,
     /// The span that compiled code could not be entered for.
     pub unchecked_span: u64,
+    /// In a whole machine, set with `fault` by a helper that has done nothing and leaves its instruction to
+    /// whoever runs the CPU, as a translation would that ends before it.
+    pub left_to_machine: u64,
 }
 
 macro_rules! frame_offsets {
@@ -386,6 +390,9 @@ impl CpuFrame {
     /// In the last argument of [`CpuFrame::memory_slow`]: a helper that asked by
     /// [`CpuFrame::SLOW_ATOMIC`] has made its access.
     pub const SLOW_ATOMIC_DONE: u64 = 1 << 10;
+    /// The last argument of [`CpuFrame::memory_slow`] where no access is asked for: a helper has changed
+    /// what the guest's addresses mean.
+    pub const SLOW_SWITCH: u64 = 1 << 11;
 
     /// A frame of zeros, on the heap (it is over 8 KiB).
     #[must_use]
@@ -422,6 +429,7 @@ impl CpuFrame {
             virtual_jumps: std::ptr::null_mut(),
             checked_spans: std::ptr::null_mut(),
             unchecked_span: 0,
+            left_to_machine: 0,
         })
     }
 

@@ -17,7 +17,7 @@ use testsuite::cache;
 use testsuite::console::Console;
 use testsuite::image::cpio::{Archive, Kind};
 use testsuite::image::{self, Images};
-use testsuite::machine::{Emulator, Machine};
+use testsuite::machine::{Disk, Emulator, Machine};
 use testsuite::suite::Profile;
 use testsuite::toolchain::{self, Compiler};
 
@@ -190,7 +190,7 @@ impl Bench {
             kernel: Some(self.images.kernel.clone()),
             initrd: Some(self.initramfs.clone()),
             append: Some("console=ttyS0".to_owned()),
-            disks: vec![disk.to_owned()],
+            disks: vec![Disk::raw(disk)],
             net: Some(vec![]),
             ..Machine::default()
         };

@@ -7,6 +7,7 @@ use testsuite::guests::Guest;
 use testsuite::toolchain::{self, Compiler};
 
 use crate::boot::Step;
+use crate::memory::HostPages;
 
 /// Rows of one group share a geometric mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -20,6 +21,8 @@ pub enum Group {
     Work,
     /// A whole machine, and what runs in it.
     Machine,
+    /// Single accesses to memory.
+    Memory,
 }
 
 /// What an item runs.
@@ -48,6 +51,8 @@ pub enum Program {
     },
     /// A step in the life of a whole machine; see [`crate::boot`].
     Machine(Step),
+    /// A line of the program for the bare machine that measures accesses; see [`crate::memory`].
+    Line(&'static str, HostPages),
 }
 
 /// A guest's Debian systems.

@@ -8,5 +8,6 @@
 pub mod boot;
 pub mod emulators;
 pub mod items;
+pub mod memory;
 pub mod report;
 pub mod run;

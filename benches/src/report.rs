@@ -94,7 +94,8 @@ impl Report {
             self.entries.iter().map(|entry| entry.guest.clone()).collect();
         guests.dedup();
         for guest in guests {
-            for group in [Group::Integer, Group::Float, Group::Work, Group::Machine] {
+            let groups = [Group::Integer, Group::Float, Group::Work, Group::Machine, Group::Memory];
+            for group in groups {
                 let means = self.names.iter().filter_map(|name| self.mean(&guest, group, name));
                 let means: Vec<Mean> = means.collect();
                 self.means.extend(means);

@@ -124,7 +124,7 @@ impl Plan {
     ) -> Result<Option<Job<'a>>, Error> {
         Ok(match item.program {
             // Machines live longer than one row: `boot` measures them.
-            Program::Machine(_) => None,
+            Program::Machine(_) | Program::Line(..) => None,
             Program::CompiledFor { guest, .. } if guest != self.guest.name => None,
             Program::Compiled(source) | Program::CompiledFor { source, .. } => {
                 let program = items::build(source, contestant.compiler)?.display().to_string();

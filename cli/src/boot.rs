@@ -255,7 +255,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
             Some(execution::Probes::Counted) => Probes::Counted,
             Some(execution::Probes::Uncounted) | None => Probes::Uncounted,
         },
-        log: log,
+        log,
         sink,
         ..EngineConfig::default()
     };

@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use linux_user::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
 use runtime::debug::gdb::Address;
 
@@ -29,8 +30,9 @@ pub(crate) struct RunArgs {
     #[arg(short = 'L', value_name = "SYSROOT", env = "FERRY_LD_PREFIX")]
     sysroot: Option<PathBuf>,
     /// Set a variable in the guest's environment (may be repeated)
-    #[arg(short = 'E', value_name = "VAR=VALUE", allow_hyphen_values = true)]
-    set: Vec<OsString>,
+    #[arg(short = 'E', value_name = "VAR=VALUE", allow_hyphen_values = true,
+        value_parser = OsStringValueParser::new().try_map(assignment))]
+    set: Vec<(OsString, OsString)>,
     /// Remove a variable from the guest's environment (may be repeated)
     #[arg(short = 'U', value_name = "VAR", allow_hyphen_values = true)]
     unset: Vec<OsString>,
@@ -40,6 +42,9 @@ pub(crate) struct RunArgs {
     /// The program's file, already open: given by ferry to itself
     #[arg(long, value_name = "FD", hide = true, value_parser = clap::value_parser!(i32).range(3..))]
     program_fd: Option<i32>,
+    /// A resource limit that the guest set before: given by ferry to itself
+    #[arg(long = "limit", value_name = "RESOURCE:SOFT:HARD", hide = true, value_parser = limit)]
+    limits: Vec<(u32, [u64; 2])>,
     /// CPU model with switches, such as `rv64gc,+zba`
     #[arg(long, value_name = "MODEL", env = "FERRY_CPU")]
     cpu: Option<String>,
@@ -122,10 +127,7 @@ fn binfmt() -> Binfmt {
 
 fn config(args: RunArgs) -> Config {
     let unset = args.unset.into_iter().map(EnvChange::Unset);
-    let set = args.set.into_iter().map(|text| {
-        let (name, value) = split_at(&text, b'=');
-        EnvChange::Set(name, value.unwrap_or_default())
-    });
+    let set = args.set.into_iter().map(|(name, value)| EnvChange::Set(name, value));
     Config {
         root: args.root,
         binds: args.bind.iter().map(bind).collect(),
@@ -140,6 +142,7 @@ fn config(args: RunArgs) -> Config {
         environment: unset.chain(set).collect(),
         argv0: args.argv0,
         program_fd: args.program_fd,
+        limits: args.limits,
         tier: match args.execution.tier {
             TierArg::Auto => Tier::Auto,
             TierArg::Interp => Tier::Interp,
@@ -155,6 +158,24 @@ fn config(args: RunArgs) -> Config {
         gdb: args.gdb,
         perf_map: if args.perf_map { PerfMap::On } else { PerfMap::Off },
     }
+}
+
+/// `VAR=VALUE`
+fn assignment(text: OsString) -> Result<(OsString, OsString), &'static str> {
+    match split_at(&text, b'=') {
+        (name, Some(value)) if !name.is_empty() => Ok((name, value)),
+        _ => Err("an environment variable is set as VAR=VALUE"),
+    }
+}
+
+/// `RESOURCE:SOFT:HARD`
+fn limit(text: &str) -> Result<(u32, [u64; 2]), String> {
+    let wrong = || format!("{text} is not RESOURCE:SOFT:HARD");
+    let [resource, soft, hard] = text.split(':').collect::<Vec<_>>()[..] else {
+        return Err(wrong());
+    };
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    Ok((resource.parse().map_err(|_| wrong())?, [number(soft)?, number(hard)?]))
 }
 
 /// `SRC:DST`, or `SRC` for the same path on both sides.
@@ -225,6 +246,7 @@ mod tests {
             strace: true,
             argv0: Some("-bash".into()),
             program_fd: Some(7),
+            limits: vec![(9, [1 << 30, u64::MAX])],
             tier: Tier::Jit,
             stats: Some(StatsFormat::Json),
             log_items: vec!["ir".into(), "cpu".into()],

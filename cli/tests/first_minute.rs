@@ -112,7 +112,7 @@ fn what_cannot_be_run_is_named_with_its_remedy() {
         write_file(&dir.join(name), bytes, mode);
         dir.join(name)
     };
-    refuses(&dir.join("absent"), 127, &["no such file"]);
+    refuses(&dir.join("absent"), 127, &["no such file", "check the path"]);
     refuses(&dir, 126, &["this is a directory", "name a program"]);
     refuses(Path::new("/proc/self/exe"), 126, &["64-bit x86-64 program", "without ferry"]);
 
@@ -124,7 +124,8 @@ fn what_cannot_be_run_is_named_with_its_remedy() {
     let whole = exits_with(0);
     refuses(&file("short", &whole[..whole.len() - 1], 0o755), 126, &["truncated", "a segment"]);
     refuses(&file("shorter", &whole[..40], 0o755), 126, &["truncated", "its header"]);
-    refuses(&file("empty", b"", 0o755), 126, &["empty"]);
+    refuses(&file("empty", b"", 0o755), 126, &["empty", "again"]);
+    refuses(&dir.join("empty/below"), 127, &["no such file", "no directory"]);
     refuses(&file("text", b"hello\n", 0o755), 126, &["neither an ELF program nor a script"]);
     refuses(
         &file("script", b"#!/no/interpreter\n", 0o755),
@@ -147,6 +148,9 @@ fn ferrys_own_errors_are_125() {
         &["run"][..],
         &["run", "--no-such-option", path],
         &["run", "--cpu", "pentium", path],
+        &["run", "-E", "VARIABLE", path],
+        &["run", "--root", "/no/such", path],
+        &["run", "-L", "/no/such", path],
         &["run", "-d", "nonsense", path],
         &["frobnicate"],
     ] {

@@ -18,12 +18,20 @@ impl BlockKey {
     /// Bits of the pc in a key.
     pub const PC_BITS: u32 = 48;
 
-    /// The key of a pc and flags that are already in their place. A pc beyond 47 bits wraps into
-    /// its own lower half, where no user mapping and no code is: such a fetch faults.
+    /// The key of a pc and flags that are already in their place. Of the pc it has 48 bits: see
+    /// [`BlockKey::can_name`].
     #[inline]
     #[must_use]
     pub const fn new(pc: GuestVirt, flags: u64) -> Self {
         Self(pc.0 & ((1 << Self::PC_BITS) - 1) | flags)
+    }
+
+    /// Whether a key can name the pc: whether it is sign-extended from 48 bits. No program has code
+    /// elsewhere.
+    #[inline]
+    #[must_use]
+    pub const fn can_name(pc: GuestVirt) -> bool {
+        Self::new(pc, 0).pc().0 == pc.0
     }
 
     /// The guest pc, sign-extended from 48 bits.
@@ -513,5 +521,9 @@ mod tests {
         let key = BlockKey::new(GuestVirt(0x3f_ffff_f000), 5 << BlockKey::PC_BITS);
         assert_eq!((key.pc(), key.flags() >> 48), (GuestVirt(0x3f_ffff_f000), 5));
         assert_eq!(BlockKey::new(GuestVirt(u64::MAX), 0).pc(), GuestVirt(u64::MAX));
+        let named = [0, 0x3f_ffff_f000, 0x7fff_ffff_ffff, !0x7fff_ffff_ffff, u64::MAX];
+        assert!(named.map(GuestVirt).into_iter().all(BlockKey::can_name));
+        let beyond = [1 << 47, 1 << 48, 0x0054_0000_0001_0000, 1 << 63];
+        assert!(!beyond.map(GuestVirt).into_iter().any(BlockKey::can_name));
     }
 }

@@ -26,6 +26,9 @@ pub struct Config {
     pub argv0: Option<OsString>,
     /// The program's file, already open, when a guest executed it by descriptor.
     pub program_fd: Option<i32>,
+    /// Resource limits that a guest set for itself and its children, and that are not the host's:
+    /// `RLIMIT_…`, soft and hard.
+    pub limits: Vec<(u32, [u64; 2])>,
     /// `--tier`
     pub tier: Tier,
     /// `--stats`
@@ -72,6 +75,9 @@ impl Config {
         }
         if let Some(fd) = self.program_fd {
             option("--program-fd", fd.to_string().into());
+        }
+        for (resource, [soft, hard]) in &self.limits {
+            option("--limit", format!("{resource}:{soft}:{hard}").into());
         }
         if self.tier != Tier::Auto {
             option("--tier", self.tier.name().into());

@@ -19,7 +19,7 @@ use crate::fds::OwnFds;
 use crate::fs::FsContext;
 use crate::host::{self, args};
 use crate::locks::{Lock, Rank};
-use crate::memory::AddressSpace;
+use crate::memory::{AddressSpace, Bounds};
 use crate::signal::ProcessSignals;
 use crate::strace::Strace;
 use crate::syscalls::exec;
@@ -69,6 +69,8 @@ enum Statistics {
 pub(crate) struct Program {
     /// The guest's path of the executable file, absolute: `/proc/self/exe`.
     pub(crate) path: PathBuf,
+    /// The executable file, which may have been renamed or removed since.
+    pub(crate) file: Option<Arc<OwnedFd>>,
     /// Its arguments, each without the final zero.
     pub(crate) argv: Vec<Vec<u8>>,
     /// The auxiliary vector as it lies on the stack.
@@ -92,6 +94,7 @@ impl Process {
         program: Program,
     ) -> Self {
         let strace = config.strace.then(|| Strace::new(config.log_file.as_deref(), &fds));
+        let limits = config.limits.iter().copied().collect();
         let own_executable = exec::open_own_executable().and_then(|fd| fds.adopt(fd).ok());
         Self {
             abi,
@@ -103,7 +106,7 @@ impl Process {
             signals: ProcessSignals::inherited(),
             tasks: Lock::new(Rank::Tasks, Vec::new()),
             program: Arc::new(program),
-            limits: Lock::new(Rank::Limits, BTreeMap::new()),
+            limits: Lock::new(Rank::Limits, limits),
             own_executable: own_executable.map(Arc::new),
             strace: strace.map(Arc::new),
             debugger: OnceLock::new(),
@@ -173,6 +176,13 @@ impl Process {
         let tasks = self.tasks.lock();
         let others = tasks.iter().map(|task| task.tid).filter(|&tid| tid != leader);
         [leader].into_iter().chain(others).collect()
+    }
+
+    /// How much it may map.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let limits = self.limits.lock();
+        let soft = |resource| limits.get(&resource).map_or(u64::MAX, |[soft, _]| *soft);
+        Bounds { space: soft(libc::RLIMIT_AS), data: soft(libc::RLIMIT_DATA) }
     }
 
     /// Where system calls are printed, if they are.

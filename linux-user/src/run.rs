@@ -109,12 +109,20 @@ fn start(
     let fds = OwnFds::new();
     let engine = engine::make(abi.frontend(), &config, &fds, memory.clone())?;
     memory.set_engine(Arc::clone(&engine));
-    let environment = loader::Environment { abi, envp, execfn: execfn.as_os_str().as_bytes() };
+    let stack = config.limits.iter().find(|(resource, _)| *resource == libc::RLIMIT_STACK);
+    let environment = loader::Environment {
+        abi,
+        envp,
+        execfn: execfn.as_os_str().as_bytes(),
+        stack_limit: stack.map_or_else(loader::stack_limit, |(_, [soft, _])| *soft),
+    };
     let image = loader::load(&executable, interpreter.as_ref(), &environment, &memory)?;
     let mut cpu = engine.new_vcpu();
     abi.start_program(cpu.frame_mut(), image.entry, image.sp);
     let program = Program {
         path: fs.path_of_file(&executable.file).unwrap_or_else(|| fs.absolute(&executable.path)),
+        // Without it, /proc/self/exe leads to where the file was at the start.
+        file: fds.adopt(executable.file.into()).ok().map(Arc::new),
         argv: executable.argv,
         auxv: image.auxv,
         environ: envp.to_vec(),

@@ -55,7 +55,8 @@ impl Jumps for JumpCache {
 
     #[inline(always)]
     fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry> {
-        self.find(BlockKey::new(target, frame.key_flags))
+        let key = BlockKey::new(target, frame.key_flags);
+        if BlockKey::can_name(target) { self.find(key) } else { None }
     }
 }
 
@@ -68,12 +69,17 @@ pub(crate) struct CompiledJumpCache {
 // SAFETY: the pointers in it are used by the thread that runs the CPU only.
 unsafe impl Send for CompiledJumpCache {}
 
-const EMPTY: JumpCacheEntry =
-    JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
+/// An entry that no target is found in: its key belongs to another one. Compiled code asks for any target that a
+/// guest may have in a register.
+fn empty(index: usize) -> JumpCacheEntry {
+    let is_own = index == JumpCacheEntry::index(JumpCacheEntry::EMPTY_KEY);
+    let key = if is_own { 0 } else { JumpCacheEntry::EMPTY_KEY };
+    JumpCacheEntry { key, code: std::ptr::null() }
+}
 
 impl CompiledJumpCache {
     pub(crate) fn new() -> Self {
-        Self { entries: vec![EMPTY; JumpCacheEntry::COUNT].into() }
+        Self { entries: (0..JumpCacheEntry::COUNT).map(empty).collect() }
     }
 
     pub(crate) fn as_mut_ptr(&mut self) -> *mut JumpCacheEntry {
@@ -85,6 +91,19 @@ impl CompiledJumpCache {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.entries.fill(EMPTY);
+        self.entries.iter_mut().enumerate().for_each(|(index, entry)| *entry = empty(index));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_found_in_an_empty_cache() {
+        let cache = CompiledJumpCache::new();
+        let own =
+            |(index, entry): (usize, &JumpCacheEntry)| JumpCacheEntry::index(entry.key) == index;
+        assert!(!cache.entries.iter().enumerate().any(own));
     }
 }

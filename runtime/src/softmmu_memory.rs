@@ -188,6 +188,11 @@ accesses! {
 /// # Safety
 /// The frame is that of the CPU that runs on this thread, and [`CpuFrame::softmmu`] its [`Softmmu`].
 pub(crate) unsafe extern "C" fn memory_slow(frame: *mut CpuFrame, addr: u64, what: u64) -> u64 {
+    if what == CpuFrame::SLOW_SWITCH {
+        // SAFETY: by the caller's promise.
+        unsafe { (*(*frame).softmmu.cast::<Softmmu>()).follow(&mut *frame) };
+        return 0;
+    }
     let bytes = what & (CpuFrame::SLOW_WRITE - 1);
     if what & (CpuFrame::SLOW_ATOMIC | CpuFrame::SLOW_ATOMIC_DONE) != 0 {
         // SAFETY: by the caller's promise.

@@ -49,6 +49,8 @@ counters! {
     translated_insns, "guest instructions translated";
     /// Bytes of tier 0 code.
     translated_bytes, "bytes of tier 0 code";
+    /// Blocks of a whole machine that its jump cache knew when the execution loop asked.
+    jumps_known, "blocks known to the jump cache";
     /// Look-ups in the block cache that found a block.
     cache_hits, "block cache hits";
     /// Look-ups that found none.

@@ -239,6 +239,15 @@ impl Vcpu {
         BlockKey::new(GuestVirt(frame.pc), frame.key_flags)
     }
 
+    /// The key of the code at a program's pc.
+    fn key_here(&self) -> Result<BlockKey, FetchFault> {
+        let addr = GuestVirt(self.frame().pc);
+        match BlockKey::can_name(addr) {
+            true => Ok(self.key()),
+            false => Err(FetchFault { addr, cause: FetchFaultCause::Unmapped }),
+        }
+    }
+
     /// Sets the pc from that of a translation.
     pub(crate) fn set_pc(&mut self, pc: GuestVirt) {
         let frame = self.frame_mut();
@@ -316,8 +325,11 @@ impl Vcpu {
 
     /// The block at pc, translated if it is not in the cache. Valid in this epoch.
     pub(crate) fn find_here(&mut self) -> Result<TbRef, Exit> {
+        if let Some(tb) = self.find_known() {
+            return Ok(tb);
+        }
         let Some((softmmu, frame)) = self.system_mut() else {
-            return self.find(self.key()).map_err(Exit::FetchFault);
+            return self.key_here().and_then(|key| self.find(key)).map_err(Exit::FetchFault);
         };
         let key = locate(softmmu, frame).map_err(Exit::GuestFault)?;
         match self.find(key) {
@@ -327,6 +339,18 @@ impl Vcpu {
             }
             found => found.map_err(Exit::FetchFault),
         }
+    }
+
+    /// What a whole machine's jump cache knows of the pc.
+    fn find_known(&mut self) -> Option<TbRef> {
+        // SAFETY: as in `frame`; the system CPU is no part of the frame.
+        let frame = unsafe { &mut *self.shared.frame() };
+        let (entry, delta) = self.system.as_ref()?.jumps.find(frame, frame.pc)?;
+        // SAFETY: the jump cache remembers nothing from before this epoch.
+        let tb = unsafe { TbRef::of(entry) }?;
+        frame.set(PC_DELTA, delta);
+        self.counters().jumps_known.add(1);
+        Some(tb)
     }
 
     /// The page on which an instruction that begins on that of the pc goes on.
@@ -442,8 +466,7 @@ impl Vcpu {
             let stop = self.interpret_alone(block.entry());
             return self.after_interpreter(stop);
         }
-        let engine = Arc::clone(&self.engine);
-        if let Some((promoter, code)) = engine.compiled(block.compiled()) {
+        if let Some((promoter, code)) = self.engine.compiled(block.compiled()) {
             self.counters().compiled_entries.add(1);
             // SAFETY: published code of a block found in this epoch; the frame is this CPU's.
             let stop = unsafe { promoter.enter(self.shared.frame(), code) };
@@ -546,6 +569,11 @@ impl Vcpu {
             Stop::Trap(trap, pc) => (pc, Some(exit_of(trap, pc))),
             Stop::Misaligned { pc, addr } => (pc, Some(Exit::Misaligned(addr))),
             Stop::Fault(pc) => return self.data_fault(pc, fault::last_fault()),
+            Stop::HelperFault { pc, .. }
+                if std::mem::take(&mut self.frame_mut().left_to_machine) != 0 =>
+            {
+                (pc, Some(Exit::System))
+            }
             Stop::HelperFault { pc, addr } => {
                 return self.data_fault(pc, HostFault { addr, ..fault::last_fault() });
             }
@@ -672,7 +700,7 @@ impl Vcpu {
     fn step_code(&mut self) -> Result<Code, Exit> {
         let key = match self.system_mut() {
             Some((softmmu, frame)) => locate(softmmu, frame).map_err(Exit::GuestFault)?,
-            None => self.key(),
+            None => self.key_here().map_err(Exit::FetchFault)?,
         };
         match self.engine.translate_step(&mut self.translator, key, None) {
             Err(FetchFault { cause: FetchFaultCause::OtherPage, .. }) => {

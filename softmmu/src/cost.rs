@@ -5,6 +5,8 @@ use std::time::Instant;
 
 /// Misses of which one is timed, on average.
 const PERIOD: u64 = 16;
+/// Nanoseconds after which the host did something else meanwhile.
+const LONGEST: u64 = 20_000;
 /// Readings of the clock that show what reading it costs.
 const READINGS: usize = 64;
 
@@ -26,6 +28,8 @@ pub struct Cost {
     pub timed: u64,
     /// Nanoseconds of these together, without reading the clock.
     pub nanos: u64,
+    /// How many were left out, since the host did something else meanwhile.
+    pub interrupted: u64,
 }
 
 impl Cost {
@@ -36,8 +40,12 @@ impl Cost {
     }
 
     fn add(&mut self, nanos: u64) {
-        self.timed += 1;
-        self.nanos += nanos;
+        if nanos > LONGEST {
+            self.interrupted += 1;
+        } else {
+            self.timed += 1;
+            self.nanos += nanos;
+        }
     }
 }
 
@@ -122,7 +130,9 @@ mod tests {
         assert!((500..2000).contains(&known.timed), "{known:?}");
         assert!((500..2000).contains(&walked.timed), "{walked:?}");
         assert_eq!(Cost::default().mean(), None);
-        assert_eq!(Cost { timed: 4, nanos: 10 }.mean(), Some(2));
+        let mut cost = Cost::default();
+        [3, 4, LONGEST + 1, 5].into_iter().for_each(|nanos| cost.add(nanos));
+        assert_eq!((cost.mean(), cost.timed, cost.interrupted), (Some(4), 3, 1));
         assert_eq!(MissCosts::default().to_string(), "");
     }
 }

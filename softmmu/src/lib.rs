@@ -6,6 +6,7 @@
 //! guest's half ([`GuestMmu`]).
 
 pub mod cost;
+mod fetched;
 pub mod map;
 pub mod ram;
 pub mod range;

@@ -139,18 +139,30 @@ impl Ram {
     /// # Errors
     /// They lie beyond the end, or are not aligned.
     pub fn compare_exchange(&self, offset: u64, old: u64, new: u64) -> Result<bool, RamError> {
-        self.check(offset, 8)?;
-        if !offset.is_multiple_of(8) {
-            return Err(beyond(offset, 8));
-        }
-        // SAFETY: checked just now; RAM is only ever accessed atomically or by single host
-        // instructions, and the mapping is aligned to pages.
-        let word = unsafe { AtomicU64::from_ptr((self.host().0 + offset as usize) as *mut u64) };
+        let word = self.word(offset)?;
         let swapped = word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if swapped {
             self.tracker().mark_dirty(offset as usize, 8);
         }
         Ok(swapped)
+    }
+
+    /// Reads 8 aligned bytes in one piece: nothing that comes after is read before.
+    ///
+    /// # Errors
+    /// They lie beyond the end, or are not aligned.
+    pub fn load(&self, offset: u64) -> Result<u64, RamError> {
+        Ok(self.word(offset)?.load(Ordering::Acquire))
+    }
+
+    fn word(&self, offset: u64) -> Result<&AtomicU64, RamError> {
+        self.check(offset, 8)?;
+        if !offset.is_multiple_of(8) {
+            return Err(beyond(offset, 8));
+        }
+        // SAFETY: checked just now; RAM is only ever accessed atomically or by single host
+        // instructions, and the mapping is aligned to pages and lives as long as this.
+        Ok(unsafe { AtomicU64::from_ptr((self.host().0 + offset as usize) as *mut u64) })
     }
 
     fn check(&self, offset: u64, len: usize) -> Result<(), RamError> {
@@ -196,8 +208,12 @@ mod tests {
         );
         assert!(ram.read(u64::MAX, &mut [0]).is_err());
         assert!(ram.read(PAGE_SIZE, &mut []).is_ok());
+        assert!(ram.load(PAGE_SIZE - 4).is_err() && ram.load(PAGE_SIZE).is_err());
         ram.write(PAGE_SIZE - 1, &[7]).unwrap();
         assert_eq!(ram.tracker().take_dirty(), [0]);
+        assert_eq!(ram.load(PAGE_SIZE - 8).unwrap(), 7 << 56);
+        assert!(ram.compare_exchange(PAGE_SIZE - 8, 7 << 56, 1).unwrap());
+        assert_eq!((ram.load(PAGE_SIZE - 8).unwrap(), ram.tracker().take_dirty()), (1, vec![0]));
     }
 
     #[test]

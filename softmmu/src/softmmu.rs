@@ -38,6 +38,9 @@ pub struct GuestFault {
 /// A guest architecture's half of the softmmu: page tables and protection, and what lies behind
 /// the RAM. One for each CPU, called by its thread.
 pub trait GuestMmu: Send {
+    /// The address space that the frame's registers call for.
+    fn space(&self, frame: &CpuFrame) -> Space;
+
     /// Translates the address of an access of some bytes in one page, for the privilege that the frame is
     /// at.
     ///
@@ -237,6 +240,12 @@ impl Softmmu {
         self.tlb.switch(frame, space);
     }
 
+    /// Uses the address space that the frame's registers call for from now on.
+    pub fn follow(&mut self, frame: &mut CpuFrame) {
+        let space = self.guest.space(frame);
+        self.switch(frame, space);
+    }
+
     /// Forgets translations.
     pub fn flush(&mut self, frame: &mut CpuFrame, flush: Flush) {
         self.tlb.flush(frame, flush);
@@ -296,7 +305,7 @@ impl Softmmu {
         self.stats.walks += 1;
         let walk = self.guest.walk(frame, &self.map, addr, bytes, kind)?;
         if walk.whole {
-            self.tlb.remember(addr, walk);
+            self.tlb.remember(frame, addr, walk);
         }
         Ok(walk)
     }

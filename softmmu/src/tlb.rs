@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use base::addr::PAGE_SIZE;
 use base::{CpuFrame, GuestPhys, GuestVirt, TlbEntry};
 
+use crate::fetched::{Fetched, Fetcher, Full};
 use crate::walks::{Walk, Walks};
 
 /// Views of an address space, at most.
@@ -23,10 +24,8 @@ pub const MAX_VIEWS: usize = 8;
 const FIRST_ENTRIES: usize = 512;
 /// Entries of the largest.
 const MAX_ENTRIES: usize = 1 << 14;
-/// Entries that tell where code lies.
-const FETCH_ENTRIES: usize = 256;
-/// Bits that remember which pages code was fetched from.
-const FETCHED_BITS: usize = 4096;
+/// Entries that tell where code lies: as many pages a kernel has.
+const FETCH_ENTRIES: usize = 1024;
 /// Contexts are numbered from 1 to this.
 const LAST_CONTEXT: u64 = TlbEntry::CONTEXT_MASK;
 /// Evictions of live entries after which a table is doubled, as a part of its size.
@@ -45,19 +44,32 @@ pub struct Space {
 
 impl Space {
     /// What instructions are fetched from: views of their own, of which contexts come as well.
-    fn of_code(self, reach: CodeReach) -> Self {
-        let asid = match reach {
-            CodeReach::Everywhere => u32::MAX,
-            CodeReach::OneSpace => self.asid,
-        };
-        Self { asid, view: MAX_VIEWS as u8 + self.code, code: self.code }
+    fn of_code(self, reach: Reach) -> Self {
+        Self { view: MAX_VIEWS as u8 + self.code, ..self.of_data(reach) }
+    }
+
+    /// What is accessed.
+    fn of_data(self, reach: Reach) -> Self {
+        match reach {
+            Reach::Everywhere => Self { asid: EVERYWHERE, ..self },
+            Reach::OneSpace => self,
+        }
+    }
+
+    /// Whether a flush of this address space, or of all, is one of this.
+    pub(crate) fn is_met_by(self, asid: Option<u32>) -> bool {
+        asid.is_none_or(|asid| self.asid == asid || self.asid == EVERYWHERE)
     }
 }
 
-/// Where the code of a kind of views is the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum CodeReach {
+/// Stands for all address spaces.
+const EVERYWHERE: u32 = u32::MAX;
+
+/// Where the code of a kind of views is the same, or what is accessed by a view.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Reach {
     /// In all address spaces: so far, all of its pages were global. A kernel's, mostly.
+    #[default]
     Everywhere,
     /// In one.
     OneSpace,
@@ -108,8 +120,7 @@ struct Fetch {
 pub struct Tlb {
     tables: [Table; MAX_VIEWS],
     fetches: Box<[Fetch; FETCH_ENTRIES]>,
-    /// Pages, hashed, that code was fetched from since all jumps were forgotten.
-    fetched: Box<[u64; FETCHED_BITS / 64]>,
+    fetched: Fetched,
     pub(crate) walks: Walks,
     contexts: HashMap<Space, u64>,
     next_context: u64,
@@ -117,7 +128,9 @@ pub struct Tlb {
     context: u64,
     /// The context of instruction fetches.
     code_context: u64,
-    code_reach: [CodeReach; MAX_VIEWS],
+    code_reach: [Reach; MAX_VIEWS],
+    /// By view, and by how it fetches: what page tables map, and what is there without them, is not the same.
+    data_reach: [[Reach; MAX_VIEWS]; MAX_VIEWS],
     /// What [`Tlb::switch`] found last for each view.
     recent: [Option<(Space, u64, u64)>; MAX_VIEWS],
     /// How often jumps were forgotten.
@@ -161,14 +174,15 @@ impl Tlb {
         Self {
             tables: Default::default(),
             fetches: Box::new([Fetch::default(); FETCH_ENTRIES]),
-            fetched: Box::new([0; FETCHED_BITS / 64]),
+            fetched: Fetched::default(),
             walks: Walks::new(),
             contexts: HashMap::new(),
             next_context: 1,
             space: Space { asid: u32::MAX, view: 0, code: 0 },
             context: 0,
             code_context: 0,
-            code_reach: [CodeReach::Everywhere; MAX_VIEWS],
+            code_reach: Default::default(),
+            data_reach: Default::default(),
             recent: [None; MAX_VIEWS],
             generation: 0,
             stats: TlbStats::default(),
@@ -205,11 +219,17 @@ impl Tlb {
             return;
         }
         let code = space.of_code(self.code_reach[usize::from(space.code) % MAX_VIEWS]);
-        self.context = self.context_of(space);
+        let data = space.of_data(*self.data_reach());
+        self.context = self.context_of(data);
         self.code_context = self.context_of(code);
         // If the numbers ran out for the second, the first is none any more.
-        self.context = self.context_of(space);
+        self.context = self.context_of(data);
         self.recent[view] = Some((space, self.context, self.code_context));
+    }
+
+    fn data_reach(&mut self) -> &mut Reach {
+        let Space { view, code, .. } = self.space;
+        &mut self.data_reach[usize::from(view) % MAX_VIEWS][usize::from(code) % MAX_VIEWS]
     }
 
     fn context_of(&mut self, space: Space) -> u64 {
@@ -244,41 +264,52 @@ impl Tlb {
         context
     }
 
-    /// The numbers have run out: begins again with nothing.
+    /// The numbers have run out: begins again with nothing. Jump caches must not be believed any more.
     fn clear(&mut self) {
         self.contexts.clear();
+        self.fetched.clear();
         self.recent = [None; MAX_VIEWS];
         self.next_context = 1;
         self.walks.clear();
         self.fetches.fill(Fetch::default());
         self.tables.iter_mut().for_each(|table| table.entries.fill(TlbEntry::EMPTY));
-        self.forget_fetched();
+        self.next_generation();
     }
 
-    /// Jump caches must not be believed any more.
-    fn forget_fetched(&mut self) {
+    fn next_generation(&mut self) {
         self.generation = (self.generation + 1) & ((1 << 36) - 1);
-        self.fetched.fill(0);
     }
 
     /// Lets jump caches forget everything: translations were dropped.
     pub fn forget_jumps(&mut self, frame: &mut CpuFrame) {
-        self.forget_fetched();
+        self.next_generation();
         self.set_environment(frame);
     }
 
     /// Forgets translations.
     pub fn flush(&mut self, frame: &mut CpuFrame, flush: Flush) {
-        match flush.addr {
+        let renumbered = match flush.addr {
             Some(addr) if !self.walks.is_large(addr) => self.flush_page(addr, flush.asid),
-            _ => self.flush_spaces(flush.asid),
+            _ => {
+                self.flush_spaces(flush.asid);
+                true
+            }
+        };
+        if renumbered {
+            self.follow_numbers(frame);
         }
+    }
+
+    /// Some address spaces are to get new contexts.
+    fn follow_numbers(&mut self, frame: &mut CpuFrame) {
         self.recent = [None; MAX_VIEWS];
         self.find_contexts();
         self.publish(frame);
     }
 
-    fn flush_page(&mut self, addr: GuestVirt, asid: Option<u32>) {
+    /// Whether some are to get new contexts: those who have fetched code from the page, so that jump caches
+    /// know nothing of it any more.
+    fn flush_page(&mut self, addr: GuestVirt, asid: Option<u32>) -> bool {
         self.stats.page_flushes += 1;
         let page = addr.page().0;
         for table in self.tables.iter_mut().filter(|table| !table.entries.is_empty()) {
@@ -293,16 +324,29 @@ impl Tlb {
         if fetch.tag & !TlbEntry::CONTEXT_MASK == page {
             *fetch = Fetch::default();
         }
-        if self.was_fetched(page) {
-            self.forget_fetched();
+        let fetchers = self.fetched.take(page, asid);
+        // All of them, whether or not one was renumbered.
+        fetchers.iter().filter(|fetcher| self.retire(**fetcher)).count() > 0
+    }
+
+    /// Lets an address space get a new context for what it fetches, unless it has one by now.
+    fn retire(&mut self, Fetcher { space, context }: Fetcher) -> bool {
+        let is_current = self.contexts.get(&space) == Some(&context);
+        if is_current {
+            self.contexts.remove(&space);
         }
+        is_current
     }
 
     fn flush_spaces(&mut self, asid: Option<u32>) {
         self.stats.flushes += 1;
         match asid {
             Some(asid) => self.contexts.retain(|space, _| space.asid != asid),
-            None => self.contexts.clear(),
+            None => {
+                self.contexts.clear();
+                self.fetched.clear();
+                (self.code_reach, self.data_reach) = Default::default();
+            }
         }
         self.walks.flush(asid);
     }
@@ -331,8 +375,12 @@ impl Tlb {
         Some(walk)
     }
 
-    /// Remembers a translation.
-    pub(crate) fn remember(&mut self, addr: GuestVirt, walk: Walk) {
+    /// Remembers a translation. Only what is remembered is ever put into a table.
+    pub(crate) fn remember(&mut self, frame: &mut CpuFrame, addr: GuestVirt, walk: Walk) {
+        if !walk.global && *self.data_reach() == Reach::Everywhere {
+            *self.data_reach() = Reach::OneSpace;
+            self.follow_numbers(frame);
+        }
         self.walks.insert(self.space, self.context, addr, walk);
     }
 
@@ -372,17 +420,29 @@ impl Tlb {
     /// Remembers where the code of a page lies.
     pub(crate) fn fill_fetch(&mut self, frame: &mut CpuFrame, addr: GuestVirt, walk: &Walk) {
         let (phys, kind) = (walk.phys, usize::from(self.space.code) % MAX_VIEWS);
-        if !walk.global && self.code_reach[kind] == CodeReach::Everywhere {
-            self.code_reach[kind] = CodeReach::OneSpace;
-            self.recent = [None; MAX_VIEWS];
-            self.find_contexts();
-            self.publish(frame);
+        if !walk.global && self.code_reach[kind] == Reach::Everywhere {
+            self.code_reach[kind] = Reach::OneSpace;
+            self.follow_numbers(frame);
         }
         let page = addr.page().0;
+        while let Err(Full) = self.fetched.note(page, self.fetcher()) {
+            self.renumber_code(frame);
+        }
         self.fetches[fetch_index(page)] =
             Fetch { tag: page | self.code_context, phys: phys.page().0 };
-        let bit = fetched_bit(page);
-        self.fetched[bit / 64] |= 1 << (bit % 64);
+    }
+
+    /// Who fetches instructions now.
+    fn fetcher(&self) -> Fetcher {
+        let reach = self.code_reach[usize::from(self.space.code) % MAX_VIEWS];
+        Fetcher { space: self.space.of_code(reach), context: self.code_context }
+    }
+
+    /// Lets all address spaces get new contexts for what they fetch.
+    fn renumber_code(&mut self, frame: &mut CpuFrame) {
+        self.contexts.retain(|space, _| usize::from(space.view) < MAX_VIEWS);
+        self.fetched.clear();
+        self.follow_numbers(frame);
     }
 
     /// Where code lies in the address space in use, as far as it was fetched lately: pages of addresses,
@@ -392,11 +452,6 @@ impl Tlb {
         let here = |fetch: &&Fetch| fetch.tag & TlbEntry::CONTEXT_MASK == self.code_context;
         let pages = self.fetches.iter().filter(here);
         pages.map(|fetch| (GuestVirt(fetch.tag).page(), GuestPhys(fetch.phys))).collect()
-    }
-
-    fn was_fetched(&self, page: u64) -> bool {
-        let bit = fetched_bit(page);
-        self.fetched[bit / 64] >> (bit % 64) & 1 != 0
     }
 }
 
@@ -430,8 +485,4 @@ pub(crate) struct Filled {
 
 fn fetch_index(page: u64) -> usize {
     (page / PAGE_SIZE) as usize % FETCH_ENTRIES
-}
-
-fn fetched_bit(page: u64) -> usize {
-    (page / PAGE_SIZE).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> 20 & (FETCHED_BITS - 1)
 }

@@ -3,6 +3,7 @@
  */
 #include "guest.h"
 
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
@@ -238,6 +239,53 @@ static void limits_that_send_signals(void)
     REQUIRE(WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU);
 }
 
+/* What never waits is never interrupted, whatever the handler's flags: a signal that comes just before is handled first. */
+static void calls_that_never_wait(void)
+{
+    char name[] = "delivery-XXXXXX";
+    int file = mkstemp(name), word = 0;
+    REQUIRE(file >= 0 && unlink(name) == 0);
+    handle(SIGALRM, record, 0);
+    caught = 0;
+    struct itimerval often = { { 0, 300 }, { 0, 300 } }, never = { { 0, 0 }, { 0, 0 } };
+    REQUIRE(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    for (int64_t end = now_ns() + 1000000000; now_ns() < end;) {
+        REQUIRE(pwrite(file, "text", 4, 0) == 4);
+        REQUIRE(syscall(SYS_futex, &word, FUTEX_WAKE, 1, NULL, NULL, 0) == 0);
+    }
+    REQUIRE(setitimer(ITIMER_REAL, &never, NULL) == 0 && caught > 10);
+    struct timespec left = { 7, 7 };
+    REQUIRE(setitimer(ITIMER_REAL, &(struct itimerval){ { 0, 0 }, { 0, 20000 } }, NULL) == 0);
+    REQUIRE_ERROR(nanosleep(&(struct timespec){ 1, 0 }, &left), EINTR);
+    REQUIRE(left.tv_sec == 0 && left.tv_nsec > 100000000);
+    signal(SIGALRM, SIG_DFL);
+    close(file);
+}
+
+/* Those that a processor raises, too, if somebody sends them. */
+static void calls_go_on_after_any_signal(void)
+{
+    const int signals[] = { SIGUSR1, SIGSEGV, SIGBUS, SIGRTMIN };
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        int pipe_ends[2];
+        char byte;
+        REQUIRE(pipe(pipe_ends) == 0);
+        handle(signals[i], record, SA_RESTART);
+        caught = 0;
+        pid_t parent = getpid(), child = fork();
+        if (child == 0) {
+            sleep_ms(30);
+            kill(parent, signals[i]);
+            sleep_ms(50);
+            _exit(write(pipe_ends[1], "x", 1) != 1);
+        }
+        REQUIRE(read(pipe_ends[0], &byte, 1) == 1 && byte == 'x' && caught == 1);
+        REQUIRE(waitpid(child, NULL, 0) == child);
+        signal(signals[i], SIG_DFL);
+        close(pipe_ends[0]), close(pipe_ends[1]);
+    }
+}
+
 int main(void)
 {
     RUN(stacks_that_disarm_themselves);
@@ -249,5 +297,7 @@ int main(void)
     RUN(children_that_leave_nothing);
     RUN(the_death_of_a_parent_is_told);
     RUN(limits_that_send_signals);
+    RUN(calls_that_never_wait);
+    RUN(calls_go_on_after_any_signal);
     return finish();
 }

@@ -114,6 +114,21 @@ static void files(void)
     munmap(shared, 3 * PAGE), munmap(own, PAGE);
 }
 
+/* qemu-user 10.0.2 fails this. */
+static void validated_flags(void)
+{
+    char name[] = "mmap-XXXXXX";
+    int file = mkstemp(name);
+    REQUIRE(file >= 0 && ftruncate(file, 2 * PAGE) == 0);
+    char *shared = mmap(NULL, 2 * PAGE, RW, MAP_SHARED_VALIDATE, file, 0);
+    REQUIRE(shared != MAP_FAILED && munmap(shared, PAGE) == 0);
+    REQUIRE(mmap(shared, PAGE, RW, MAP_SHARED_VALIDATE | MAP_FIXED, file, PAGE) == shared);
+    shared[0] = 'a';
+    REQUIRE(shared[PAGE] == 'a');
+    REQUIRE_ERROR((long)mmap(NULL, PAGE, RW, MAP_SHARED_VALIDATE | 0x80000 /* MAP_SYNC */, file, 0), EOPNOTSUPP);
+    munmap(shared, 2 * PAGE), close(file), unlink(name);
+}
+
 static void shared_with_children(void)
 {
     volatile int *shared = mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -199,6 +214,7 @@ int main(void)
     RUN(remapping);
     RUN(protection_of_parts);
     RUN(files);
+    RUN(validated_flags);
     RUN(shared_with_children);
     RUN(advice);
     RUN(large_reservation);

@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 extern char **environ;
@@ -193,6 +194,77 @@ static void scripts(void)
     unlink(name);
 }
 
+/* Five scripts may lead to a program, six may not. */
+static void scripts_of_scripts(void)
+{
+    enum { SCRIPTS = 6 };
+    char names[SCRIPTS][64], text[4400], *environment[] = { NULL };
+    for (int i = 0; i < SCRIPTS; i++) {
+        snprintf(names[i], sizeof names[i], "./script-%d-%d", (int)getpid(), i);
+        snprintf(text, sizeof text, i == 0 ? "#!%s say\n" : "#!%s", i == 0 ? own_path : names[i - 1]);
+        write_script(names[i], text);
+    }
+    int status;
+    char *arguments[] = { "ignored", NULL };
+    REQUIRE(strncmp(run(arguments, environment, names[4], &status), "./script-", 9) == 0);
+    REQUIRE(*run(arguments, environment, names[5], &status) == '\0' && WEXITSTATUS(status) == ELOOP);
+    for (int i = 0; i < SCRIPTS; i++)
+        unlink(names[i]);
+}
+
+static void copy_of_this_program(const char *name)
+{
+    static char bytes[1 << 16];
+    int from = open("/proc/self/exe", O_RDONLY), to = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+    REQUIRE(from >= 0 && to >= 0);
+    for (ssize_t got; (got = read(from, bytes, sizeof bytes)) != 0;)
+        REQUIRE(got > 0 && write(to, bytes, (size_t)got) == got);
+    close(from), close(to);
+}
+
+/* Whether execve says what keeps a file from being a program; hosts before Linux 6.14 cannot be asked whether somebody writes to it. */
+static void exec_errors(void)
+{
+    char name[64], *arguments[] = { "x", "say", "hello", NULL }, *environment[] = { NULL };
+    snprintf(name, sizeof name, "./copy-%d", (int)getpid());
+    copy_of_this_program(name);
+    REQUIRE_ERROR(execve("/dev/null/x", arguments, environment), ENOTDIR);
+    REQUIRE_ERROR(execve("/dev", arguments, environment), EACCES);
+    REQUIRE_ERROR(execve("", arguments, environment), ENOENT);
+    int status, file = open(name, O_WRONLY);
+    errno = 0;
+    int can_ask = syscall(SYS_execveat, 99, "", NULL, NULL, AT_EMPTY_PATH | 0x10000 /* AT_EXECVE_CHECK */) < 0 && errno == EBADF;
+    if (can_ask)
+        REQUIRE(*run(arguments, environment, name, &status) == '\0' && WEXITSTATUS(status) == ETXTBSY);
+    close(file);
+    REQUIRE(strcmp(run(arguments, environment, name, &status), "hello\n") == 0);
+    unlink(name);
+}
+
+/* /proc/self/exe is the file itself, whatever became of its name. */
+static void program_without_a_name(void)
+{
+    char name[64], *arguments[] = { "x", "vanish", name, NULL }, *environment[] = { NULL };
+    snprintf(name, sizeof name, "./vanishing-%d", (int)getpid());
+    copy_of_this_program(name);
+    int status;
+    REQUIRE(strcmp(run(arguments, environment, name, &status), "again (deleted)\n") == 0 && status == 0);
+    REQUIRE(access(name, F_OK) != 0);
+}
+
+static void exec_keeps_limits(void)
+{
+    char *arguments[] = { "x", "limits", NULL }, *environment[] = { NULL };
+    struct rlimit space, stack;
+    REQUIRE(getrlimit(RLIMIT_AS, &space) == 0 && getrlimit(RLIMIT_STACK, &stack) == 0);
+    REQUIRE(setrlimit(RLIMIT_AS, &(struct rlimit){ 1 << 30, space.rlim_max }) == 0);
+    REQUIRE(setrlimit(RLIMIT_STACK, &(struct rlimit){ 512 << 10, stack.rlim_max }) == 0);
+    int status;
+    const char *text = run(arguments, environment, own_path, &status);
+    REQUIRE(setrlimit(RLIMIT_AS, &space) == 0 && setrlimit(RLIMIT_STACK, &stack) == 0);
+    REQUIRE(strcmp(text, "1073741824 524288 no room\n") == 0);
+}
+
 static void exec_closes_and_resets(void)
 {
     int status, kept = dup(0), closed = fcntl(0, F_DUPFD_CLOEXEC, 100);
@@ -309,6 +381,19 @@ static int second_personality(int argc, char **argv)
         for (int i = 2; i < argc; i++)
             total += strlen(argv[i]);
         printf("%d %zu\n", argc, total);
+    } else if (strcmp(argv[1], "vanish") == 0) {
+        REQUIRE(unlink(argv[2]) == 0);
+        execl("/proc/self/exe", "x", "vanished", (char *)NULL);
+    } else if (strcmp(argv[1], "vanished") == 0) {
+        char path[4096] = { 0 };
+        struct stat own;
+        ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+        REQUIRE(len > 10 && stat("/proc/self/exe", &own) == 0 && own.st_nlink == 0 && own.st_size > 1000);
+        printf("again%s\n", path + len - 10);
+    } else if (strcmp(argv[1], "limits") == 0) {
+        struct rlimit space, stack;
+        REQUIRE(getrlimit(RLIMIT_AS, &space) == 0 && getrlimit(RLIMIT_STACK, &stack) == 0);
+        printf("%lu %lu %s\n", (unsigned long)space.rlim_cur, (unsigned long)stack.rlim_cur, malloc(1 << 30) == NULL ? "no room" : "room");
     } else if (strcmp(argv[1], "exe") == 0) {
         char path[4096] = { 0 };
         REQUIRE(readlink("/proc/self/exe", path, sizeof path - 1) > 0);
@@ -338,6 +423,10 @@ int main(int argc, char **argv)
     RUN(arguments_and_environment_arrive);
     RUN(large_arguments);
     RUN(scripts);
+    RUN(scripts_of_scripts);
+    RUN(exec_errors);
+    RUN(program_without_a_name);
+    RUN(exec_keeps_limits);
     RUN(exec_closes_and_resets);
     RUN(exec_in_a_thread);
     RUN(proc_describes_this_program);

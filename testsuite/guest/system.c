@@ -81,6 +81,20 @@ static void child_over_its_descriptor_limit(void)
     REQUIRE_ERROR(dup2(0, 20), EBADF);
 }
 
+static void child_over_its_memory_limits(void)
+{
+    const size_t size = (size_t)1 << 28;
+    char *before = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(before != MAP_FAILED && setrlimit(RLIMIT_DATA, &(struct rlimit){ size, size }) == 0);
+    REQUIRE_ERROR((long)mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), ENOMEM);
+    REQUIRE(mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+    REQUIRE(setrlimit(RLIMIT_AS, &(struct rlimit){ size, 3 * size }) == 0);
+    REQUIRE_ERROR((long)mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), ENOMEM);
+    REQUIRE_ERROR((long)mremap(before, size, 2 * size, MREMAP_MAYMOVE), ENOMEM);
+    REQUIRE(malloc(size) == NULL && munmap(before, size) == 0);
+    REQUIRE_ERROR((long)sbrk(1 << 29), ENOMEM);
+}
+
 static void limits(void)
 {
     struct rlimit limit, old;
@@ -91,6 +105,7 @@ static void limits(void)
     REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == lower.rlim_cur && setrlimit(RLIMIT_NOFILE, &old) == 0);
     REQUIRE_ERROR(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 10, 5 }), EINVAL);
     REQUIRE(in_child(child_over_its_file_limit) == 0 && in_child(child_over_its_descriptor_limit) == 0);
+    REQUIRE(in_child(child_over_its_memory_limits) == 0);
 }
 
 static void usage_and_times(void)

@@ -3,12 +3,18 @@
 //! is killed when the conversation is dropped.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::process::{End, Group};
 
@@ -88,7 +94,7 @@ enum Piece {
 pub struct Console {
     child: Child,
     group: Group,
-    input: Option<ChildStdin>,
+    input: Option<File>,
     pieces: Receiver<Piece>,
     output: Vec<u8>,
     errors: Vec<u8>,
@@ -104,8 +110,31 @@ impl Console {
     /// # Errors
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        command.process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut console = Self::spawn(command.stdin(Stdio::piped()))?;
+        console.input = console.child.stdin.take().map(|input| File::from(OwnedFd::from(input)));
+        Ok(console)
+    }
+
+    /// Starts `command` with a terminal as its standard input, though not as the one that it is controlled
+    /// by. It has 80 columns and 24 rows.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_on_terminal(command: &mut Command) -> io::Result<Self> {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        grantpt(&controller)?;
+        unlockpt(&controller)?;
+        let name = ptsname(&controller, Vec::new())?;
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let terminal = open(name.as_c_str(), flags, Mode::empty())?;
+        set_size(&controller, 80, 24)?;
+        let mut console = Self::spawn(command.stdin(terminal))?;
+        console.input = Some(File::from(controller));
+        Ok(console)
+    }
+
+    fn spawn(command: &mut Command) -> io::Result<Self> {
+        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let group = Group::of(&child)?;
         let (sender, pieces) = mpsc::channel();
@@ -115,11 +144,10 @@ impl Console {
         if let Some(stream) = child.stderr.take() {
             forward(stream, sender, Piece::Errors);
         }
-        let input = child.stdin.take();
         Ok(Self {
             child,
             group,
-            input,
+            input: None,
             pieces,
             output: vec![],
             errors: vec![],
@@ -133,6 +161,44 @@ impl Console {
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Gives the terminal that it was started on another size, and tells the program.
+    ///
+    /// # Errors
+    /// It has none, or the system refuses.
+    pub fn resize(&self, columns: u16, rows: u16) -> io::Result<()> {
+        let terminal = self.input.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        set_size(terminal, columns, rows)?;
+        self.group.signal(libc::SIGWINCH);
+        Ok(())
+    }
+
+    /// Kills the program, and returns what it said up to then.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(mut self) -> Result<Ended, Error> {
+        self.group.kill();
+        self.reaped = true;
+        let (end, cpu) = self.group.reap()?;
+        // All that was written is still there.
+        while let Ok(piece) = self.pieces.recv() {
+            match piece {
+                Piece::Output(bytes) => self.output.extend(bytes),
+                Piece::Errors(bytes) => self.errors.extend(bytes),
+            }
+        }
+        Ok(self.ended(end, cpu))
+    }
+
+    fn ended(&self, end: End, cpu: Duration) -> Ended {
+        Ended {
+            end,
+            cpu,
+            output: String::from_utf8_lossy(&self.output).into_owned(),
+            errors: String::from_utf8_lossy(&self.errors).into_owned(),
+        }
     }
 
     /// Waits until the program has printed `pattern`, after what was waited for before; returns all
@@ -231,12 +297,7 @@ impl Console {
         self.reaped = true;
         let (end, cpu) = self.group.reap()?;
         self.group.kill();
-        Ok(Ended {
-            end,
-            cpu,
-            output: String::from_utf8_lossy(&self.output).into_owned(),
-            errors: String::from_utf8_lossy(&self.errors).into_owned(),
-        })
+        Ok(self.ended(end, cpu))
     }
 
     /// The end of what was said, for messages.
@@ -273,6 +334,11 @@ impl Drop for Console {
             let _ = self.group.reap();
         }
     }
+}
+
+fn set_size(terminal: impl std::os::fd::AsFd, columns: u16, rows: u16) -> io::Result<()> {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    Ok(tcsetwinsize(terminal, size)?)
 }
 
 fn forward(

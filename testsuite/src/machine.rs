@@ -25,8 +25,10 @@ pub struct Machine {
     pub initrd: Option<PathBuf>,
     /// Linux's command line.
     pub append: Option<String>,
-    /// Raw disk images.
-    pub disks: Vec<PathBuf>,
+    /// Flash: code, and what it keeps.
+    pub flash: Vec<PathBuf>,
+    /// Disk images.
+    pub disks: Vec<Disk>,
     /// A network card behind NAT, with these ports of the host's loopback forwarded: host, guest.
     pub net: Option<Vec<(u16, u16)>>,
     /// Interrupt controllers of the advanced architecture; absent, a PLIC.
@@ -35,6 +37,43 @@ pub struct Machine {
     pub end_at_reset: bool,
     /// Ferry's runs are all the same; the reference takes no note.
     pub deterministic: bool,
+    /// What is on standard input and output.
+    pub console: Console,
+    /// Where Ferry's control socket is; the reference has none of its kind.
+    pub control: Option<PathBuf>,
+}
+
+/// A disk image.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// The file.
+    pub path: PathBuf,
+    /// `raw` or `qcow2`.
+    pub format: &'static str,
+}
+
+impl Disk {
+    /// An image that holds the disk as it is.
+    #[must_use]
+    pub fn raw(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), format: "raw" }
+    }
+
+    /// A qcow2 image.
+    #[must_use]
+    pub fn qcow2(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), format: "qcow2" }
+    }
+}
+
+/// A machine's console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Console {
+    /// The first serial port.
+    #[default]
+    Serial,
+    /// A virtio console, on the PCI bus.
+    Virtio,
 }
 
 /// Who boots it.
@@ -94,7 +133,7 @@ impl Emulator {
         }
     }
 
-    /// The command that boots `machine`, with its first serial port on standard input and output.
+    /// The command that boots `machine`, with its console on standard input and output.
     #[must_use]
     pub fn boot(&self, machine: &Machine) -> Command {
         match self {
@@ -106,9 +145,10 @@ impl Emulator {
             Self::Qemu(binary) => {
                 let mut command = Command::new(binary);
                 let aia = machine.aia.unwrap_or("none");
-                command.arg("-machine").arg(format!("virt,aia={aia}"));
+                // Ferry's machine is described by a device tree only.
+                command.arg("-machine").arg(format!("virt,aia={aia},acpi=off"));
                 command.args(["-cpu", "max", "-display", "none"]);
-                command.args(["-monitor", "none", "-serial", "stdio"]).args(machine.qemu());
+                command.args(["-monitor", "none"]).args(machine.qemu());
                 command
             }
         }
@@ -127,8 +167,17 @@ impl Machine {
         words.path("--kernel", self.kernel.as_ref());
         words.path("--initrd", self.initrd.as_ref());
         words.text("--append", self.append.as_deref());
+        for file in &self.flash {
+            words.pair("--pflash", file);
+        }
         for disk in &self.disks {
-            words.pair("--disk", format!("{},format=raw", disk.display()));
+            words.pair("--disk", format!("{},format={}", disk.path.display(), disk.format));
+        }
+        if self.console == Console::Virtio {
+            words.pair("--device", "virtio-console,console=stdio");
+        }
+        if let Some(socket) = &self.control {
+            words.pair("--control", format!("unix:{}", socket.display()));
         }
         if let Some(forwards) = &self.net {
             words.pair("--net", format!("user{}", list_of(forwards)));
@@ -144,16 +193,39 @@ impl Machine {
 
     fn qemu(&self) -> Vec<OsString> {
         let mut words = Words::default();
+        match self.console {
+            Console::Serial => words.pair("-serial", "stdio"),
+            Console::Virtio => {
+                words.pair("-serial", "none");
+                words.pair("-device", "virtio-serial-pci");
+                words.pair("-chardev", "stdio,id=console,signal=off");
+                words.pair("-device", "virtconsole,chardev=console");
+            }
+        }
         words.number("-smp", self.harts, "");
         words.number("-m", self.megabytes, "M");
         words.path("-bios", self.bios.as_ref());
         words.path("-kernel", self.kernel.as_ref());
         words.path("-initrd", self.initrd.as_ref());
         words.text("-append", self.append.as_deref());
+        for (bank, file) in self.flash.iter().enumerate() {
+            let access = if bank == 0 { "on" } else { "off" };
+            words.pair(
+                "-drive",
+                format!(
+                    "if=pflash,unit={bank},format=raw,readonly={access},file={}",
+                    file.display()
+                ),
+            );
+        }
         for (number, disk) in self.disks.iter().enumerate() {
             words.pair(
                 "-drive",
-                format!("file={},format=raw,if=none,id=disk{number}", disk.display()),
+                format!(
+                    "file={},format={},if=none,id=disk{number}",
+                    disk.path.display(),
+                    disk.format
+                ),
             );
             words.pair("-device", format!("virtio-blk-pci,drive=disk{number}"));
         }

@@ -115,8 +115,13 @@ impl Group {
 
     /// Kills all of it.
     pub(crate) fn kill(&self) {
+        self.signal(libc::SIGKILL);
+    }
+
+    /// Sends all of it a signal.
+    pub(crate) fn signal(&self, signal: libc::c_int) {
         // SAFETY: takes no memory; the id is a group that was created here.
-        unsafe { libc::kill(-self.0, libc::SIGKILL) };
+        unsafe { libc::kill(-self.0, signal) };
     }
 }
 

@@ -5,6 +5,13 @@
 //! reference, which shows that the cases themselves are right. Without images in the test cache the
 //! suite is skipped, unless `FERRY_TEST_FULL=1` allows to make them.
 
+#[path = "machine/disks.rs"]
+mod disks;
+#[path = "machine/efi.rs"]
+mod efi;
+#[path = "machine/outside.rs"]
+mod outside;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -17,7 +24,7 @@ use std::time::{Duration, Instant};
 use ferry_testsuite::cache;
 use ferry_testsuite::console::{Console, Ended};
 use ferry_testsuite::image::{self, Images};
-use ferry_testsuite::machine::{Emulator, Machine};
+use ferry_testsuite::machine::{Disk, Emulator, Machine};
 use ferry_testsuite::process::End;
 use ferry_testsuite::suite::{self, Case, Profile, Subject};
 
@@ -32,16 +39,27 @@ const QUIET: &str = "dmesg -n 1";
 
 type Check = fn(&Emulator, &Images) -> Result<(), String>;
 
-const CASES: [(&str, Check); 17] = [
+const CASES: [(&str, Check); 28] = [
     ("shell", shell),
     ("smp-1", |emulator, images| smp(emulator, images, 1)),
     ("smp-2", |emulator, images| smp(emulator, images, 2)),
     ("smp-4", |emulator, images| smp(emulator, images, 4)),
+    ("smp-8", |emulator, images| smp(emulator, images, 8)),
     ("aia-aplic", |emulator, images| aia(emulator, images, "aplic", "APLIC-DIRECT")),
     ("aia-imsic", |emulator, images| aia(emulator, images, "aplic-imsic", "PCI-MSIX")),
     ("network", network),
     ("login", login),
+    ("qcow2", disks::qcow2),
+    ("full-disk", disks::full),
+    ("file-limit", disks::file_limit),
+    ("killed-raw", disks::killed_raw),
+    ("killed-qcow2", disks::killed_qcow2),
+    ("virtio-console", outside::virtio_console),
+    ("power-button", outside::power_button),
+    ("no-power-button", outside::no_power_button),
     ("firmware", firmware),
+    ("efi-shell", efi::shell),
+    ("efi-linux", efi::linux),
     ("panic", panic),
     ("reset", reset),
     ("end-at-reset", end_at_reset),
@@ -77,7 +95,15 @@ fn main() -> ExitCode {
     let mut cases = vec![];
     for emulator in emulators {
         // The reference jumps into anything, and hangs; and no two of its runs are the same.
-        let own = ["unbootable", "deterministic"];
+        // Nor has it a power button, a console with a size, or our limits.
+        let own = [
+            "unbootable",
+            "deterministic",
+            "virtio-console",
+            "power-button",
+            "no-power-button",
+            "file-limit",
+        ];
         let runs = |name: &str| !own.contains(&name) || matches!(emulator, Emulator::Ferry(_));
         for (name, check) in CASES.into_iter().filter(|(name, _)| runs(name)) {
             let (emulator, images) = (emulator.clone(), Arc::clone(&images));
@@ -259,10 +285,10 @@ fn free_port() -> std::io::Result<u16> {
 }
 
 /// A copy of the disk that may be written to, removed at the end.
-struct Disk(PathBuf);
+struct Copied(PathBuf);
 
-impl Disk {
-    fn copy(images: &Images, name: &str) -> Result<Self, String> {
+impl Copied {
+    fn disk(images: &Images, name: &str) -> Result<Self, String> {
         let directory = cache::subdirectory("machines").map_err(text)?;
         let path = directory.join(format!("{name}-{}.ext4", std::process::id()));
         let mut copy = Command::new("cp");
@@ -273,7 +299,7 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for Copied {
     fn drop(&mut self) {
         // If it cannot be removed, it stays in the cache.
         let _ = fs::remove_file(&self.0);
@@ -282,22 +308,17 @@ impl Drop for Disk {
 
 /// A whole system: systemd, a login, the network both ways, a compiler, and a disk that keeps.
 fn login(emulator: &Emulator, images: &Images) -> Result<(), String> {
-    let disk = Disk::copy(images, emulator.name())?;
+    let disk = Copied::disk(images, &format!("login-{}", emulator.name()))?;
     let (server, echo) = (serve().map_err(text)?, free_port().map_err(text)?);
     let machine = Machine {
         harts: 2,
         megabytes: 1024,
         append: Some("console=ttyS0 root=/dev/vda".to_owned()),
-        disks: vec![disk.0.clone()],
+        disks: vec![Disk::raw(&disk.0)],
         net: Some(vec![(echo, 7)]),
         ..linux(images)
     };
-    let mut console = Console::start(&mut emulator.boot(&machine)).map_err(text)?;
-    console.wait_for("login: ", BOOT).map_err(text)?;
-    console.send("root\n").map_err(text)?;
-    console.wait_for("Password: ", COMMAND).map_err(text)?;
-    console.send(&format!("{}\n", image::PASSWORD)).map_err(text)?;
-    console.wait_for("# ", COMMAND).map_err(text)?;
+    let mut console = log_in(emulator, &machine)?;
     expect_answer(
         &mut console,
         "systemctl is-active multi-user.target systemd-networkd",
@@ -318,6 +339,17 @@ fn login(emulator: &Emulator, images: &Images) -> Result<(), String> {
     answer(&mut console, "sha256sum -c /root/sum")?;
     power_off(console)?;
     kept(&disk.0)
+}
+
+/// Boots the whole system and logs in.
+fn log_in(emulator: &Emulator, machine: &Machine) -> Result<Console, String> {
+    let mut console = Console::start(&mut emulator.boot(machine)).map_err(text)?;
+    console.wait_for("login: ", BOOT).map_err(text)?;
+    console.send("root\n").map_err(text)?;
+    console.wait_for("Password: ", COMMAND).map_err(text)?;
+    console.send(&format!("{}\n", image::PASSWORD)).map_err(text)?;
+    console.wait_for("# ", COMMAND).map_err(text)?;
+    Ok(console)
 }
 
 /// From the host, through a forwarded port, to the guest's service and back.
@@ -498,7 +530,7 @@ fn missing_kernel(emulator: &Emulator, images: &Images) -> Result<(), String> {
 
 fn missing_disk(emulator: &Emulator, images: &Images) -> Result<(), String> {
     let file = PathBuf::from("/nonexistent/disk.ext4");
-    expect_refusal(emulator, &Machine { disks: vec![file.clone()], ..linux(images) }, &file)
+    expect_refusal(emulator, &Machine { disks: vec![Disk::raw(&file)], ..linux(images) }, &file)
 }
 
 /// The kernel is a text.

@@ -131,6 +131,7 @@ features! {
     JSCVT    [FP]           3 {Isar1 12 1} {Hwcap 13 "jscvt"};
     FCMA     [AdvSIMD]      3 {Isar1 16 1} {Hwcap 14 "fcma"};
     LRCPC    []             3 {Isar1 20 1} {Hwcap 15 "lrcpc"};
+    // As FEAT_PAuth2, with an algorithm of our own (APA, GPA and their like stay 0).
     PAuth    []             3 {Isar1 8 3, Isar1 28 1} {Hwcap 30 "paca", Hwcap 31 "pacg"};
     // Armv8.4
     DIT      []             4 {Pfr0 48 1}  {Hwcap 24 "dit"};

@@ -23,16 +23,18 @@ pub const FZ16: u64 = 1 << 19;
 /// which AArch32 alone would use, and what FEAT_AFP and FEAT_EBF16 add.
 pub const FPCR_WRITABLE: u64 = AHP | DN | FZ | RMODE_MASK << RMODE_SHIFT | FZ16;
 
-/// In a block key's flags: where the rounding mode stands.
-pub const KEY_RMODE_SHIFT: u32 = 48;
+/// In a block key's flags: where the rounding mode stands. All of A64's flags lie where addresses have their tags: a
+/// pointer with a wrong authentication code, which differs in bits 54 to 48, is never taken for the key of a right
+/// one.
+pub const KEY_RMODE_SHIFT: u32 = 56;
 /// In a block key's flags: FPCR.FZ.
-pub const KEY_FZ: u64 = 1 << 50;
+pub const KEY_FZ: u64 = 1 << 58;
 /// In a block key's flags: FPCR.DN.
-pub const KEY_DN: u64 = 1 << 51;
+pub const KEY_DN: u64 = 1 << 59;
 /// In a block key's flags: FPCR.FZ16.
-pub const KEY_FZ16: u64 = 1 << 52;
+pub const KEY_FZ16: u64 = 1 << 60;
 /// In a block key's flags: FPCR.AHP.
-pub const KEY_AHP: u64 = 1 << 53;
+pub const KEY_AHP: u64 = 1 << 61;
 
 const KEY_MASK: u64 = RMODE_MASK << KEY_RMODE_SHIFT | KEY_FZ | KEY_DN | KEY_FZ16 | KEY_AHP;
 

@@ -136,6 +136,7 @@ features! {
     Svinval     Privileged [S]               -  Rva22;
     Svnapot     Privileged [Sv39]            -  Rva23;
     Svpbmt      Privileged [Sv39]            -  Rva22;
+    Svvptc      Privileged [Sv39]            -  -;
 }
 
 impl Feature {

@@ -282,8 +282,9 @@ impl Lowering<'_, '_> {
     }
 
     fn probe_jump_cache(&mut self, key: BlockKey, target: Value) {
+        // A target with bits where the flags are must not be taken for one without them.
         let flags = self.konst(key.flags());
-        let wanted = self.fb.ins().bor(target, flags);
+        let wanted = self.fb.ins().iadd(target, flags);
         let cache = self.load_frame(types::I64, CpuFrame::JUMP_CACHE);
         let entry = self.jump_cache_entry(cache, target);
         let found = self.fb.ins().load(types::I64, Self::frame_flags(), entry, 0);

@@ -319,9 +319,9 @@ impl Lowering<'_, '_> {
     /// Whether arithmetic lost nothing, by computing its error with the host; `None` where that
     /// takes too long. The error is itself exact as long as neither it nor the result is tiny
     /// (Muller et al., Handbook of Floating-Point Arithmetic, 2nd edition, chapter 4).
-    fn is_exact(&mut self, inst: &Inst, args: &[Value], result: Value) -> Option<Value> {
+    pub(super) fn is_exact(&mut self, inst: &Inst, args: &[Value], result: Value) -> Option<Value> {
         if inst.ty.is_vector() {
-            return None;
+            return self.lanes_are_certain(inst, args, result);
         }
         let zero = self.float_constant(inst.ty, 0.0);
         let exact = match (inst.op, self.options.host_has_fma) {
@@ -356,11 +356,48 @@ impl Lowering<'_, '_> {
             _ => return None,
         };
         let large = self.is_large(result);
-        Some(self.fb.ins().band(exact, large))
+        let exact = self.fb.ins().band(exact, large);
+        let from_zero = self.comes_from_zero(inst, args, result, zero);
+        Some(self.fb.ins().bor(exact, from_zero))
+    }
+
+    /// Whether arithmetic is exact because an operand or the result is zero.
+    fn comes_from_zero(
+        &mut self,
+        inst: &Inst,
+        args: &[Value],
+        result: Value,
+        zero: Value,
+    ) -> Value {
+        let is_zero = self.is_zero_in_or_out(inst.op, args, result, zero);
+        let magnitude = self.fb.ins().fabs(result);
+        let infinity = self.float_constant(inst.ty, f64::INFINITY);
+        let finite = self.fb.ins().fcmp(FloatCC::LessThan, magnitude, infinity);
+        self.fb.ins().band(is_zero, finite)
+    }
+
+    /// Whether an operation (or each lane of one) has an operand or a result that is zero and makes
+    /// it exact, if it is finite.
+    pub(super) fn is_zero_in_or_out(
+        &mut self,
+        op: Opcode,
+        args: &[Value],
+        result: Value,
+        zero: Value,
+    ) -> Value {
+        match op {
+            Opcode::FMul | Opcode::FMulAdd => {
+                let a = self.fb.ins().fcmp(FloatCC::Equal, args[0], zero);
+                let b = self.fb.ins().fcmp(FloatCC::Equal, args[1], zero);
+                self.fb.ins().bor(a, b)
+            }
+            Opcode::FDiv => self.fb.ins().fcmp(FloatCC::Equal, args[0], zero),
+            _ => self.fb.ins().fcmp(FloatCC::Equal, result, zero),
+        }
     }
 
     /// The sum's error, by the six operations of Knuth's TwoSum, is zero.
-    fn is_exact_sum(&mut self, a: Value, b: Value, sum: Value, zero: Value) -> Value {
+    pub(super) fn is_exact_sum(&mut self, a: Value, b: Value, sum: Value, zero: Value) -> Value {
         let b_part = self.fb.ins().fsub(sum, a);
         let a_part = self.fb.ins().fsub(sum, b_part);
         let b_error = self.fb.ins().fsub(b, b_part);
@@ -369,7 +406,13 @@ impl Lowering<'_, '_> {
         self.fb.ins().fcmp(FloatCC::Equal, error, zero)
     }
 
-    fn is_exact_product(&mut self, a: Value, b: Value, product: Value, zero: Value) -> Value {
+    pub(super) fn is_exact_product(
+        &mut self,
+        a: Value,
+        b: Value,
+        product: Value,
+        zero: Value,
+    ) -> Value {
         let negated = self.fb.ins().fneg(product);
         let error = self.fb.ins().fma(a, b, negated);
         self.fb.ins().fcmp(FloatCC::Equal, error, zero)

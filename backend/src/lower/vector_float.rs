@@ -89,6 +89,85 @@ impl Lowering<'_, '_> {
         self.fb.ins().band(all, inexact)
     }
 
+    /// Whether every lane of arithmetic stands for one reason or another, where not all of them do for
+    /// the usual one: "inexact" may be set, or the lane exact, or come from an operand of zero. A
+    /// vector of 64 bits has such lanes always. `None` for what is no arithmetic.
+    pub(super) fn lanes_are_certain(
+        &mut self,
+        inst: &Inst,
+        args: &[Value],
+        result: Value,
+    ) -> Option<Value> {
+        let arithmetic = matches!(
+            inst.op,
+            Opcode::FAdd | Opcode::FSub | Opcode::FMul | Opcode::FDiv | Opcode::FSqrt
+        ) || inst.op == Opcode::FMulAdd;
+        if !arithmetic {
+            return None;
+        }
+        let zero = self.splat_float(inst.ty, 0.0);
+        let numbers = self.lanes_between(inst.ty, result, 0.0);
+        let from_zero = self.is_zero_in_or_out(inst.op, args, result, zero);
+        let from_zero = self.fb.ins().band(from_zero, numbers);
+        let least = match inst.ty {
+            Type::F32x4 => f64::from(f32::from_bits(f32::MIN_POSITIVE.to_bits() + 1)),
+            _ => f64::from_bits(f64::MIN_POSITIVE.to_bits() + 1),
+        };
+        let normal = self.lanes_between(inst.ty, result, least);
+        let inexact = self.is_inexact_set();
+        let inexact = self.fb.ins().uextend(types::I64, inexact);
+        let inexact = self.fb.ins().ineg(inexact);
+        let inexact = self.fb.ins().splat(types::I64X2, inexact);
+        let inexact = self.bitcast(inexact, self.fb.func.dfg.value_type(normal));
+        let silent = match self.exact_lanes(inst, args, result, zero) {
+            Some(exact) => self.fb.ins().bor(exact, inexact),
+            None => inexact,
+        };
+        let certain = self.fb.ins().band(normal, silent);
+        let certain = self.fb.ins().bor(certain, from_zero);
+        Some(self.all_lanes(certain))
+    }
+
+    /// Lanes whose magnitude is at least `least`, and finite.
+    fn lanes_between(&mut self, ty: Type, a: Value, least: f64) -> Value {
+        let magnitude = self.fb.ins().fabs(a);
+        let (least, infinity) = (self.splat_float(ty, least), self.splat_float(ty, f64::INFINITY));
+        let above = self.fb.ins().fcmp(FloatCC::LessThanOrEqual, least, magnitude);
+        let below = self.fb.ins().fcmp(FloatCC::LessThan, magnitude, infinity);
+        self.fb.ins().band(above, below)
+    }
+
+    /// Lanes that lost nothing, by computing their error as scalars' are ([`Lowering::is_exact`]).
+    fn exact_lanes(
+        &mut self,
+        inst: &Inst,
+        args: &[Value],
+        result: Value,
+        zero: Value,
+    ) -> Option<Value> {
+        // An error is itself exact as long as neither it nor what it belongs to is tiny.
+        let large = 2.0_f64.powi(if inst.ty == Type::F32x4 { 72 - 127 } else { 159 - 1023 });
+        let exact = match (inst.op, self.options.host_has_fma) {
+            (Opcode::FAdd, _) => self.is_exact_sum(args[0], args[1], result, zero),
+            (Opcode::FSub, _) => {
+                let negated = self.fb.ins().fneg(args[1]);
+                self.is_exact_sum(args[0], negated, result, zero)
+            }
+            (Opcode::FMul, true) => self.is_exact_product(args[0], args[1], result, zero),
+            (Opcode::FMulAdd, true) => {
+                let product = self.fb.ins().fmul(args[0], args[1]);
+                let is_product = self.is_exact_product(args[0], args[1], product, zero);
+                let is_sum = self.is_exact_sum(product, args[2], result, zero);
+                let product_is_large = self.lanes_between(inst.ty, product, large);
+                let exact = self.fb.ins().band(is_product, is_sum);
+                self.fb.ins().band(exact, product_is_large)
+            }
+            _ => return None,
+        };
+        let result_is_large = self.lanes_between(inst.ty, result, large);
+        Some(self.fb.ins().band(exact, result_is_large))
+    }
+
     /// Whether a mask of lanes is all ones.
     fn all_lanes(&mut self, mask: Value) -> Value {
         let mask = self.bitcast(mask, types::I64X2);

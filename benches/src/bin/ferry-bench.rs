@@ -10,6 +10,7 @@ use clap::Parser;
 use ferry_benches::boot::{self, Bench, ITEMS_OF_MACHINE};
 use ferry_benches::emulators;
 use ferry_benches::items::{self, ITEMS, Item, PRIME_KERNELS, Program, System};
+use ferry_benches::memory::{self, ITEMS_OF_MEMORY};
 use ferry_benches::report::Report;
 use ferry_benches::run::Plan;
 use testsuite::debian::{self, Manifest};
@@ -22,6 +23,7 @@ use testsuite::guests::{self, Guest};
   cargo ferry-bench --items prime --runs 7 --emulator qemu --emulator 'interp={ferry} run --tier interp'
   cargo ferry-bench --guest aarch64,riscv64 --items kernels
   cargo ferry-bench --items boot --runs 1 --emulator ferry --emulator qemu
+  cargo ferry-bench --items tlb --runs 3 --emulator ferry --emulator qemu
   cargo ferry-bench --items xz,sqlite --json results.json --csv results.csv")]
 struct Options {
     /// ferry, qemu, native, or NAME=COMMAND to run self-contained programs; {ferry} is Ferry's binary
@@ -31,7 +33,8 @@ struct Options {
     #[arg(long = "root-emulator", value_name = "NAME=COMMAND")]
     root_emulators: Vec<String>,
     /// Names of items, or kernels, prime (the first eight kernels), work, all (of these), boot (a whole
-    /// machine and what runs in it; riscv64, ferry and qemu only)
+    /// machine and what runs in it), tlb (nanoseconds of single accesses in one); the last two for riscv64,
+    /// ferry and qemu only
     #[arg(long, value_delimiter = ',', default_value = "all")]
     items: Vec<String>,
     /// What the programs are for: riscv64, aarch64, or several of them, one after the other
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         ITEMS
             .iter()
             .chain(&ITEMS_OF_MACHINE)
+            .chain(&ITEMS_OF_MEMORY)
             .for_each(|item| println!("{:<15} {:?}", item.name, item.group));
         return ExitCode::SUCCESS;
     }
@@ -113,7 +117,7 @@ fn measure(
 ) -> Result<(), Box<dyn Error>> {
     let (machine, items): (Vec<Item>, Vec<Item>) = select(&options.items)?
         .into_iter()
-        .partition(|item| matches!(item.program, Program::Machine(_)));
+        .partition(|item| matches!(item.program, Program::Machine(_) | Program::Line(..)));
     let items: Vec<Item> = items.into_iter().filter(|item| item.is_for(guest)).collect();
     let contestants = emulators::parse(guest, &options.emulators, &options.root_emulators)?;
     let plan = Plan {
@@ -143,9 +147,17 @@ fn measure_machine(
     report: &mut Report,
 ) -> Result<(), Box<dyn Error>> {
     let emulators = names.iter().map(|name| boot::emulator(name)).collect::<Result<Vec<_>, _>>()?;
-    let bench = Bench::prepare(&|line| eprintln!("ferry-bench: {line}"))?;
-    let rows = bench.measure(items, &emulators, runs)?;
-    for (item, cells) in items.iter().zip(&rows) {
+    let (memory, steps): (Vec<Item>, Vec<Item>) =
+        items.iter().partition(|item| matches!(item.program, Program::Line(..)));
+    let mut rows = Vec::new();
+    if !steps.is_empty() {
+        let bench = Bench::prepare(&|line| eprintln!("ferry-bench: {line}"))?;
+        rows.extend(steps.iter().copied().zip(bench.measure(&steps, &emulators, runs)?));
+    }
+    if !memory.is_empty() {
+        rows.extend(memory.iter().copied().zip(memory::measure(&memory, &emulators, runs)?));
+    }
+    for (item, cells) in &rows {
         report.add(boot::GUEST, item, cells);
         println!("{}", report.last_row());
     }
@@ -177,6 +189,8 @@ fn select(wanted: &[String]) -> Result<Vec<Item>, Box<dyn Error>> {
         chosen.extend(
             ITEMS_OF_MACHINE.into_iter().filter(|item| word == "boot" || item.name == word),
         );
+        chosen
+            .extend(ITEMS_OF_MEMORY.into_iter().filter(|item| word == "tlb" || item.name == word));
         if chosen.len() == before {
             return Err(format!("no item '{word}'; --list shows them").into());
         }

@@ -100,33 +100,27 @@ pub(super) fn extensions(cpu: &str) -> Result<String, String> {
     for extension in Extension::ALL {
         let _ = writeln!(text, "{}", extension_line(&cpu, extension));
     }
-    // What has no instructions of its own.
-    let known = |feature: &&Feature| Extension::from_name(feature.row().name).is_none();
-    for &feature in Feature::ALL.iter().filter(known) {
-        let status = Status::of(true, cpu.model.has(feature)).name();
-        let _ =
-            writeln!(text, "{}", line_of(feature.row().name, status, 0, Some(feature.row()), "-"));
-    }
     let _ = write!(text, "\n{}\n{}", told(&cpu.model), models());
     Ok(text)
 }
 
 fn extension_line(cpu: &Cpu, extension: Extension) -> String {
+    let row = row(extension);
     let title = match missing(extension) {
         Some(missing) => format!("{} ({missing})", extension.title()),
         None => extension.title().to_owned(),
     };
-    let status = cpu.extension(extension).name();
-    line_of(extension.name(), status, count(extension), row(extension), &title)
-}
-
-fn line_of(name: &str, status: &str, count: usize, row: Option<&Row>, title: &str) -> String {
     let hwcaps = row.map_or(&[][..], |row| row.hwcaps);
     let bits = joined(hwcaps, |hwcap| format!("{} {}", short(hwcap.word), hwcap.bit));
     let words = joined(hwcaps, |hwcap| hwcap.name.to_owned());
     let demanded = row.and_then(|row| row.mandatory);
     let demanded = demanded.map_or("-".to_owned(), |version| version.to_string());
-    format!("{name:<9} {status:<11} {count:>5}  {bits:<17} {words:<17} {demanded:<8}  {title}")
+    format!(
+        "{:<9} {:<11} {:>5}  {bits:<17} {words:<17} {demanded:<8}  {title}",
+        extension.name(),
+        cpu.extension(extension).name(),
+        count(extension)
+    )
 }
 
 fn joined(hwcaps: &[Hwcap], text: impl Fn(&Hwcap) -> String) -> String {

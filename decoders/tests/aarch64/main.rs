@@ -3,6 +3,7 @@
 mod objdump;
 mod properties;
 mod recorder;
+mod yaxpeax;
 
 /// A repeatable stream of numbers (SplitMix64).
 struct Random(u64);

@@ -79,15 +79,44 @@ fn every_system_instruction() {
     compare("system", (0..1 << 16).map(|rest| 0xd500_001f | rest << 5).collect());
 }
 
-/// Of Debian's packages for cross compilers, or of a root directory that a test made.
+/// Of Debian's packages for cross compilers.
 #[test]
-fn the_c_library() {
-    let library = Path::new("/usr/aarch64-linux-gnu/lib/libc.so.6");
-    if !library.exists() {
-        skipped(&format!("{} is not installed", library.display()));
-        return;
+fn the_libraries_of_c_and_cxx() {
+    for name in ["libc.so.6", "libm.so.6", "libstdc++.so.6"] {
+        compare_library(name, &Path::new("/usr/aarch64-linux-gnu/lib").join(name));
     }
-    compare_text("libc", library);
+}
+
+/// Of the root directories that the test suite makes: with much floating point, with many vectors, and with
+/// cryptographic instructions.
+#[test]
+fn libraries_of_debian() {
+    for name in ["libcrypto.so.3", "lapack/liblapack.so.3", "libgnutls.so.30", "libnettle.so.8"] {
+        let places = roots().into_iter().map(|root| root.join("usr/lib/aarch64-linux-gnu"));
+        let mut libraries = places.map(|place| place.join(name)).filter(|path| path.exists());
+        match libraries.next() {
+            Some(library) => compare_library(&name.replace('/', "-"), &library),
+            None => skipped(&format!("no Debian root for arm64 has {name}")),
+        }
+    }
+}
+
+/// The test suite's root directories for arm64.
+fn roots() -> Vec<PathBuf> {
+    let under = |name, rest: &str| std::env::var_os(name).map(|dir| PathBuf::from(dir).join(rest));
+    let cache = under("FERRY_TEST_CACHE", "")
+        .or_else(|| under("XDG_CACHE_HOME", "ferry-tests"))
+        .or_else(|| under("HOME", ".cache/ferry-tests"));
+    let entries = cache.and_then(|cache| fs::read_dir(cache).ok()).into_iter().flatten().flatten();
+    let is_root = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().contains("-arm64-");
+    entries.filter(is_root).map(|entry| entry.path()).collect()
+}
+
+fn compare_library(name: &str, library: &Path) {
+    match library.exists() {
+        true => compare_text(name, library),
+        false => skipped(&format!("{} is not installed", library.display())),
+    }
 }
 
 fn compare_text(name: &str, library: &Path) {

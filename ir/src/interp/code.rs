@@ -1,9 +1,8 @@
 //! Lowered blocks in memory: a head, micro-operations, and marks that say which guest instruction
-//! each came from. One allocation a block.
+//! each came from. One piece of memory a block.
 
 #![expect(unsafe_code, reason = "code is addressed by pointers that outlive no block")]
 
-use std::cell::UnsafeCell;
 use std::mem::size_of;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
@@ -11,6 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use base::GuestVirt;
 
 use super::micro::Raw;
+use super::store::Store;
 use crate::block::BlockKey;
 
 /// Words of a [`Head`].
@@ -58,7 +58,7 @@ pub enum Side {
 /// A lowered block.
 #[derive(Debug)]
 pub struct Code {
-    words: Box<[UnsafeCell<Raw>]>,
+    words: Store,
 }
 
 // SAFETY: words are written only before the code is shared, but for the atomics in the head and
@@ -105,12 +105,9 @@ impl Parts<'_> {
             marks_at: u16::try_from(marks_at).ok()?,
             marks: u16::try_from(self.marks.len()).ok()?,
         };
-        let words: Box<[Raw]> = self.words.as_slice().into();
-        let words = Box::into_raw(words) as *mut [UnsafeCell<Raw>];
-        // SAFETY: `UnsafeCell<Raw>` has the layout of `Raw`, and the box was given up.
-        let mut words = unsafe { Box::from_raw(words) };
+        let words = Store::new(self.words);
         // SAFETY: the lowerer begins with HEAD_WORDS words, which are as many bytes as a `Head`.
-        unsafe { words.as_mut_ptr().cast::<Head>().write_unaligned(head) };
+        unsafe { words.as_ptr().cast::<Head>().write_unaligned(head) };
         Some(Code { words })
     }
 }
@@ -127,8 +124,7 @@ impl Code {
     /// Where other code and look-ups point.
     #[must_use]
     pub fn entry(&self) -> Entry {
-        // SAFETY: a boxed slice's address is not null.
-        Entry(unsafe { NonNull::new_unchecked(self.words.as_ptr() as *mut Head) })
+        Entry(self.words.as_ptr().cast())
     }
 
     /// The head.
@@ -141,7 +137,7 @@ impl Code {
     /// Bytes that it occupies.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of_val::<[_]>(&self.words)
+        self.words.bytes()
     }
 
     /// Links a direct exit to another block, or cuts the link. Whoever may follow the link must be
@@ -154,9 +150,14 @@ impl Code {
 
     fn link(&self, side: Side) -> Option<&AtomicPtr<Head>> {
         let at = self.head().links_at as usize;
-        let word = self.words.get(at).filter(|_| at != 0)?;
+        if !(1..self.words.len()).contains(&at) {
+            return None;
+        }
         // SAFETY: the word holds two links, which are only ever accessed as atomics.
-        Some(unsafe { AtomicPtr::from_ptr(word.get().cast::<*mut Head>().add(side as usize)) })
+        Some(unsafe {
+            let links = self.words.as_ptr().add(at).cast::<*mut Head>();
+            AtomicPtr::from_ptr(links.as_ptr().add(side as usize))
+        })
     }
 }
 

@@ -21,6 +21,7 @@ mod lower;
 mod memory;
 mod micro;
 mod replay;
+mod store;
 #[cfg(test)]
 mod tests;
 

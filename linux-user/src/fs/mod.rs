@@ -15,7 +15,7 @@ mod walk;
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -262,7 +262,8 @@ impl FsContext {
 
 impl Process {
     pub(crate) fn view(&self) -> View<'_> {
-        View { program: &self.program.path, fds: &self.fds }
+        let file = self.program.file.as_ref().map(AsRawFd::as_raw_fd);
+        View { program: &self.program.path, file, fds: &self.fds }
     }
 
     /// Where a path of the guest leads.
@@ -287,13 +288,12 @@ impl Process {
         self.fs.place_to_read(&self.view(), dirfd, path, last)
     }
 
-    /// The program itself for a path that is /proc's link to it, else the path.
-    pub(crate) fn program_of_link(&self, path: PathBuf) -> PathBuf {
-        let canonical = namespace::lexical(path.as_os_str().as_bytes());
-        match proc::program_of_link(&canonical, &self.view()) {
-            Some(program) if path.is_absolute() => program.to_owned(),
-            _ => path,
-        }
+    /// The program itself and Ferry's descriptor of it, if a path is /proc's link to it.
+    pub(crate) fn program_of_link(&self, path: &Path) -> Option<(&Path, Option<RawFd>)> {
+        let view = self.view();
+        let canonical =
+            path.is_absolute().then(|| namespace::lexical(path.as_os_str().as_bytes()))?;
+        proc::program_of_link(&canonical, &view).map(|program| (program, view.file))
     }
 
     /// Opens what execveat(2) names, and says how the guest calls it: its path for `AT_EXECFN` and

@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 #[derive(Debug, thiserror::Error)]
 pub enum FsError {
     /// `--root`
-    #[error("--root {}: {error}", path.display())]
+    #[error("--root {}: {error}; name a directory that holds a system", path.display())]
     Root {
         /// What was given.
         path: PathBuf,
@@ -22,10 +22,10 @@ pub enum FsError {
         error: std::io::Error,
     },
     /// `--root` of a file.
-    #[error("--root {}: this is not a directory", .0.display())]
+    #[error("--root {}: this is not a directory; name one that holds a system", .0.display())]
     RootIsFile(PathBuf),
     /// `--bind`
-    #[error("--bind {}: {error}", path.display())]
+    #[error("--bind {}: {error}; name what the host has (SRC[:DST])", path.display())]
     Bind {
         /// What was given as the source.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum FsError {
         at: PathBuf,
     },
     /// `-L`
-    #[error("-L {}: {error}", path.display())]
+    #[error("-L {}: {error}; name a directory with lib/ below it", path.display())]
     Sysroot {
         /// What was given.
         path: PathBuf,

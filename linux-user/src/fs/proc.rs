@@ -23,6 +23,8 @@ use crate::host::{self, Arg};
 pub(crate) struct View<'a> {
     /// The guest's path of its program.
     pub(crate) program: &'a Path,
+    /// Ferry's descriptor of the program's file, by which it is found even when it has moved.
+    pub(crate) file: Option<RawFd>,
     /// Ferry's descriptors, which are not there.
     pub(crate) fds: &'a OwnFds,
 }
@@ -31,7 +33,7 @@ impl View<'static> {
     /// Of a process that runs no program yet.
     pub(crate) fn nobody() -> Self {
         static NONE: OwnFds = OwnFds::new();
-        Self { program: Path::new(""), fds: &NONE }
+        Self { program: Path::new(""), file: None, fds: &NONE }
     }
 }
 
@@ -167,6 +169,20 @@ pub(crate) fn content_at(path: &[u8]) -> Option<Content> {
     })
 }
 
+/// The host's link to an open file of Ferry's.
+pub(super) fn link_to(fd: RawFd) -> String {
+    format!("/proc/self/fd/{fd}")
+}
+
+/// How the link to the program reads now, given how a host path is shown.
+fn program_text(view: &View<'_>, shown: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let now = view.file.and_then(|fd| std::fs::read_link(link_to(fd)).ok());
+    match now {
+        Some(path) => shown(path.as_os_str().as_bytes()),
+        None => view.program.as_os_str().as_bytes().to_vec(),
+    }
+}
+
 /// The program, if this is the link to it.
 pub(super) fn program_of_link<'a>(path: &[u8], view: &View<'a>) -> Option<&'a Path> {
     let process = OfProcess::parse(path).filter(|process| process.is_own)?;
@@ -221,7 +237,7 @@ pub(crate) fn link_text(
     let Some(process) = OfProcess::parse(path) else { return host_text.to_vec() };
     match process.magic() {
         None => host_text.to_vec(),
-        Some(Magic::Exe) if process.is_own => view.program.as_os_str().as_bytes().to_vec(),
+        Some(Magic::Exe) if process.is_own => program_text(view, shown),
         Some(Magic::Exe) => match others::program_of(process.id, host_text) {
             Some(program) => shown(&program),
             None => shown(host_text),
@@ -236,6 +252,8 @@ pub(crate) fn link_text(
 pub(super) enum LinkTarget {
     /// To an absolute guest path.
     Path(GuestPath),
+    /// To a file that Ferry has open.
+    Held(RawFd),
     /// Where only the kernel knows: an open file.
     Host,
 }
@@ -282,9 +300,10 @@ pub(super) fn link_target(
     let text = program.as_deref().unwrap_or(text);
     match magic {
         Some(Magic::Exe) if is_own && view.program.as_os_str().is_empty() => Err(Errno::ENOENT),
-        Some(Magic::Exe) if is_own => {
-            Ok(LinkTarget::Path(view.program.as_os_str().as_bytes().to_vec()))
-        }
+        Some(Magic::Exe) if is_own => Ok(match view.file {
+            Some(fd) => LinkTarget::Held(fd),
+            None => LinkTarget::Path(view.program.as_os_str().as_bytes().to_vec()),
+        }),
         Some(Magic::Root) => Ok(root()),
         // What the guest has open it may reach, wherever it lies.
         Some(Magic::Fd(_) | Magic::Cwd) if is_own => Ok(LinkTarget::Host),
@@ -324,7 +343,7 @@ mod tests {
     #[test]
     fn links_show_the_program() {
         let fds = OwnFds::new();
-        let view = View { program: Path::new("/bin/guest"), fds: &fds };
+        let view = View { program: Path::new("/bin/guest"), file: None, fds: &fds };
         assert_eq!(link_text(&own("exe"), b"/usr/bin/ferry", &view, None), b"/bin/guest");
         assert_eq!(link_text(b"/proc/1/exe", b"/sbin/init", &view, None), b"/sbin/init");
         assert_eq!(link_text(&own("fd/1"), b"pipe:[1]", &view, None), b"pipe:[1]");
@@ -336,7 +355,7 @@ mod tests {
     fn ferrys_descriptors_have_no_names() {
         let fds = OwnFds::new();
         let fd = fds.adopt(std::fs::File::open("/dev/null").unwrap().into()).unwrap();
-        let view = View { program: Path::new(""), fds: &fds };
+        let view = View { program: Path::new(""), file: None, fds: &fds };
         let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
         assert!(names_own_fd(&own(&format!("fd/{number}")), &view));
         assert!(!names_own_fd(&own("fd/0"), &view));

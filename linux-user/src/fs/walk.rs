@@ -6,7 +6,7 @@
 //! an error at worst, never out of the root.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -277,6 +277,10 @@ impl Walker<'_> {
         let path = self.child(name).unwrap_or_default();
         match proc::link_target(&path, target, self.view, self.namespace)? {
             LinkTarget::Path(path) => self.queue(&path).map(|()| None),
+            LinkTarget::Held(_) if !self.pending.is_empty() || self.must_be_dir => {
+                Err(Errno::ENOTDIR)
+            }
+            LinkTarget::Held(fd) => held(fd).map(Some),
             LinkTarget::Host if self.pending.is_empty() => {
                 let slash: &[u8] = if self.must_be_dir { b"/" } else { b"" };
                 let mut place = self.here(&[name, slash].concat())?;
@@ -299,6 +303,13 @@ impl Walker<'_> {
             Dir::Walked(fd) => Arg::from(fd),
         }
     }
+}
+
+/// A file that Ferry has open, wherever it is now.
+fn held(fd: RawFd) -> Result<Place, Errno> {
+    let mut place = Place::given(libc::AT_FDCWD, &c_name(proc::link_to(fd).as_bytes())?);
+    place.has_followed = true;
+    Ok(place)
 }
 
 /// Opens a directory by its canonical guest path, following no link.
@@ -362,6 +373,9 @@ pub(super) fn given(view: &View<'_>, dirfd: i32, path: &CStr, last: Last) -> Res
     if last == Last::Follow
         && let Some(program) = proc::program_of_link(found, view)
     {
+        if let Some(fd) = view.file {
+            return held(fd);
+        }
         let program = CString::new(program.as_os_str().as_bytes()).map_err(|_| Errno::ENOENT)?;
         return Ok(Place::given(libc::AT_FDCWD, &program));
     }

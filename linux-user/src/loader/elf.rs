@@ -34,7 +34,9 @@ pub(crate) enum ElfError {
     #[error("this is {0}")]
     OtherMachine(Machine),
     /// It ends before what its headers promise.
-    #[error("the file is truncated: {what} needs {needed} bytes, the file has {len}")]
+    #[error(
+        "the file is truncated: {what} needs {needed} bytes, the file has {len}; copy it again"
+    )]
     Truncated {
         /// What does not fit.
         what: &'static str,

@@ -31,7 +31,7 @@ const STACK_GUARD: u64 = 1 << 20;
 const STACK_MAX: u64 = 256 << 20;
 /// The stack where the limit allows less.
 const STACK_MIN: u64 = 128 << 10;
-/// Heaps of programs with fixed addresses start on the next page after the program.
+/// `AT_CLKTCK`, the same everywhere.
 const CLOCK_TICKS: u64 = 100;
 
 /// A program in memory, about to start.
@@ -55,6 +55,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) envp: &'a [Vec<u8>],
     /// The path that was executed, before scripts were followed: `AT_EXECFN`.
     pub(crate) execfn: &'a [u8],
+    /// The soft limit of the stack's size, in bytes.
+    pub(crate) stack_limit: u64,
 }
 
 /// Maps a program, its interpreter, the vdso and the stack into an empty address space.
@@ -68,7 +70,7 @@ pub(crate) fn load(
     memory: &AddressSpace,
 ) -> Result<Image, ProgramError> {
     let bad = |error: String| ProgramError::BadElf(program.path.clone(), error);
-    let stack_len = stack_limit().clamp(STACK_MIN, STACK_MAX) & !(PAGE_SIZE - 1);
+    let stack_len = environment.stack_limit.clamp(STACK_MIN, STACK_MAX) & !(PAGE_SIZE - 1);
     let stack_top = environment.abi.stack_top().0;
     memory.set_stack(stack_top - stack_len - STACK_GUARD..stack_top);
     let main = program
@@ -110,7 +112,7 @@ fn build_stack(
     vdso: GuestVirt,
     top: u64,
 ) -> Result<StackImage, Errno> {
-    stack::check_size(&program.argv, environment.envp, stack_limit())?;
+    stack::check_size(&program.argv, environment.envp, environment.stack_limit)?;
     let abi = environment.abi;
     let id = |number| host::call(number, []);
     let auxv = [
@@ -147,7 +149,7 @@ fn build_stack(
     Ok(stack::build(&contents, top))
 }
 
-/// The soft limit of the stack's size, in bytes.
+/// The host's soft limit of the stack's size, in bytes.
 pub(crate) fn stack_limit() -> u64 {
     let mut limit = [0_u64; 2];
     let got = host::call(

@@ -15,15 +15,21 @@ use crate::abi::{self, Architecture};
 use crate::fs::FsContext;
 use crate::host::{self, Arg};
 
-/// Scripts whose interpreters are scripts, at most: as in the kernel.
+/// Scripts on the way to an ELF program, at most: as in the kernel.
 const SCRIPT_DEPTH: usize = 5;
 
 /// Why a path cannot be executed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     /// `ENOENT`
-    #[error("{}: no such file", .0.display())]
+    #[error("{}: no such file; check the path, which with --root starts at that directory", .0.display())]
     NotFound(PathBuf),
+    /// `ENOTDIR`
+    #[error("{}: no such file: what comes before the last / is no directory", .0.display())]
+    NoDirectory(PathBuf),
+    /// `ETXTBSY`
+    #[error("{}: it is open for writing; close it there first", .0.display())]
+    Busy(PathBuf),
     /// Any other error of opening it.
     #[error("{}: cannot be opened: {}", .0.display(), .1)]
     Unopened(PathBuf, Errno),
@@ -43,7 +49,7 @@ pub enum ProgramError {
     )]
     NotAProgram(PathBuf),
     /// A file that is empty.
-    #[error("{}: the file is empty", .0.display())]
+    #[error("{}: the file is empty; build or copy it again", .0.display())]
     Empty(PathBuf),
     /// Scripts that lead to scripts.
     #[error("{}: its `#!` interpreters lead on to scripts without end", .0.display())]
@@ -96,6 +102,8 @@ impl ProgramError {
     pub(crate) fn errno(&self) -> Errno {
         match self {
             Self::NotFound(_) | Self::NoInterpreter { .. } => Errno::ENOENT,
+            Self::NoDirectory(_) => Errno::ENOTDIR,
+            Self::Busy(_) => Errno::ETXTBSY,
             Self::Unopened(_, errno) => *errno,
             Self::Directory(_) | Self::NotRegular(_) | Self::Permission(_) => Errno::EACCES,
             Self::ScriptLoop(_) => Errno::ELOOP,
@@ -106,7 +114,7 @@ impl ProgramError {
     /// What a shell exits with: 127 for "not found", else 126.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
-        if self.errno() == Errno::ENOENT { 127 } else { 126 }
+        if matches!(self.errno(), Errno::ENOENT | Errno::ENOTDIR) { 127 } else { 126 }
     }
 }
 
@@ -163,7 +171,7 @@ pub(crate) fn resolve_file(
     argv: Vec<Vec<u8>>,
 ) -> Result<Executable, ProgramError> {
     let (mut file, mut path, mut argv) = (file, path.to_owned(), argv);
-    for _ in 0..SCRIPT_DEPTH {
+    for _ in 0..=SCRIPT_DEPTH {
         check_kind(&file, &path)?;
         match read_shebang(&file, &path)? {
             None => {
@@ -216,7 +224,8 @@ pub(crate) fn open_interpreter(
 
 fn open(fs: &FsContext, path: &Path) -> Result<File, ProgramError> {
     fs.open_program(path).map_err(|errno| match errno {
-        Errno::ENOENT | Errno::ENOTDIR => ProgramError::NotFound(path.to_owned()),
+        Errno::ENOENT => ProgramError::NotFound(path.to_owned()),
+        Errno::ENOTDIR => ProgramError::NoDirectory(path.to_owned()),
         Errno::EACCES => ProgramError::Permission(path.to_owned()),
         Errno::EISDIR => ProgramError::Directory(path.to_owned()),
         other => ProgramError::Unopened(path.to_owned(), other),
@@ -232,6 +241,7 @@ fn check_kind(file: &File, path: &Path) -> Result<(), ProgramError> {
             Err(ProgramError::NotRegular(path.to_owned()))
         }
         Ok(_) if !may_execute(file) => Err(ProgramError::Permission(path.to_owned())),
+        Ok(_) if is_being_written(file) => Err(ProgramError::Busy(path.to_owned())),
         Ok(_) => Ok(()),
         Err(_) => Err(ProgramError::Unopened(path.to_owned(), Errno::EIO)),
     }
@@ -250,6 +260,27 @@ fn may_execute(file: &File) -> bool {
         Err(Errno::ENOSYS) => file.metadata().is_ok_and(|m| m.permissions().mode() & 0o111 != 0),
         answer => answer.is_ok(),
     }
+}
+
+/// Whether somebody has the file open for writing: then execve(2) would refuse it. Only hosts since
+/// Linux 6.14 can be asked.
+fn is_being_written(file: &File) -> bool {
+    use std::os::fd::AsFd;
+    const AT_EXECVE_CHECK: i32 = 0x10000;
+    // No arguments at all would be noted in the kernel's log.
+    let (argv, envp) = ([c"".as_ptr() as u64, 0], [0_u64; 1]);
+    let flags = libc::AT_EMPTY_PATH | AT_EXECVE_CHECK;
+    let answer = host::call(
+        Sysno::execveat,
+        [
+            Arg::from(file.as_fd()),
+            Arg::from(c""),
+            Arg::reads(&argv),
+            Arg::reads(&envp),
+            Arg::from(flags),
+        ],
+    );
+    answer == Err(Errno::ETXTBSY)
 }
 
 fn read_shebang(file: &File, path: &Path) -> Result<Option<script::Shebang>, ProgramError> {

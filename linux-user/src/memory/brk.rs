@@ -2,7 +2,7 @@
 
 use base::GuestVirt;
 
-use super::{AddressSpace, MapRequest, page_align};
+use super::{AddressSpace, Bounds, MapRequest, page_align};
 use crate::window;
 
 /// The heap that brk moves the end of.
@@ -19,7 +19,7 @@ impl AddressSpace {
     }
 
     /// brk(2): the new end of the heap, or the old one if it cannot be moved there.
-    pub(crate) fn set_brk(&self, wanted: GuestVirt) -> GuestVirt {
+    pub(crate) fn set_brk(&self, wanted: GuestVirt, bounds: Bounds) -> GuestVirt {
         let Brk { start, end } = self.maps.lock().brk;
         if wanted.0 < start || wanted >= window::END {
             return GuestVirt(end);
@@ -30,7 +30,7 @@ impl AddressSpace {
         let moved = if new > old {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
             let heap = MapRequest::anonymous(GuestVirt(old), new - old);
-            self.map(&MapRequest { flags, name: Some("[heap]"), ..heap }).is_ok()
+            self.map(&MapRequest { flags, name: Some("[heap]"), bounds, ..heap }).is_ok()
         } else {
             new == old || self.unmap(GuestVirt(new), old - new).is_ok()
         };

@@ -7,7 +7,7 @@ use base::addr::PAGE_SIZE;
 use syscalls::{Errno, Sysno};
 
 use super::vma::{Backing, Prot, Seal, Sharing, Vma};
-use super::{AddressSpace, Maps, page_align, proc};
+use super::{AddressSpace, Bounds, Maps, page_align, proc};
 use crate::host::{self, args};
 use crate::window;
 
@@ -33,6 +33,8 @@ pub(crate) struct MapRequest {
     pub(crate) offset: u64,
     /// How /proc names it, if it is something of the loader's.
     pub(crate) name: Option<&'static str>,
+    /// How much may be mapped in all.
+    pub(crate) bounds: Bounds,
 }
 
 impl MapRequest {
@@ -46,6 +48,7 @@ impl MapRequest {
             fd: -1,
             offset: 0,
             name: None,
+            bounds: Bounds::NONE,
         }
     }
 
@@ -63,6 +66,17 @@ impl MapRequest {
         let shared = kind == libc::MAP_SHARED || kind == libc::MAP_SHARED_VALIDATE;
         let sharing = if shared { Sharing::Shared } else { Sharing::Private };
         Vma { end, prot: self.prot, sharing, backing, seal: Seal::Open }
+    }
+
+    /// Maps it on the host where nothing of the guest's is.
+    fn map_on_free_host(&self, start: u64, len: u64, lock: i32) -> Result<(), Errno> {
+        if self.flags & libc::MAP_TYPE != libc::MAP_SHARED_VALIDATE {
+            return self.map_on_host(start, len, libc::MAP_FIXED_NOREPLACE, lock);
+        }
+        // The kernel validates flags then, and knows this one no more.
+        let range = start..start + len;
+        reserve_on_host(&range)?;
+        self.map_on_host(start, len, libc::MAP_FIXED, lock).inspect_err(|_| release_on_host(&range))
     }
 
     /// The host call that maps it at `start` with this kind of fixing.
@@ -112,9 +126,11 @@ impl AddressSpace {
         if let Some(errno) = maps.is_frozen(range.clone()) {
             return Err(errno);
         }
+        maps.check_bounds(request.bounds, &request.vma(range.end), len, range.clone())?;
+        maps.check_count(&range)?;
         if is_free {
             request
-                .map_on_host(start, len, libc::MAP_FIXED_NOREPLACE, maps.lock_future)
+                .map_on_free_host(start, len, maps.lock_future)
                 .map_err(|errno| foreign_is(errno, request))?;
         } else {
             replace_on_host(request, range.clone(), &holes, maps.lock_future)?;
@@ -137,6 +153,9 @@ impl AddressSpace {
             let mut maps = self.maps.lock();
             if maps.is_frozen(range.clone()) == Some(Errno::EPERM) {
                 return Err(Errno::EPERM);
+            }
+            if maps.tree.find(range.start).is_some() {
+                maps.check_count(&range)?;
             }
             self.unmap_locked(&mut maps, range.clone())?;
         }
@@ -188,6 +207,7 @@ impl AddressSpace {
 
     fn protect_parts(&self, range: &Range<u64>, prot: Prot) -> Result<(), Errno> {
         let mut maps = self.maps.lock();
+        maps.check_count(range)?;
         let mut at = range.start;
         for (part, vma) in maps.tree.parts(range.clone()) {
             if part.start != at || vma.backing == Backing::Foreign {
@@ -281,10 +301,12 @@ pub(super) fn release_on_host(range: &Range<u64>) {
 }
 
 fn map_anywhere(maps: &mut Maps, request: &MapRequest, len: u64) -> Result<u64, Errno> {
+    maps.check_bounds(request.bounds, &request.vma(0), len, 0..0)?;
+    maps.check_count(&(0..0))?;
     // More than one round only if the host has something inside the window that is not known yet.
     for _ in 0..64 {
         let start = choose(maps, request, len).ok_or(Errno::ENOMEM)?;
-        match request.map_on_host(start, len, libc::MAP_FIXED_NOREPLACE, maps.lock_future) {
+        match request.map_on_free_host(start, len, maps.lock_future) {
             Ok(()) => {
                 maps.tree.insert(start, request.vma(start + len));
                 return Ok(start);

@@ -5,6 +5,7 @@
 //! host write permission while the guest's view keeps it ([`code`]).
 
 mod advise;
+mod bounds;
 mod brk;
 mod code;
 mod map;
@@ -26,6 +27,7 @@ use crate::locks::{Guard, Lock, Rank};
 use crate::user::UserSlice;
 use crate::window;
 
+pub(crate) use bounds::Bounds;
 pub(crate) use map::{MapRequest, STACK};
 pub(crate) use remap::RemapRequest;
 use vma::{Backing, Prot, Seal, Sharing, Vma, VmaTree};
@@ -265,6 +267,7 @@ mod tests {
                 new_len: new_pages * PAGE_SIZE,
                 flags,
                 to: GuestVirt(to),
+                bounds: Bounds::NONE,
             })
         };
         assert_eq!(remap(at, 1, 3, 0, 0), Ok(GuestVirt(at)));
@@ -282,16 +285,45 @@ mod tests {
     }
 
     #[test]
+    fn limits_bind_what_is_mapped_and_moved() {
+        let at = BASE + 0x900_0000;
+        map_fixed(at, 1);
+        let mapped = |bounds| {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+            let request = MapRequest::anonymous(GuestVirt(at), 2 * PAGE_SIZE);
+            space().map(&MapRequest { flags, bounds, ..request })
+        };
+        // Other tests map at the same time, so a limit is either nothing or plenty.
+        let bound = |space, data| Bounds { space, data };
+        assert_eq!(mapped(bound(0, u64::MAX)), Err(Errno::ENOMEM));
+        assert_eq!(mapped(bound(u64::MAX, 0)), Err(Errno::ENOMEM));
+        assert_eq!(mapped(bound(1 << 45, 1 << 45)), Ok(GuestVirt(at)));
+        let read_only =
+            MapRequest { prot: Prot(Prot::READ), ..MapRequest::anonymous(GuestVirt(0), 1) };
+        let constant =
+            space().map(&MapRequest { bounds: bound(u64::MAX, 0), ..read_only }).unwrap();
+        space().unmap(constant, PAGE_SIZE).unwrap();
+        let grown = |new_len| {
+            let old = GuestVirt(at);
+            let (flags, to) = (libc::MREMAP_MAYMOVE, GuestVirt(0));
+            let bounds = bound(0, u64::MAX);
+            space().remap(&RemapRequest { old, old_len: 2 * PAGE_SIZE, new_len, flags, to, bounds })
+        };
+        assert_eq!(grown(3 * PAGE_SIZE), Err(Errno::ENOMEM));
+        assert_eq!(grown(PAGE_SIZE), Ok(GuestVirt(at)));
+    }
+
+    #[test]
     fn the_heap_moves_and_stops_at_the_next_mapping() {
         let at = BASE + 0x500_0000;
         space().set_brk_start(GuestVirt(at + 16));
-        assert_eq!(space().set_brk(GuestVirt(0)), GuestVirt(at + 16));
+        assert_eq!(space().set_brk(GuestVirt(0), Bounds::NONE), GuestVirt(at + 16));
         let end = GuestVirt(at + 3 * PAGE_SIZE + 5);
-        assert_eq!(space().set_brk(end), end);
+        assert_eq!(space().set_brk(end, Bounds::NONE), end);
         word(at + 3 * PAGE_SIZE).write(1).unwrap();
         map_fixed(at + 5 * PAGE_SIZE, 1);
-        assert_eq!(space().set_brk(GuestVirt(at + 6 * PAGE_SIZE)), end);
-        assert_eq!(space().set_brk(GuestVirt(at + 16)), GuestVirt(at + 16));
+        assert_eq!(space().set_brk(GuestVirt(at + 6 * PAGE_SIZE), Bounds::NONE), end);
+        assert_eq!(space().set_brk(GuestVirt(at + 16), Bounds::NONE), GuestVirt(at + 16));
         assert_eq!(word(at + 3 * PAGE_SIZE).read(), Err(Errno::EFAULT));
     }
 

@@ -8,7 +8,7 @@ use syscalls::{Errno, Sysno};
 
 use super::map::{checked_range, release_on_host, reserve_on_host};
 use super::vma::{Backing, Vma};
-use super::{AddressSpace, Maps, page_align};
+use super::{AddressSpace, Bounds, Maps, page_align};
 use crate::host::{self, args};
 use crate::window;
 
@@ -22,6 +22,8 @@ pub(crate) struct RemapRequest {
     pub(crate) flags: i32,
     /// Where to, with `MREMAP_FIXED`.
     pub(crate) to: GuestVirt,
+    /// How much may be mapped in all.
+    pub(crate) bounds: Bounds,
 }
 
 const ALL_FLAGS: i32 = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
@@ -42,6 +44,11 @@ impl AddressSpace {
             if maps.is_frozen(old.clone()).is_some() {
                 return Err(Errno::EPERM);
             }
+            let added = new_len.saturating_sub(old.end - old.start);
+            if added != 0 {
+                maps.check_bounds(request.bounds, &vma, added, 0..0)?;
+            }
+            maps.check_count(&old)?;
             // The host sees one mapping only if no page of it is protected apart.
             self.restore_protection(&mut maps, &old, &vma)?;
             self.resize(&mut maps, request, old.clone(), new_len)?

@@ -119,6 +119,11 @@ struct FullAbove {
 }
 
 impl VmaTree {
+    /// How many mappings there are.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
     /// The mapping that holds this address, with its start.
     pub(crate) fn find(&self, addr: u64) -> Option<(u64, Vma)> {
         let (&start, &vma) = self.map.range(..=addr).next_back()?;

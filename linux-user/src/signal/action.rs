@@ -152,6 +152,15 @@ impl ProcessSignals {
         self.0.lock()[index(signal)]
     }
 
+    /// The signals that have a handler.
+    pub(crate) fn caught(&self) -> SigSet {
+        let table = self.0.lock();
+        let has_handler =
+            |signal: &i32| matches!(table[index(*signal)].handler, Handler::Function(_));
+        let caught = (1..=set::LAST).filter(has_handler);
+        caught.fold(SigSet::NONE, |set, signal| set.and(SigSet::of(&[signal])))
+    }
+
     /// Changes it, for the host too; returns what was.
     pub(crate) fn set(&self, signal: i32, mut new: Action) -> Action {
         new.flags &= flags::KNOWN;

@@ -165,7 +165,7 @@ pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
     }
     let pc = GuestVirt(task.cpu.frame().pc);
     let Some(info) = describe(fault, pc, abi) else { return };
-    task.signals.fault = MemoryFault::after(task.signals.fault, fault);
+    task.signals.fault = MemoryFault::after(task.signals.fault, fault, pc);
     tracing::debug!(?fault, pc = pc.0, "guest fault");
     if let Some(info) = debug::filter(task, info) {
         force(task, &info);

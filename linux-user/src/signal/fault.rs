@@ -39,7 +39,7 @@ pub(crate) enum Cause {
 impl MemoryFault {
     /// The last fault after an exit of the CPU: an instruction that is illegal takes the place of an access that
     /// faulted.
-    pub(super) fn after(previous: Option<Self>, exit: &Exit) -> Option<Self> {
+    pub(super) fn after(previous: Option<Self>, exit: &Exit, pc: GuestVirt) -> Option<Self> {
         let fault = |addr, access, cause| Some(Self { addr, access, cause });
         match exit {
             Exit::DataFault(data) => {
@@ -53,6 +53,8 @@ impl MemoryFault {
                 }
                 _ => fault(fetch.addr, Access::Fetch, Cause::Unmapped),
             },
+            // Where the pc itself is at fault, nothing else has been looked at.
+            Exit::Misaligned(addr) if *addr == pc => fault(pc, Access::Fetch, Cause::Misaligned),
             Exit::Misaligned(addr) => fault(*addr, Access::Read, Cause::Misaligned),
             Exit::IllegalInstruction | Exit::System => None,
             _ => previous,
@@ -70,14 +72,17 @@ mod tests {
     fn the_last_fault_stays_until_another() {
         let addr = GuestVirt(0x1238);
         let host = HostFault { addr, signal: libc::SIGSEGV, code: 2, write: true };
-        let written = MemoryFault::after(None, &Exit::DataFault(host));
+        let after = |previous, exit: &Exit| MemoryFault::after(previous, exit, GuestVirt(0x4002));
+        let written = after(None, &Exit::DataFault(host));
         let expected = MemoryFault { addr, access: Access::Write, cause: Cause::Forbidden };
         assert_eq!(written, Some(expected));
-        assert_eq!(MemoryFault::after(written, &Exit::Breakpoint), written);
-        assert_eq!(MemoryFault::after(written, &Exit::IllegalInstruction), None);
+        assert_eq!(after(written, &Exit::Breakpoint), written);
+        assert_eq!(after(written, &Exit::IllegalInstruction), None);
         let beyond = HostFault { signal: libc::SIGBUS, ..host };
-        let cause = |exit| MemoryFault::after(None, &exit).unwrap().cause;
+        let cause = |exit| after(None, &exit).unwrap().cause;
         assert_eq!(cause(Exit::DataFault(beyond)), Cause::Unmapped);
         assert_eq!(cause(Exit::Misaligned(addr)), Cause::Misaligned);
+        let pc = after(None, &Exit::Misaligned(GuestVirt(0x4002))).unwrap();
+        assert_eq!((pc.access, pc.cause), (Access::Fetch, Cause::Misaligned));
     }
 }

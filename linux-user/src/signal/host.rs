@@ -229,8 +229,10 @@ fn set_context_mask(context: &mut libc::ucontext_t, mask: SigSet) {
 }
 
 fn rewind(context: &mut libc::ucontext_t) {
-    let pc = &mut context.uc_mcontext.gregs[libc::REG_RIP as usize];
-    *pc = safe_syscall::rewind(*pc as u64) as i64;
+    let registers = &mut context.uc_mcontext.gregs;
+    let rcx = registers[libc::REG_RCX as usize] as u64;
+    let pc = &mut registers[libc::REG_RIP as usize];
+    *pc = safe_syscall::rewind(*pc as u64, rcx) as i64;
 }
 
 /// What the process that executed Ferry ignored.

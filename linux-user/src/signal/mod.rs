@@ -35,6 +35,7 @@ pub(crate) use set::{SigSet, is_valid};
 pub(crate) use wait::{read_mask, with_mask};
 
 use crate::engine::Interrupter;
+use crate::safe_syscall;
 use crate::syscalls::{NotDone, Restart};
 use crate::task::Task;
 use crate::user::UserPtr;
@@ -86,6 +87,7 @@ pub(crate) struct SignalReturn {
 /// signals on this thread, for Ferry's own threads to inherit. Returns the mask that the guest
 /// inherits.
 pub(crate) fn start() -> SigSet {
+    safe_syscall::learn();
     base::sys::fault::set_foreign(host::foreign);
     let inherited = host::mask();
     host::set_mask(host::mask_for(SigSet::ALL));

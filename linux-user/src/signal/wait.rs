@@ -66,7 +66,8 @@ pub(crate) fn with_mask<const N: usize>(
             task.signals.drop_temporary_mask();
             Ok(result?)
         }
-        Blocked::Abandoned => {
+        Blocked::Unbegun if mask.is_none() => Err(NotDone::Restart(Restart::Always)),
+        Blocked::Unbegun | Blocked::Interrupted => {
             // If it came before the mask was in force, it is not the call's to be interrupted by.
             if let Some(Err(not_done)) = mask.map(|mask| task.signals.deliver_first(mask)) {
                 task.signals.drop_temporary_mask();

@@ -44,9 +44,12 @@ struct Request {
 /// execve(2)
 fn execve(task: &mut Task, args: &Args) -> SyscallResult {
     let path = PathBuf::from(OsString::from_vec(args.ptr(0).read_path()?.into_bytes()));
-    let path = task.process.program_of_link(path);
+    let (path, file) = match task.process.program_of_link(&path) {
+        Some((program, file)) => (program.to_owned(), file.map(reopen).transpose()?),
+        None => (path, None),
+    };
     let (argv, envp) = (read_strings(args.ptr(1))?, read_strings(args.ptr(2))?);
-    Err(execute(task, Request { path, file: None, argv, envp }))
+    Err(execute(task, Request { path, file, argv, envp }))
 }
 
 /// execveat(2)
@@ -134,6 +137,11 @@ enum HostProgram {
     Fd(i32),
 }
 
+fn stack_limit(task: &Task) -> u64 {
+    let own = task.process.limits.lock().get(&libc::RLIMIT_STACK).map(|[soft, _]| *soft);
+    own.unwrap_or_else(loader::stack_limit)
+}
+
 fn prepare(task: &Task, mut request: Request) -> Result<Prepared, Errno> {
     if request.path.as_os_str().is_empty() {
         return Err(Errno::ENOENT);
@@ -142,7 +150,7 @@ fn prepare(task: &Task, mut request: Request) -> Result<Prepared, Errno> {
     if request.argv.is_empty() {
         request.argv.push(Vec::new());
     }
-    stack::check_size(&request.argv, &request.envp, loader::stack_limit())?;
+    stack::check_size(&request.argv, &request.envp, stack_limit(task))?;
     let fs = &task.process.fs;
     let file = request.file.as_ref().map(File::try_clone).transpose().map_err(|_| Errno::EMFILE)?;
     let argv = request.argv.clone();
@@ -169,6 +177,8 @@ fn prepare_ferry(task: &Task, request: &Request) -> Result<Prepared, Errno> {
     let mut config = (*task.process.config).clone();
     config.argv0 = request.argv.first().map(|argv0| OsStr::from_bytes(argv0).to_owned());
     config.log_start = LogStart::Continued;
+    config.limits =
+        task.process.limits.lock().iter().map(|(name, limit)| (*name, *limit)).collect();
     task.process.fs.describe(&mut config);
     let envp = CStrings::new(&request.envp)?;
     let program = HostProgram::Fd(task.process.own_executable()?);
@@ -212,7 +222,7 @@ impl Prepared {
         };
         match failed {
             Blocked::Finished(failed) => failed.err().unwrap_or(Errno::ENOEXEC).into(),
-            Blocked::Abandoned => NotDone::Restart(Restart::Always),
+            Blocked::Unbegun | Blocked::Interrupted => NotDone::Restart(Restart::Always),
         }
     }
 }

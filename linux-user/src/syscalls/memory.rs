@@ -46,7 +46,7 @@ rows! {
 
 /// brk(2)
 fn brk(task: &mut Task, args: &Args) -> SyscallResult {
-    Ok(task.process.memory.set_brk(args.addr(0)).0)
+    Ok(task.process.memory.set_brk(args.addr(0), task.process.bounds()).0)
 }
 
 /// mmap(2)
@@ -61,6 +61,7 @@ fn mmap(task: &mut Task, args: &Args) -> SyscallResult {
         fd,
         offset: args.long(5),
         name: None,
+        bounds: task.process.bounds(),
     };
     Ok(task.process.memory.map(&request)?.0)
 }
@@ -79,6 +80,7 @@ fn mremap(task: &mut Task, args: &Args) -> SyscallResult {
         new_len: args.long(2),
         flags: args.int(3),
         to: args.addr(4),
+        bounds: task.process.bounds(),
     };
     Ok(task.process.memory.remap(&request)?.0)
 }

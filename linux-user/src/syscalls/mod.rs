@@ -149,8 +149,9 @@ fn check_arguments(task: &Task, row: &Row, args: &Args) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Makes a host system call that may block; a signal that comes first or meanwhile says
-/// [`Restart::UnlessHandlerForbids`], as most calls do.
+/// Makes a host system call that may block; a signal that comes meanwhile says
+/// [`Restart::UnlessHandlerForbids`], as most calls do. A signal that comes first is not the call's: it
+/// is made after the handler, or else calls that never wait, as a write to a file, would fail.
 pub(crate) fn block<const N: usize>(
     task: &Task,
     number: syscalls::Sysno,
@@ -166,7 +167,9 @@ pub(crate) fn block_unless_handled<const N: usize>(
     args: [host::Arg; N],
 ) -> SyscallResult {
     match block(task, number, args) {
-        Err(NotDone::Restart(_)) => Err(NotDone::Restart(Restart::UnlessHandled)),
+        Err(NotDone::Restart(Restart::UnlessHandlerForbids)) => {
+            Err(NotDone::Restart(Restart::UnlessHandled))
+        }
         other => other,
     }
 }
@@ -181,6 +184,7 @@ pub(crate) fn block_raw(task: &Task, number: u64, args: [u64; 6]) -> SyscallResu
         // A host signal that the guest does not see interrupts no guest call either.
         Blocked::Finished(Err(Errno::EINTR)) => Err(NotDone::Restart(Restart::UnlessHandled)),
         Blocked::Finished(result) => Ok(result?),
-        Blocked::Abandoned => Err(NotDone::Restart(Restart::UnlessHandlerForbids)),
+        Blocked::Unbegun => Err(NotDone::Restart(Restart::Always)),
+        Blocked::Interrupted => Err(NotDone::Restart(Restart::UnlessHandlerForbids)),
     }
 }

@@ -6,7 +6,7 @@ use super::row::rows;
 use super::{Args, SyscallResult, pass};
 use crate::host::{self, Arg};
 use crate::task::Task;
-use crate::user::UserSlice;
+use crate::user::{UserPtr, UserSlice};
 use crate::window;
 
 rows! {
@@ -35,8 +35,8 @@ rows! {
     prctl(PrctlOption, Hex, Hex, Hex, Hex) => prctl, "not PR_SET_MM and seccomp; pointer authentication cannot be switched off";
     personality(Hex) => personality, "only flags that concern the guest alone";
     getrlimit(Resource, Ptr) => getrlimit;
-    setrlimit(Resource, Ptr) => setrlimit, "address space and data are not enforced";
-    prlimit64(Int, Resource, Ptr, Ptr) => prlimit64, "address space and data are not enforced";
+    setrlimit(Resource, Ptr) => setrlimit, "a smaller stack counts after the next execve";
+    prlimit64(Int, Resource, Ptr, Ptr) => prlimit64, "a smaller stack counts after the next execve";
     getrusage(Int, Ptr) => pass;
     sched_yield() => pass;
     sched_getaffinity(Int, Size, Ptr) => pass;
@@ -282,31 +282,73 @@ fn prlimit64(task: &mut Task, args: &Args) -> SyscallResult {
     Ok(0)
 }
 
-/// riscv_hwprobe(2)
+/// riscv_hwprobe(2), Documentation/arch/riscv/hwprobe.rst
 fn riscv_hwprobe(task: &mut Task, args: &Args) -> SyscallResult {
     const WHICH_CPUS: u32 = 1;
-    let (pairs, count) = (args.ptr::<[u64; 2]>(0), args.long(1));
-    let (set_size, set, flags) = (args.long(2), args.ptr::<u8>(3), args.uint(4));
-    if flags & !WHICH_CPUS != 0 || (set_size == 0) != set.is_null() {
-        return Err(Errno::EINVAL.into());
-    }
-    let mut matches = true;
-    for n in 0..usize::try_from(count).map_err(|_| Errno::EFAULT)? {
-        let [key, wanted] = pairs.at(n).read()?;
-        let value = task.process.abi.hardware_probe(key as i64);
-        if flags == 0 {
-            let answer = value.map_or([u64::MAX, 0], |value| [key, value]);
-            pairs.at(n).write(answer)?;
-        } else if value != Some(wanted) {
-            matches = false;
+    let (pairs, set) = (args.ptr::<[u64; 2]>(0), args.ptr::<u8>(3));
+    let count = usize::try_from(args.long(1)).map_err(|_| Errno::EFAULT)?;
+    let (set_size, has_set) = (args.long(2), !set.is_null());
+    match args.uint(4) {
+        0 if (set_size != 0) == has_set => {
+            for n in 0..count {
+                let [key, _] = pairs.at(n).read()?;
+                let value = task.process.abi.hardware_probe(key as i64);
+                pairs.at(n).write(value.map_or([u64::MAX, 0], |value| [key, value]))?;
+            }
         }
-    }
-    // All processors are alike: either all of them match, or none.
-    if flags == WHICH_CPUS && !matches {
-        let zeros = vec![0; set_size.min(4096) as usize];
-        UserSlice::new(set.addr(), set_size)?.write(&zeros)?;
+        WHICH_CPUS if set_size != 0 && has_set => {
+            let set = UserSlice { addr: set.addr(), len: set_size.min(CPUS_MAX as u64 / 8) };
+            let matches = matches_pairs(task, pairs, count)?;
+            let answer = which_cpus(&set.read()?, &usable_cpus()?, matches);
+            set.write(&answer)?;
+        }
+        _ => return Err(Errno::EINVAL.into()),
     }
     Ok(0)
+}
+
+/// Whether the processors, which are all alike, have these values. Keys that are not known are
+/// marked.
+fn matches_pairs(task: &Task, pairs: UserPtr<[u64; 2]>, count: usize) -> Result<bool, Errno> {
+    /// Base behaviour and extensions are sets of bits, of which some may be asked for.
+    const BITS: std::ops::RangeInclusive<u64> = 3..=5;
+    let mut matches = true;
+    for n in 0..count {
+        let [key, wanted] = pairs.at(n).read()?;
+        match task.process.abi.hardware_probe(key as i64) {
+            Some(value) if BITS.contains(&key) => matches &= value & wanted == wanted,
+            Some(value) => matches &= value == wanted,
+            None => {
+                pairs.at(n).write([u64::MAX, 0])?;
+                matches = false;
+            }
+        }
+    }
+    Ok(matches)
+}
+
+/// Of the processors in a set, those that may be used and match. An empty set means all.
+fn which_cpus(asked: &[u8], usable: &[u8], matches: bool) -> Vec<u8> {
+    let all = asked.iter().all(|&byte| byte == 0);
+    let usable = usable.iter().copied().chain(std::iter::repeat(0));
+    let chosen = asked.iter().zip(usable);
+    let pick = |(&asked, usable): (&u8, u8)| match (matches, all) {
+        (false, _) => 0,
+        (true, true) => usable,
+        (true, false) => usable & asked,
+    };
+    chosen.map(pick).collect()
+}
+
+/// Processors that any Linux knows.
+const CPUS_MAX: usize = 8192;
+
+/// The processors on which the guest may run.
+fn usable_cpus() -> Result<[u8; CPUS_MAX / 8], Errno> {
+    let mut mask = [0; CPUS_MAX / 8];
+    let size = size_of_val(&mask);
+    host::call(Sysno::sched_getaffinity, [Arg::from(0), Arg::from(size), Arg::writes(&mut mask)])?;
+    Ok(mask)
 }
 
 /// riscv_flush_icache(2)
@@ -317,4 +359,17 @@ fn riscv_flush_icache(task: &mut Task, args: &Args) -> SyscallResult {
     }
     task.process.engine.instruction_sync(args.addr(0)..args.addr(1));
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::which_cpus;
+
+    #[test]
+    fn processors_are_chosen_among_those_asked_for() {
+        assert_eq!(which_cpus(&[0, 0], &[0b111, 0, 9], true), [0b111, 0]);
+        assert_eq!(which_cpus(&[0b110, 1], &[0b011], true), [0b010, 0]);
+        assert_eq!(which_cpus(&[0b110], &[0b111], false), [0]);
+        assert_eq!(which_cpus(&[0, 0], &[0b111], false), [0, 0]);
+    }
 }

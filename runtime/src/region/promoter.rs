@@ -91,7 +91,7 @@ impl Promoter for RegionCompiler {
             ExitCode::Lookup => CompiledStop::Lookup(pc),
             ExitCode::Interrupted => CompiledStop::Interrupted(pc),
             ExitCode::Interpret => {
-                frame.fault = 0;
+                (frame.fault, frame.left_to_machine) = (0, 0);
                 CompiledStop::Interpret(pc)
             }
             ExitCode::Syscall => CompiledStop::Trap(Trap::Syscall, pc),

@@ -63,6 +63,25 @@ fn a_fetch_fault_names_the_missing_byte() {
 }
 
 #[test]
+fn code_is_not_found_by_the_low_bits_of_its_address() {
+    let mut guest = Guest::new(&[jalr(0, 1, 0), ECALL]);
+    let code = guest.memory.at(4).0;
+    let far = |bit: u32| GuestVirt(code | 1 << bit);
+    let unmapped = |addr| Exit::FetchFault(FetchFault { addr, cause: FetchFaultCause::Unmapped });
+    for _ in 0..100 {
+        guest.set_pc(0);
+        guest.set_x(1, code);
+        assert_eq!(guest.cpu.run(), Exit::Syscall);
+        for bit in [47, 48, 54, 63] {
+            guest.set_pc(0);
+            guest.set_x(1, far(bit).0);
+            assert_eq!(guest.cpu.run(), unmapped(far(bit)));
+            assert_eq!(guest.cpu.frame().pc, far(bit).0);
+        }
+    }
+}
+
+#[test]
 fn an_instruction_may_lie_across_two_pages() {
     let mut guest = Guest::new(&[]);
     let word = addi(3, 0, 77);

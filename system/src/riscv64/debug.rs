@@ -17,7 +17,7 @@ use base::{GuestPhys, GuestVirt};
 use runtime::debug::gdb::{Debuggee, End, Event, Memory, Resume, Signal, StopReason, Thread};
 use runtime::{DebugStop, Engine};
 use softmmu::{MemoryMap, Place};
-use vm_memory::{Bytes, GuestAddress, MemoryRegionAddress};
+use vm_memory::{Bytes, GuestAddress};
 
 use crate::machine::{CpuHandle, Ending, Happening, Hold, Shared};
 use crate::riscv64::hart::Hart;
@@ -181,7 +181,7 @@ impl PageTableMemory for Glance<'_> {
 
     fn load(&mut self, phys: GuestPhys) -> Result<u64, ()> {
         let Ok(Place::Ram { ram, offset }) = self.0.resolve(phys, 8) else { return Err(()) };
-        ram.region().load(MemoryRegionAddress(offset), Ordering::Acquire).map_err(drop)
+        ram.load(offset).map_err(drop)
     }
 
     /// The walk wants to mark the page as accessed.

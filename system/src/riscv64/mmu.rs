@@ -11,7 +11,6 @@ use base::addr::PAGE_SIZE;
 use base::{CpuFrame, GuestPhys, GuestVirt};
 use runtime::Engine;
 use softmmu::{AccessKind, GuestFault, GuestMmu, MemoryMap, Place, Register, Space, Walk};
-use vm_memory::{Bytes, MemoryRegionAddress};
 
 use crate::machine::Shared;
 use crate::riscv64::hart::HartHooks;
@@ -102,9 +101,9 @@ pub(super) fn asid(frame: &CpuFrame) -> u32 {
 struct Tables<'a>(&'a MemoryMap);
 
 impl Tables<'_> {
-    fn entry(&self, phys: GuestPhys) -> Result<(&softmmu::Ram, MemoryRegionAddress), NoRam> {
+    fn entry(&self, phys: GuestPhys) -> Result<(&softmmu::Ram, u64), NoRam> {
         match self.0.resolve(phys, 8) {
-            Ok(Place::Ram { ram, offset }) => Ok((ram, MemoryRegionAddress(offset))),
+            Ok(Place::Ram { ram, offset }) => Ok((ram, offset)),
             _ => Err(NoRam),
         }
     }
@@ -118,12 +117,12 @@ impl PageTableMemory for Tables<'_> {
 
     fn load(&mut self, phys: GuestPhys) -> Result<u64, NoRam> {
         let (ram, at) = self.entry(phys)?;
-        ram.region().load(at, Ordering::Acquire).map_err(|_| NoRam)
+        ram.load(at).map_err(|_| NoRam)
     }
 
     fn compare_exchange(&mut self, phys: GuestPhys, old: u64, new: u64) -> Result<bool, NoRam> {
         let (ram, at) = self.entry(phys)?;
-        ram.compare_exchange(at.0, old, new).map_err(|_| NoRam)
+        ram.compare_exchange(at, old, new).map_err(|_| NoRam)
     }
 }
 
@@ -136,6 +135,10 @@ fn access(kind: AccessKind) -> Access {
 }
 
 impl GuestMmu for HartMmu {
+    fn space(&self, frame: &CpuFrame) -> Space {
+        space(frame)
+    }
+
     fn walk(
         &mut self,
         frame: &mut CpuFrame,

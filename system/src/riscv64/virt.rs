@@ -209,6 +209,10 @@ impl TimeSource for Ticks {
     fn cycles(&self) -> u64 {
         self.0.now().0
     }
+
+    fn passes_by_itself(&self) -> bool {
+        !self.0.is_counted()
+    }
 }
 
 /// Ends the machine when it is dropped by a thread that panics.

@@ -350,7 +350,7 @@ impl Guest {
     }
 
     fn flash_command(&mut self, random: &Random) {
-        let at = layout::FLASH.0 + random.below(2 * layout::FLASH_BANK) & !3;
+        let at = (layout::FLASH.0 + random.below(2 * layout::FLASH_BANK)) & !3;
         let commands = [0xff, 0x90, 0x98, 0x70, 0x50, 0x40, 0xe8, 0x20, 0x60, 0xd0];
         let command = random.choose(&commands) * 0x1_0001;
         self.reach.store(at, Width::B4, command);

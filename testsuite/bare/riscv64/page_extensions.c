@@ -1,4 +1,4 @@
-/* Svnapot, Svpbmt, Svadu and Svinval. Privileged ISA, chapters of those names. */
+/* Svnapot, Svpbmt, Svadu, Svinval and Svvptc. Privileged ISA, chapters of those names. */
 #include "bare.h"
 
 #define MODE SATP_SV39
@@ -110,6 +110,27 @@ static void svinval(void)
     LOAD_FAULTS(WINDOW);
 }
 
+/* "Within a bounded timeframe": after so many tries. */
+static void svvptc(void)
+{
+    if (!has_extension("svvptc"))
+        return absent("svvptc");
+    *pte_of(root, MODE, WINDOW, 0) = 0;
+    sfence();
+    for (u64 i = 0; i < 20; i++) {
+        LOAD_FAULTS(WINDOW);
+        data[0] = i;
+        window(0);
+        *pte_of(root, MODE, WINDOW, 0) = pte((u64)data, PTE_RW);
+        struct outcome result;
+        for (int tries = 0; tries < 1000 && !(result = run(S_MODE, ENTRY(probe_ld), WINDOW)).returned; tries++)
+            ;
+        EXPECT_VALUE(result, i);
+        *pte_of(root, MODE, WINDOW, 0) = 0;
+        sfence();
+    }
+}
+
 int main(void)
 {
     root = new_space(MODE);
@@ -120,5 +141,6 @@ int main(void)
     RUN(memory_type_3_is_reserved);
     RUN(svadu);
     RUN(svinval);
+    RUN(svvptc);
     return 0;
 }

@@ -103,6 +103,36 @@ static void another_page_at_the_address(void)
     use_no_space();
 }
 
+/* call(address): by a jump, which a translator may remember. */
+asm(".text\n.balign 4\n.globl call_at\ncall_at: mv t2, ra\n jalr a0\n mv ra, t2\n ret\n");
+extern u8 call_at[];
+
+static u64 call(u64 address) { return run(S_MODE, ENTRY(call_at), address).value; }
+
+/* The same, where the code was called again since a fence for another page of code. */
+static void another_page_after_a_fence_elsewhere(void)
+{
+    static u32 beside[1024] __attribute__((aligned(4096))) = {LI_A0(600), RET};
+    u64 *root = new_space(SATP_SV39);
+    u64 at = 0x1000000000, elsewhere = 0x1000001000;
+    map(root, SATP_SV39, at, (u64)code, 0, PTE_RX);
+    map(root, SATP_SV39, elsewhere, (u64)beside, 0, PTE_RX);
+    use_space(root, SATP_SV39, 0);
+    for (int i = 0; i < 50; i++) {
+        u64 now = i % 2 ? 500 : 400;
+        CHECK_EQ(call(at), now);
+        CHECK_EQ(call(elsewhere), 600);
+        asm volatile("sfence.vma %0" ::"r"(elsewhere) : "memory");
+        CHECK_EQ(call(at), now);
+        CHECK_EQ(call(at), now);
+        map(root, SATP_SV39, at, (u64)(i % 2 ? code : other), 0, PTE_RX);
+        asm volatile("sfence.vma %0" ::"r"(at) : "memory");
+        CHECK_EQ(call(elsewhere), 600);
+        CHECK_EQ(call(at), i % 2 ? 400 : 500);
+    }
+    use_no_space();
+}
+
 int main(void)
 {
     RUN(at_its_own_address);
@@ -110,5 +140,6 @@ int main(void)
     RUN(a_loop_that_patches_itself);
     RUN(through_an_alias);
     RUN(another_page_at_the_address);
+    RUN(another_page_after_a_fence_elsewhere);
     return 0;
 }

@@ -1,5 +1,6 @@
 /* What user mode sees of the machine: counters, rounding modes and flags, unaligned accesses, hwprobe, vdso. */
 #include "../guest.h"
+#include <sched.h>
 #include <sys/auxv.h>
 
 static uint64_t csr_time(void) { uint64_t value; __asm__ volatile("rdtime %0" : "=r"(value)); return value; }
@@ -83,6 +84,19 @@ static void hardware_probe(void)
     REQUIRE(pairs[2].key == -1 && pairs[2].value == 0);
     unsigned char cpus = 0;
     REQUIRE_ERROR(syscall(258, pairs, 1, 0, &cpus, 1), EINVAL);
+    REQUIRE_ERROR(syscall(258, pairs, 1, 1, &cpus, 2), EINVAL);
+}
+
+/* Which processors have some extensions: of those in the set, or of all if it is empty. qemu-user 10.0.2 fails this. */
+static void processors_with_extensions(void)
+{
+    cpu_set_t usable, found;
+    REQUIRE(sched_getaffinity(0, sizeof usable, &usable) == 0);
+    struct pair some = { 4, 3 /* F and D, C */ }, none = { 4, UINT64_C(1) << 63 }, unknown = { 12345678, 77 };
+    CPU_ZERO(&found);
+    REQUIRE(syscall(258, &some, 1, sizeof found, &found, 1) == 0 && CPU_EQUAL(&found, &usable));
+    REQUIRE(syscall(258, &none, 1, sizeof found, &found, 1) == 0 && CPU_COUNT(&found) == 0);
+    REQUIRE(syscall(258, &unknown, 1, sizeof found, &found, 1) == 0 && CPU_COUNT(&found) == 0 && unknown.key == -1);
 }
 
 static volatile int handled;
@@ -139,6 +153,7 @@ int main(void)
     RUN(not_a_number);
     RUN(unaligned_accesses);
     RUN(hardware_probe);
+    RUN(processors_with_extensions);
     RUN(signal_return);
     RUN(zero_register_and_hints);
     RUN(low_addresses);

@@ -32,6 +32,8 @@ use crate::{cache, host_program};
 
 /// The manifest of the packages.
 pub const MANIFEST: &str = "trixie-riscv64-machine";
+/// The manifest of UEFI firmware.
+pub const EFI_MANIFEST: &str = "trixie-riscv64-efi";
 /// The password of `root` and `user` on the disk.
 pub const PASSWORD: &str = "ferry";
 
@@ -48,6 +50,36 @@ pub struct Images {
     pub opensbi: PathBuf,
     /// U-Boot for S mode.
     pub uboot: PathBuf,
+}
+
+/// UEFI firmware, for both banks of flash.
+#[derive(Debug, Clone)]
+pub struct Efi {
+    /// Its code.
+    pub code: PathBuf,
+    /// Its variables as they are at first. Copy it before it is used.
+    pub variables: PathBuf,
+}
+
+impl Efi {
+    fn of(root: &Root) -> Self {
+        let directory = root.path.join("usr/share/qemu-efi-riscv64");
+        let file = |part: &str| directory.join(format!("RISCV_VIRT_{part}.fd"));
+        Self { code: file("CODE"), variables: file("VARS") }
+    }
+}
+
+/// UEFI firmware; fetched, if that is allowed and it is not in the cache.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn efi(report: &dyn Fn(&str)) -> Result<Option<Efi>, Error> {
+    let manifest = Manifest::read(EFI_MANIFEST)?;
+    let root = match cache::full_run() {
+        true => Some(debian::prepare(&manifest, report)?),
+        false => debian::existing(&manifest),
+    };
+    Ok(root.as_ref().map(Efi::of))
 }
 
 /// Why there are no images.

@@ -202,7 +202,7 @@ impl DpImm for Insn<'_> {
             n.shr_u(by(immr))
         } else if imms + 1 == immr {
             n.shl(by(ty.bits() - immr))
-        } else if imms > immr || imms == immr {
+        } else if imms >= immr {
             let field = self.x(rn).shr_u(self.konst(immr.into()));
             return self.set_x(rd, field & self.konst(ones(imms - immr + 1)));
         } else {

@@ -1,6 +1,6 @@
-//! Scalar floating point (Arm ARM, C4.1.96 "Data processing - Scalar Floating-Point"). Flags accumulate by themselves, and NaNs
-//! are as FPCR.DN says: that is part of what IR's operations and the helpers do. IR has no 16-bit floats: what computes
-//! them is a helper.
+//! Scalar floating point (Arm ARM, C4.1.96 "Data processing - Scalar Floating-Point"). Flags
+//! accumulate by themselves, and NaNs are as FPCR.DN says: that is part of what IR's operations and
+//! the helpers do. IR has no 16-bit floats: what computes them is a helper.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;
@@ -96,29 +96,25 @@ impl<'b> Insn<'b> {
     }
 
     /// Vd = Rn as floating point.
-    fn convert_x(&self, args: CvtInt, sign: Sign) -> Flow {
-        let CvtInt { rd, rn, sf, size } = args;
-        let Some(ty) = float(size) else {
-            let fixed = CvtFixed { rd, rn, sf, size, fbits: 0 };
-            return self.convert_fixed(fixed, sign);
-        };
-        let value = self.r(sf, rn);
-        self.set_scalar(
-            rd,
-            match sign {
-                Sign::Signed => value.sto_f(ty, self.round()),
-                Sign::Unsigned => value.uto_f(ty, self.round()),
-            },
-        )
+    fn convert_x(&self, CvtInt { rd, rn, sf, size }: CvtInt, sign: Sign) -> Flow {
+        self.convert_fixed(CvtFixed { rd, rn, sf, size, fbits: 0 }, sign)
     }
 
     /// Vd = Rn ÷ 2^fbits as floating point.
     fn convert_fixed(&self, args: CvtFixed, sign: Sign) -> Flow {
         let CvtFixed { rd, rn, sf, size, fbits } = args;
-        let arg = integer_arg(size, sf, sign).and(fbits);
-        let operands = [self.konst(arg.raw()), self.x(rn)];
-        let value = self.call(helpers::CVTF_FROM_X, &operands);
-        self.set_scalar(rd, value.at(int_vector(size).lane()))
+        let Some(ty) = float(size) else {
+            let arg = integer_arg(size, sf, sign).and(fbits);
+            let operands = [self.konst(arg.raw()), self.x(rn)];
+            return self.set_scalar(rd, self.call(helpers::CVTF_FROM_X, &operands).low16());
+        };
+        let integer = self.r(sf, rn);
+        let value = match sign {
+            Sign::Signed => integer.sto_f(ty, self.round()),
+            Sign::Unsigned => integer.uto_f(ty, self.round()),
+        };
+        let scaled = if fbits == 0 { value } else { self.quotient_of_power(value, fbits) };
+        self.set_scalar(rd, scaled)
     }
 
     /// NZCV of Vn and a value, or Vn and 0.
@@ -136,8 +132,8 @@ impl<'b> Insn<'b> {
         self.call(helpers::FCMP, &[self.konst(arg.raw()), n, m])
     }
 
-    /// NZCV = a comparison if the condition holds, else a constant. Where it does not, zeros are compared: that raises
-    /// no flags.
+    /// NZCV = a comparison if the condition holds, else a constant. Where it does not, zeros are
+    /// compared: that raises no flags.
     fn conditional_compare(&self, args: Fccmp, quiet: Quiet) -> Flow {
         let Fccmp { rn, rm, size, cond, nzcv } = args;
         let ty = float(size).unwrap_or(Type::I64);

@@ -30,6 +30,8 @@ mod simd_element;
 mod simd_permute;
 mod simd_scalar;
 mod simd_shift;
+#[cfg(test)]
+mod simd_tests;
 mod simd_three_same;
 mod simd_two_reg;
 mod system;

@@ -1,9 +1,10 @@
-//! What scalar Advanced SIMD instructions have in common: the rest of the destination is zero. What IR does with vectors only is
-//! done with a vector whose other lanes are zero: they stay so, raise no flags and do not saturate.
+//! What scalar Advanced SIMD instructions have in common: the rest of the destination is zero. What
+//! IR does with vectors only is done with a vector whose other lanes are zero: they stay so, raise
+//! no flags and do not saturate.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;
-use decoders::aarch64::{ElemS, F2, F3, ShiftS};
+use decoders::aarch64::{CvtS, ElemS, F2, F3, ShiftS};
 use ir::{FpRound, Opcode, Type, Val};
 
 use super::vector::{Sign, float, float_vector, int_vector, mode_number, scalar_arg};
@@ -111,13 +112,26 @@ impl<'b> Insn<'b> {
 
     /// From an integer of the same width.
     pub(super) fn convert_scalar(&self, F2 { rd, rn, size }: F2, sign: Sign) -> Flow {
-        let n = self.low(rn, int_vector(size).lane());
-        match (float(size), sign) {
-            (Some(ty), Signed) => self.set_scalar(rd, n.sto_f(ty, self.round())),
-            (Some(ty), Unsigned) => self.set_scalar(rd, n.uto_f(ty, self.round())),
-            (None, Signed) => self.cvt(rd, rn, size, helpers::SCVTF, [0, 0]),
-            (None, Unsigned) => self.cvt(rd, rn, size, helpers::UCVTF, [0, 0]),
-        }
+        self.convert_scalar_fixed(CvtS { rd, rn, size, fbits: 0 }, sign)
+    }
+
+    /// From a fixed-point number of the same width.
+    pub(super) fn convert_scalar_fixed(
+        &self,
+        CvtS { rd, rn, fbits, size }: CvtS,
+        sign: Sign,
+    ) -> Flow {
+        let Some(ty) = float(size) else {
+            let helper = if sign == Signed { helpers::SCVTF } else { helpers::UCVTF };
+            return self.cvt(rd, rn, size, helper, [0, fbits]);
+        };
+        let integer = self.low(rn, int_vector(size).lane());
+        let value = match sign {
+            Signed => integer.sto_f(ty, self.round()),
+            Unsigned => integer.uto_f(ty, self.round()),
+        };
+        let scaled = if fbits == 0 { value } else { self.quotient_of_power(value, fbits) };
+        self.set_scalar(rd, scaled)
     }
 
     /// A helper that takes two numbers.

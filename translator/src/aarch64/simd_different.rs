@@ -1,12 +1,12 @@
-//! Advanced SIMD: three registers of different types (Arm ARM, C4.1.96), long, wide and narrow. With `2` in its name an
-//! instruction takes or writes upper halves.
+//! Advanced SIMD: three registers of different types (Arm ARM, C4.1.96), long, wide and narrow.
+//! With `2` in its name an instruction takes or writes upper halves.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;
 use decoders::aarch64::{Q3Half, SimdDifferent, V3};
 use ir::{Type, Val};
 
-use super::vector::{Arrangement, Sign, bits};
+use super::vector::{Arrangement, Rounded, Sign, bits};
 use super::{Flow, Insn};
 use Sign::{Signed, Unsigned};
 
@@ -83,12 +83,6 @@ impl<'b> Insn<'b> {
         let t = Arrangement(t);
         self.doubling_long(rd, t, [rn, rm].map(|n| self.half(n, t.full())), helper)
     }
-}
-
-#[derive(Clone, Copy)]
-enum Rounded {
-    No,
-    Yes,
 }
 
 impl SimdDifferent for Insn<'_> {

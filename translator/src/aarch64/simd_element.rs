@@ -1,4 +1,5 @@
-//! Advanced SIMD: vector by indexed element (Arm ARM, C4.1.96): one element of Vm is every element of the second operand.
+//! Advanced SIMD: vector by indexed element (Arm ARM, C4.1.96): one element of Vm is every element
+//! of the second operand.
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;
@@ -6,7 +7,7 @@ use decoders::aarch64::{ElemHalf, ElemRot, ElemV, SimdElement};
 use ir::{Type, Val};
 
 use super::simd_three_same::{Addition, Part};
-use super::vector::{Arrangement, Sign, float_vector};
+use super::vector::{Arrangement, Rounded, Sign, float_vector};
 use super::{Flow, Insn};
 use Sign::{Signed, Unsigned};
 
@@ -90,6 +91,12 @@ impl<'b> Insn<'b> {
         self.set_v(rd, self.call_v(helper, t.arg(), &operands))
     }
 
+    fn element_sqdmulh(&self, ElemV { rd, rn, rm, index, t }: ElemV, rounded: Rounded) -> Flow {
+        let t = Arrangement(t);
+        let operands = [self.counted(rn, t), self.element(rm, t.ty(), index)];
+        self.set_v(rd, self.doubled_high(t, operands, rounded))
+    }
+
     /// Vd = Vd + Vn × Vm[index], with the sign of Vn inverted or not.
     fn element_fma(&self, args: ElemV, f: impl FnOnce(Val<'b>) -> Val<'b>, signs: u8) -> Flow {
         let t = Arrangement(args.t);
@@ -165,12 +172,12 @@ impl SimdElement for Insn<'_> {
 
     /// SQDMULH (by element): Vd[i] = sat(the upper half of 2 × Vn[i] × Vm[index])
     fn sqdmulh_e(&self, args: ElemV) -> Flow {
-        self.element_two(args, helpers::SQDMULH)
+        self.element_sqdmulh(args, Rounded::No)
     }
 
     /// SQRDMULH (by element): Vd[i] = sat(the upper half of 2 × Vn[i] × Vm[index], rounded)
     fn sqrdmulh_e(&self, args: ElemV) -> Flow {
-        self.element_two(args, helpers::SQRDMULH)
+        self.element_sqdmulh(args, Rounded::Yes)
     }
 
     /// FMLA (by element): Vd[i] += Vn[i] × Vm[index], rounded once

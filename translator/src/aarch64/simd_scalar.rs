@@ -1,5 +1,5 @@
-//! Advanced SIMD: scalar instructions (Arm ARM, C4.1.96 "Advanced SIMD scalar …"). The methods in [`super::scalar`] say how they
-//! reach the registers.
+//! Advanced SIMD: scalar instructions (Arm ARM, C4.1.96 "Advanced SIMD scalar …"). The methods in
+//! [`super::scalar`] say how they reach the registers.
 
 use arch::aarch64::helpers;
 use decoders::aarch64::{CvtS, DupS, ElemS, F2, F3, Q2, ShiftS, SimdScalar};
@@ -452,8 +452,8 @@ impl SimdScalar for Insn<'_> {
     }
 
     /// SCVTF (vector, fixed-point), scalar: Vd = s(Vn) ÷ 2^fbits
-    fn scvtf_sf(&self, CvtS { rd, rn, fbits, size }: CvtS) -> Flow {
-        self.cvt(rd, rn, size, helpers::SCVTF, [0, fbits])
+    fn scvtf_sf(&self, args: CvtS) -> Flow {
+        self.convert_scalar_fixed(args, Signed)
     }
 
     /// FCVTZS (vector, fixed-point), scalar: Vd = s(Vn × 2^fbits), toward zero
@@ -530,8 +530,8 @@ impl SimdScalar for Insn<'_> {
     }
 
     /// UCVTF (vector, fixed-point), scalar: Vd = u(Vn) ÷ 2^fbits
-    fn ucvtf_sf(&self, CvtS { rd, rn, fbits, size }: CvtS) -> Flow {
-        self.cvt(rd, rn, size, helpers::UCVTF, [0, fbits])
+    fn ucvtf_sf(&self, args: CvtS) -> Flow {
+        self.convert_scalar_fixed(args, Unsigned)
     }
 
     /// FCVTZU (vector, fixed-point), scalar: Vd = u(Vn × 2^fbits), toward zero

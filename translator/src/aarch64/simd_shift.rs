@@ -152,8 +152,8 @@ impl SimdShift for Insn<'_> {
     }
 
     /// SCVTF (vector, fixed-point): Vd[i] = Vn[i] ÷ 2^fbits
-    fn scvtf_vf(&self, CvtV { rd, rn, fbits, t }: CvtV) -> Flow {
-        self.numbered(rd, rn, t, helpers::SCVTF, [0, fbits])
+    fn scvtf_vf(&self, args: CvtV) -> Flow {
+        self.convert_lanes_fixed(args, Signed)
     }
 
     /// FCVTZS (vector, fixed-point): Vd[i] = Vn[i] × 2^fbits, toward zero
@@ -235,8 +235,8 @@ impl SimdShift for Insn<'_> {
     }
 
     /// UCVTF (vector, fixed-point): Vd[i] = Vn[i] ÷ 2^fbits
-    fn ucvtf_vf(&self, CvtV { rd, rn, fbits, t }: CvtV) -> Flow {
-        self.numbered(rd, rn, t, helpers::UCVTF, [0, fbits])
+    fn ucvtf_vf(&self, args: CvtV) -> Flow {
+        self.convert_lanes_fixed(args, Unsigned)
     }
 
     /// FCVTZU (vector, fixed-point): Vd[i] = Vn[i] × 2^fbits, toward zero

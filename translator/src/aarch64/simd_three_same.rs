@@ -5,7 +5,7 @@ use base::HelperId;
 use decoders::aarch64::{Q3, Q3Half, Rot, SimdThreeSame, V3};
 use ir::{Opcode, Type, Val};
 
-use super::vector::{Arrangement, Sign, float_vector};
+use super::vector::{Arrangement, Rounded, Sign, float_vector};
 use super::{Flow, Insn};
 use Sign::{Signed, Unsigned};
 
@@ -135,6 +135,38 @@ impl<'b> Insn<'b> {
         self.half_products(rd, operands, t, addition)
     }
 
+    /// SQDMULH and SQRDMULH: the upper halves of doubled products. Of halfwords, for which they are
+    /// much used, without a helper: a product shifted by one less, which saturates where both
+    /// factors are the least number.
+    pub(super) fn doubled_high(
+        &self,
+        t: Arrangement,
+        [n, m]: [Val<'b>; 2],
+        rounded: Rounded,
+    ) -> Val<'b> {
+        if t.size() != 1 {
+            let helper = match rounded {
+                Rounded::No => helpers::SQDMULH,
+                Rounded::Yes => helpers::SQRDMULH,
+            };
+            return self.call_v(helper, t.arg(), &[n, m]);
+        }
+        let [low, high] = [Opcode::LengthenLowS, Opcode::LengthenHighS].map(|half| {
+            let product = n.lengthen(half) * m.lengthen(half);
+            let exact = match rounded {
+                Rounded::No => product,
+                Rounded::Yes => product + self.splat(Type::I32x4, 1 << 14),
+            };
+            exact.shr_lanes_s(15).sat_narrow(Opcode::SatNarrowS)
+        });
+        Self::shuffle(low, high, |i| if i < 8 { i } else { i + 8 })
+    }
+
+    fn sqdmulh3(&self, V3 { rd, rn, rm, t }: V3, rounded: Rounded) -> Flow {
+        let t = Arrangement(t);
+        self.set_v(rd, self.doubled_high(t, [rn, rm].map(|n| self.counted(n, t)), rounded))
+    }
+
     fn sqrdml(&self, args: V3, helper: HelperId) -> Flow {
         self.helper_into(args, helper, Arrangement(args.t).arg())
     }
@@ -262,7 +294,7 @@ impl SimdThreeSame for Insn<'_> {
 
     /// SQDMULH (vector): Vd[i] = sat(the upper half of 2 × Vn[i] × Vm[i])
     fn sqdmulh_v(&self, args: V3) -> Flow {
-        self.helper3(args, helpers::SQDMULH)
+        self.sqdmulh3(args, Rounded::No)
     }
 
     /// ADDP (vector): sums of neighbours
@@ -457,7 +489,7 @@ impl SimdThreeSame for Insn<'_> {
 
     /// SQRDMULH (vector): Vd[i] = sat(the upper half of 2 × Vn[i] × Vm[i], rounded)
     fn sqrdmulh_v(&self, args: V3) -> Flow {
-        self.helper3(args, helpers::SQRDMULH)
+        self.sqdmulh3(args, Rounded::Yes)
     }
 
     /// FMAXNMP (vector): the greater of neighbours, numbers before quiet NaNs

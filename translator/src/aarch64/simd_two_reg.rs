@@ -2,7 +2,7 @@
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;
-use decoders::aarch64::{SimdTwoReg, V2};
+use decoders::aarch64::{CvtV, SimdTwoReg, V2};
 use ir::{FpRound, Opcode, Type, Val};
 
 use super::fp::DYNAMIC;
@@ -127,23 +127,25 @@ impl<'b> Insn<'b> {
     }
 
     /// From integers of the same width.
-    fn convert_lanes(&self, args: V2, sign: Sign) -> Flow {
-        let t = Arrangement(args.t);
-        match float_vector(t.size()) {
-            Some(ty) => {
-                let n = self.repeated(args.rn, t.full(), t.ty());
-                self.set_vt(
-                    args.rd,
-                    t.full(),
-                    match sign {
-                        Signed => n.sto_f(ty, self.round()),
-                        Unsigned => n.uto_f(ty, self.round()),
-                    },
-                )
-            }
-            None if sign == Signed => self.helper2(args, helpers::SCVTF),
-            None => self.helper2(args, helpers::UCVTF),
-        }
+    fn convert_lanes(&self, V2 { rd, rn, t }: V2, sign: Sign) -> Flow {
+        self.convert_lanes_fixed(CvtV { rd, rn, t, fbits: 0 }, sign)
+    }
+
+    /// From fixed-point numbers of the same width.
+    pub(super) fn convert_lanes_fixed(&self, CvtV { rd, rn, fbits, t }: CvtV, sign: Sign) -> Flow {
+        let t = Arrangement(t);
+        let Some(ty) = float_vector(t.size()) else {
+            let helper = if sign == Signed { helpers::SCVTF } else { helpers::UCVTF };
+            let arg = t.arg().and(fbits);
+            return self.set_v(rd, self.call_v(helper, arg, &[self.v(rn, Type::WIDE)]));
+        };
+        let integers = self.repeated(rn, t.full(), t.ty());
+        let value = match sign {
+            Signed => integers.sto_f(ty, self.round()),
+            Unsigned => integers.uto_f(ty, self.round()),
+        };
+        let scaled = if fbits == 0 { value } else { self.quotient_of_power(value, fbits) };
+        self.set_vt(rd, t.full(), scaled)
     }
 
     /// Writes half as many bits of a helper's result as the operand has.

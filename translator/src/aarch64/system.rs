@@ -24,7 +24,7 @@ const CNTVCT_EL0: SysReg = SysReg::new(3, 3, 14, 0, 2);
 /// The registers that show one bit of PSTATE: the feature, its slot, and where the bit stands.
 const BITS: [(SysReg, Extension, RegSlot, u64); 3] = [
     (DIT, Extension::DIT, slot::DIT, 24),
-    (SSBS, Extension::SSBS, slot::SSBS, 12),
+    (SSBS, Extension::SSBS2, slot::SSBS, 12),
     (TCO, Extension::MTE, slot::TCO, 25),
 ];
 

@@ -9,8 +9,8 @@ use ir::{FpRound, Opcode, Type, Val};
 
 use super::{Flow, Insn};
 
-/// An arrangement, as the decoder gives it: twice the binary logarithm of an element's bytes, and 1 more if the elements
-/// fill the register, not half of it.
+/// An arrangement, as the decoder gives it: twice the binary logarithm of an element's bytes, and 1
+/// more if the elements fill the register, not half of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Arrangement(pub(super) u8);
 
@@ -102,6 +102,13 @@ pub(super) enum Sign {
     Unsigned,
 }
 
+/// Whether a result is rounded or truncated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rounded {
+    No,
+    Yes,
+}
+
 impl<'b> Insn<'b> {
     /// V[n], all of it.
     #[inline]
@@ -171,13 +178,27 @@ impl<'b> Insn<'b> {
         self.b.splat(ty, self.konst(value))
     }
 
+    /// What was converted from integers, divided by 2^fbits: exactly, and without flags.
+    pub(super) fn quotient_of_power(&self, value: Val<'b>, fbits: u8) -> Val<'b> {
+        let ty = value.ty();
+        let power = match ty.lane() {
+            Type::F32 => u64::from(127 - fbits) << 23,
+            _ => (1023 - u64::from(fbits)) << 52,
+        };
+        let power = match ty.is_vector() {
+            true => self.splat(ty, power),
+            false => self.b.konst_of(ty, power),
+        };
+        value.fmul(power, self.round())
+    }
+
     /// Bytes of `n` (0 to 15) and `m` (16 to 31): byte `i` is number `byte(i)`.
     pub(super) fn shuffle(n: Val<'b>, m: Val<'b>, byte: impl Fn(u8) -> u8) -> Val<'b> {
         n.shuffle(m, std::array::from_fn(|i| byte(i as u8)))
     }
 
-    /// Elements of `n`, followed by those of `m`, of an arrangement: element `i` is number `element(i)`. In a 64-bit one the
-    /// upper half repeats the lower.
+    /// Elements of `n`, followed by those of `m`, of an arrangement: element `i` is number
+    /// `element(i)`. In a 64-bit one the upper half repeats the lower.
     pub(super) fn elements(
         n: Val<'b>,
         m: Val<'b>,
@@ -315,8 +336,8 @@ impl<'b> Insn<'b> {
         })
     }
 
-    /// Writes elements of twice an arrangement's width, truncated: to the lower half of V[d], clearing the upper one, or
-    /// to the upper one.
+    /// Writes elements of twice an arrangement's width, truncated: to the lower half of V[d],
+    /// clearing the upper one, or to the upper one.
     pub(super) fn set_truncated(&self, d: u8, t: Arrangement, wide: Val<'b>) -> Flow {
         let low = |i: u8| {
             let i = i % 8;
@@ -331,7 +352,8 @@ impl<'b> Insn<'b> {
         self.set_vt(d, false, Self::shuffle(wide, wide, low))
     }
 
-    /// Writes a lower half whose upper one is zero: to the lower half of V[d], clearing the upper one, or to the upper one.
+    /// Writes a lower half whose upper one is zero: to the lower half of V[d], clearing the upper
+    /// one, or to the upper one.
     pub(super) fn set_half(&self, d: u8, full: bool, value: Val<'b>) -> Flow {
         if !full {
             return self.set_v(d, value);

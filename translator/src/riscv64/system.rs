@@ -11,9 +11,10 @@ mod tests;
 
 use std::cell::Cell;
 
+use arch::riscv64::helpers::{self, system::StatusFunction};
 use arch::riscv64::privileged::execute::{CsrFunction, CsrSource};
 use arch::riscv64::privileged::{Privilege, SystemInsn, SystemOp, key, status};
-use arch::riscv64::slot;
+use arch::riscv64::{csr, slot};
 use base::cpu::PC_DELTA;
 use base::{GuestVirt, RegSlot};
 use decoders::riscv64::{self as decoder, Extension, Op};
@@ -126,6 +127,9 @@ impl<'b> Insn<'b> {
     pub(super) fn system_csr(&self, rd: u8, number: u16, write: Write<'b>) -> Flow {
         let Level::Key(flags) = self.level else { return Flow::Undefined };
         let level = key::privilege(flags);
+        if number == csr::TIME && write.is_none() && self.extensions.contains(Extension::Zicntr) {
+            return self.set_x(rd, self.call(helpers::MACHINE_TIME, &[]));
+        }
         if level == Privilege::User || number >> 8 & 3 > level as u16 {
             return Flow::System;
         }
@@ -150,26 +154,26 @@ impl<'b> Insn<'b> {
         self.set_x(rd, old)
     }
 
-    /// sstatus: reads, and CSRRSI and CSRRCI of SIE alone. Once SIE is set, an interrupt may be
-    /// taken before the next instruction.
+    /// sstatus: reads, and CSRRCI of SIE alone, are plain. What enters and leaves trap handlers, which switch
+    /// the floating-point unit off and on, is the machine's; the rest sets and clears bits, and what of that
+    /// the helper cannot do it leaves to the machine.
     fn sstatus(&self, rd: u8, write: Write<'b>) -> Flow {
         let mstatus = self.b.slot(slot::MSTATUS);
         let sie = self.konst(status::SIE);
         let read = || self.set_x(rd, mstatus & self.konst(status::SSTATUS));
-        match write {
-            Write::None => read(),
-            Write::Set(bits) if bits.operand() == sie.operand() => {
-                let _ = read();
-                self.b.set_slot(slot::MSTATUS, mstatus | sie);
-                self.look_up_next()
-            }
+        let (function, operand) = match write {
+            Write::None => return read(),
             Write::Clear(bits) if bits.operand() == sie.operand() => {
                 let _ = read();
                 self.b.set_slot(slot::MSTATUS, mstatus.and_not(sie));
-                Flow::Next
+                return Flow::Next;
             }
-            _ => Flow::System,
-        }
+            Write::Set(bits) => (StatusFunction::Set, bits),
+            Write::Clear(bits) if rd == 0 => (StatusFunction::Clear, bits),
+            Write::Clear(_) | Write::All(_) => return Flow::System,
+        };
+        let function = self.konst(function as u64);
+        self.set_x(rd, self.call(helpers::SSTATUS, &[function, operand]))
     }
 }
 

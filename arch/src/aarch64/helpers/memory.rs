@@ -1,7 +1,9 @@
 //! Helpers that access guest memory: exclusive and atomic pairs of doublewords, DC ZVA, and FEAT_MOPS.
 //!
-//! Addresses are without tags. Registers are named by their numbers; 31 is XZR.
+//! Addresses in arguments are without tags; those in registers may have them. Registers are named by their numbers; 31
+//! is XZR.
 
+use base::addr::PAGE_SIZE;
 use base::sys::access;
 use base::{GuestVirt, RegSlot};
 
@@ -99,13 +101,30 @@ pub(super) fn dc_zva(mut frame: FrameRef, addr: u64) -> u64 {
 /// How many bytes a MOPS instruction does at most before it lets the CPU look at interrupts.
 const STEP: u64 = 1 << 16;
 /// How many of them at once.
-const CHUNK: u64 = 4096;
+const CHUNK: u64 = PAGE_SIZE;
 /// The greatest sizes that the prologues let pass (Arm ARM, CPYFP and SETP, and CPYP).
 const GREATEST: u64 = i64::MAX as u64;
 const GREATEST_EITHER_WAY: u64 = 0x007f_ffff_ffff_ffff;
 
 /// The access was not possible, which is noted.
 struct Noted;
+
+/// An address without its tag.
+fn untagged(addr: u64) -> GuestVirt {
+    GuestVirt(addr & ((1 << 56) - 1))
+}
+
+/// How many of the bytes from `to` on lie on its page. A store of as many faults at its first byte or not at all, so
+/// that what is left to do is always what the registers say: bytes that are copied once more may
+/// have been overwritten by their own copies.
+fn on_page_from(to: GuestVirt) -> u64 {
+    PAGE_SIZE - to.page_offset()
+}
+
+/// The same of the bytes before `end`.
+fn on_page_before(end: GuestVirt) -> u64 {
+    end.wrapping_offset(-1).page_offset() + 1
+}
 
 fn write(frame: &mut FrameRef, to: GuestVirt, bytes: &[u8]) -> Result<(), Noted> {
     while let Err(left) = access::copy_to_guest(to, bytes) {
@@ -172,7 +191,7 @@ pub(super) fn set(mut frame: FrameRef, packed: u64) -> u64 {
             return 0;
         }
         let size = left.min(CHUNK);
-        let to = GuestVirt(x(&frame, d).wrapping_sub(left));
+        let to = untagged(x(&frame, d).wrapping_sub(left));
         if write(&mut frame, to, &bytes[..size as usize]).is_err() {
             return 0;
         }
@@ -229,7 +248,8 @@ fn to_option_a(frame: &mut FrameRef, packed: u64) {
     frame.set(slot::NZCV, 0);
 }
 
-/// CPYFM, CPYFE, CPYM, CPYE: copies at most [`STEP`] bytes. 1 if any are left to copy, by executing the instruction again.
+/// CPYFM, CPYFE, CPYM, CPYE: copies at most [`STEP`] bytes. 1 if any are left to copy, by executing the instruction
+/// again.
 pub(super) fn cpy(mut frame: FrameRef, packed: u64) -> u64 {
     let [d, s, n] = registers(packed);
     if is_option_b(&frame) {
@@ -243,9 +263,14 @@ pub(super) fn cpy(mut frame: FrameRef, packed: u64) -> u64 {
         }
         let backward = count <= GREATEST;
         let left = if backward { count } else { count.wrapping_neg() };
-        let size = left.min(CHUNK);
+        let at = |register, offset| untagged(x(&frame, register).wrapping_add(offset));
+        let fitting = match backward {
+            true => on_page_before(at(d, left)),
+            false => on_page_from(at(d, left.wrapping_neg())),
+        };
+        let size = left.min(fitting);
         let offset = if backward { left - size } else { left.wrapping_neg() };
-        let [to, from] = [d, s].map(|register| GuestVirt(x(&frame, register).wrapping_add(offset)));
+        let [to, from] = [d, s].map(|register| at(register, offset));
         let bytes = &mut buffer[..size as usize];
         let copied = read(&mut frame, bytes, from).and_then(|()| write(&mut frame, to, bytes));
         if copied.is_err() {
@@ -290,6 +315,21 @@ mod tests {
 
     #[repr(align(64))]
     struct Aligned([u64; 16]);
+
+    #[test]
+    fn addresses_may_have_tags() {
+        let mut memory = Box::new(Aligned([0x11; 16]));
+        let addr = &raw mut memory.0[0] as u64;
+        let mut frame = frame(&[addr | 0x5a << 56, (addr + 64) | 0xff << 56, 16]);
+        run(&mut frame, CPYP, [REGISTERS, 0, 0]);
+        memory.0[8] = 0x22;
+        assert_eq!(finish(&mut frame, CPY), 0);
+        assert_eq!((frame.fault, memory.0[0], memory.0[1], memory.0[2]), (0, 0x22, 0x11, 0x11));
+        frame.slots[..3].copy_from_slice(&[addr | 0x80 << 56, 0x33, 8]);
+        run(&mut frame, SETP, [REGISTERS, 0, 0]);
+        assert_eq!(finish(&mut frame, SET), 0);
+        assert_eq!((frame.fault, memory.0[0], memory.0[1]), (0, 0x3333_3333_3333_3333, 0x11));
+    }
 
     #[test]
     fn pairs_are_exchanged_at_once() {

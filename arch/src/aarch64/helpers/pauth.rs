@@ -7,8 +7,8 @@
 //!
 //! Virtual addresses have 48 bits, and the top byte of those is ignored, for instructions, too, as Linux
 //! sets it up for programs: so a code has the 7 bits 54:48. FEAT_PAuth2: a code is combined with
-//! the pointer by exclusive or. Authentication that fails leaves a pointer that is not canonical,
-//! which is how FEAT_FPAC can be had: see [`NONCANONICAL`].
+//! the pointer by exclusive or. Authentication that fails leaves a pointer that is not canonical, which
+//! faults when it is used; FEAT_FPAC, by which it would fault at once, is not there.
 
 use crate::crypto::aes;
 
@@ -16,10 +16,6 @@ use crate::crypto::aes;
 const CODE: u64 = 0x7f << 48;
 /// Bit 55 says which half of the address space a pointer is to, and so what its canonical form is.
 const HALF: u32 = 55;
-
-/// A pointer is canonical if sign-extended from bit 47 to 55 it is itself: if these bits of it are all equal. The result
-/// of AUT is if and only if it has authenticated.
-pub const NONCANONICAL: u64 = CODE | 1 << HALF;
 
 /// The code of a pointer or any other value. The key's halves are exchanged from round to round.
 fn code(value: u64, modifier: u64, key_lo: u64, key_hi: u64) -> u64 {
@@ -65,8 +61,9 @@ mod tests {
     const POINTERS: [u64; 4] =
         [0, 0x0000_7fff_ffff_fff8, 0x5a00_0012_3456_7890, 0xffff_8000_0000_1234];
 
+    /// Whether bits 55 to 48 are equal.
     fn canonical(pointer: u64) -> bool {
-        pointer & NONCANONICAL == 0 || pointer & NONCANONICAL == NONCANONICAL
+        stripped(pointer) == pointer
     }
 
     #[test]

@@ -12,8 +12,15 @@ use base::cpu::{Effects, HelperCode};
 use base::float::{Env, F16, F32, F64, Rules};
 use base::{CpuFrame, Helper, HelperId};
 
+use super::privileged::SystemContext;
 use super::slot;
 pub use crate::frame::FrameRef;
+
+/// A whole machine's hart: its registers, and what it has beside them. `None` in user mode.
+fn hart(frame: &FrameRef) -> Option<(&CpuFrame, &SystemContext)> {
+    // SAFETY: a machine that runs translations of system mode hangs this on the CPU, and keeps it.
+    unsafe { frame.machine() }
+}
 
 /// The `HelperFn` around a safe function, by its effects. What stands here is all that touches the
 /// frame's pointer.
@@ -73,6 +80,9 @@ helpers! {
     SYNC_CODE "sync_code" Frame () system::sync_code;
     PAUSE "pause" Frame () system::pause;
     YIELD "yield" Frame () system::yield_now;
+    // The privileged architecture's.
+    SSTATUS "sstatus" Memory (function, operand) system::sstatus;
+    MACHINE_TIME "machine_time" Memory () system::machine_time;
     // Zacas.
     AMOCAS_Q "amocas_q" Memory (addr, rd, rs2) system::amocas_q;
     // Zbc, Zbkb, Zbkx.

@@ -4,7 +4,8 @@ use base::sys::access;
 use base::sys::clock;
 use base::{CpuFrame, RegSlot};
 
-use super::FrameRef;
+use super::{FrameRef, hart};
+use crate::riscv64::privileged::{counter, interrupt, status};
 use crate::riscv64::{csr, slot};
 
 /// Writes `frm` and the translation flags that follow it.
@@ -46,6 +47,63 @@ pub(super) fn pause(_: FrameRef) -> u64 {
 pub(super) fn yield_now(_: FrameRef) -> u64 {
     std::thread::yield_now();
     0
+}
+
+/// What [`sstatus`] does with its operand: CSRRS, CSRRC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u64)]
+pub enum StatusFunction {
+    /// Sets bits.
+    Set,
+    /// Clears bits.
+    Clear,
+}
+
+/// CSRRS and CSRRC of sstatus: what an operating system does all the time. It is left to the machine
+/// what changes the translation flags, and what lets an interrupt be taken now.
+pub(super) fn sstatus(mut frame: FrameRef, function: u64, operand: u64) -> u64 {
+    let old = frame.get(slot::MSTATUS);
+    let Some((_, ctx)) = hart(&frame) else { return 0 };
+    let value = match function {
+        f if f == StatusFunction::Set as u64 => old | operand,
+        _ => old & !operand,
+    };
+    let new = status::with_sstatus(ctx, old, value);
+    let changed = old ^ new;
+    if changed == 0 {
+        return old & status::SSTATUS;
+    }
+    if changed & status::FS != 0 {
+        frame.leave_to_machine();
+        return 0;
+    }
+    frame.set(slot::MSTATUS, new);
+    if changed & new & status::SIE != 0 && is_interrupted(&frame) {
+        frame.set(slot::MSTATUS, old);
+        frame.leave_to_machine();
+        return 0;
+    }
+    if changed & (status::SUM | status::MXR) != 0 {
+        frame.follow_space();
+    }
+    old & status::SSTATUS
+}
+
+fn is_interrupted(frame: &FrameRef) -> bool {
+    hart(frame).is_some_and(|(registers, ctx)| interrupt::pending(registers, ctx).is_some())
+}
+
+/// RDTIME in a whole machine. Where it is illegal, and where time passes by instructions, it is left to the
+/// machine.
+pub(super) fn machine_time(mut frame: FrameRef) -> u64 {
+    let ticks = hart(&frame).and_then(|(registers, ctx)| {
+        let is_open = counter::is_open(registers, csr::TIME & 31) && ctx.time.passes_by_itself();
+        is_open.then(|| ctx.time.ticks())
+    });
+    ticks.unwrap_or_else(|| {
+        frame.leave_to_machine();
+        0
+    })
 }
 
 /// AMOCAS.Q: registers by number, since the operands are five. An odd or misaligned access never

@@ -16,6 +16,12 @@ pub trait TimeSource: Send + Sync {
 
     /// What mcycle and minstret advance by: monotonic.
     fn cycles(&self) -> u64;
+
+    /// Whether it is right at any moment. If not, only between translations: it passes by what they say they
+    /// have executed.
+    fn passes_by_itself(&self) -> bool {
+        true
+    }
 }
 
 /// What SFENCE.VMA and SINVAL.VMA order, by their operands.

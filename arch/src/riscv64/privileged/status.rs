@@ -100,8 +100,16 @@ pub fn sstatus(frame: &CpuFrame) -> u64 {
 
 /// Writes sstatus: the fields of mstatus that it shows.
 pub fn set_sstatus(frame: &mut CpuFrame, ctx: &SystemContext, value: u64) -> WriteEffect {
-    let kept = frame.get(slot::MSTATUS) & !SSTATUS;
-    set_mstatus(frame, ctx, kept | value & SSTATUS)
+    let old = frame.get(slot::MSTATUS);
+    let new = with_sstatus(ctx, old, value);
+    frame.set(slot::MSTATUS, new);
+    effect(old, new)
+}
+
+/// What writing this to sstatus makes of mstatus.
+#[must_use]
+pub(crate) fn with_sstatus(ctx: &SystemContext, old: u64, value: u64) -> u64 {
+    legal(ctx, old, old & !SSTATUS | value & SSTATUS)
 }
 
 fn effect(old: u64, new: u64) -> WriteEffect {

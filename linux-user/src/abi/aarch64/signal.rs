@@ -113,6 +113,7 @@ pub(super) fn frame_place(stack: GuestVirt) -> GuestVirt {
 fn syndrome(fault: &MemoryFault) -> u64 {
     const DATA_ABORT: u64 = 0b10_0100;
     const INSTRUCTION_ABORT: u64 = 0b10_0000;
+    const PC_ALIGNMENT: u64 = 0b10_0010;
     const IL: u64 = 1 << 25;
     const WNR: u64 = 1 << 6;
     const TRANSLATION_LEVEL_0: u64 = 0x04;
@@ -121,6 +122,9 @@ fn syndrome(fault: &MemoryFault) -> u64 {
     const ALIGNMENT: u64 = 0x21;
     /// Of what lies beyond a program's half of the address space, nothing is told.
     const TASK_SIZE: u64 = 1 << 48;
+    if is_misaligned_pc(fault) {
+        return PC_ALIGNMENT << 26 | IL;
+    }
     let (class, write) = match fault.access {
         Access::Read => (DATA_ABORT, 0),
         Access::Write => (DATA_ABORT, WNR),
@@ -135,9 +139,14 @@ fn syndrome(fault: &MemoryFault) -> u64 {
     class << 26 | IL | write | status
 }
 
+fn is_misaligned_pc(fault: &MemoryFault) -> bool {
+    (fault.access, fault.cause) == (Access::Fetch, Cause::Misaligned)
+}
+
 fn save(frame: &CpuFrame, fault: Option<&MemoryFault>) -> SignalContext {
     SignalContext {
-        fault_address: fault.map_or(0, |fault| fault.addr.0),
+        // The kernel tells none of a pc.
+        fault_address: fault.filter(|fault| !is_misaligned_pc(fault)).map_or(0, |f| f.addr.0),
         regs: std::array::from_fn(|n| frame.get(x(n as u8))),
         sp: frame.get(slot::SP),
         pc: frame.pc,

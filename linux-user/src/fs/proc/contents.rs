@@ -10,6 +10,7 @@ use super::Content;
 use crate::fs::namespace::{Namespace, as_path};
 use crate::host::{self, Arg, args};
 use crate::process::Process;
+use crate::signal::SigSet;
 
 /// What reading the file gives now. Its canonical path says which thread it describes.
 ///
@@ -30,7 +31,10 @@ pub(crate) fn generate(process: &Process, content: Content, path: &[u8]) -> Resu
             let (threads, sp) = (process.thread_ids().len(), process.program.sp.0);
             stat(&read(as_path(path))?, threads, sp).into_bytes()
         }
-        Content::Status => status(&read(as_path(path))?, process.thread_ids().len()).into_bytes(),
+        Content::Status => {
+            let (threads, caught) = (process.thread_ids().len(), process.signals.caught());
+            status(&read(as_path(path))?, threads, caught).into_bytes()
+        }
         Content::Mounts => mounts(&mount_lines(process)?).into_bytes(),
         Content::Mountinfo => mountinfo(&mount_lines(process)?).into_bytes(),
         Content::Cpuinfo => process.abi.cpuinfo(processors()).into_bytes(),
@@ -73,12 +77,14 @@ fn stat(host: &str, threads: usize, stack: u64) -> String {
     format!("{head}) {}\n", fields.collect::<Vec<_>>().join(" "))
 }
 
-/// /proc/PID/status of the host with the guest's number of threads.
-fn status(host: &str, threads: usize) -> String {
+/// /proc/PID/status of the host with the guest's number of threads, and the signals for which it has
+/// handlers: Ferry catches some for itself.
+fn status(host: &str, threads: usize, caught: SigSet) -> String {
     host.lines().fold(String::new(), |mut out, line| {
-        let _ = match line.starts_with("Threads:") {
-            true => writeln!(out, "Threads:\t{threads}"),
-            false => writeln!(out, "{line}"),
+        let _ = match line.split_once(':') {
+            Some(("Threads", _)) => writeln!(out, "Threads:\t{threads}"),
+            Some(("SigCgt", _)) => writeln!(out, "SigCgt:\t{:016x}", caught.0),
+            _ => writeln!(out, "{line}"),
         };
         out
     })
@@ -202,8 +208,8 @@ mod tests {
         );
         assert_eq!(field(20), "2");
         assert_eq!(
-            status("Name:\ta\nThreads:\t9\nNSpid:\t1\n", 2),
-            "Name:\ta\nThreads:\t2\nNSpid:\t1\n"
+            status("Name:\ta\nThreads:\t9\nSigCgt:\t0000000000000440\n", 2, SigSet(0x200)),
+            "Name:\ta\nThreads:\t2\nSigCgt:\t0000000000000200\n"
         );
     }
 

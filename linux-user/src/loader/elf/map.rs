@@ -10,7 +10,7 @@ use syscalls::Errno;
 
 use super::{Elf, ElfError, Segment};
 use crate::memory::vma::Prot;
-use crate::memory::{AddressSpace, MapRequest, page_align};
+use crate::memory::{AddressSpace, Bounds, MapRequest, page_align};
 use crate::user::UserSlice;
 
 /// Where a file was loaded.
@@ -108,6 +108,7 @@ impl Segment {
                 fd: file.as_raw_fd(),
                 offset: self.offset - (self.vaddr - pages.start),
                 name: None,
+                bounds: Bounds::NONE,
             })?;
             self.clear_after_file(start + from_file, bias);
         }

@@ -46,8 +46,11 @@ pub struct Guest {
     /// An instruction of so many bytes that does nothing.
     pub no_operation: fn(usize) -> u32,
     /// Whether Ferry and qemu-user may differ after this program.
-    pub excused: fn(&Program, mine: &(State, End), theirs: &(State, End)) -> bool,
+    pub excused: fn(&Program, mine: &Outcome, theirs: &Outcome) -> bool,
 }
+
+/// What a program left behind.
+pub type Outcome = (State, End);
 
 /// An instruction's name and fixed bits.
 #[derive(Clone, Copy, Debug)]

@@ -98,7 +98,7 @@ fn explain(message: &str, templates: &[&Template]) -> String {
     explained.collect::<Vec<_>>().join("\n")
 }
 
-/// Lines `   0:	91000420 	add	x0, x1, #0x1	// comment`.
+/// Lines `   0: 91000420  add x0, x1, #0x1 // comment`.
 fn parse(listing: &str) -> Vec<(u32, String)> {
     let line = |line: &str| {
         let (_, rest) = line.split_once(":\t")?;

@@ -74,8 +74,8 @@ fn registers() -> Vec<Register> {
 
 /// Registers that tell each other apart; in vector registers a double and a float near 1.
 fn initial(words: &mut [u64; WORDS]) {
-    for n in 0..31 {
-        words[n] = 0xfeed_0000_0000_0000 + (n as u64 + 1) * 0x1_0001;
+    for (n, word) in words.iter_mut().enumerate().take(31) {
+        *word = 0xfeed_0000_0000_0000 + (n as u64 + 1) * 0x1_0001;
     }
     words[SP] = DATA.0 + PAGE as u64 / 2;
     for n in 0..32 {

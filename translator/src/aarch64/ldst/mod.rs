@@ -4,25 +4,20 @@ mod address;
 mod atomic;
 mod mops;
 mod structure;
+mod tag;
 
 use arch::aarch64::helpers;
-use arch::aarch64::id::CACHE_LINE;
 use decoders::aarch64::{
     Atomic, AuthLoad, CasPair, Copy, Extension, Lane, LdstFp, LdstFpLit, LdstFpReg, LdstImm,
     LdstLit, LdstReg, LoadPair, LoadStore, Ordered, OrderedExt, OrderedImm, Pair, PairFp,
     StoreExcl, StorePair, Structure, Tag, Tags as TagBlock,
 };
-use ir::{MemOrder, Opcode, Type, Val};
+use ir::{MemOrder, Opcode, Type};
 
 use self::address::{Address, integer};
 use super::pauth::Key;
 use super::register::width;
 use super::{Flow, Insn};
-
-/// Bytes that share an allocation tag.
-const GRANULE: i32 = 16;
-/// Where the allocation tag of an address lies.
-const TAG: u64 = 15 << 56;
 
 impl<'b> Insn<'b> {
     fn load_imm(&self, ty: Type, LdstImm { rt, rn, imm, mode, .. }: LdstImm) -> Flow {
@@ -49,51 +44,6 @@ impl<'b> Insn<'b> {
     /// relative to the stack pointer is taken to be no other thread's business.
     fn at_once(&self, sf: bool, rn: u8) -> bool {
         sf && rn != 31 && self.frontend.extensions.contains(Extension::LSE2)
-    }
-
-    /// DC ZVA: the byte that is named comes first, since a fault has its address.
-    pub(super) fn zero_block(&self, addr: Val<'b>) -> Flow {
-        let addr = self.untagged(addr);
-        self.b.store(Type::I8, addr, 0, self.konst(0).low8(), MemOrder::Plain);
-        let block = addr & self.konst(!(CACHE_LINE - 1));
-        self.zero(Address { base: block, offset: 0 }, CACHE_LINE as i32)
-    }
-
-    fn zero(&self, at: Address<'b>, bytes: i32) -> Flow {
-        for place in (0..bytes).step_by(16) {
-            let to = at.plus(place);
-            self.b.store(Type::WIDE, to.base, to.offset, self.b.zeros(), MemOrder::Plain);
-        }
-        Flow::Next
-    }
-
-    /// Faults if a store there would, and does nothing else.
-    pub(super) fn may_store(&self, addr: Val<'b>) -> Flow {
-        let _ = self.b.atomic(Opcode::AtomicOr, Type::I8, addr, self.konst(0).low8());
-        Flow::Next
-    }
-
-    /// STG and its like, since memory has no tags: the address must be aligned, and be one to store to.
-    fn store_tags(&self, Tag { rn, imm, mode, .. }: Tag, granules: i32) -> Flow {
-        self.indexed((rn, imm, mode), |at| {
-            let at = self.granule(at);
-            for granule in 0..granules {
-                self.may_store(at.base + self.imm((granule * GRANULE).into()));
-            }
-            Flow::Next
-        })
-    }
-
-    /// STZG and its like: the same, and zeros.
-    fn store_zeros_and_tags(&self, Tag { rn, imm, mode, .. }: Tag, granules: i32) -> Flow {
-        self.indexed((rn, imm, mode), |at| self.zero(self.granule(at), granules * GRANULE))
-    }
-
-    /// An address that must be that of a granule.
-    fn granule(&self, at: Address<'b>) -> Address<'b> {
-        let base = self.sum(at);
-        self.b.align_check(Type::WIDE, base);
-        Address { base, offset: 0 }
     }
 
     /// LDRAA and LDRAB: the address that is written back is the authenticated one.
@@ -234,10 +184,8 @@ impl LoadStore for Insn<'_> {
     }
 
     /// LDG: X[t] with the tag of the memory at the address, which is 0
-    fn ldg(&self, Tag { rt, rn, imm, .. }: Tag) -> Flow {
-        let at = self.at(rn, imm);
-        let _ = self.b.load_u(Type::I8, at.base, at.offset, MemOrder::Plain);
-        self.set_x(rt, self.x(rt) & self.konst(!TAG))
+    fn ldg(&self, args: Tag) -> Flow {
+        self.load_tag(args)
     }
 
     /// STZGM: UNDEFINED at EL0

@@ -1,5 +1,6 @@
 //! What system mode translates, and what it leaves to the machine.
 
+use arch::riscv64::helpers;
 use arch::riscv64::privileged::execute::{CsrFunction, CsrSource};
 use arch::riscv64::privileged::{SystemInsn, SystemOp, key, status};
 use arch::riscv64::slot;
@@ -48,6 +49,9 @@ fn trap(block: &Block) -> Option<Trap> {
 fn csr(number: u32, function: u32, rs1: u32) -> u32 {
     number << 20 | rs1 << 15 | function << 12 | 10 << 7 | 0x73
 }
+
+/// The field that [`csr`] sets to 10.
+const RD: u32 = 31 << 7;
 
 const CSRRW: u32 = 1;
 const CSRRS: u32 = 2;
@@ -109,7 +113,12 @@ fn registers_of_trap_handlers_are_slots() {
         (SUPERVISOR, csr(0x100, CSRRC, 2), true),
         (SUPERVISOR, csr(0x100, CSRRW, 2), true),
         (SUPERVISOR, csr(0x180, CSRRS, 0), true),
-        (SUPERVISOR, csr(0xc01, CSRRS, 0), true),
+        (SUPERVISOR, csr(0xc01, CSRRS, 0), false),
+        (USER, csr(0xc01, CSRRS, 0), false),
+        (USER, csr(0xc01, CSRRW, 0), true),
+        (SUPERVISOR, csr(0x100, CSRRS, 2), false),
+        (SUPERVISOR, csr(0x100, CSRRC, 2) & !RD, false),
+        (SUPERVISOR, csr(0x100, CSRRW, 2) & !RD, true),
         (SUPERVISOR, csr(0x104, CSRRS, 0), true),
         (SUPERVISOR, csr(0xfff, CSRRS, 0), true),
     ];
@@ -122,10 +131,12 @@ fn registers_of_trap_handlers_are_slots() {
 }
 
 #[test]
-fn enabling_interrupts_ends_the_block() {
+fn enabling_interrupts_is_a_helper_s() {
     let block = translate(SUPERVISOR, &[csr(0x100, CSRRSI, 2), NOP]);
-    assert_eq!(block.terminator, Terminator::Lookup { target: START.wrapping_add(4) });
-    assert!(writes(&block, slot::MSTATUS) && writes(&block, slot::x(10)));
+    let calls = |inst: &ir::Inst| inst.op == Opcode::Call && inst.helper() == helpers::SSTATUS;
+    assert!(block.insts.iter().any(calls) && writes(&block, slot::x(10)));
+    let block = translate(SUPERVISOR, &[csr(0x100, CSRRCI, 2), NOP]);
+    assert!(!block.insts.iter().any(calls) && writes(&block, slot::MSTATUS));
 }
 
 fn writes(block: &Block, slot: RegSlot) -> bool {

@@ -7,6 +7,7 @@ mod hostile;
 mod interrupt;
 mod mmu;
 mod pmp;
+mod status;
 mod trap;
 
 use std::sync::atomic::{AtomicU64, Ordering};

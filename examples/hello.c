@@ -1,24 +1,35 @@
 /*
- * A RISC-V 64 Linux program to try Ferry with: no C library, system calls only.
+ * A Linux program to try Ferry with, for RISC-V 64 and AArch64: no C library, system calls only.
  *
  *     hello              says where it runs, and pi to 1,000 digits
  *     hello DIGITS       pi to that many digits (up to 20,000)
  *     hello words        counts the words of standard input; prints the ten most frequent
  *
- * Built by build.sh, next to it; the result is committed, so that trying it needs no cross compiler.
+ * Built by build.sh, next to it; the results are committed, so that trying them needs no cross compiler.
  */
 typedef unsigned int u32;
 typedef unsigned long u64;
 
 enum { SYS_read = 63, SYS_write = 64, SYS_exit_group = 94, SYS_uname = 160 };
 
+/* Both architectures have the same numbers, and take them and the arguments in registers. */
+#ifdef __aarch64__
+#define NUMBER "x8"
+#define ARGUMENT(n) "x" #n
+#define CALL "svc 0"
+#else
+#define NUMBER "a7"
+#define ARGUMENT(n) "a" #n
+#define CALL "ecall"
+#endif
+
 static long syscall3(long number, long a, long b, long c)
 {
-    register long a0 __asm__("a0") = a;
-    register long a1 __asm__("a1") = b;
-    register long a2 __asm__("a2") = c;
-    register long a7 __asm__("a7") = number;
-    __asm__ volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a7) : "memory");
+    register long a0 __asm__(ARGUMENT(0)) = a;
+    register long a1 __asm__(ARGUMENT(1)) = b;
+    register long a2 __asm__(ARGUMENT(2)) = c;
+    register long number_register __asm__(NUMBER) = number;
+    __asm__ volatile(CALL : "+r"(a0) : "r"(a1), "r"(a2), "r"(number_register) : "memory");
     return a0;
 }
 
@@ -233,5 +244,9 @@ __attribute__((used)) static void start(long *stack)
 }
 
 /* The stack pointer points to argc, then argv. */
+#ifdef __aarch64__
+__asm__(".globl _start\n_start: mov x0, sp\nbl start\n");
+#else
 __asm__(".globl _start\n_start: .option push\n.option norelax\nlla gp, __global_pointer$\n.option pop\n"
         "mv a0, sp\nandi sp, sp, -16\ncall start\n");
+#endif

@@ -1,0 +1,177 @@
+//! Every floating-point and vector instruction on corner and random operands, in every rounding mode and other mode
+//! of the guest: the interpreter, compiled code and qemu-user must agree on results and flags.
+//!
+//! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands. The seed is printed, and
+//! `FERRY_FUZZ_SEED` repeats one.
+#![expect(clippy::print_stderr, reason = "says its seed, and why it does not ask qemu-user")]
+
+mod aarch64;
+mod riscv64;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, io};
+
+use ferry_testsuite as testsuite;
+use libtest_mimic::{Arguments, Failed, Trial};
+use testsuite::guests::Guest;
+use testsuite::insn::rng::Rng;
+use testsuite::{guests, process, qemu, suite};
+
+/// An instruction in one mode on some operands.
+struct Job {
+    /// What the guest program reads before the operands: the instruction, the mode and the number of operands, a
+    /// word each but for the last.
+    word: u32,
+    mode: u32,
+    operands: Vec<Vec<u64>>,
+    /// For the message of a failure.
+    what: String,
+}
+
+impl Job {
+    fn request(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.word.to_le_bytes());
+        bytes.extend(self.mode.to_le_bytes());
+        bytes.extend((self.operands.len() as u64).to_le_bytes());
+        bytes.extend(self.operands.iter().flatten().flat_map(|value| value.to_le_bytes()));
+        bytes
+    }
+}
+
+/// Makes so many jobs for an instruction.
+type MakeJobs = fn(&str, &mut Rng, usize) -> Vec<Job>;
+
+/// What a guest's instructions are.
+struct Subject {
+    guest: &'static str,
+    /// Bytes of a result.
+    result: usize,
+    /// Names of instructions, and what is tried of each: with how many operands.
+    instructions: Vec<(&'static str, MakeJobs)>,
+}
+
+/// The guest program and the ways to run it; the first that works is the judge of the others.
+struct Runner {
+    program: PathBuf,
+    executors: Vec<(&'static str, Vec<String>)>,
+    result: usize,
+}
+
+impl Runner {
+    fn new(guest: &Guest, result: usize, ferry: &Path) -> Result<Self, String> {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("insn").join(guest.name);
+        let program = guest.compiler.build(&source.join("float.c"), &["-static", "-O2"]);
+        let program = program.map_err(|error| error.to_string())?;
+        let ferry = |tier: &str| {
+            [&ferry.display().to_string(), "run", "--tier", tier].map(str::to_owned).to_vec()
+        };
+        let mut executors = vec![("interpreter", ferry("interp")), ("compiled", ferry("jit"))];
+        match qemu::user(guest.name) {
+            Ok(qemu) => {
+                executors.insert(0, ("qemu", vec![qemu, "-cpu".to_owned(), "max".to_owned()]));
+            }
+            Err(error) => eprintln!("skipped: float: {error}"),
+        }
+        Ok(Self { program, executors, result })
+    }
+
+    fn check(&self, jobs: &[Job]) -> Result<(), Failed> {
+        let input: Vec<u8> = jobs.iter().flat_map(Job::request).collect();
+        let expected: usize = jobs.iter().map(|job| job.operands.len() * self.result).sum();
+        let mut results = Vec::new();
+        for (name, command) in &self.executors {
+            let output = self.run(command, &input).map_err(|error| format!("{name}: {error}"))?;
+            if output.len() != expected {
+                return Err(format!("{name}: {} bytes of results", output.len()).into());
+            }
+            results.push((*name, output));
+        }
+        let (mut done, mut message) = (0, String::new());
+        for job in jobs {
+            let range = done..done + job.operands.len() * self.result;
+            done = range.end;
+            let results: Vec<_> =
+                results.iter().map(|(name, output)| (*name, &output[range.clone()])).collect();
+            self.compare(job, &results, &mut message);
+            if message.lines().count() > 200 {
+                break;
+            }
+        }
+        if message.is_empty() { Ok(()) } else { Err(message.into()) }
+    }
+
+    fn run(&self, command: &[String], input: &[u8]) -> io::Result<Vec<u8>> {
+        let mut process = Command::new(&command[0]);
+        process.args(&command[1..]).arg(&self.program);
+        let outcome = process::run(&mut process, input, Duration::from_secs(300))?;
+        if outcome.success() {
+            return Ok(outcome.stdout);
+        }
+        let message = String::from_utf8_lossy(&outcome.stderr);
+        Err(io::Error::other(format!("{:?}: {message}", outcome.end)))
+    }
+
+    fn compare(&self, job: &Job, results: &[(&str, &[u8])], message: &mut String) {
+        let Some(((judge, right), others)) = results.split_first() else { return };
+        for (name, output) in others {
+            let wrong = job
+                .operands
+                .iter()
+                .zip(right.chunks_exact(self.result).zip(output.chunks_exact(self.result)))
+                .filter(|(_, (right, got))| right != got);
+            for (operands, (right, got)) in wrong.take(2) {
+                let _ = writeln!(
+                    message,
+                    "{} of {operands:#x?}:\n{name}: {:#x?}\n{judge}: {:#x?}",
+                    job.what,
+                    words(got),
+                    words(right)
+                );
+            }
+        }
+    }
+}
+
+fn words(bytes: &[u8]) -> Vec<u64> {
+    let word = |chunk: &[u8]| u64::from_le_bytes(chunk.try_into().unwrap_or_default());
+    bytes.chunks_exact(8).map(word).collect()
+}
+
+fn main() -> ExitCode {
+    let ferry = match suite::ferry_binary(suite::Profile::OfThisTest) {
+        Ok(ferry) => ferry,
+        Err(message) => return suite::fail("float", message),
+    };
+    let seed = env::var("FERRY_FUZZ_SEED")
+        .ok()
+        .and_then(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = seed.unwrap_or(now.as_nanos() as u64);
+    eprintln!("FERRY_FUZZ_SEED={seed:#x}");
+    let times = if env::var_os("FERRY_TEST_FULL").is_some() { 100 } else { 1 };
+    let mut trials = Vec::new();
+    for subject in [riscv64::subject(), aarch64::subject()] {
+        let Some(guest) = guests::by_name(subject.guest) else { continue };
+        let runner = match Runner::new(guest, subject.result, &ferry) {
+            Ok(runner) => Arc::new(runner),
+            Err(error) => {
+                eprintln!("skipped: float: {error}");
+                continue;
+            }
+        };
+        for (name, jobs) in subject.instructions {
+            let runner = Arc::clone(&runner);
+            trials.push(Trial::test(format!("{}::{name}", subject.guest), move || {
+                let salt =
+                    name.bytes().fold(0, |sum: u64, byte| sum * 31 % (1 << 40) + u64::from(byte));
+                runner.check(&jobs(name, &mut Rng::new(seed ^ salt), times))
+            }));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
