@@ -134,6 +134,12 @@ impl Code {
         unsafe { self.entry().head() }
     }
 
+    /// Words in it: the head, micro-operations and marks.
+    #[cfg(test)]
+    pub(super) fn word_count(&self) -> usize {
+        self.words.len()
+    }
+
     /// Bytes that it occupies.
     #[must_use]
     pub fn bytes(&self) -> usize {
