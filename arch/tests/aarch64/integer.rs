@@ -1,4 +1,4 @@
-//! Integers and permutations.
+//! Integers.
 
 use ferry_arch::aarch64::helpers as h;
 use ferry_arch::aarch64::helpers::Arg;
@@ -160,60 +160,4 @@ fn products() {
         });
     }
     rows.check("products");
-}
-
-#[test]
-fn permutations() {
-    let mut rows = Rows::default();
-    let all = [BYTES, HALVES, WORDS, DOUBLES];
-    for (op, id) in [("zip", h::ZIP), ("uzp", h::UZP), ("trn", h::TRN)] {
-        for &(name, size, count) in all.iter().copied().flatten() {
-            for part in 0..2 {
-                let arg = Arg::lanes(size, count).with(part);
-                let text = format!("{op}{} v0.{name}, v1.{name}, v2.{name}", part + 1);
-                rows.add(text, Kind::Integer, move |cpu| {
-                    cpu.v[0] = cpu.wide(id, arg, [cpu.v[1], cpu.v[2], 0]);
-                });
-            }
-        }
-    }
-    for (group, op) in [(1, "rev16"), (2, "rev32"), (3, "rev64")] {
-        for &arrangement in all.iter().copied().flatten().filter(|row| row.1 < group) {
-            let (name, size, count) = arrangement;
-            rows.add(format!("{op} v0.{name}, v1.{name}"), Kind::Integer, move |cpu| {
-                let arg = Arg::lanes(size, count).with(group as u8);
-                cpu.v[0] = low(cpu.wide(h::REV, arg, [cpu.v[1], 0, 0]), arrangement);
-            });
-        }
-    }
-    for (name, count, first) in [("8b", 8, 0), ("8b", 8, 3), ("16b", 16, 1), ("16b", 16, 15)] {
-        let text = format!("ext v0.{name}, v1.{name}, v2.{name}, #{first}");
-        rows.add(text, Kind::Integer, move |cpu| {
-            let arg = Arg::lanes(0, count).with(first);
-            cpu.v[0] = cpu.wide(h::EXT, arg, [cpu.v[1], cpu.v[2], 0]);
-        });
-    }
-    for (registers, table) in
-        [(1, "v1.16b"), (2, "v1.16b, v2.16b"), (3, "v1.16b - v3.16b"), (4, "v1.16b - v4.16b")]
-    {
-        for (extends, op) in [(false, "tbl"), (true, "tbx")] {
-            rows.add(format!("{op} v0.16b, {{{table}}}, v5.16b"), Kind::Integer, move |cpu| {
-                let mut result = if extends { cpu.v[0] } else { 0 };
-                for register in 0..registers {
-                    let arg = Arg::lanes(0, 16).with(register);
-                    let table = cpu.v[usize::from(register) + 1];
-                    // Indices within the table are seldom at random.
-                    result = cpu.wide(h::TBX, arg, [table, cpu.v[5], result]);
-                }
-                cpu.v[0] = result;
-            });
-        }
-    }
-    rows.add("tbl v0.16b, {v1.16b}, v5.16b", Kind::Integer, |cpu| {
-        cpu.v[0] = cpu.wide(h::TBL, Arg::lanes(0, 16), [cpu.v[1], cpu.v[5], 0]);
-    });
-    rows.add("tbl v0.16b, {v1.16b, v2.16b}, v5.16b", Kind::Integer, |cpu| {
-        cpu.v[0] = cpu.wide(h::TBL2, Arg::lanes(0, 16), [cpu.v[1], cpu.v[2], cpu.v[5]]);
-    });
-    rows.check("permutations");
 }

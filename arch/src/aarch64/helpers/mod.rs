@@ -17,7 +17,6 @@ pub mod integer;
 mod lane;
 pub mod memory;
 pub mod pauth;
-pub mod permute;
 pub mod saturate;
 pub mod shift;
 pub mod system;
@@ -324,15 +323,6 @@ helpers! {
     USMMLA "usmmla" Lanes (n, m, d) integer::usmmla;
     PMUL "pmul" Lanes (n, m) integer::pmul;
     PMULL "pmull" Lanes (n, m) integer::pmull;
-    // Permutations.
-    TBL "tbl" Lanes (t, m) permute::tbl;
-    TBL2 "tbl2" Lanes (t, t2, m) permute::tbl2;
-    TBX "tbx" Lanes (t, m, d) permute::tbx;
-    ZIP "zip" Lanes (n, m) permute::zip;
-    UZP "uzp" Lanes (n, m) permute::uzp;
-    TRN "trn" Lanes (n, m) permute::trn;
-    EXT "ext" Lanes (n, m) permute::ext;
-    REV "rev" Lanes (n) permute::rev;
     // Cryptography.
     AESE "aese" Bits (d, n) cipher::aese;
     AESD "aesd" Bits (d, n) cipher::aesd;
