@@ -342,10 +342,6 @@ helpers! {
     SHA1SU1 "sha1su1" Bits (n, d) hash::sha1su1;
     SHA256SU0 "sha256su0" Bits (n, d) hash::sha256su0;
     SHA512SU0 "sha512su0" Bits (n, d) hash::sha512su0;
-    EOR3 "eor3" Bits (n, m, a) hash::eor3;
-    BCAX "bcax" Bits (n, m, a) hash::bcax;
-    RAX1 "rax1" Bits (n, m) hash::rax1;
-    XAR "xar" Lanes (n, m) hash::xar;
     SM3SS1 "sm3ss1" Bits (n, m, a) hash::sm3ss1;
     SM3TT1A "sm3tt1a" Lanes (n, m, d) hash::sm3tt1a;
     SM3TT1B "sm3tt1b" Lanes (n, m, d) hash::sm3tt1b;
