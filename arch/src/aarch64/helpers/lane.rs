@@ -1,7 +1,7 @@
 //! Vectors as lanes of integers; lane 0 is the lowest.
 
 /// An integer that a vector is made of.
-pub(super) trait Lane: Copy + Ord {
+pub(super) trait Lane: Copy {
     /// All lanes of a vector.
     type Lanes: AsRef<[Self]>;
     /// The other signedness.
@@ -20,8 +20,6 @@ pub(super) trait Lane: Copy + Ord {
     fn long(self) -> i64;
     /// Truncates.
     fn wrap(value: i128) -> Self;
-    /// Truncates.
-    fn wrap_long(value: i64) -> Self;
 
     /// The nearest value that there is.
     fn saturate(value: i128) -> Self {
@@ -72,10 +70,6 @@ macro_rules! lane {
             }
             #[inline(always)]
             fn wrap(value: i128) -> Self {
-                value as $type
-            }
-            #[inline(always)]
-            fn wrap_long(value: i64) -> Self {
                 value as $type
             }
         }
