@@ -167,11 +167,9 @@ helpers! {
     AUT "aut" Pure (pointer, modifier, lo, hi) pauth::authenticate;
     XPAC "xpac" Pure (pointer) pauth::strip;
     PACGA "pacga" Pure (value, modifier, lo, hi) pauth::generic;
-    // Pairs of doublewords, DC ZVA, FEAT_MOPS.
+    // Pairs of doublewords, FEAT_MOPS.
     CASP "casp" Memory (addr, s, t) memory::casp;
-    LDXP "ldxp" Memory (addr, t, t2) memory::ldxp;
     STXP "stxp" Memory (addr, t, t2) memory::stxp;
-    DC_ZVA "dc_zva" Memory (addr) memory::dc_zva;
     SETP "setp" Frame (registers) memory::setp;
     SET "set" Memory (registers) memory::set;
     CPYFP "cpyfp" Frame (registers) memory::cpyfp;
