@@ -35,11 +35,6 @@ fn polynomials() {
     rows.check("polynomials");
 }
 
-/// The result of a narrowing instruction, or of its second form.
-pub(super) fn put(d: u128, result: u128, high: bool) -> u128 {
-    if high { d & u128::from(u64::MAX) | result << 64 } else { result }
-}
-
 #[test]
 fn products() {
     let mut rows = Rows::default();

@@ -234,14 +234,8 @@ helpers! {
     BFDOT "bfdot" Lanes (n, m, d) widening::bfdot;
     BFMMLA "bfmmla" Lanes (n, m, d) widening::bfmmla;
     // Saturating arithmetic.
-    SQADD "sqadd" Saturating (n, m) saturate::sqadd;
-    UQADD "uqadd" Saturating (n, m) saturate::uqadd;
-    SQSUB "sqsub" Saturating (n, m) saturate::sqsub;
-    UQSUB "uqsub" Saturating (n, m) saturate::uqsub;
     SUQADD "suqadd" Saturating (n, d) saturate::suqadd;
     USQADD "usqadd" Saturating (n, d) saturate::usqadd;
-    SQABS "sqabs" Saturating (n) saturate::sqabs;
-    SQNEG "sqneg" Saturating (n) saturate::sqneg;
     SQDMULH "sqdmulh" Saturating (n, m) saturate::sqdmulh;
     SQRDMULH "sqrdmulh" Saturating (n, m) saturate::sqrdmulh;
     SQRDMLAH "sqrdmlah" Saturating (n, m, d) saturate::sqrdmlah;
@@ -249,9 +243,6 @@ helpers! {
     SQDMULL "sqdmull" Saturating (n, m) saturate::sqdmull;
     SQDMLAL "sqdmlal" Saturating (n, m, d) saturate::sqdmlal;
     SQDMLSL "sqdmlsl" Saturating (n, m, d) saturate::sqdmlsl;
-    SQXTN "sqxtn" Saturating (n) saturate::sqxtn;
-    UQXTN "uqxtn" Saturating (n) saturate::uqxtn;
-    SQXTUN "sqxtun" Saturating (n) saturate::sqxtun;
     // Shifts.
     SSHL "sshl" Lanes (n, m) shift::sshl;
     USHL "ushl" Lanes (n, m) shift::ushl;
@@ -262,16 +253,6 @@ helpers! {
     SQRSHL "sqrshl" Saturating (n, m) shift::sqrshl;
     UQRSHL "uqrshl" Saturating (n, m) shift::uqrshl;
     SQSHLU "sqshlu" Saturating (n) shift::sqshlu;
-    SRSHR "srshr" Lanes (n) shift::srshr;
-    URSHR "urshr" Lanes (n) shift::urshr;
-    SHRN "shrn" Lanes (n) shift::shrn;
-    RSHRN "rshrn" Lanes (n) shift::rshrn;
-    SQSHRN "sqshrn" Saturating (n) shift::sqshrn;
-    SQRSHRN "sqrshrn" Saturating (n) shift::sqrshrn;
-    UQSHRN "uqshrn" Saturating (n) shift::uqshrn;
-    UQRSHRN "uqrshrn" Saturating (n) shift::uqrshrn;
-    SQSHRUN "sqshrun" Saturating (n) shift::sqshrun;
-    SQRSHRUN "sqrshrun" Saturating (n) shift::sqrshrun;
     // Integers.
     CLS "cls" Lanes (n) integer::cls;
     CLZ "clz" Lanes (n) integer::clz;
