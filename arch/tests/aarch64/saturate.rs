@@ -3,7 +3,6 @@
 use ferry_arch::aarch64::helpers as h;
 use ferry_arch::aarch64::helpers::Arg;
 
-use super::integer::put;
 use super::operands::Kind;
 use super::reference::Rows;
 use super::{BYTES, DOUBLES, HALVES, SCALARS, WORDS, integer, same, three, two};
@@ -12,14 +11,7 @@ use super::{BYTES, DOUBLES, HALVES, SCALARS, WORDS, integer, same, three, two};
 fn saturating() {
     let mut rows = Rows::default();
     let all = &[BYTES, HALVES, WORDS, DOUBLES, SCALARS];
-    for (op, id) in
-        [("sqadd", h::SQADD), ("uqadd", h::UQADD), ("sqsub", h::SQSUB), ("uqsub", h::UQSUB)]
-    {
-        three(&mut rows, op, id, integer, all);
-    }
-    for (op, id) in
-        [("suqadd", h::SUQADD), ("usqadd", h::USQADD), ("sqabs", h::SQABS), ("sqneg", h::SQNEG)]
-    {
+    for (op, id) in [("suqadd", h::SUQADD), ("usqadd", h::USQADD)] {
         two(&mut rows, op, "", (id, same), integer, all);
     }
     let some = &[HALVES, WORDS, &SCALARS[1..3]];
@@ -57,32 +49,4 @@ fn doubling_long() {
         }
     }
     rows.check("doubling_long");
-}
-
-/// The destination and source of a narrowing instruction, the size and number of lanes, whether it is the second form.
-pub(super) const NARROW: [(&str, &str, u32, u32, bool); 9] = [
-    ("v0.8b", "v1.8h", 0, 8, false),
-    ("v0.16b", "v1.8h", 0, 8, true),
-    ("v0.4h", "v1.4s", 1, 4, false),
-    ("v0.8h", "v1.4s", 1, 4, true),
-    ("v0.2s", "v1.2d", 2, 2, false),
-    ("v0.4s", "v1.2d", 2, 2, true),
-    ("b0", "h1", 0, 1, false),
-    ("h0", "s1", 1, 1, false),
-    ("s0", "d1", 2, 1, false),
-];
-
-#[test]
-fn narrowing() {
-    let mut rows = Rows::default();
-    for (to, from, size, count, high) in NARROW {
-        let second = if high { "2" } else { "" };
-        for (op, id) in [("sqxtn", h::SQXTN), ("uqxtn", h::UQXTN), ("sqxtun", h::SQXTUN)] {
-            rows.add(format!("{op}{second} {to}, {from}"), Kind::Integer, move |cpu| {
-                let result = cpu.wide(id, Arg::lanes(size, count), [cpu.v[1], 0, 0]);
-                cpu.v[0] = put(cpu.v[0], result, high);
-            });
-        }
-    }
-    rows.check("narrowing");
 }

@@ -60,10 +60,4 @@ impl Arg {
     pub(super) const fn second(self) -> u32 {
         (self.0 >> 24 & 0xff) as u32
     }
-
-    /// Ones in the lanes that count, for lanes of `1 << size` bytes.
-    pub(super) const fn mask(self, size: u32) -> u128 {
-        let bits = (self.count(size) * 8) << size;
-        if bits >= 128 { u128::MAX } else { (1 << bits) - 1 }
-    }
 }

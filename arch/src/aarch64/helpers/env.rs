@@ -89,11 +89,3 @@ impl FpEnv {
 /// Whether anything has saturated: what becomes FPSR.QC.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Saturation(pub bool);
-
-impl Saturation {
-    /// Takes a result that was saturated from `exact`, in the lanes of `mask`.
-    pub(super) fn take(&mut self, saturated: u128, exact: u128, mask: u128) -> u128 {
-        self.0 |= (saturated ^ exact) & mask != 0;
-        saturated & mask
-    }
-}

@@ -1,5 +1,4 @@
-//! FEAT_SHA1, FEAT_SHA256, FEAT_SHA512, FEAT_SHA3, FEAT_SM3: steps of hash functions (FIPS 180-4, FIPS 202,
-//! GB/T 32905-2016).
+//! FEAT_SHA1, FEAT_SHA256, FEAT_SHA512, FEAT_SM3: steps of hash functions (FIPS 180-4, GB/T 32905-2016).
 
 use super::arg::Arg;
 use super::lane::Lane;
@@ -142,26 +141,6 @@ pub(super) fn sha512su0(n: u128, d: u128) -> u128 {
 pub(super) fn sha512su1(n: u128, m: u128, d: u128) -> u128 {
     let sigma = |x: u64| x.rotate_right(19) ^ x.rotate_right(61) ^ x >> 6;
     u64::zip(u64::zip(n, m, |n, m| sigma(n).wrapping_add(m)), d, u64::wrapping_add)
-}
-
-/// EOR3.
-pub(super) fn eor3(n: u128, m: u128, a: u128) -> u128 {
-    n ^ m ^ a
-}
-
-/// BCAX.
-pub(super) fn bcax(n: u128, m: u128, a: u128) -> u128 {
-    n ^ m & !a
-}
-
-/// RAX1.
-pub(super) fn rax1(n: u128, m: u128) -> u128 {
-    u64::zip(n, m, |n, m| n ^ m.rotate_left(1))
-}
-
-/// XAR: rotated by the first number.
-pub(super) fn xar(arg: Arg, n: u128, m: u128) -> u128 {
-    u64::map(n ^ m, |lane| lane.rotate_right(arg.first()))
 }
 
 /// SM3SS1.

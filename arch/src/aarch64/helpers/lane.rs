@@ -1,7 +1,7 @@
 //! Vectors as lanes of integers; lane 0 is the lowest.
 
 /// An integer that a vector is made of.
-pub(super) trait Lane: Copy + Ord {
+pub(super) trait Lane: Copy {
     /// All lanes of a vector.
     type Lanes: AsRef<[Self]>;
     /// The other signedness.
@@ -20,8 +20,6 @@ pub(super) trait Lane: Copy + Ord {
     fn long(self) -> i64;
     /// Truncates.
     fn wrap(value: i128) -> Self;
-    /// Truncates.
-    fn wrap_long(value: i64) -> Self;
 
     /// The nearest value that there is.
     fn saturate(value: i128) -> Self {
@@ -74,10 +72,6 @@ macro_rules! lane {
             fn wrap(value: i128) -> Self {
                 value as $type
             }
-            #[inline(always)]
-            fn wrap_long(value: i64) -> Self {
-                value as $type
-            }
         }
     )*};
 }
@@ -93,7 +87,7 @@ lane! {
     u64 i64 3;
 }
 
-/// Narrow signed or unsigned lanes and those of twice their width.
+/// Narrow signed lanes and those of twice their width.
 pub(super) trait Narrow: Lane {
     type Wide: Lane;
 }
@@ -108,11 +102,8 @@ macro_rules! narrow {
 
 narrow! {
     i8 i16;
-    u8 u16;
     i16 i32;
-    u16 u32;
     i32 i64;
-    u32 u64;
 }
 
 /// An expression with `$type` the signed or unsigned lane of a size.
@@ -133,13 +124,10 @@ macro_rules! lanes {
     };
 }
 
-/// An expression with `$type` the signed or unsigned lane of a size of at most 4 bytes.
+/// An expression with `$type` the signed lane of a size of at most 4 bytes.
 macro_rules! narrow_lanes {
-    (signed $size:expr, $type:ident => $body:expr) => {
+    ($size:expr, $type:ident => $body:expr) => {
         lanes!($size, $type in i8 i16 i32 i32 => $body)
-    };
-    (unsigned $size:expr, $type:ident => $body:expr) => {
-        lanes!($size, $type in u8 u16 u32 u32 => $body)
     };
 }
 

@@ -1,4 +1,4 @@
-//! Helpers that access guest memory: exclusive and atomic pairs of doublewords, DC ZVA, and FEAT_MOPS.
+//! Helpers that access guest memory: CASP and STXP of doublewords, and FEAT_MOPS.
 //!
 //! Addresses in arguments are without tags; those in registers may have them. Registers are named by their numbers; 31
 //! is XZR.
@@ -8,7 +8,6 @@ use base::sys::access;
 use base::{GuestVirt, RegSlot};
 
 use super::FrameRef;
-use crate::aarch64::id::CACHE_LINE;
 use crate::aarch64::slot;
 
 fn x(frame: &FrameRef, n: u64) -> u64 {
@@ -53,23 +52,6 @@ pub(super) fn casp(mut frame: FrameRef, addr: u64, s: u64, t: u64) -> u64 {
     0
 }
 
-/// LDXP, LDAXP of doublewords: into `t` and `t2`. The address is aligned.
-pub(super) fn ldxp(mut frame: FrameRef, addr: u64, t: u64, t2: u64) -> u64 {
-    // An exchange of 0 for 0 reads at once on every host, but would fault where the guest may only read.
-    match access::load128(GuestVirt(addr)) {
-        Ok(value) => {
-            let (low, high) = (value as u64, (value >> 64) as u64);
-            frame.set(slot::EXCLUSIVE_ADDR, addr);
-            frame.set(slot::EXCLUSIVE_LO, low);
-            frame.set(slot::EXCLUSIVE_HI, high);
-            set_x(&mut frame, t, low);
-            set_x(&mut frame, t2, high);
-        }
-        Err(access::Faulted) => frame.set_fault(addr),
-    }
-    0
-}
-
 /// STXP, STLXP of doublewords: what the status register gets. The address is aligned.
 pub(super) fn stxp(mut frame: FrameRef, addr: u64, t: u64, t2: u64) -> u64 {
     let monitored = frame.get(slot::EXCLUSIVE_ADDR);
@@ -86,16 +68,6 @@ pub(super) fn stxp(mut frame: FrameRef, addr: u64, t: u64, t2: u64) -> u64 {
         }
         None => 0,
     }
-}
-
-/// DC ZVA.
-pub(super) fn dc_zva(mut frame: FrameRef, addr: u64) -> u64 {
-    let start = GuestVirt(addr & !(CACHE_LINE - 1));
-    if write(&mut frame, start, &[0; CACHE_LINE as usize]).is_err() {
-        // The register's own address, not that of the block, is what the exception reports.
-        frame.set_fault(addr);
-    }
-    0
 }
 
 /// How many bytes a MOPS instruction does at most before it lets the CPU look at interrupts.
@@ -287,7 +259,7 @@ mod tests {
     use base::CpuFrame;
     use base::sys::fault;
 
-    use super::super::{CASP, CPY, CPYFP, CPYP, DC_ZVA, LDXP, SET, SETP, STXP, call};
+    use super::super::{CASP, CPY, CPYFP, CPYP, SET, SETP, STXP, call};
     use super::*;
 
     /// x0, x1 and x2 as destination, source and size.
@@ -349,34 +321,31 @@ mod tests {
         assert_eq!((frame.fault, frame.fault_addr), (1, 0x10));
     }
 
+    /// What a load exclusive of a pair that read `seen` leaves.
+    fn monitor(frame: &mut CpuFrame, addr: u64, seen: [u64; 2]) {
+        frame.set(slot::EXCLUSIVE_ADDR, addr);
+        frame.set(slot::EXCLUSIVE_LO, seen[0]);
+        frame.set(slot::EXCLUSIVE_HI, seen[1]);
+    }
+
     #[test]
     fn exclusives_fail_when_memory_has_changed() {
         let mut memory = Box::new(Aligned([7; 16]));
         let addr = &raw mut memory.0[0] as u64;
         let mut frame = frame(&[0, 0, 8, 9]);
         assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 1, "nothing is monitored");
-        run(&mut frame, LDXP, [addr, 0, 1]);
-        assert_eq!(frame.slots[..2], [7, 7]);
+        monitor(&mut frame, addr, [7, 7]);
         assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 0);
         assert_eq!(memory.0[..3], [8, 9, 7]);
         assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 1, "the monitor is open");
-        run(&mut frame, LDXP, [addr, 0, 31]);
+        monitor(&mut frame, addr, [8, 9]);
         memory.0[1] = 10;
         assert_eq!(run(&mut frame, STXP, [addr, 2, 3]), 1, "memory has changed");
         assert_eq!(memory.0[..2], [8, 10]);
         assert_eq!(frame.fault, 0);
-        run(&mut frame, LDXP, [0x20, 0, 1]);
+        monitor(&mut frame, 0x20, [8, 9]);
+        run(&mut frame, STXP, [0x20, 2, 3]);
         assert_eq!((frame.fault, frame.fault_addr), (1, 0x20));
-    }
-
-    #[test]
-    fn a_block_is_zeroed_whatever_its_address() {
-        let mut memory = Box::new(Aligned([7; 16]));
-        let mut frame = frame(&[]);
-        run(&mut frame, DC_ZVA, [&raw mut memory.0[11] as u64 + 3, 0, 0]);
-        assert_eq!(memory.0, [7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
-        run(&mut frame, DC_ZVA, [0x77, 0, 0]);
-        assert_eq!((frame.fault, frame.fault_addr), (1, 0x77));
     }
 
     #[test]

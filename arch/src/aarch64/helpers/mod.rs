@@ -17,7 +17,6 @@ pub mod integer;
 mod lane;
 pub mod memory;
 pub mod pauth;
-pub mod permute;
 pub mod saturate;
 pub mod shift;
 pub mod system;
@@ -168,11 +167,9 @@ helpers! {
     AUT "aut" Pure (pointer, modifier, lo, hi) pauth::authenticate;
     XPAC "xpac" Pure (pointer) pauth::strip;
     PACGA "pacga" Pure (value, modifier, lo, hi) pauth::generic;
-    // Pairs of doublewords, DC ZVA, FEAT_MOPS.
+    // Pairs of doublewords, FEAT_MOPS.
     CASP "casp" Memory (addr, s, t) memory::casp;
-    LDXP "ldxp" Memory (addr, t, t2) memory::ldxp;
     STXP "stxp" Memory (addr, t, t2) memory::stxp;
-    DC_ZVA "dc_zva" Memory (addr) memory::dc_zva;
     SETP "setp" Frame (registers) memory::setp;
     SET "set" Memory (registers) memory::set;
     CPYFP "cpyfp" Frame (registers) memory::cpyfp;
@@ -237,14 +234,8 @@ helpers! {
     BFDOT "bfdot" Lanes (n, m, d) widening::bfdot;
     BFMMLA "bfmmla" Lanes (n, m, d) widening::bfmmla;
     // Saturating arithmetic.
-    SQADD "sqadd" Saturating (n, m) saturate::sqadd;
-    UQADD "uqadd" Saturating (n, m) saturate::uqadd;
-    SQSUB "sqsub" Saturating (n, m) saturate::sqsub;
-    UQSUB "uqsub" Saturating (n, m) saturate::uqsub;
     SUQADD "suqadd" Saturating (n, d) saturate::suqadd;
     USQADD "usqadd" Saturating (n, d) saturate::usqadd;
-    SQABS "sqabs" Saturating (n) saturate::sqabs;
-    SQNEG "sqneg" Saturating (n) saturate::sqneg;
     SQDMULH "sqdmulh" Saturating (n, m) saturate::sqdmulh;
     SQRDMULH "sqrdmulh" Saturating (n, m) saturate::sqrdmulh;
     SQRDMLAH "sqrdmlah" Saturating (n, m, d) saturate::sqrdmlah;
@@ -252,9 +243,6 @@ helpers! {
     SQDMULL "sqdmull" Saturating (n, m) saturate::sqdmull;
     SQDMLAL "sqdmlal" Saturating (n, m, d) saturate::sqdmlal;
     SQDMLSL "sqdmlsl" Saturating (n, m, d) saturate::sqdmlsl;
-    SQXTN "sqxtn" Saturating (n) saturate::sqxtn;
-    UQXTN "uqxtn" Saturating (n) saturate::uqxtn;
-    SQXTUN "sqxtun" Saturating (n) saturate::sqxtun;
     // Shifts.
     SSHL "sshl" Lanes (n, m) shift::sshl;
     USHL "ushl" Lanes (n, m) shift::ushl;
@@ -265,57 +253,10 @@ helpers! {
     SQRSHL "sqrshl" Saturating (n, m) shift::sqrshl;
     UQRSHL "uqrshl" Saturating (n, m) shift::uqrshl;
     SQSHLU "sqshlu" Saturating (n) shift::sqshlu;
-    SRSHR "srshr" Lanes (n) shift::srshr;
-    URSHR "urshr" Lanes (n) shift::urshr;
-    SHRN "shrn" Lanes (n) shift::shrn;
-    RSHRN "rshrn" Lanes (n) shift::rshrn;
-    SQSHRN "sqshrn" Saturating (n) shift::sqshrn;
-    SQRSHRN "sqrshrn" Saturating (n) shift::sqrshrn;
-    UQSHRN "uqshrn" Saturating (n) shift::uqshrn;
-    UQRSHRN "uqrshrn" Saturating (n) shift::uqrshrn;
-    SQSHRUN "sqshrun" Saturating (n) shift::sqshrun;
-    SQRSHRUN "sqrshrun" Saturating (n) shift::sqrshrun;
     // Integers.
-    SHADD "shadd" Lanes (n, m) integer::shadd;
-    UHADD "uhadd" Lanes (n, m) integer::uhadd;
-    SRHADD "srhadd" Lanes (n, m) integer::srhadd;
-    URHADD "urhadd" Lanes (n, m) integer::urhadd;
-    SHSUB "shsub" Lanes (n, m) integer::shsub;
-    UHSUB "uhsub" Lanes (n, m) integer::uhsub;
-    SABD "sabd" Lanes (n, m) integer::sabd;
-    UABD "uabd" Lanes (n, m) integer::uabd;
     CLS "cls" Lanes (n) integer::cls;
     CLZ "clz" Lanes (n) integer::clz;
-    CNT "cnt" Lanes (n) integer::cnt;
     RBIT "rbit" Lanes (n) integer::rbit;
-    ADDHN "addhn" Lanes (n, m) integer::addhn;
-    RADDHN "raddhn" Lanes (n, m) integer::raddhn;
-    SUBHN "subhn" Lanes (n, m) integer::subhn;
-    RSUBHN "rsubhn" Lanes (n, m) integer::rsubhn;
-    SMULL "smull" Lanes (n, m) integer::smull;
-    UMULL "umull" Lanes (n, m) integer::umull;
-    SADDL "saddl" Lanes (n, m) integer::saddl;
-    UADDL "uaddl" Lanes (n, m) integer::uaddl;
-    SSUBL "ssubl" Lanes (n, m) integer::ssubl;
-    USUBL "usubl" Lanes (n, m) integer::usubl;
-    SABDL "sabdl" Lanes (n, m) integer::sabdl;
-    UABDL "uabdl" Lanes (n, m) integer::uabdl;
-    SXTL "sxtl" Lanes (n) integer::sxtl;
-    UXTL "uxtl" Lanes (n) integer::uxtl;
-    ADDP "addp" Lanes (n, m) integer::addp;
-    SMAXP "smaxp" Lanes (n, m) integer::smaxp;
-    SMINP "sminp" Lanes (n, m) integer::sminp;
-    UMAXP "umaxp" Lanes (n, m) integer::umaxp;
-    UMINP "uminp" Lanes (n, m) integer::uminp;
-    ADDV "addv" Lanes (n) integer::addv;
-    SMAXV "smaxv" Lanes (n) integer::smaxv;
-    SMINV "sminv" Lanes (n) integer::sminv;
-    UMAXV "umaxv" Lanes (n) integer::umaxv;
-    UMINV "uminv" Lanes (n) integer::uminv;
-    SADDLV "saddlv" Lanes (n) integer::saddlv;
-    UADDLV "uaddlv" Lanes (n) integer::uaddlv;
-    SADDLP "saddlp" Lanes (n) integer::saddlp;
-    UADDLP "uaddlp" Lanes (n) integer::uaddlp;
     SDOT "sdot" Lanes (n, m, d) integer::sdot;
     UDOT "udot" Lanes (n, m, d) integer::udot;
     USDOT "usdot" Lanes (n, m, d) integer::usdot;
@@ -324,15 +265,6 @@ helpers! {
     USMMLA "usmmla" Lanes (n, m, d) integer::usmmla;
     PMUL "pmul" Lanes (n, m) integer::pmul;
     PMULL "pmull" Lanes (n, m) integer::pmull;
-    // Permutations.
-    TBL "tbl" Lanes (t, m) permute::tbl;
-    TBL2 "tbl2" Lanes (t, t2, m) permute::tbl2;
-    TBX "tbx" Lanes (t, m, d) permute::tbx;
-    ZIP "zip" Lanes (n, m) permute::zip;
-    UZP "uzp" Lanes (n, m) permute::uzp;
-    TRN "trn" Lanes (n, m) permute::trn;
-    EXT "ext" Lanes (n, m) permute::ext;
-    REV "rev" Lanes (n) permute::rev;
     // Cryptography.
     AESE "aese" Bits (d, n) cipher::aese;
     AESD "aesd" Bits (d, n) cipher::aesd;
@@ -352,10 +284,6 @@ helpers! {
     SHA1SU1 "sha1su1" Bits (n, d) hash::sha1su1;
     SHA256SU0 "sha256su0" Bits (n, d) hash::sha256su0;
     SHA512SU0 "sha512su0" Bits (n, d) hash::sha512su0;
-    EOR3 "eor3" Bits (n, m, a) hash::eor3;
-    BCAX "bcax" Bits (n, m, a) hash::bcax;
-    RAX1 "rax1" Bits (n, m) hash::rax1;
-    XAR "xar" Lanes (n, m) hash::xar;
     SM3SS1 "sm3ss1" Bits (n, m, a) hash::sm3ss1;
     SM3TT1A "sm3tt1a" Lanes (n, m, d) hash::sm3tt1a;
     SM3TT1B "sm3tt1b" Lanes (n, m, d) hash::sm3tt1b;

@@ -1,5 +1,5 @@
-//! Advanced SIMD: saturating addition, subtraction, absolute value, doubling multiplication, and narrowing. All
-//! set FPSR.QC when a lane saturates.
+//! Advanced SIMD: saturating addition of mixed signs, and doubling multiplication. All set FPSR.QC when a lane
+//! saturates.
 
 use super::arg::Arg;
 use super::env::Saturation;
@@ -17,30 +17,6 @@ fn exact<T: Lane>(qc: &mut Saturation, arg: Arg, mut value: impl FnMut(usize) ->
     T::join(&mut lane)
 }
 
-macro_rules! add_and_sub {
-    ($($(#[$doc:meta])* $name:ident $sign:ident $saturating:ident $wrapping:ident;)*) => {
-        $($(#[$doc])*
-        pub(super) fn $name(qc: &mut Saturation, arg: Arg, a: u128, b: u128) -> u128 {
-            let size = arg.size();
-            let (saturated, exact) = lanes!($sign size, T => {
-                (T::zip(a, b, T::$saturating), T::zip(a, b, T::$wrapping))
-            });
-            qc.take(saturated, exact, arg.mask(size))
-        })*
-    };
-}
-
-add_and_sub! {
-    /// SQADD.
-    sqadd signed saturating_add wrapping_add;
-    /// UQADD.
-    uqadd unsigned saturating_add wrapping_add;
-    /// SQSUB.
-    sqsub signed saturating_sub wrapping_sub;
-    /// UQSUB.
-    uqsub unsigned saturating_sub wrapping_sub;
-}
-
 /// SUQADD: unsigned `n` added to signed `d`.
 pub(super) fn suqadd(qc: &mut Saturation, arg: Arg, n: u128, d: u128) -> u128 {
     lanes!(signed arg.size(), T => mixed::<T>(qc, arg, n, d))
@@ -54,22 +30,6 @@ pub(super) fn usqadd(qc: &mut Saturation, arg: Arg, n: u128, d: u128) -> u128 {
 fn mixed<T: Lane>(qc: &mut Saturation, arg: Arg, n: u128, d: u128) -> u128 {
     let (n, d) = (T::Opposite::split(n), T::split(d));
     exact::<T>(qc, arg, |i| n.as_ref()[i].wide() + d.as_ref()[i].wide())
-}
-
-/// SQABS.
-pub(super) fn sqabs(qc: &mut Saturation, arg: Arg, n: u128) -> u128 {
-    lanes!(signed arg.size(), T => {
-        let n = T::split(n);
-        exact::<T>(qc, arg, |i| n[i].wide().abs())
-    })
-}
-
-/// SQNEG.
-pub(super) fn sqneg(qc: &mut Saturation, arg: Arg, n: u128) -> u128 {
-    lanes!(signed arg.size(), T => {
-        let n = T::split(n);
-        exact::<T>(qc, arg, |i| -n[i].wide())
-    })
 }
 
 /// Half of a lane of `a * b`, plus the lane `c` as the high half: what the doubling multiplications keep.
@@ -89,19 +49,19 @@ fn doubling<T: Lane>(
 
 /// SQDMULH: the high half of twice the product. Lanes of 2 and 4 bytes, here and below.
 pub(super) fn sqdmulh(qc: &mut Saturation, arg: Arg, a: u128, b: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => doubling::<T>(qc, arg, [a, b], |product, _| product))
+    narrow_lanes!(arg.size(), T => doubling::<T>(qc, arg, [a, b], |product, _| product))
 }
 
 /// SQRDMULH: rounded.
 pub(super) fn sqrdmulh(qc: &mut Saturation, arg: Arg, a: u128, b: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => {
+    narrow_lanes!(arg.size(), T => {
         doubling::<T>(qc, arg, [a, b], |product, _| product + (1 << (T::BITS - 2)))
     })
 }
 
 /// SQRDMLAH: rounded, and added to `d` before.
 pub(super) fn sqrdmlah(qc: &mut Saturation, arg: Arg, a: u128, b: u128, d: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => {
+    narrow_lanes!(arg.size(), T => {
         let d = T::split(d);
         let start = |i: usize| (d[i].long() << (T::BITS - 1)) + (1 << (T::BITS - 2));
         doubling::<T>(qc, arg, [a, b], |product, i| start(i) + product)
@@ -110,7 +70,7 @@ pub(super) fn sqrdmlah(qc: &mut Saturation, arg: Arg, a: u128, b: u128, d: u128)
 
 /// SQRDMLSH: rounded, and subtracted from `d` before.
 pub(super) fn sqrdmlsh(qc: &mut Saturation, arg: Arg, a: u128, b: u128, d: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => {
+    narrow_lanes!(arg.size(), T => {
         let d = T::split(d);
         let start = |i: usize| (d[i].long() << (T::BITS - 1)) + (1 << (T::BITS - 2));
         doubling::<T>(qc, arg, [a, b], |product, i| start(i) - product)
@@ -148,64 +108,21 @@ fn doubling_long<T: Narrow>(
 
 /// SQDMULL: lanes of 2 or 4 bytes, as many as there are results; those of the low half of the sources.
 pub(super) fn sqdmull(qc: &mut Saturation, arg: Arg, n: u128, m: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => {
+    narrow_lanes!(arg.size(), T => {
         doubling_long::<T>(qc, arg, [n, m, 0], |_, product| product)
     })
 }
 
 /// SQDMLAL: as [`sqdmull`], added to `d`.
 pub(super) fn sqdmlal(qc: &mut Saturation, arg: Arg, n: u128, m: u128, d: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => {
+    narrow_lanes!(arg.size(), T => {
         doubling_long::<T>(qc, arg, [n, m, d], |d, product| d + product)
     })
 }
 
 /// SQDMLSL: as [`sqdmull`], subtracted from `d`.
 pub(super) fn sqdmlsl(qc: &mut Saturation, arg: Arg, n: u128, m: u128, d: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => {
+    narrow_lanes!(arg.size(), T => {
         doubling_long::<T>(qc, arg, [n, m, d], |d, product| d - product)
-    })
-}
-
-/// Lanes of `From`, saturated to half their width, in the low half of the result.
-pub(super) fn narrowed<From: Lane, To: Lane>(
-    qc: &mut Saturation,
-    arg: Arg,
-    n: u128,
-    value: impl Fn(i128) -> i128,
-) -> u128 {
-    let n = From::split(n);
-    let n = n.as_ref();
-    let count = arg.count(To::SIZE).min(n.len());
-    let mut lane = |i: usize| {
-        if i >= count {
-            return To::wrap(0);
-        }
-        let value = value(n[i].wide());
-        let result = To::saturate(value);
-        qc.0 |= result.wide() != value;
-        result
-    };
-    To::join(&mut lane)
-}
-
-/// SQXTN: to lanes of the size given, of twice that, here and below.
-pub(super) fn sqxtn(qc: &mut Saturation, arg: Arg, n: u128) -> u128 {
-    narrow_lanes!(signed arg.size(), T => {
-        narrowed::<<T as Narrow>::Wide, T>(qc, arg, n, |value| value)
-    })
-}
-
-/// UQXTN.
-pub(super) fn uqxtn(qc: &mut Saturation, arg: Arg, n: u128) -> u128 {
-    narrow_lanes!(unsigned arg.size(), T => {
-        narrowed::<<T as Narrow>::Wide, T>(qc, arg, n, |value| value)
-    })
-}
-
-/// SQXTUN: signed to unsigned.
-pub(super) fn sqxtun(qc: &mut Saturation, arg: Arg, n: u128) -> u128 {
-    narrow_lanes!(unsigned arg.size(), T => {
-        narrowed::<<<T as Narrow>::Wide as Lane>::Opposite, T>(qc, arg, n, |value| value)
     })
 }

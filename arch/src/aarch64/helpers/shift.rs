@@ -1,9 +1,8 @@
-//! Advanced SIMD: shifts by register, rounding shifts, and saturating and narrowing ones.
+//! Advanced SIMD: shifts by register, and saturating shifts.
 
 use super::arg::Arg;
 use super::env::Saturation;
-use super::lane::{Lane, Narrow, lanes, narrow_lanes};
-use super::saturate::narrowed;
+use super::lane::{Lane, lanes};
 
 /// Farther than this no lane can be shifted and anything be left, or anything change.
 const FAR: u32 = 66;
@@ -118,65 +117,4 @@ pub(super) fn sqshlu(qc: &mut Saturation, arg: Arg, n: u128) -> u128 {
             result
         })
     })
-}
-
-/// SRSHR: to the right by the first number, rounded.
-pub(super) fn srshr(arg: Arg, n: u128) -> u128 {
-    lanes!(signed arg.size(), T => {
-        T::map(n, |n| T::wrap(shift_right(n.wide(), arg.first(), Rounding::Up)))
-    })
-}
-
-/// URSHR.
-pub(super) fn urshr(arg: Arg, n: u128) -> u128 {
-    lanes!(unsigned arg.size(), T => {
-        T::map(n, |n| T::wrap(shift_right(n.wide(), arg.first(), Rounding::Up)))
-    })
-}
-
-/// SHRN: to the right by the first number, to lanes of the size given, of twice that, here and below. The upper
-/// half of the result is zero.
-pub(super) fn shrn(arg: Arg, n: u128) -> u128 {
-    truncated(arg, n, Rounding::Down)
-}
-
-/// RSHRN: rounded.
-pub(super) fn rshrn(arg: Arg, n: u128) -> u128 {
-    truncated(arg, n, Rounding::Up)
-}
-
-fn truncated(arg: Arg, n: u128, rounding: Rounding) -> u128 {
-    narrow_lanes!(unsigned arg.size(), T => {
-        let n = <T as Narrow>::Wide::split(n);
-        T::join(|i| match n.get(i) {
-            Some(n) => T::wrap(shift_right(n.wide(), arg.first(), rounding)),
-            None => 0,
-        })
-    })
-}
-
-macro_rules! saturating_narrow {
-    ($($(#[$doc:meta])* $name:ident $sign:ident ($from:ty) $rounding:ident;)*) => {
-        $($(#[$doc])*
-        pub(super) fn $name(qc: &mut Saturation, arg: Arg, n: u128) -> u128 {
-            narrow_lanes!($sign arg.size(), T => narrowed::<$from, T>(qc, arg, n, |value| {
-                shift_right(value, arg.first(), Rounding::$rounding)
-            }))
-        })*
-    };
-}
-
-saturating_narrow! {
-    /// SQSHRN.
-    sqshrn signed (<T as Narrow>::Wide) Down;
-    /// SQRSHRN.
-    sqrshrn signed (<T as Narrow>::Wide) Up;
-    /// UQSHRN.
-    uqshrn unsigned (<T as Narrow>::Wide) Down;
-    /// UQRSHRN.
-    uqrshrn unsigned (<T as Narrow>::Wide) Up;
-    /// SQSHRUN: signed to unsigned.
-    sqshrun unsigned (<<T as Narrow>::Wide as Lane>::Opposite) Down;
-    /// SQRSHRUN.
-    sqrshrun unsigned (<<T as Narrow>::Wide as Lane>::Opposite) Up;
 }
