@@ -20,7 +20,7 @@ use testsuite::insn::oracle::Oracle;
 use testsuite::insn::tier::{Runner, Tier};
 
 const FEW: usize = 2;
-const MANY: usize = 60;
+const MANY: usize = 30;
 /// Disagreements that are shown of each chapter.
 const SHOWN: usize = 10;
 
