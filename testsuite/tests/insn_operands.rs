@@ -21,7 +21,7 @@ use testsuite::insn::tier::{Runner, Tier};
 
 const FEW: usize = 2;
 const MORE: usize = 6;
-const MANY: usize = 60;
+const MANY: usize = 30;
 /// Disagreements that are shown of each chapter.
 const SHOWN: usize = 10;
 
