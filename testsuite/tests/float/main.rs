@@ -1,9 +1,8 @@
 //! Every floating-point and vector instruction on corner and random operands, in every rounding mode and other mode
 //! of the guest: the interpreter, compiled code and qemu-user must agree on results and flags.
 //!
-//! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands of RISC-V's instructions and
-//! three times as many of AArch64's, which are many, `FERRY_TEST_LONG=1` a hundred times as many of both. The seed is
-//! printed, and `FERRY_FUZZ_SEED` repeats one.
+//! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands of RISC-V's instructions,
+//! `FERRY_TEST_LONG=1` of AArch64's, too, which are many. The seed is printed, and `FERRY_FUZZ_SEED` repeats one.
 #![expect(clippy::print_stderr, reason = "says its seed, and why it does not ask qemu-user")]
 
 mod aarch64;
