@@ -4,40 +4,23 @@
 #![expect(unsafe_code, reason = "hand-made glue; compiled code passes its frame as a pointer")]
 
 use base::{CpuFrame, RegSlot};
-use ir::types::FpRound;
-use ir::{FpMode, FpOp, FpRules, Guest, Opcode, Type, lanes};
+use ir::{FpOp, FpRules, Guest};
 
 use crate::preserve::preserving_all_registers;
 
 /// Packs an operation and its guest's rules, and the slot of its flags, into the second argument of
 /// [`call`].
 pub(crate) fn pack(op: FpOp, guest: &Guest) -> u64 {
-    let flags = u64::from(guest.fp_flags.0) << 32;
-    let rules = u64::from(op.mode.0) << 48 | (guest.fp as u64) << 56;
-    op.op as u64
-        | (op.ty as u64) << 8
-        | (op.round as u64) << 16
-        | (op.other as u64) << 24
-        | flags
-        | rules
+    op.pack(guest.fp) | u64::from(guest.fp_flags.0) << FpOp::PACKED_BITS
 }
 
 fn unpack(packed: u64) -> (FpOp, FpRules, RegSlot) {
-    let byte = |n: u32| (packed >> (8 * n)) as u8 as usize;
-    let op = FpOp {
-        op: Opcode::ALL[byte(0)],
-        ty: Type::ALL[byte(1)],
-        round: FpRound::ALL[byte(2)],
-        mode: FpMode(byte(6) as u8),
-        other: Type::ALL[byte(3)],
-    };
-    let arm = byte(7) == FpRules::Arm as usize;
-    let rules = if arm { FpRules::Arm } else { FpRules::RiscV };
-    (op, rules, RegSlot((packed >> 32) as u16))
+    let (op, rules) = FpOp::unpack(packed);
+    (op, rules, RegSlot((packed >> FpOp::PACKED_BITS) as u16))
 }
 
-/// Computes a packed operation exactly, floating point or saturating: adds to the flags in the frame, and leaves the result in
-/// [`CpuFrame::fp_result`]; or, of one on vectors, both operands and result in
+/// Computes a packed operation exactly, floating point or saturating: adds to the flags in the frame,
+/// and leaves the result in [`CpuFrame::fp_result`]. Vectors are both taken from and left in
 /// [`CpuFrame::fp_wide`]. Takes the frame, the packed operation and three operands as System V
 /// does, but changes no register.
 ///
@@ -61,13 +44,15 @@ unsafe extern "C" fn evaluate(frame: *mut CpuFrame, packed: u64, a: u64, b: u64,
         return;
     }
     let [x, y, z] = frame.fp_wide.map(|[low, high]| u128::from(high) << 64 | u128::from(low));
-    let result = lanes::saturating(op.op, op.ty, [x, y], flags)
-        .unwrap_or_else(|| op.evaluate_wide(rules, [x, y, z], flags));
+    let result = op.evaluate_wide(rules, [x, y, z], flags);
     frame.fp_wide[0] = [result as u64, (result >> 64) as u64];
 }
 
 #[cfg(test)]
 mod tests {
+    use ir::types::FpRound;
+    use ir::{FpMode, Opcode, Type};
+
     use super::*;
 
     #[test]

@@ -150,17 +150,6 @@ fn instruction(op: FpOp) -> Inst {
     Inst { op: op.op, ty: op.ty, aux, imm: 0, dst: none, args: [none; 4] }
 }
 
-fn wanted(guest: &Guest, op: FpOp, operands: [u128; 3], flags: &mut u64) -> u128 {
-    let [a, b, _] = operands;
-    if let Some(result) = lanes::saturating(op.op, op.ty, [a, b], flags) {
-        result
-    } else if op.ty.is_vector() {
-        op.evaluate_wide(guest.fp, operands, flags)
-    } else {
-        op.evaluate(guest.fp, operands.map(|operand| operand as u64), flags).into()
-    }
-}
-
 fn check(machine: &mut Machine, random: &mut Random, op: FpOp, cases: usize) {
     let code = machine.compile(op);
     let ty = instruction(op).operand_type(0);
@@ -171,7 +160,7 @@ fn check(machine: &mut Machine, random: &mut Random, op: FpOp, cases: usize) {
         });
         let before = [0, 1][case % 2];
         let mut flags = before;
-        let wanted = wanted(machine.guest, op, operands, &mut flags);
+        let wanted = op.compute(machine.guest.fp, operands, &mut flags);
         let found = machine.run(code, op, operands, before);
         assert_eq!(found, (wanted, flags), "{op:?} of {operands:x?}, flags {before} before");
     }

@@ -207,14 +207,7 @@ impl Run<'_> {
 
     fn float(&mut self, inst: &Inst, [a, b, c, _]: [u128; 4]) -> u128 {
         let mut flags = self.frame.get(self.guest.fp_flags);
-        let result = if let Some(result) = lanes::saturating(inst.op, inst.ty, [a, b], &mut flags) {
-            result
-        } else if inst.ty.is_vector() {
-            FpOp::from(inst).evaluate_wide(self.guest.fp, [a, b, c], &mut flags)
-        } else {
-            let args = [a as u64, b as u64, c as u64];
-            FpOp::from(inst).evaluate(self.guest.fp, args, &mut flags).into()
-        };
+        let result = FpOp::from(inst).compute(self.guest.fp, [a, b, c], &mut flags);
         self.frame.set(self.guest.fp_flags, flags);
         result
     }

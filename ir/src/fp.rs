@@ -11,7 +11,7 @@ use base::float::{
 use crate::block::Inst;
 use crate::guest::FpRules;
 use crate::lanes;
-use crate::ops::{Opcode, Shape};
+use crate::ops::{Opcode, Shape, flag};
 use crate::types::{FpMode, FpRound, Type};
 
 impl FpRules {
@@ -32,6 +32,21 @@ impl FpRules {
         }
         rules
     }
+
+    /// Rules and how an operation departs from them, as a number of 8 bits.
+    #[inline]
+    #[must_use]
+    pub const fn pack(self, mode: FpMode) -> u64 {
+        (self as u64) << 2 | mode.0 as u64
+    }
+
+    /// What such a number means.
+    #[inline]
+    #[must_use]
+    pub const fn unpack(number: u64) -> (Self, FpMode) {
+        let rules = if number >> 2 & 1 == Self::Arm as u64 { Self::Arm } else { Self::RiscV };
+        (rules, FpMode(number as u8 & FpMode::ALL.0))
+    }
 }
 
 impl FpRound {
@@ -49,12 +64,13 @@ impl FpRound {
     }
 }
 
-/// A floating-point operation without its operands.
+/// An operation that adds to the floating-point flags, without its operands: one of floating point, or
+/// a saturating one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FpOp {
     /// An operation whose row has the flag `FP_FLAGS`.
     pub op: Opcode,
-    /// Its type: F32, F64 or a vector of them.
+    /// Its type: F32, F64 or a vector.
     pub ty: Type,
     /// Its rounding.
     pub round: FpRound,
@@ -72,6 +88,34 @@ impl From<&Inst> for FpOp {
 }
 
 impl FpOp {
+    /// Bits of what [`FpOp::pack`] gives.
+    pub const PACKED_BITS: u32 = 40;
+
+    /// The operation and a guest's rules as a number.
+    #[must_use]
+    pub const fn pack(self, rules: FpRules) -> u64 {
+        self.op as u64
+            | (self.ty as u64) << 8
+            | (self.other as u64) << 16
+            | (self.round as u64) << 24
+            | rules.pack(self.mode) << 32
+    }
+
+    /// What such a number means. Bits above [`FpOp::PACKED_BITS`] do not matter.
+    #[must_use]
+    pub fn unpack(packed: u64) -> (Self, FpRules) {
+        let byte = |n: u32| (packed >> (8 * n)) as u8 as usize;
+        let (rules, mode) = FpRules::unpack(packed >> 32);
+        let op = Self {
+            op: Opcode::ALL[byte(0) % Opcode::ALL.len()],
+            ty: Type::ALL[byte(1) % Type::ALL.len()],
+            other: Type::ALL[byte(2) % Type::ALL.len()],
+            round: FpRound::ALL[byte(3) % FpRound::ALL.len()],
+            mode,
+        };
+        (op, rules)
+    }
+
     /// Computes a scalar operation on raw bits, adding to `flags`. Operations that do not belong to
     /// floating point give 0.
     #[inline]
@@ -88,10 +132,23 @@ impl FpOp {
         result
     }
 
+    /// Computes an operation on raw bits, be it a scalar or a vector, adding to `flags`.
+    #[must_use]
+    pub fn compute(self, rules: FpRules, args: [u128; 3], flags: &mut u64) -> u128 {
+        match self.ty.is_vector() {
+            true => self.evaluate_wide(rules, args, flags),
+            false => self.evaluate(rules, args.map(|arg| arg as u64), flags).into(),
+        }
+    }
+
     /// Computes a vector operation on raw bits, lane by lane, adding to `flags`. A conversion between
     /// formats reads or writes lower halves; what it does not write is zero.
     #[must_use]
     pub fn evaluate_wide(self, rules: FpRules, args: [u128; 3], flags: &mut u64) -> u128 {
+        if self.op.info().has(flag::SATURATES) {
+            let [a, b, _] = args;
+            return lanes::saturating(self.op, self.ty, [a, b], flags).unwrap_or_default();
+        }
         let scalar = Self { ty: self.ty.lane(), other: self.other.lane(), ..self };
         let from = match self.op.info().shape {
             Shape::IntToFp | Shape::FpToFp => self.other,
@@ -220,6 +277,21 @@ mod tests {
         let mut flags = 0;
         let op = FpOp { op, ty, round: FpRound::NearestEven, mode: FpMode::NONE, other };
         (op.evaluate(FpRules::RiscV, args, &mut flags), flags)
+    }
+
+    #[test]
+    fn operations_survive_packing() {
+        for &op in Opcode::ALL {
+            for (round, rules) in FpRound::ALL
+                .into_iter()
+                .flat_map(|round| [FpRules::RiscV, FpRules::Arm].map(|rules| (round, rules)))
+            {
+                let (ty, other) = (Type::F64x2, Type::I64);
+                let op = FpOp { op, ty, round, mode: FpMode::FLUSH, other };
+                let above = 0x155 << FpOp::PACKED_BITS;
+                assert_eq!(FpOp::unpack(op.pack(rules) | above), (op, rules));
+            }
+        }
     }
 
     #[test]

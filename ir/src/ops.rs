@@ -134,15 +134,17 @@ pub mod flag {
     pub const SPECIAL: u8 = 32;
     /// Rounds by the mode in `aux`.
     pub const ROUNDS: u8 = 64;
+    /// Saturates, and notes that beside the floating-point flags ([`super::SATURATED`]).
+    pub const SATURATES: u8 = 128;
 }
 
-use flag::{COMMUTES, FAULTS, FP_FLAGS, PURE, READS, ROUNDS, SPECIAL, WRITES};
+use flag::{COMMUTES, FAULTS, FP_FLAGS, PURE, READS, ROUNDS, SATURATES, SPECIAL, WRITES};
 
 const LOADS: u8 = FAULTS | READS;
 const STORES: u8 = FAULTS | WRITES;
 const ATOMIC: u8 = FAULTS | READS | WRITES;
 const ROUNDED: u8 = FP_FLAGS | ROUNDS;
-const SATURATES: u8 = FP_FLAGS;
+const SATURATING: u8 = FP_FLAGS | SATURATES;
 
 /// The bit of the floating-point flags slot that saturating operations set (Arm: FPSR.QC). It is
 /// none of `base::float::Flags`.
@@ -370,19 +372,19 @@ ops! {
     /// The upper half's lanes, zero-extended.
     LengthenHighU "lengthen_high_u" Lengthen PURE;
     /// Sum, saturating, signed; saturation is noted in the flags ([`SATURATED`]).
-    SatAddS "sat_add_s" Binary SATURATES;
+    SatAddS "sat_add_s" Binary SATURATING;
     /// Sum, saturating, unsigned.
-    SatAddU "sat_add_u" Binary SATURATES;
+    SatAddU "sat_add_u" Binary SATURATING;
     /// Difference, saturating, signed.
-    SatSubS "sat_sub_s" Binary SATURATES;
+    SatSubS "sat_sub_s" Binary SATURATING;
     /// Difference, saturating, unsigned.
-    SatSubU "sat_sub_u" Binary SATURATES;
+    SatSubU "sat_sub_u" Binary SATURATING;
     /// Signed lanes to signed ones of half the width, saturating, in the lower half; the upper is 0.
-    SatNarrowS "sat_narrow_s" Narrow SATURATES;
+    SatNarrowS "sat_narrow_s" Narrow SATURATING;
     /// Signed lanes to unsigned ones, likewise.
-    SatNarrowSU "sat_narrow_su" Narrow SATURATES;
+    SatNarrowSU "sat_narrow_su" Narrow SATURATING;
     /// Unsigned lanes to unsigned ones, likewise.
-    SatNarrowU "sat_narrow_u" Narrow SATURATES;
+    SatNarrowU "sat_narrow_u" Narrow SATURATING;
     /// Lanes of ones where equal; quiet.
     FLanesEq "flanes_eq" FpBinary FP_FLAGS;
     /// Lanes of ones where greater; signalling.

@@ -7,6 +7,7 @@ use cranelift_codegen::ir::{InstBuilder, Value, types};
 use ir::{Block, Condition, Inst, Opcode, OperandKind, Type};
 
 use super::Lowering;
+use super::integer::comparison;
 
 /// How packed flags came about.
 #[derive(Clone, Copy)]
@@ -164,17 +165,6 @@ impl Lowering<'_, '_> {
         act(self);
         self.fb.ins().jump(done, &[]);
         self.begin(done);
-    }
-}
-
-fn comparison(op: Opcode) -> IntCC {
-    match op {
-        Opcode::Ne => IntCC::NotEqual,
-        Opcode::LtU => IntCC::UnsignedLessThan,
-        Opcode::LeU => IntCC::UnsignedLessThanOrEqual,
-        Opcode::LtS => IntCC::SignedLessThan,
-        Opcode::LeS => IntCC::SignedLessThanOrEqual,
-        _ => IntCC::Equal,
     }
 }
 

@@ -19,8 +19,8 @@ use crate::fp_slow;
 /// The inexact flag in the guest's flags slot (`base::float::Flags`).
 const INEXACT: i64 = 1;
 
-/// The host's result, and a condition: whether it stands.
-type Fast = (Value, Value);
+/// The host's result, and a condition: whether it stands, in every lane.
+pub(super) type Fast = (Value, Value);
 
 /// Which results stand once "inexact" is set: those whose magnitude, doubled so that the sign is
 /// out of the way, less `least` is below `below`.
@@ -40,10 +40,8 @@ impl Limit {
     pub(super) const ALL: [Self; 4] =
         [Self::Finite64, Self::Normal64, Self::Finite32, Self::Normal32];
 
-    /// Sums, differences and roots have no inexact tiny results.
     fn of(op: Opcode, single: bool) -> Self {
-        let finite = matches!(op, Opcode::FAdd | Opcode::FSub | Opcode::FSqrt);
-        match (finite, single) {
+        match (tiny_is_exact(op), single) {
             (true, false) => Self::Finite64,
             (false, false) => Self::Normal64,
             (true, true) => Self::Finite32,
@@ -70,6 +68,11 @@ impl Limit {
     }
 }
 
+/// Sums, differences and roots have no inexact tiny results.
+pub(super) fn tiny_is_exact(op: Opcode) -> bool {
+    matches!(op, Opcode::FAdd | Opcode::FSub | Opcode::FSqrt)
+}
+
 impl Lowering<'_, '_> {
     pub(super) fn float(&mut self, block: &Block, inst: &Inst) {
         let operands = inst.op.info().shape.operands();
@@ -78,12 +81,17 @@ impl Lowering<'_, '_> {
             Opcode::FNeg => self.fb.ins().fneg(args[0]),
             Opcode::FAbs => self.fb.ins().fabs(args[0]),
             Opcode::FCopySign => self.fb.ins().fcopysign(args[0], args[1]),
-            _ => match self.fast(inst, &args) {
-                Some(fast) => self.guarded(inst, &args, fast),
-                None => self.slow(inst, &args),
-            },
+            _ => self.arithmetic(inst, &args),
         };
         self.define(inst, value);
+    }
+
+    /// An operation of floating point, by the host where its result stands.
+    pub(super) fn arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Value {
+        match self.fast(inst, args) {
+            Some(fast) => self.guarded(inst, args, fast),
+            None => self.slow(inst, args),
+        }
     }
 
     /// The host's operation, if it has one for this rounding.
@@ -97,11 +105,12 @@ impl Lowering<'_, '_> {
             Opcode::FAdd | Opcode::FSub | Opcode::FMul | Opcode::FDiv | Opcode::FSqrt
                 if nearest =>
             {
-                Some(self.arithmetic(inst, args))
+                Some(self.host_arithmetic(inst, args))
             }
             Opcode::FMulAdd if nearest && self.options.host_has_fma => {
-                Some(self.arithmetic(inst, args))
+                Some(self.host_arithmetic(inst, args))
             }
+            _ if inst.ty.is_vector() => self.fast_lanes(inst, args, nearest),
             Opcode::FMin | Opcode::FMinimum | Opcode::FMax | Opcode::FMaximum => {
                 Some(self.min_max(inst.op, args))
             }
@@ -116,7 +125,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Fast {
+    fn host_arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Fast {
         let result = match inst.op {
             Opcode::FAdd => self.fb.ins().fadd(args[0], args[1]),
             Opcode::FSub => self.fb.ins().fsub(args[0], args[1]),
@@ -125,7 +134,11 @@ impl Lowering<'_, '_> {
             Opcode::FSqrt => self.fb.ins().sqrt(args[0]),
             _ => self.fb.ins().fma(args[0], args[1], args[2]),
         };
-        (result, self.result_stands(inst.op, result))
+        let stands = match inst.ty.is_vector() {
+            true => self.lanes_stand(inst, result),
+            false => self.result_stands(inst.op, result),
+        };
+        (result, stands)
     }
 
     /// Whether the host's result stands, by [`base::float::fast::result_stands`] or, for operations

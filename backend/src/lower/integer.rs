@@ -20,7 +20,7 @@ impl Lowering<'_, '_> {
         self.define(inst, value);
     }
 
-    fn unary(&mut self, block: &Block, inst: &Inst) -> Value {
+    pub(super) fn unary(&mut self, block: &Block, inst: &Inst) -> Value {
         let a = self.arg(block, inst, 0);
         match inst.op {
             Opcode::Not => self.fb.ins().bnot(a),
@@ -56,15 +56,7 @@ impl Lowering<'_, '_> {
 
     fn compare(&mut self, block: &Block, inst: &Inst) -> Value {
         let (a, b) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
-        let condition = match inst.op {
-            Opcode::Ne => IntCC::NotEqual,
-            Opcode::LtU => IntCC::UnsignedLessThan,
-            Opcode::LeU => IntCC::UnsignedLessThanOrEqual,
-            Opcode::LtS => IntCC::SignedLessThan,
-            Opcode::LeS => IntCC::SignedLessThanOrEqual,
-            _ => IntCC::Equal,
-        };
-        self.fb.ins().icmp(condition, a, b)
+        self.fb.ins().icmp(comparison(inst.op), a, b)
     }
 
     fn select(&mut self, block: &Block, inst: &Inst) -> Value {
@@ -83,7 +75,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn binary(&mut self, block: &Block, inst: &Inst) -> Value {
+    pub(super) fn binary(&mut self, block: &Block, inst: &Inst) -> Value {
         let (a, b) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
         match inst.op {
             Opcode::Add => self.fb.ins().iadd(a, b),
@@ -191,6 +183,18 @@ impl Lowering<'_, '_> {
             (false, false) => self.fb.ins().udiv(a, b),
             (false, true) => self.fb.ins().urem(a, b),
         }
+    }
+}
+
+/// The host's condition for a comparison.
+pub(super) fn comparison(op: Opcode) -> IntCC {
+    match op {
+        Opcode::Ne => IntCC::NotEqual,
+        Opcode::LtU => IntCC::UnsignedLessThan,
+        Opcode::LeU => IntCC::UnsignedLessThanOrEqual,
+        Opcode::LtS => IntCC::SignedLessThan,
+        Opcode::LeS => IntCC::SignedLessThanOrEqual,
+        _ => IntCC::Equal,
     }
 }
 

@@ -232,8 +232,7 @@ impl Lowering<'_, '_> {
 
     fn inst(&mut self, block: &Block, inst: &Inst) {
         let shape = inst.op.info().shape;
-        let accesses = matches!(shape, Shape::Load | Shape::Store | Shape::AlignCheck);
-        if inst.ty.is_vector() && !accesses {
+        if inst.ty.is_vector() && !shape.has_address() {
             return self.vector(block, inst);
         }
         match shape {

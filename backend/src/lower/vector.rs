@@ -21,7 +21,7 @@ impl Lowering<'_, '_> {
             Shape::ShiftLanes => self.shift_lanes(block, inst),
             Shape::Lengthen => self.lengthen(block, inst),
             Shape::Narrow => self.narrow(block, inst),
-            _ if saturates(inst.op) => self.saturate(block, inst),
+            _ if inst.op.info().has(flag::SATURATES) => self.saturate(block, inst),
             _ if inst.op.info().has(flag::FP_FLAGS) => self.vector_float(block, inst),
             Shape::Ternary => {
                 let [mask, ones, zeros] = [0, 1, 2].map(|index| self.arg(block, inst, index));
@@ -126,39 +126,31 @@ impl Lowering<'_, '_> {
     fn unary_lanes(&mut self, block: &Block, inst: &Inst) -> Value {
         let a = self.arg(block, inst, 0);
         match inst.op {
-            Opcode::Not => self.fb.ins().bnot(a),
-            Opcode::Neg => self.fb.ins().ineg(a),
-            Opcode::Popcnt => self.fb.ins().popcnt(a),
             Opcode::AbsLanes => self.fb.ins().iabs(a),
             Opcode::FNeg => self.fb.ins().fneg(a),
             Opcode::FAbs => self.fb.ins().fabs(a),
-            _ => a,
+            _ => self.unary(block, inst),
         }
     }
 
     fn binary_lanes(&mut self, block: &Block, inst: &Inst) -> Value {
         let (a, b) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
+        // The host neither multiplies bytes nor compares lanes of 64 bits to choose between them.
         let long = inst.ty == Type::I64x2;
         match inst.op {
-            Opcode::Add => self.fb.ins().iadd(a, b),
-            Opcode::Sub => self.fb.ins().isub(a, b),
-            Opcode::And => self.fb.ins().band(a, b),
-            Opcode::Or => self.fb.ins().bor(a, b),
-            Opcode::Xor => self.fb.ins().bxor(a, b),
-            Opcode::AndNot => self.fb.ins().band_not(a, b),
             Opcode::Mul if inst.ty == Type::I8x16 => self.multiply_bytes(a, b),
-            Opcode::Mul => self.fb.ins().imul(a, b),
+            Opcode::MinS if long => self.choose_lanes(Opcode::LanesGtS, a, b, b, a),
+            Opcode::MaxS if long => self.choose_lanes(Opcode::LanesGtS, a, b, a, b),
+            Opcode::MinU if long => self.choose_lanes(Opcode::LanesGtU, a, b, b, a),
+            Opcode::MaxU if long => self.choose_lanes(Opcode::LanesGtU, a, b, a, b),
             Opcode::Swizzle => self.fb.ins().swizzle(a, b),
             Opcode::AvgLanesU => self.fb.ins().avg_round(a, b),
-            Opcode::MinS if !long => self.fb.ins().smin(a, b),
-            Opcode::MaxS if !long => self.fb.ins().smax(a, b),
-            Opcode::MinU if !long => self.fb.ins().umin(a, b),
-            Opcode::MaxU if !long => self.fb.ins().umax(a, b),
-            Opcode::MinS => self.choose_lanes(Opcode::LanesGtS, a, b, b, a),
-            Opcode::MaxS => self.choose_lanes(Opcode::LanesGtS, a, b, a, b),
-            Opcode::MinU => self.choose_lanes(Opcode::LanesGtU, a, b, b, a),
-            Opcode::MaxU => self.choose_lanes(Opcode::LanesGtU, a, b, a, b),
-            op => self.compare_lanes(op, a, b),
+            op @ (Opcode::LanesEq
+            | Opcode::LanesGtS
+            | Opcode::LanesGeS
+            | Opcode::LanesGtU
+            | Opcode::LanesGeU) => self.compare_lanes(op, a, b),
+            _ => self.binary(block, inst),
         }
     }
 
@@ -256,8 +248,4 @@ impl Lowering<'_, '_> {
             lowering.store_frame(flags, slot);
         });
     }
-}
-
-fn saturates(op: Opcode) -> bool {
-    matches!(op, Opcode::SatAddS | Opcode::SatAddU | Opcode::SatSubS | Opcode::SatSubU)
 }

@@ -3,39 +3,28 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use ir::types::FpRound;
-use ir::{Block, FpMode, Inst, Opcode, Type};
+use ir::{Block, Inst, Opcode, Type};
 
 use super::Lowering;
+use super::float::{Fast, tiny_is_exact};
 use super::values::clif_type;
-
-/// The host's results, and a condition: whether all of them stand.
-type Fast = (Value, Value);
 
 impl Lowering<'_, '_> {
     pub(super) fn vector_float(&mut self, block: &Block, inst: &Inst) -> Value {
         let operands = inst.op.info().shape.operands();
         let args: Vec<Value> = (0..operands).map(|n| self.arg(block, inst, n)).collect();
-        match self.fast_lanes(inst, &args) {
-            Some(fast) => self.guarded(inst, &args, fast),
-            None => self.slow(inst, &args),
-        }
+        self.arithmetic(inst, &args)
     }
 
-    fn fast_lanes(&mut self, inst: &Inst, args: &[Value]) -> Option<Fast> {
-        if inst.mode().has(FpMode::FLUSH) {
-            return None;
-        }
-        let nearest = inst.round() == FpRound::NearestEven;
+    /// The host's operation on lanes, if it has one for this rounding and it is none that scalars have,
+    /// too.
+    pub(super) fn fast_lanes(
+        &mut self,
+        inst: &Inst,
+        args: &[Value],
+        nearest: bool,
+    ) -> Option<Fast> {
         match inst.op {
-            Opcode::FAdd | Opcode::FSub | Opcode::FMul | Opcode::FDiv | Opcode::FSqrt
-                if nearest =>
-            {
-                Some(self.lane_arithmetic(inst, args))
-            }
-            Opcode::FMulAdd if nearest && self.options.host_has_fma => {
-                Some(self.lane_arithmetic(inst, args))
-            }
             Opcode::FMin | Opcode::FMinimum | Opcode::FMax | Opcode::FMaximum => {
                 Some(self.min_max_lanes(inst, args))
             }
@@ -50,23 +39,10 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn lane_arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Fast {
-        let result = match inst.op {
-            Opcode::FAdd => self.fb.ins().fadd(args[0], args[1]),
-            Opcode::FSub => self.fb.ins().fsub(args[0], args[1]),
-            Opcode::FMul => self.fb.ins().fmul(args[0], args[1]),
-            Opcode::FDiv => self.fb.ins().fdiv(args[0], args[1]),
-            Opcode::FSqrt => self.fb.ins().sqrt(args[0]),
-            _ => self.fb.ins().fma(args[0], args[1], args[2]),
-        };
-        let tiny_is_exact = matches!(inst.op, Opcode::FAdd | Opcode::FSub | Opcode::FSqrt);
-        (result, self.lanes_stand(inst.ty, result, tiny_is_exact))
-    }
-
     /// Whether "inexact" is set and every lane is finite, and above the least normal number unless
     /// such results are always exact: see `result_stands` of scalars.
-    fn lanes_stand(&mut self, ty: Type, result: Value, tiny_is_exact: bool) -> Value {
-        let (lanes, infinity, least) = match ty {
+    pub(super) fn lanes_stand(&mut self, inst: &Inst, result: Value) -> Value {
+        let (lanes, infinity, least) = match inst.ty {
             Type::F32x4 => (
                 Type::I32x4,
                 u64::from(f32::INFINITY.to_bits()),
@@ -79,7 +55,7 @@ impl Lowering<'_, '_> {
         let infinity = self.splat_of(lanes, infinity);
         // Without their signs, encodings compare as integers do.
         let mut stand = self.fb.ins().icmp(IntCC::SignedGreaterThan, infinity, magnitude);
-        if !tiny_is_exact {
+        if !tiny_is_exact(inst.op) {
             let least = self.splat_of(lanes, least);
             let above = self.fb.ins().icmp(IntCC::SignedGreaterThan, magnitude, least);
             stand = self.fb.ins().band(stand, above);
@@ -302,7 +278,7 @@ impl Lowering<'_, '_> {
                 let low = self.fb.ins().extractlane(words, 0);
                 let twice = self.fb.ins().splat(types::I64X2, low);
                 let twice = self.bitcast(twice, types::F32X4);
-                Some((result, self.lanes_stand(Type::F32x4, twice, false)))
+                Some((result, self.lanes_stand(inst, twice)))
             }
             _ => None,
         }

@@ -13,11 +13,12 @@ use base::{CpuFrame, GuestVirt, HelperFn};
 
 use super::code::{Entry, HEAD_WORDS, Head, Side};
 use super::eval::Pure;
-use super::float::{Float, RULES_SHIFT, unpack_operation, unpack_round, unpack_rules, with_flags};
+use super::float::{Float, RULES_SHIFT, unpack_round, unpack_rules, with_flags};
 use super::memory::{Memory, Site};
 use super::micro::{Micro, MicroOp, Raw, Reg};
 use crate::block::{BlockKey, Trap};
-use crate::lanes::{self, WideFn};
+use crate::fp::FpOp;
+use crate::lanes::WideFn;
 
 /// Why the interpreter returned. The frame's registers are exact; its pc is the one named here, which is
 /// relative to [`base::cpu::PC_DELTA`] except at [`Stop::Indirect`].
@@ -594,18 +595,11 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     set!(function(x, 0, 0, number as u32) as u64);
                     ip = ip.add(1);
                 }
-                Micro::WideSaturate => {
-                    let [flags, operation] = *ip.add(1);
-                    let [x, y] = [a, b].map(|reg| wide!(reg).read_unaligned());
-                    let flags = &mut reg!(flags as Reg);
-                    wide!(dst).write_unaligned(saturate(operation, x, y, flags));
-                    ip = ip.add(1);
-                }
                 Micro::WideFloat => {
                     let [operation, _] = *ip.add(1);
                     let [x, y, z] = [a, b, imm as Reg].map(|reg| wide!(reg).read_unaligned());
                     let flags = &mut reg!((imm >> 16) as Reg);
-                    let (op, rules) = unpack_operation(operation);
+                    let (op, rules) = FpOp::unpack(operation);
                     wide!(dst).write_unaligned(op.evaluate_wide(rules, [x, y, z], flags));
                     ip = ip.add(1);
                 }
@@ -733,14 +727,6 @@ fn flags32(a: u64, b: u64, carry: u64) -> u64 {
     let flags =
         sum >> 31 << 31 | u32::from(sum == 0) << 30 | carries >> 31 << 29 | overflows >> 31 << 28;
     flags.into()
-}
-
-/// A saturating operation, packed as those of floating point are.
-#[cold]
-#[inline(never)]
-fn saturate(operation: u64, a: u128, b: u128, flags: &mut u64) -> u128 {
-    let (op, _) = unpack_operation(operation);
-    lanes::saturating(op.op, op.ty, [a, b], flags).unwrap_or(0)
 }
 
 /// Calls the helper of the two-word operation at `ip`, on vectors.

@@ -5,10 +5,10 @@ use base::float::soft::Inexact;
 use base::float::{Env, F32, F64, Flags, Format, RawBits, Round, Rules, fast};
 
 use crate::block::Inst;
-use crate::fp::{FpOp, packed_flags};
+use crate::fp::packed_flags;
 use crate::guest::FpRules;
 use crate::ops::Opcode;
-use crate::types::{FpMode, FpRound, Type};
+use crate::types::{FpRound, Type};
 
 /// A floating-point operation on 64-bit containers. Reads and raises flags in the environment.
 pub(super) type Float = fn(&mut Env, u64, u64, u64) -> u64;
@@ -16,66 +16,22 @@ pub(super) type Float = fn(&mut Env, u64, u64, u64) -> u64;
 /// The word beside a [`super::micro::Micro::Float`]'s function: its third operand and environment.
 pub(super) fn pack_environment(c: u16, flags: RegSlot, inst: &Inst, rules: FpRules) -> u64 {
     let round = (inst.round() as u64) << 32;
-    u64::from(c) | u64::from(flags.0) << 16 | round | pack_rules(rules, inst.mode()) << RULES_SHIFT
+    u64::from(c) | u64::from(flags.0) << 16 | round | rules.pack(inst.mode()) << RULES_SHIFT
 }
 
 /// Where rules stand in such a word.
 pub(super) const RULES_SHIFT: u32 = 40;
 
-/// Rules as a small number.
-pub(super) const fn pack_rules(rules: FpRules, mode: FpMode) -> u64 {
-    (rules as u64) << 2 | mode.0 as u64
-}
-
 /// The rounding in such a word.
 pub(super) fn unpack_round(word: u64) -> Round {
     let index = (word >> 32) as usize & 7;
-    round_of(FpRound::ALL[index % FpRound::ALL.len()])
+    FpRound::ALL[index % FpRound::ALL.len()].mode()
 }
 
-/// The rules that such a number means.
+/// The rules that a number of [`FpRules::pack`] means.
 pub(super) fn unpack_rules(number: u64) -> Rules {
-    let (rules, mode) = unpack_fp_rules(number);
+    let (rules, mode) = FpRules::unpack(number);
     rules.rules(mode)
-}
-
-/// The same before they are put together.
-pub(super) fn unpack_fp_rules(number: u64) -> (FpRules, FpMode) {
-    let rules = if number >> 2 & 1 == FpRules::Arm as u64 { FpRules::Arm } else { FpRules::RiscV };
-    (rules, FpMode(number as u8 & FpMode::ALL.0))
-}
-
-/// Bits of the word beside a vector operation's registers: all of [`FpOp`], and the guest's rules.
-pub(super) fn pack_operation(inst: &Inst, rules: FpRules) -> u64 {
-    inst.op as u64
-        | (inst.ty as u64) << 8
-        | (inst.other_type() as u64) << 16
-        | (inst.round() as u64) << 24
-        | pack_rules(rules, inst.mode()) << 32
-}
-
-/// The inverse of [`pack_operation`].
-pub(super) fn unpack_operation(word: u64) -> (FpOp, FpRules) {
-    let byte = |n: u32| (word >> (8 * n)) as u8 as usize;
-    let (rules, mode) = unpack_fp_rules(word >> 32);
-    let op = FpOp {
-        op: Opcode::ALL[byte(0) % Opcode::ALL.len()],
-        ty: Type::ALL[byte(1) % Type::ALL.len()],
-        other: Type::ALL[byte(2) % Type::ALL.len()],
-        round: FpRound::ALL[byte(3) % FpRound::ALL.len()],
-        mode,
-    };
-    (op, rules)
-}
-
-const fn round_of(round: FpRound) -> Round {
-    match round {
-        FpRound::NearestEven => Round::NearestEven,
-        FpRound::TowardZero => Round::TowardZero,
-        FpRound::Down => Round::Down,
-        FpRound::Up => Round::Up,
-        FpRound::NearestAway => Round::NearestAway,
-    }
 }
 
 /// Runs `operation` on an environment whose flags come from and go to a register.

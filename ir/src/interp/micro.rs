@@ -224,9 +224,8 @@ micro_operations! {
     Wide,
     /// The same with a scalar as result.
     Lane,
-    /// A saturating one: two words, the second `flags` and the operation.
-    WideSaturate,
-    /// One of floating point: two words, `imm` being `c | flags << 16`, the second the operation.
+    /// One that adds to the floating-point flags: two words, `imm` being `c | flags << 16`, the second
+    /// the operation ([`crate::FpOp::pack`]).
     WideFloat,
     /// Two words: `imm` is `c | d << 16`, the second word the function's address.
     CallWide,

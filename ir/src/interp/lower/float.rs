@@ -4,7 +4,7 @@ use super::{Lowerer, ZERO};
 use crate::block::{Block, Inst};
 use crate::guest::Guest;
 use crate::interp::eval::Pure;
-use crate::interp::float::{RULES_SHIFT, float_function, pack_environment, pack_rules};
+use crate::interp::float::{RULES_SHIFT, float_function, pack_environment};
 use crate::interp::micro::{Micro, Reg};
 use crate::ops::Opcode;
 use crate::types::{FpMode, FpRound, Type};
@@ -89,7 +89,7 @@ impl Lowerer {
         let [a, b, c] = regs;
         match kind {
             Some(kind) => {
-                let rules = pack_rules(guest.fp, inst.mode()) << RULES_SHIFT;
+                let rules = guest.fp.pack(inst.mode()) << RULES_SHIFT;
                 let imm = u64::from(guest.fp_flags.0) | u64::from(c) << 16 | rules;
                 self.define(inst.dst, Type::I64, kind, a, b, imm);
             }

@@ -127,7 +127,7 @@ impl Micro {
     fn words(self) -> usize {
         match self {
             Self::Float | Self::Call | Self::CallMemory | Self::Jump => 2,
-            Self::Wide | Self::Lane | Self::WideSaturate | Self::WideFloat => 2,
+            Self::Wide | Self::Lane | Self::WideFloat => 2,
             Self::CallWide | Self::CallWideMemory => 2,
             Self::JumpLink
             | Self::BrEqR

@@ -145,8 +145,7 @@ impl Lowerer {
     fn lower_inst(&mut self, guest: &Guest, block: &Block, inst: &Inst) {
         self.scratch = 0;
         let shape = inst.op.info().shape;
-        let accesses = matches!(shape, Shape::Load | Shape::Store | Shape::AlignCheck);
-        if inst.ty.is_vector() && !accesses {
+        if inst.ty.is_vector() && !shape.has_address() {
             return self.vector(guest, block, inst);
         }
         match shape {

@@ -5,11 +5,11 @@ use base::cpu::Effects;
 
 use super::{LowerError, Lowerer, ZERO};
 use crate::block::{Block, Inst};
+use crate::fp::FpOp;
 use crate::guest::Guest;
-use crate::interp::float::pack_operation;
 use crate::interp::micro::{Micro, Reg};
 use crate::lanes;
-use crate::ops::{Opcode, Shape, flag};
+use crate::ops::{Opcode, flag};
 use crate::types::Type;
 
 impl Lowerer {
@@ -20,22 +20,15 @@ impl Lowerer {
     }
 
     pub(super) fn vector(&mut self, guest: &Guest, block: &Block, inst: &Inst) {
-        let shape = inst.op.info().shape;
         match inst.op {
             Opcode::Mov => self.move_wide(block, inst),
             Opcode::CallWide => self.call_wide(guest, block, inst),
-            _ if shape == Shape::Narrow || saturates(inst.op) => {
-                let [a, b, _] = self.wide_operands(block, inst);
-                let dst = self.dst(inst.dst);
-                self.push(Micro::WideSaturate, dst, a, b, 0);
-                self.push_data([guest.fp_flags.0.into(), pack_operation(inst, guest.fp)]);
-            }
             op if op.info().has(flag::FP_FLAGS) => {
                 let [a, b, c] = self.wide_operands(block, inst);
                 let dst = self.dst(inst.dst);
                 let imm = u64::from(c) | u64::from(guest.fp_flags.0) << 16;
                 self.push(Micro::WideFloat, dst, a, b, imm);
-                self.push_data([pack_operation(inst, guest.fp), 0]);
+                self.push_data([FpOp::from(inst).pack(guest.fp), 0]);
             }
             _ => self.wide_function(block, inst),
         }
@@ -101,7 +94,3 @@ impl Lowerer {
 
 /// Where wide results go that nobody wants.
 const WIDE_SINK: Reg = super::SCRATCH;
-
-fn saturates(op: Opcode) -> bool {
-    matches!(op, Opcode::SatAddS | Opcode::SatAddU | Opcode::SatSubS | Opcode::SatSubU)
-}
