@@ -9,5 +9,6 @@ pub mod aarch64;
 mod crypto;
 pub mod debug;
 pub mod frame;
+pub mod model;
 pub mod riscv64;
 mod sys;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::feature::{Feature, FeatureSet, Hwcap, HwcapWord, LINUX_HWCAPS, Version};
+use crate::model;
 
 /// A CPU by its features and its name for itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -169,17 +170,15 @@ impl FromStr for CpuModel {
     type Err = CpuModelError;
 
     fn from_str(text: &str) -> Result<Self, CpuModelError> {
-        let mut parts = text.split(',').map(str::trim).peekable();
+        let (name, properties) = model::split_model(text);
         let mut model = Self::default();
-        if let Some(name) =
-            parts.next_if(|part| !part.starts_with(['+', '-']) && !part.contains('='))
-        {
+        if let Some(name) = name {
             let named = MODELS.iter().find(|model| model.name.eq_ignore_ascii_case(name));
             let named =
                 named.ok_or_else(|| CpuModelError::UnknownModel { name: name.to_owned() })?;
             model = named.model();
         }
-        for property in parts {
+        for property in properties {
             let (feature, on) = parse_property(property)?;
             model = if on { model.with(feature) } else { model.without(feature) };
         }
@@ -187,16 +186,10 @@ impl FromStr for CpuModel {
     }
 }
 
-/// `lse`, `+lse`, `-lse`, `lse=on`, `FEAT_LSE=false`, …
+/// A property's feature, and whether it is on.
 fn parse_property(property: &str) -> Result<(Feature, bool), CpuModelError> {
-    let bad_value = || CpuModelError::BadValue { property: property.to_owned() };
-    let (name, on) = match (property.split_once('='), property.strip_prefix('-')) {
-        (Some((name, "on" | "true")), _) => (name, true),
-        (Some((name, "off" | "false")), _) => (name, false),
-        (Some(_), _) => return Err(bad_value()),
-        (None, Some(name)) => (name, false),
-        (None, None) => (property.strip_prefix('+').unwrap_or(property), true),
-    };
+    let (name, on) = model::parse_property(property)
+        .ok_or_else(|| CpuModelError::BadValue { property: property.to_owned() })?;
     let feature = Feature::from_name(name)
         .ok_or_else(|| CpuModelError::UnknownFeature { name: name.to_owned() })?;
     Ok((feature, on))

@@ -3,6 +3,7 @@
 //! `elf_hwcaps.rst`). CPU models, ID registers, AT_HWCAP and /proc/cpuinfo are derived from this table.
 
 use super::id::IdRegister;
+use crate::model::{self, FeatureTable};
 
 /// A version of the architecture: 8.0 to 8.9. Armv9.*n* has what Armv8.(*n* + 5) has.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -178,55 +179,18 @@ impl Feature {
     }
 }
 
-/// A set of features. With a feature it always holds all that this one needs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct FeatureSet(u128);
+/// A set of features. With one it always holds all that this one needs.
+pub type FeatureSet = model::FeatureSet<Feature>;
 
-impl FeatureSet {
-    /// No feature.
-    pub const EMPTY: Self = Self(0);
+impl FeatureTable for Feature {
+    const ALL: &'static [Self] = Feature::ALL;
 
-    /// Whether it holds this one.
-    #[must_use]
-    pub fn contains(self, feature: Feature) -> bool {
-        self.0 >> feature as u8 & 1 != 0
+    fn index(self) -> u32 {
+        self as u32
     }
 
-    /// The set with this feature and what it needs.
-    #[must_use]
-    pub fn with(self, feature: Feature) -> Self {
-        let set = Self(self.0 | 1 << feature as u8);
-        feature.row().needs.iter().fold(set, |set, &needed| set.with(needed))
-    }
-
-    /// The set without this feature and all that need it.
-    #[must_use]
-    pub fn without(self, feature: Feature) -> Self {
-        let set = Self(self.0 & !(1 << feature as u8));
-        let dependents = Feature::ALL.iter().filter(|f| f.row().needs.contains(&feature));
-        dependents.fold(
-            set,
-            |set, &dependent| {
-                if set.contains(dependent) { set.without(dependent) } else { set }
-            },
-        )
-    }
-
-    /// The features, by the architecture that introduced them.
-    pub fn iter(self) -> impl Iterator<Item = Feature> {
-        Feature::ALL.iter().copied().filter(move |&feature| self.contains(feature))
-    }
-}
-
-impl FromIterator<Feature> for FeatureSet {
-    fn from_iter<I: IntoIterator<Item = Feature>>(features: I) -> Self {
-        features.into_iter().fold(Self::EMPTY, Self::with)
-    }
-}
-
-impl std::fmt::Debug for FeatureSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
+    fn needs(self) -> &'static [Self] {
+        self.row().needs
     }
 }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::csr::TIMEBASE_HZ;
 use super::feature::{Feature, FeatureSet, Profile, Shown};
+use crate::model;
 
 /// Bytes of a cache block, for all of Zicbom, Zicbop and Zicboz.
 pub const CACHE_BLOCK: u64 = 64;
@@ -102,17 +103,15 @@ impl FromStr for CpuModel {
     type Err = CpuModelError;
 
     fn from_str(text: &str) -> Result<Self, CpuModelError> {
-        let mut parts = text.split(',').map(str::trim).peekable();
+        let (name, properties) = model::split_model(text);
         let mut features = Self::default().features;
-        if let Some(name) =
-            parts.next_if(|part| !part.starts_with(['+', '-']) && !part.contains('='))
-        {
+        if let Some(name) = name {
             let model = MODELS.iter().find(|model| model.name.eq_ignore_ascii_case(name));
             let model =
                 model.ok_or_else(|| CpuModelError::UnknownModel { name: name.to_owned() })?;
             features = Feature::ALL.iter().copied().filter(|&f| (model.has)(f)).collect();
         }
-        for property in parts {
+        for property in properties {
             let (feature, on) = parse_property(property)?;
             features = if on { features.with(feature) } else { features.without(feature) };
         }
@@ -123,16 +122,10 @@ impl FromStr for CpuModel {
     }
 }
 
-/// `zba`, `+zba`, `-zba`, `zba=on`, `zba=false`, …
+/// A property's extension, and whether it is on.
 fn parse_property(property: &str) -> Result<(Feature, bool), CpuModelError> {
-    let bad_value = || CpuModelError::BadValue { property: property.to_owned() };
-    let (name, on) = match (property.split_once('='), property.strip_prefix('-')) {
-        (Some((name, "on" | "true")), _) => (name, true),
-        (Some((name, "off" | "false")), _) => (name, false),
-        (Some(_), _) => return Err(bad_value()),
-        (None, Some(name)) => (name, false),
-        (None, None) => (property.strip_prefix('+').unwrap_or(property), true),
-    };
+    let (name, on) = model::parse_property(property)
+        .ok_or_else(|| CpuModelError::BadValue { property: property.to_owned() })?;
     let feature = Feature::from_name(name)
         .ok_or_else(|| CpuModelError::UnknownExtension { name: name.to_owned() })?;
     Ok((feature, on))

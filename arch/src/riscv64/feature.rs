@@ -2,6 +2,8 @@
 //! the profile that made it mandatory. CPU models, /proc/cpuinfo, AT_HWCAP and riscv_hwprobe are
 //! derived from this table.
 
+use crate::model::{self, FeatureTable};
+
 /// The profiles for applications ("RISC-V Profiles"): each demands what the ones before it do.
 /// A privileged extension stands under the profile whose supervisor half (RVA20S64, …) has it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -153,61 +155,24 @@ impl Feature {
     }
 }
 
-/// A set of extensions. With an extension it always holds all that this one needs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct FeatureSet(u128);
+/// A set of extensions. With one it always holds all that this one needs.
+pub type FeatureSet = model::FeatureSet<Feature>;
 
-impl FeatureSet {
-    /// No extension.
-    pub const EMPTY: Self = Self(0);
+impl FeatureTable for Feature {
+    const ALL: &'static [Self] = Feature::ALL;
 
-    /// Whether it holds this one.
-    #[must_use]
-    pub fn contains(self, feature: Feature) -> bool {
-        self.0 >> feature as u8 & 1 != 0
+    fn index(self) -> u32 {
+        self as u32
     }
 
-    /// The set with this extension and what it needs.
-    #[must_use]
-    pub fn with(self, feature: Feature) -> Self {
-        let set = Self(self.0 | 1 << feature as u8);
-        feature.row().needs.iter().fold(set, |set, &needed| set.with(needed)).completed()
-    }
-
-    /// The set without this extension and all that need it.
-    #[must_use]
-    pub fn without(self, feature: Feature) -> Self {
-        let set = Self(self.0 & !(1 << feature as u8));
-        let dependents = Feature::ALL.iter().filter(|f| f.row().needs.contains(&feature));
-        dependents.fold(
-            set,
-            |set, &dependent| {
-                if set.contains(dependent) { set.without(dependent) } else { set }
-            },
-        )
-    }
-
-    /// The extensions, in canonical order.
-    pub fn iter(self) -> impl Iterator<Item = Feature> {
-        Feature::ALL.iter().copied().filter(move |&feature| self.contains(feature))
+    fn needs(self) -> &'static [Self] {
+        self.row().needs
     }
 
     /// C with D is Zcd ("Zc* Overview").
-    fn completed(self) -> Self {
-        let both = self.contains(Feature::C) && self.contains(Feature::D);
-        if both { Self(self.0 | 1 << Feature::Zcd as u8) } else { self }
-    }
-}
-
-impl FromIterator<Feature> for FeatureSet {
-    fn from_iter<I: IntoIterator<Item = Feature>>(features: I) -> Self {
-        features.into_iter().fold(Self::EMPTY, Self::with)
-    }
-}
-
-impl std::fmt::Debug for FeatureSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
+    fn completed(set: FeatureSet) -> FeatureSet {
+        let both = set.contains(Feature::C) && set.contains(Feature::D);
+        if both { set.with_only(Feature::Zcd) } else { set }
     }
 }
 
