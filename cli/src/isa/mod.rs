@@ -1,6 +1,7 @@
 //! `ferry isa`: the guest architectures, their extensions and their instructions.
 
 mod aarch64;
+mod coverage;
 mod riscv64;
 
 use std::fmt::Write as _;

@@ -10,26 +10,7 @@ use decoders::riscv64::{
     CHAPTERS, DEFERRED, Extension, ExtensionSet, INSTRUCTIONS, InstructionInfo,
 };
 
-/// How far an extension or an instruction is supported.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Status {
-    /// It works, and the CPU model has it.
-    Implemented,
-    /// It works, but the CPU model does not have it.
-    Off,
-    /// It raises an illegal-instruction exception, whatever the CPU model.
-    Deferred,
-}
-
-impl Status {
-    fn name(self) -> &'static str {
-        match self {
-            Status::Implemented => "implemented",
-            Status::Off => "off",
-            Status::Deferred => "deferred",
-        }
-    }
-}
+use super::coverage::{Instruction, Instructions, Status};
 
 /// The CPU model and the decoder's name for what it has.
 struct Cpu {
@@ -51,19 +32,11 @@ impl Cpu {
         let has = |extension| self.extensions.contains(extension);
         // CPU models speak of the parts of a name that is not one of their own.
         let on = if is_known(extension) { has(extension) } else { parts(extension).all(has) };
-        match (is_implemented(extension), on) {
-            (true, true) => Status::Implemented,
-            (true, false) => Status::Off,
-            (false, _) => Status::Deferred,
-        }
+        Status::of(is_implemented(extension), on)
     }
 
     fn instruction(&self, info: &InstructionInfo) -> Status {
-        match (is_implemented(info.extension), info.op.is_enabled(self.extensions)) {
-            (true, true) => Status::Implemented,
-            (true, false) => Status::Off,
-            (false, _) => Status::Deferred,
-        }
+        Status::of(is_implemented(info.extension), info.op.is_enabled(self.extensions))
     }
 }
 
@@ -155,46 +128,22 @@ fn models() -> String {
 /// A line for each instruction, in the manual's order.
 pub(super) fn coverage(cpu: &str) -> Result<String, String> {
     let cpu = Cpu::new(cpu)?;
-    let mut text = String::new();
-    for chapter in CHAPTERS {
-        let mut infos = INSTRUCTIONS.iter().filter(|info| info.chapter == *chapter).peekable();
-        if infos.peek().is_some() {
-            let _ = writeln!(text, "# {chapter}");
-        }
-        for info in infos {
-            let status = cpu.instruction(info).name();
-            line(&mut text, info.name, info.extension, status, &encoding(info));
-        }
-    }
-    let _ = writeln!(text, "# Not decoded");
-    for info in DEFERRED {
-        line(&mut text, info.name, info.extension, Status::Deferred.name(), "-");
-    }
-    let statuses: Vec<Status> = INSTRUCTIONS.iter().map(|info| cpu.instruction(info)).collect();
-    let with = |status| statuses.iter().filter(|&&other| other == status).count();
-    let _ = writeln!(
-        text,
-        "{} instructions: {} implemented, {} off on this CPU, {} deferred",
-        statuses.len() + DEFERRED.len(),
-        with(Status::Implemented),
-        with(Status::Off),
-        with(Status::Deferred) + DEFERRED.len()
-    );
-    Ok(text)
-}
-
-fn line(text: &mut String, name: &str, extension: Extension, status: &str, encoding: &str) {
-    let _ = writeln!(text, "{name:<18} {:<11} {status:<11} {encoding}", extension.name());
-}
-
-/// The bits from the highest: fixed ones as 0 and 1, operands as dots.
-fn encoding(info: &InstructionInfo) -> String {
-    let bit = |n: u8| match (info.mask >> n & 1, info.value >> n & 1) {
-        (0, _) => '.',
-        (_, 0) => '0',
-        _ => '1',
+    let decoded = INSTRUCTIONS.iter().map(|info| Instruction {
+        name: info.name,
+        chapter: info.chapter,
+        extension: info.extension.name(),
+        status: cpu.instruction(info),
+        width: info.width,
+        mask: info.mask,
+        value: info.value,
+    });
+    let instructions = Instructions {
+        chapters: CHAPTERS,
+        decoded: decoded.collect(),
+        deferred: DEFERRED.iter().map(|info| (info.name, info.extension.name())).collect(),
+        extension_width: 11,
     };
-    (0..info.width).rev().map(bit).collect()
+    Ok(instructions.list())
 }
 
 #[cfg(test)]
