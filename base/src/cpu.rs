@@ -137,9 +137,9 @@ impl JumpCacheEntry {
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(32))]
 pub struct VirtualJumpEntry {
-    /// The virtual pc; [`VirtualJumpEntry::EMPTY`] has none that a guest can jump to.
+    /// The virtual pc.
     pub target: u64,
-    /// The environment in which it lies there.
+    /// The environment in which it lies there; 0 in none, since the contexts in environments begin with 1.
     pub environment: u64,
     /// Where the region's entry for it lies.
     pub code: *const u8,
