@@ -17,6 +17,7 @@ pub mod known;
 pub mod machine;
 pub mod process;
 pub mod qemu;
+pub mod seed;
 pub mod suite;
 pub mod toolchain;
 

@@ -5,9 +5,8 @@
 //! how many programs there are, instead of what fits into some seconds.
 #![expect(clippy::print_stderr, reason = "says its seed, and why it does not ask qemu-user")]
 
-use std::env;
 use std::io::Write as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use base::GuestVirt;
 use ferry_testsuite as testsuite;
@@ -16,24 +15,11 @@ use testsuite::insn::guest::{AARCH64, Guest, RISCV64};
 use testsuite::insn::machine::{CODE, End, State};
 use testsuite::insn::oracle::Oracle;
 use testsuite::insn::tier::{Runner, Tier};
+use testsuite::seed;
 
 /// Programs that go to qemu-user together.
 const BATCH: usize = 200;
 const TIME: Duration = Duration::from_secs(15);
-
-fn number(variable: &str) -> Option<u64> {
-    let text = env::var(variable).ok()?;
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    Some(parsed.unwrap_or_else(|_| panic!("{variable}={text} is no number")))
-}
-
-fn fresh_seed() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.as_nanos() as u64 ^ u64::from(std::process::id()) << 40
-}
 
 /// Says so on the real standard error: the test harness keeps back what a passing test prints.
 fn skipped(reason: &impl std::fmt::Display) {
@@ -51,8 +37,8 @@ fn tiers_and_qemu_agree_on_random_programs_of_aarch64() {
 }
 
 fn fuzz(guest: &'static Guest) {
-    let seed = number("FERRY_FUZZ_SEED").unwrap_or_else(fresh_seed);
-    let cases = number("FERRY_FUZZ_CASES").map(|n| n as usize);
+    let seed = seed::of_this_run();
+    let cases = seed::cases().map(|n| n as usize);
     eprintln!("{}: FERRY_FUZZ_SEED={seed:#x}", guest.name);
     let (Some(mut generator), Some(mut runner)) = (Generator::new(guest, seed), Runner::new(guest))
     else {

@@ -7,17 +7,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
-use std::{env, fs, io};
+use std::{fs, io};
 
 use ferry_testsuite as testsuite;
 use libtest_mimic::{Arguments, Failed, Trial};
-use testsuite::cache;
 use testsuite::insn::generate::{self, Sample};
 use testsuite::insn::guest::{self, Guest};
 use testsuite::insn::machine::{End, State};
 use testsuite::insn::oracle::Oracle;
 use testsuite::insn::tier::{Runner, Tier};
+use testsuite::{cache, seed};
 
 const FEW: usize = 2;
 const MORE: usize = 6;
@@ -26,11 +25,7 @@ const MANY: usize = 30;
 const SHOWN: usize = 10;
 
 fn main() -> ExitCode {
-    let seed = env::var("FERRY_FUZZ_SEED")
-        .ok()
-        .and_then(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = seed.unwrap_or(now.as_nanos() as u64);
+    let seed = seed::of_this_run();
     eprintln!("FERRY_FUZZ_SEED={seed:#x}");
     let mut trials = Vec::new();
     for guest in guest::ALL {

@@ -9,17 +9,17 @@ mod aarch64;
 mod riscv64;
 
 use std::fmt::Write;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use std::{env, io};
+use std::time::Duration;
 
 use ferry_testsuite as testsuite;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::guests::Guest;
 use testsuite::insn::rng::Rng;
-use testsuite::{cache, guests, process, qemu, suite};
+use testsuite::{cache, guests, process, qemu, seed, suite};
 
 /// An instruction in one mode on some operands.
 struct Job {
@@ -149,11 +149,7 @@ fn main() -> ExitCode {
         Ok(ferry) => ferry,
         Err(message) => return suite::fail("float", message),
     };
-    let seed = env::var("FERRY_FUZZ_SEED")
-        .ok()
-        .and_then(|text| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = seed.unwrap_or(now.as_nanos() as u64);
+    let seed = seed::of_this_run();
     eprintln!("FERRY_FUZZ_SEED={seed:#x}");
     let mut trials = Vec::new();
     for subject in [riscv64::subject(), aarch64::subject()] {
