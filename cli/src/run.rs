@@ -42,6 +42,9 @@ pub(crate) struct RunArgs {
     /// The program's file, already open: given by ferry to itself
     #[arg(long, value_name = "FD", hide = true, value_parser = clap::value_parser!(i32).range(3..))]
     program_fd: Option<i32>,
+    /// Directories of root and binds, already open: given by ferry to itself
+    #[arg(long, value_name = "FD,…", hide = true, value_delimiter = ',', value_parser = mount_fd)]
+    mount_fds: Vec<MountFd>,
     /// A resource limit that the guest set before: given by ferry to itself
     #[arg(long = "limit", value_name = "RESOURCE:SOFT:HARD", hide = true, value_parser = limit)]
     limits: Vec<(u32, [u64; 2])>,
@@ -131,6 +134,7 @@ fn config(args: RunArgs) -> Config {
     Config {
         root: args.root,
         binds: args.bind.iter().map(bind).collect(),
+        mount_fds: args.mount_fds.into_iter().map(|MountFd(fd)| fd).collect(),
         default_binds: if args.no_default_binds {
             DefaultBinds::LeftOut
         } else {
@@ -165,6 +169,17 @@ fn assignment(text: OsString) -> Result<(OsString, OsString), &'static str> {
     match split_at(&text, b'=') {
         (name, Some(value)) if !name.is_empty() => Ok((name, value)),
         _ => Err("an environment variable is set as VAR=VALUE"),
+    }
+}
+
+/// A descriptor, or `-` for a mount that is not open.
+#[derive(Clone, Copy, Debug)]
+struct MountFd(Option<i32>);
+
+fn mount_fd(text: &str) -> Result<MountFd, String> {
+    match text {
+        "-" => Ok(MountFd(None)),
+        fd => fd.parse().map(|fd| MountFd(Some(fd))).map_err(|_| format!("{fd} is no descriptor")),
     }
 }
 
@@ -241,6 +256,7 @@ mod tests {
         let settings = Config {
             root: Some("/r".into()),
             binds: vec![("/a".into(), "/b".into())],
+            mount_fds: vec![Some(8), None],
             default_binds: DefaultBinds::LeftOut,
             cpu: Some("rv64gc".into()),
             strace: true,

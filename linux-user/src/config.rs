@@ -12,6 +12,9 @@ pub struct Config {
     pub root: Option<PathBuf>,
     /// `--bind SRC[:DST]`: host paths that the guest sees below its root.
     pub binds: Vec<(PathBuf, PathBuf)>,
+    /// Directories of the root and of the binds that are already open, in that order, when a guest
+    /// executes a program.
+    pub mount_fds: Vec<Option<i32>>,
     /// `--no-default-binds`: whether /proc, /sys and /dev are bound besides.
     pub default_binds: DefaultBinds,
     /// `-L`: where absolute paths are looked up first.
@@ -63,6 +66,11 @@ impl Config {
             value.push(":");
             value.push(target);
             option("--bind", value);
+        }
+        if self.mount_fds.iter().any(Option::is_some) {
+            let fd = |fd: &Option<i32>| fd.map_or_else(|| "-".to_owned(), |fd| fd.to_string());
+            let fds: Vec<String> = self.mount_fds.iter().map(fd).collect();
+            option("--mount-fds", fds.join(",").into());
         }
         if let Some(sysroot) = &self.sysroot {
             option("-L", sysroot.into());

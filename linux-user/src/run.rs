@@ -72,7 +72,8 @@ pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Inf
     for path in paths.chain(sources) {
         *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
     }
-    let fs = FsContext::new(&config)?;
+    let fds = OwnFds::new();
+    let fs = FsContext::new(&config, &fds)?;
     let envp = environment(&config.environment);
     let path = find_program(&fs, program, &envp);
     loader::set_comm(&path);
@@ -82,7 +83,7 @@ pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Inf
         Some(file) => loader::resolve_file(&fs, &path, file, argv)?,
         None => loader::resolve(&fs, &path, argv)?,
     };
-    start(config, fs, executable, &path, &envp, blocked)?.run_first()
+    start(config, fds, fs, executable, (&path, &envp), blocked)?.run_first()
 }
 
 /// The file that the Ferry before this one opened for us.
@@ -95,10 +96,10 @@ fn take_file(fd: i32) -> File {
 /// Loads a program into this process, which has run none yet.
 fn start(
     config: Config,
+    fds: OwnFds,
     fs: FsContext,
     executable: Executable,
-    execfn: &Path,
-    envp: &[Vec<u8>],
+    (execfn, envp): (&Path, &[Vec<u8>]),
     blocked: SigSet,
 ) -> Result<Task, RunError> {
     let architecture = executable.architecture()?;
@@ -106,7 +107,6 @@ fn start(
     let abi = &*Box::leak((architecture.on_cpu)(config.cpu.as_deref())?);
     let interpreter = loader::open_interpreter(&fs, &executable)?;
     let memory = Arc::clone(AddressSpace::current());
-    let fds = OwnFds::new();
     let engine = engine::make(abi.frontend(), &config, &fds, memory.clone())?;
     memory.set_engine(Arc::clone(&engine));
     let stack = config.limits.iter().find(|(resource, _)| *resource == libc::RLIMIT_STACK);

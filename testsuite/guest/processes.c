@@ -1,8 +1,10 @@
 /* fork from threads, vfork and posix_spawn with their errors, exec, waiting, and process identities. */
 #include "guest.h"
+#include <grp.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -366,6 +368,35 @@ static void identities(void)
     REQUIRE(waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* Who has entered a root keeps it, whatever becomes of the rights to the directories above; and so do the programs it executes. */
+static void rights_given_up_below_a_root(void)
+{
+    char closed[64], root[80], program[96];
+    snprintf(closed, sizeof closed, "closed-%d", (int)getpid());
+    snprintf(root, sizeof root, "%s/root", closed);
+    snprintf(program, sizeof program, "%s/program", root);
+    if (geteuid() != 0 || getauxval(AT_BASE) != 0)
+        return;
+    REQUIRE(mkdir(closed, 0700) == 0 && mkdir(root, 0755) == 0);
+    copy_of_this_program(program);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        if (chroot(root) != 0)
+            _exit(errno == EPERM ? 0 : 1);
+        REQUIRE(chdir("/") == 0 && setgroups(0, NULL) == 0 && setgid(65534) == 0 && setuid(65534) == 0);
+        struct stat status;
+        REQUIRE(stat("/program", &status) == 0 && stat("/../program", &status) == 0 && stat("program", &status) == 0);
+        REQUIRE(open("/program", O_RDONLY) >= 0 && open("/", O_RDONLY | O_DIRECTORY) >= 0);
+        REQUIRE_ERROR(open("/new", O_WRONLY | O_CREAT, 0600), EACCES);
+        execl("/program", "x", "inside", (char *)NULL);
+        _exit(errno);
+    }
+    int status;
+    REQUIRE(waitpid(child, &status, 0) == child && status == 0);
+    unlink(program), rmdir(root), rmdir(closed);
+}
+
 static int second_personality(int argc, char **argv)
 {
     if (strcmp(argv[1], "say") == 0) {
@@ -381,6 +412,9 @@ static int second_personality(int argc, char **argv)
         for (int i = 2; i < argc; i++)
             total += strlen(argv[i]);
         printf("%d %zu\n", argc, total);
+    } else if (strcmp(argv[1], "inside") == 0) {
+        REQUIRE(getuid() == 65534 && access("/program", X_OK) == 0 && open("/program", O_RDONLY) >= 0);
+        REQUIRE(access("/", W_OK) != 0 && access("/proc/self", F_OK) != 0);
     } else if (strcmp(argv[1], "vanish") == 0) {
         REQUIRE(unlink(argv[2]) == 0);
         execl("/proc/self/exe", "x", "vanished", (char *)NULL);
@@ -432,6 +466,7 @@ int main(int argc, char **argv)
     RUN(proc_describes_this_program);
     RUN(waiting);
     RUN(identities);
+    RUN(rights_given_up_below_a_root);
     RUN(vfork_shares_memory);
     RUN(spawn_reports_errors);
     return finish();

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use syscalls::{Errno, Sysno};
 
 use crate::config::{Config, DefaultBinds};
+use crate::fds::OwnFds;
 use crate::host::{self, Arg, args};
 use crate::locks::{Guard, Lock, Rank};
 use crate::process::{Process, Program};
@@ -60,8 +61,8 @@ impl FsContext {
     ///
     /// # Errors
     /// A directory that was named is not there.
-    pub(crate) fn new(config: &Config) -> Result<Self, FsError> {
-        let mode = match (Namespace::from_config(config)?, &config.sysroot) {
+    pub(crate) fn new(config: &Config, fds: &OwnFds) -> Result<Self, FsError> {
+        let mode = match (Namespace::from_config(config, fds)?, &config.sysroot) {
             (Some(namespace), _) => {
                 enter(&namespace);
                 Mode::Root(Arc::new(namespace))
@@ -127,13 +128,14 @@ impl FsContext {
         }
     }
 
-    /// Writes root and binds as they are now into the settings of a program that the guest
-    /// executes.
+    /// Writes root and binds as they are now, with Ferry's own descriptors, into the settings of a
+    /// program that the guest executes.
     pub(crate) fn describe(&self, config: &mut Config) {
         let Some(namespace) = self.namespace() else { return };
         let shown = |mount: &Mount| (mount.host.clone(), namespace::as_path(&mount.at).to_owned());
         config.root = Some(namespace.root().host.clone());
         config.binds = namespace.mounts()[1..].iter().map(shown).collect();
+        config.mount_fds = namespace.mounts().iter().map(|mount| mount.held).collect();
         config.default_binds = DefaultBinds::LeftOut;
         config.sysroot = None;
     }
@@ -162,9 +164,9 @@ impl FsContext {
         self.place(view, dirfd, path, last)
     }
 
-    /// A host path by which a guest's path can be opened at once, if no symbolic link is on it.
-    /// `None` where a walk is needed in any case.
-    pub(crate) fn direct(&self, path: &[u8]) -> Option<CString> {
+    /// A descriptor (or `AT_FDCWD`) and a path from there by which a guest's path can be opened at
+    /// once, if no symbolic link is on it. `None` where a walk is needed in any case.
+    pub(crate) fn direct(&self, path: &[u8]) -> Option<(RawFd, CString)> {
         let namespace = self.namespace()?;
         let is_plain = |name: &[u8]| !matches!(name, b"." | b"..");
         if !path.starts_with(b"/") || !path.split(|&b| b == b'/').all(is_plain) {
@@ -176,7 +178,8 @@ impl FsContext {
             return None;
         }
         let slash: &[u8] = if path.ends_with(b"/") { b"/" } else { b"" };
-        CString::new([mount.host.as_os_str().as_bytes(), rest, slash].concat()).ok()
+        let (dir, host) = mount.host_place(&[rest, slash].concat());
+        Some((dir, CString::new(host).ok()?))
     }
 
     /// Opens a file by the guest's path, to load it.
@@ -238,22 +241,25 @@ impl FsContext {
         }
     }
 
-    /// chroot(2), whose permission the caller has checked.
+    /// chroot(2), whose permission the caller has checked. The directory is kept open among `keep`.
     ///
     /// # Errors
     /// `ENOTDIR`, or what finding the directory says.
-    pub(crate) fn change_root(&self, place: &Place) -> Result<(), Errno> {
+    pub(crate) fn change_root(&self, place: &Place, keep: Option<&OwnFds>) -> Result<(), Errno> {
         let flags = libc::O_PATH | libc::O_DIRECTORY | place.open_flag();
-        let fd = open_raw(place.dirfd(), &place.name, flags, 0)?;
-        let host = walk::host_path(&place::Dir::Walked(fd))?;
+        let dir = open_raw(place.dirfd(), &place.name, flags, 0)?;
+        let host = walk::host_path(&place::Dir::Guest(dir.as_raw_fd()))?;
+        let root =
+            Mount::of_open(PathBuf::from(std::ffi::OsString::from_vec(host.clone())), dir, keep);
         let mut mode = self.mode.lock();
-        let host_path = PathBuf::from(std::ffi::OsString::from_vec(host.clone()));
         let namespace = match &*mode {
             Mode::Root(namespace) => {
                 let path = namespace.guest_path(&host).ok_or(Errno::ENOENT)?;
-                namespace.chrooted(host_path, &path)
+                namespace.chrooted(root, &path)
             }
-            _ => Namespace::of_directory(&host_path).map_err(|_| Errno::ENOENT)?,
+            Mode::Plain | Mode::Sysroot(_) => {
+                Namespace::of_root(root).map_err(|_| Errno::ENOTDIR)?
+            }
         };
         *mode = Mode::Root(Arc::new(namespace));
         Ok(())
@@ -333,12 +339,11 @@ impl Place {
 
 /// Makes the guest's root the current directory unless the guest can see the one that is.
 fn enter(namespace: &Namespace) {
-    use std::env::{current_dir, set_current_dir};
-    let visible =
-        current_dir().is_ok_and(|dir| namespace.guest_path(dir.as_os_str().as_bytes()).is_some());
+    let visible = std::env::current_dir()
+        .is_ok_and(|dir| namespace.guest_path(dir.as_os_str().as_bytes()).is_some());
     if !visible {
         // The root exists; if it may not be entered, every path of the guest will say so.
-        let _ = set_current_dir(&namespace.root().host);
+        let _ = namespace.root().enter();
     }
 }
 
@@ -366,13 +371,14 @@ pub(crate) fn open_raw(dir: Arg, name: &CStr, flags: i32, mode: u32) -> Result<O
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Opens a host path if no symbolic link is on it: openat2(2) with `RESOLVE_NO_SYMLINKS`.
+/// Opens a path of the host, from a descriptor or `AT_FDCWD`, if no symbolic link is on it:
+/// openat2(2) with `RESOLVE_NO_SYMLINKS`.
 #[expect(unsafe_code, reason = "takes ownership of a new descriptor")]
-fn open_without_links(path: &CStr, flags: i32) -> Result<OwnedFd, Errno> {
+fn open_without_links(dir: RawFd, path: &CStr, flags: i32) -> Result<OwnedFd, Errno> {
     const RESOLVE_NO_SYMLINKS: u64 = 0x04;
     let how = [(flags | libc::O_CLOEXEC) as u64, 0, RESOLVE_NO_SYMLINKS];
     let size = size_of_val(&how);
-    let fd = host::call(Sysno::openat2, args![libc::AT_FDCWD, path, Arg::reads(&how), size])?;
+    let fd = host::call(Sysno::openat2, args![dir, path, Arg::reads(&how), size])?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

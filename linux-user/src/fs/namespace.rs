@@ -1,14 +1,23 @@
 //! What is mounted where in the file system that a guest with `--root` sees, and how guest paths
 //! and host paths correspond.
 //!
-//! Nothing is kept open: every walk starts at the host path of a mount, which is canonical and lies
-//! outside the guest's reach.
+//! A walk starts at the descriptor of a mounted directory, which lies outside the guest's reach. It is
+//! held open so that, as after chroot(2), the mount stays reachable for a process that gives up the
+//! right to search the directories above it. The host paths, which are canonical, say what the host
+//! calls a place.
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use syscalls::{Errno, Sysno};
+
 use crate::config::{self, Config};
+use crate::fds::OwnFds;
+use crate::host::{self, args};
 
 /// Why a root directory or a bind cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +84,67 @@ pub(crate) struct Mount {
     pub(crate) host: PathBuf,
     /// What it is.
     pub(crate) kind: MountKind,
+    /// Ferry's own descriptor of the directory, open as long as the process. `None` for files, where
+    /// there is no room for one, and for what lies where everybody may search.
+    pub(crate) held: Option<RawFd>,
+}
+
+impl Mount {
+    /// What is at a host path, mounted as the root.
+    ///
+    /// # Errors
+    /// It is not there.
+    fn of(host: &Path) -> std::io::Result<Self> {
+        let host = host.canonicalize()?;
+        let kind = if host.is_dir() { MountKind::Directory } else { MountKind::File };
+        Ok(Self { at: Vec::new(), host, kind, held: None })
+    }
+
+    /// A directory that is already open, mounted as the root, with its canonical host path. It stays
+    /// open if there is a place for it.
+    pub(crate) fn of_open(host: PathBuf, dir: OwnedFd, keep: Option<&OwnFds>) -> Self {
+        let held = keep.and_then(|fds| fds.adopt(dir).ok()).map(IntoRawFd::into_raw_fd);
+        Self { at: Vec::new(), host, kind: MountKind::Directory, held }
+    }
+
+    /// A directory that the Ferry before this one held open.
+    #[expect(unsafe_code, reason = "takes ownership of an inherited descriptor")]
+    fn inherited(host: &Path, fd: RawFd, fds: &OwnFds) -> Self {
+        use std::os::fd::FromRawFd;
+        // SAFETY: it was opened for this purpose, and nothing else here knows it.
+        Self::of_open(host.to_owned(), unsafe { OwnedFd::from_raw_fd(fd) }, Some(fds))
+    }
+
+    /// Keeps a directory open, if there is room.
+    fn hold(self, fds: &OwnFds) -> Self {
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        match File::options().read(true).custom_flags(flags).open(&self.host) {
+            Ok(dir) => Self::of_open(self.host, dir.into(), Some(fds)),
+            Err(_) => self,
+        }
+    }
+
+    /// Makes it the current directory of this process.
+    ///
+    /// # Errors
+    /// As chdir(2).
+    pub(crate) fn enter(&self) -> Result<(), Errno> {
+        let path = CString::new(self.host.as_os_str().as_bytes()).map_err(|_| Errno::ENOENT)?;
+        match self.held {
+            Some(dir) => host::call(Sysno::fchdir, args![dir])?,
+            None => host::call(Sysno::chdir, args![path.as_c_str()])?,
+        };
+        Ok(())
+    }
+
+    /// A path below the mount as the host resolves it: the descriptor that it starts from, and the
+    /// path from there. `rest` is empty or begins with a slash.
+    pub(crate) fn host_place(&self, rest: &[u8]) -> (RawFd, Vec<u8>) {
+        match self.held {
+            Some(dir) => (dir, [b".", rest].concat()),
+            None => (libc::AT_FDCWD, [self.host.as_os_str().as_bytes(), rest].concat()),
+        }
+    }
 }
 
 /// The mounts of a guest. The first one is its root.
@@ -92,49 +162,59 @@ impl Namespace {
     /// # Errors
     /// It is not there, or no directory.
     pub(crate) fn of_directory(root: &Path) -> std::io::Result<Self> {
-        let host = root.canonicalize()?;
-        if !host.is_dir() {
-            return Err(std::io::ErrorKind::NotADirectory.into());
+        Mount::of(root).and_then(Self::of_root)
+    }
+
+    /// A namespace of one mount.
+    ///
+    /// # Errors
+    /// It is no directory.
+    pub(crate) fn of_root(root: Mount) -> std::io::Result<Self> {
+        match root.kind {
+            MountKind::Directory => Ok(Self { mounts: vec![root] }),
+            MountKind::File => Err(std::io::ErrorKind::NotADirectory.into()),
         }
-        Ok(Self { mounts: vec![Mount { at: Vec::new(), host, kind: MountKind::Directory }] })
     }
 
     /// The namespace that `--root` and `--bind` describe; `None` without `--root`.
     ///
     /// # Errors
     /// A directory or file named there is missing.
-    pub(crate) fn from_config(config: &Config) -> Result<Option<Self>, FsError> {
+    pub(crate) fn from_config(config: &Config, fds: &OwnFds) -> Result<Option<Self>, FsError> {
         let Some(path) = &config.root else { return Ok(None) };
-        let mut namespace = Self::of_directory(path).map_err(|error| match error.kind() {
+        let mut inherited = config.mount_fds.iter().copied();
+        let mut mount = |path: &Path| match inherited.next().flatten() {
+            Some(fd) => Ok(Mount::inherited(path, fd, fds)),
+            None => Mount::of(path).map(|mount| mount.hold(fds)),
+        };
+        let root = mount(path).and_then(Self::of_root);
+        let mut namespace = root.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotADirectory => FsError::RootIsFile(path.clone()),
             _ => FsError::Root { path: path.clone(), error },
         })?;
         let made = config.default_binds == config::DefaultBinds::Made;
-        for dir in DEFAULT_BINDS.iter().filter(|_| made) {
+        for dir in DEFAULT_BINDS.iter().map(Path::new).filter(|_| made) {
             // A host without one of them has nothing to show there.
-            let _ = namespace.bind(Path::new(dir), Path::new(dir));
+            let _ = Mount::of(dir).map(|mount| namespace.bind(mount, dir));
         }
         for (source, at) in &config.binds {
-            let done = namespace
-                .bind(source, at)
-                .map_err(|error| FsError::Bind { path: source.clone(), error })?;
-            if done.is_none() {
+            let mount =
+                mount(source).map_err(|error| FsError::Bind { path: source.clone(), error })?;
+            if namespace.bind(mount, at).is_none() {
                 return Err(FsError::BindTarget { path: source.clone(), at: at.clone() });
             }
         }
         Ok(Some(namespace))
     }
 
-    /// Mounts a host path; what was mounted there before is replaced. `None` if that is no place
-    /// for a mount.
-    fn bind(&mut self, source: &Path, at: &Path) -> std::io::Result<Option<()>> {
-        let host = source.canonicalize()?;
-        let kind = if host.is_dir() { MountKind::Directory } else { MountKind::File };
+    /// Mounts something; what was mounted there before is replaced. `None` if that is no place for
+    /// a mount.
+    fn bind(&mut self, mount: Mount, at: &Path) -> Option<()> {
         let at = super::walk::canonical(self, &lexical(at.as_os_str().as_bytes()));
-        let Some(at) = at.filter(|at| !at.is_empty()) else { return Ok(None) };
+        let at = at.filter(|at| !at.is_empty())?;
         self.mounts.retain(|mount| mount.at != at);
-        self.mounts.push(Mount { at, host, kind });
-        Ok(Some(()))
+        self.mounts.push(Mount { at, ..mount });
+        Some(())
     }
 
     /// The host's path of the root.
@@ -179,10 +259,8 @@ impl Namespace {
         })
     }
 
-    /// The namespace after `chroot(2)` to a directory: its host path, and its guest path by which
-    /// mounts below it stay.
-    pub(crate) fn chrooted(&self, host: PathBuf, path: &[u8]) -> Self {
-        let root = Mount { at: Vec::new(), host, kind: MountKind::Directory };
+    /// The namespace after `chroot(2)` to a directory, whose guest path says which mounts stay.
+    pub(crate) fn chrooted(&self, root: Mount, path: &[u8]) -> Self {
         let inner =
             self.mounts.iter().filter(|mount| mount.at.len() > path.len()).filter_map(|m| {
                 let at = below(&m.at, path)?.to_vec();
@@ -205,6 +283,7 @@ impl Namespace {
             at: (*at).into(),
             host: host.into(),
             kind: MountKind::Directory,
+            held: None,
         };
         Self { mounts: mounts.iter().map(mount).collect() }
     }
@@ -285,7 +364,8 @@ mod tests {
 
     #[test]
     fn chroot_keeps_the_mounts_below() {
-        let inner = namespace().chrooted("/srv/root/a".into(), b"/a");
+        let root = Namespace::for_tests(&[("", "/srv/root/a")]).root().clone();
+        let inner = namespace().chrooted(root, b"/a");
         assert_eq!(inner.mount_at(b"/b").unwrap().host, Path::new("/srv/x"));
         assert!(inner.mount_at(b"/proc").is_none());
         assert_eq!(inner.guest_path(b"/srv/root/a/c").as_deref(), Some(&b"/c"[..]));

@@ -8,7 +8,6 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use syscalls::Errno;
 
@@ -236,10 +235,13 @@ impl Walker<'_> {
     fn mounted(&mut self, path: &[u8]) -> Result<Place, Errno> {
         let mount = self.namespace.mount_at(path).ok_or(Errno::ENOENT)?;
         let (dir, name) = match (mount.kind, mount.host.parent(), mount.host.file_name()) {
-            (MountKind::File, Some(parent), Some(name)) => (parent, name.as_bytes()),
-            _ => (mount.host.as_path(), &b"."[..]),
+            (MountKind::File, Some(parent), Some(name)) => {
+                let parent = (libc::AT_FDCWD, parent.as_os_str().as_bytes().to_vec());
+                (parent, name.as_bytes())
+            }
+            _ => (mount.host_place(b""), &b"."[..]),
         };
-        self.dir = Dir::Walked(open_host_dir(dir, b"")?);
+        self.dir = Dir::Walked(open_host_dir(dir)?);
         let mut place = self.here(name)?;
         place.path = Some(path.to_vec());
         place.is_mount_point = true;
@@ -318,20 +320,19 @@ fn open_canonical(namespace: &Namespace, path: &[u8]) -> Result<OwnedFd, Errno> 
     if mount.kind == MountKind::File {
         return Err(Errno::ENOTDIR);
     }
-    open_host_dir(&mount.host, rest)
+    open_host_dir(mount.host_place(rest))
 }
 
-/// Opens a directory at a host path and a relative path below it, following no link below.
-fn open_host_dir(host: &Path, rest: &[u8]) -> Result<OwnedFd, Errno> {
-    let whole = c_name(&[host.as_os_str().as_bytes(), rest].concat())?;
-    match super::open_without_links(&whole, STEP) {
+/// Opens a directory of the host, following no link on the way.
+fn open_host_dir((start, path): (RawFd, Vec<u8>)) -> Result<OwnedFd, Errno> {
+    match super::open_without_links(start, &c_name(&path)?, STEP) {
         // Hosts before Linux 5.6, and sandboxes that do not know the call.
         Err(Errno::ENOSYS | Errno::EPERM | Errno::EAGAIN) => {}
         other => return other,
     }
-    let start = c_name(host.as_os_str().as_bytes())?;
-    let mut dir = open_raw(Arg::from(libc::AT_FDCWD), &start, STEP, 0)?;
-    for name in rest.split(|&b| b == b'/').filter(|name| !name.is_empty()) {
+    let first = if path.starts_with(b"/") { c"/" } else { c"." };
+    let mut dir = open_raw(Arg::from(start), first, STEP, 0)?;
+    for name in path.split(|&b| b == b'/').filter(|name| !matches!(*name, b"" | b".")) {
         dir = open_raw(Arg::from(&dir), &c_name(name)?, STEP, 0)?;
     }
     Ok(dir)

@@ -7,7 +7,7 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ fn execute(task: &mut Task, request: Request) -> NotDone {
         Some(prepared) => prepared.execute(task),
         None => Errno::ENOEXEC.into(),
     };
-    if let Some(fd) = task.exec.take().and_then(|prepared| prepared.passed) {
+    for fd in task.exec.take().into_iter().flat_map(|prepared| prepared.passed) {
         let _ = host::call(Sysno::close, args![fd]);
     }
     not_done
@@ -127,9 +127,9 @@ pub(crate) struct Prepared {
     program: HostProgram,
     argv: CStrings,
     envp: CStrings,
-    /// A descriptor for the new program, in the table of the process that executes: not owned,
-    /// since another process may drop this.
-    passed: Option<i32>,
+    /// Descriptors for the new program, in the table of the process that executes: not owned, since
+    /// another process may drop this.
+    passed: Vec<i32>,
 }
 
 enum HostProgram {
@@ -164,7 +164,7 @@ fn prepare(task: &Task, mut request: Request) -> Result<Prepared, Errno> {
             program: HostProgram::Path(c_string(program.path.as_os_str().as_bytes())?),
             argv: CStrings::new(&program.argv)?,
             envp: CStrings::new(&request.envp)?,
-            passed: None,
+            passed: Vec::new(),
         });
     }
     program.architecture().map_err(|error| error.errno())?;
@@ -182,9 +182,13 @@ fn prepare_ferry(task: &Task, request: &Request) -> Result<Prepared, Errno> {
     task.process.fs.describe(&mut config);
     let envp = CStrings::new(&request.envp)?;
     let program = HostProgram::Fd(task.process.own_executable()?);
-    // The new Ferry closes it; until then it must outlive this one.
-    let passed = request.file.as_ref().map(inheritable).transpose()?;
-    config.program_fd = passed.as_ref().map(AsRawFd::as_raw_fd);
+    // The new Ferry closes them; until then they must outlive this one.
+    let file = request.file.as_ref().map(|file| inheritable(file.as_raw_fd())).transpose()?;
+    config.program_fd = file.as_ref().map(AsRawFd::as_raw_fd);
+    // Without its descriptor, a mount is found by its path.
+    let held = config.mount_fds.iter().map(|fd| fd.and_then(|fd| inheritable(fd).ok()));
+    let held: Vec<Option<OwnedFd>> = held.collect();
+    config.mount_fds = held.iter().map(|fd| fd.as_ref().map(AsRawFd::as_raw_fd)).collect();
     let mut argv = vec![b"ferry".to_vec()];
     argv.extend(config.run_arguments().into_iter().map(OsString::into_vec));
     argv.push(b"--".to_vec());
@@ -194,7 +198,8 @@ fn prepare_ferry(task: &Task, request: &Request) -> Result<Prepared, Errno> {
     argv.push(path.into_os_string().into_vec());
     argv.extend(request.argv.iter().skip(1).cloned());
     let argv = CStrings::new(&argv)?;
-    Ok(Prepared { program, argv, envp, passed: passed.map(IntoRawFd::into_raw_fd) })
+    let passed = held.into_iter().chain([file]).flatten().map(IntoRawFd::into_raw_fd).collect();
+    Ok(Prepared { program, argv, envp, passed })
 }
 
 impl Prepared {
@@ -228,10 +233,10 @@ impl Prepared {
 }
 
 #[expect(unsafe_code, reason = "takes ownership of a new descriptor")]
-fn inheritable(file: &File) -> Result<OwnedFd, Errno> {
+fn inheritable(fd: RawFd) -> Result<OwnedFd, Errno> {
     const FLOOR: i32 = 512;
-    let fd = host::call(Sysno::fcntl, args![file.as_raw_fd(), libc::F_DUPFD, FLOOR])
-        .or_else(|_| host::call(Sysno::fcntl, args![file.as_raw_fd(), libc::F_DUPFD, 3]))?;
+    let fd = host::call(Sysno::fcntl, args![fd, libc::F_DUPFD, FLOOR])
+        .or_else(|_| host::call(Sysno::fcntl, args![fd, libc::F_DUPFD, 3]))?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

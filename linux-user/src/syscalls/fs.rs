@@ -1,6 +1,7 @@
 //! Paths: everything that names a file.
 
 use std::ffi::CString;
+use std::sync::Arc;
 
 use syscalls::{Errno, Sysno};
 
@@ -8,6 +9,7 @@ use super::row::rows;
 use super::{Args, SyscallResult, block, open};
 use crate::fs::{Last, Links, Place, open_raw, read_guest_link};
 use crate::host::{self, Arg, args};
+use crate::process::Process;
 use crate::task::Task;
 use crate::user::{UserPtr, UserSlice};
 
@@ -217,7 +219,9 @@ fn chroot(task: &mut Task, args: &Args) -> SyscallResult {
     if host::call(Sysno::geteuid, [])? != 0 {
         return Err(Errno::EPERM.into());
     }
-    task.process.fs.change_root(&place)?;
+    let Process { fs, fds, .. } = &*task.process;
+    // Who shares the view with another process may not share the descriptors.
+    fs.change_root(&place, (Arc::strong_count(fs) == 1).then_some(fds))?;
     Ok(0)
 }
 

@@ -48,11 +48,11 @@ pub(super) fn open(task: &Task, dirfd: i32, path: &CStr, how: How) -> SyscallRes
 /// Opens a path that has no symbolic link on it in one step; `None` if it has, or if the host does
 /// not know how.
 fn open_at_once(task: &Task, path: &CStr, flags: i32, mode: u32) -> Option<SyscallResult> {
-    let host = task.process.fs.direct(path.to_bytes())?;
+    let (dir, host) = task.process.fs.direct(path.to_bytes())?;
     let creates = flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE;
     let mode = if creates { u64::from(mode & 0o7777) } else { 0 };
     let how = [flags as u64, mode, RESOLVE_NO_SYMLINKS];
-    let pass = args![libc::AT_FDCWD, host.as_c_str(), Arg::reads(&how), size_of_val(&how)];
+    let pass = args![dir, host.as_c_str(), Arg::reads(&how), size_of_val(&how)];
     match block(task, Sysno::openat2, pass) {
         Err(NotDone::Failed(
             Errno::ELOOP | Errno::EINVAL | Errno::ENOSYS | Errno::EPERM | Errno::EAGAIN,
