@@ -112,7 +112,7 @@ fn foreign_root(set: &Set) -> Result<Option<Root>, debian::Error> {
     if set.fetch {
         return debian::prepare(&manifest, &|_| {}).map(Some);
     }
-    Ok(debian::existing(&manifest))
+    debian::existing(&manifest)
 }
 
 fn cases(

@@ -26,15 +26,17 @@ const EXCLUDED: [&str; 5] = [
     "./usr/share/locale",
     "./usr/share/lintian",
 ];
-/// Links that update-alternatives would have made.
-const ALTERNATIVES: [(&str, &str); 7] = [
-    ("awk", "gawk"),
-    ("cc", "gcc"),
-    ("c++", "g++"),
-    ("java", "../lib/jvm/java-21-openjdk-arm64/bin/java"),
-    ("lua", "lua5.4"),
-    ("nc", "busybox"),
-    ("php", "php8.4"),
+/// Links below usr/ that update-alternatives would have made.
+const ALTERNATIVES: [(&str, &str); 9] = [
+    ("bin/awk", "gawk"),
+    ("bin/cc", "gcc"),
+    ("bin/c++", "g++"),
+    ("bin/java", "../lib/jvm/java-21-openjdk-arm64/bin/java"),
+    ("bin/lua", "lua5.4"),
+    ("bin/nc", "busybox"),
+    ("bin/php", "php8.4"),
+    ("lib/aarch64-linux-gnu/libblas.so.3", "blas/libblas.so.3"),
+    ("lib/aarch64-linux-gnu/liblapack.so.3", "lapack/liblapack.so.3"),
 ];
 const FILES: [(&str, &str); 6] = [
     (
@@ -56,10 +58,16 @@ pub struct Root {
 }
 
 /// The root directory for `manifest`, if it is in the cache.
-#[must_use]
-pub fn existing(manifest: &Manifest) -> Option<Root> {
+///
+/// # Errors
+/// When links that it lacks, because it was made before they were known of, cannot be made.
+pub fn existing(manifest: &Manifest) -> Result<Option<Root>, Error> {
     let path = place(manifest);
-    path.is_dir().then_some(Root { path })
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    link_alternatives(&path).map_err(file_error(&path))?;
+    Ok(Some(Root { path }))
 }
 
 /// The root directory for `manifest`; fetches and unpacks what is not in the cache.
@@ -72,7 +80,7 @@ pub fn prepare(manifest: &Manifest, report: &dyn Fn(&str)) -> Result<Root, Error
     let lock_path = directory.join("debian.lock");
     let lock = File::create(&lock_path).map_err(file_error(&lock_path))?;
     lock.lock().map_err(file_error(&lock_path))?;
-    if let Some(root) = existing(manifest) {
+    if let Some(root) = existing(manifest)? {
         return Ok(root);
     }
     let archive = directory.join("packages");
@@ -165,11 +173,21 @@ fn unpack(package: &Path, root: &Path) -> Result<(), Error> {
 }
 
 fn finish(root: &Path) -> io::Result<()> {
+    link_alternatives(root)?;
+    FILES.iter().try_for_each(|(path, text)| fs::write(root.join(path), text))
+}
+
+fn link_alternatives(root: &Path) -> io::Result<()> {
     for (name, target) in ALTERNATIVES {
-        let link = root.join("usr/bin").join(name);
-        if fs::symlink_metadata(&link).is_err() && root.join("usr/bin").join(target).exists() {
-            symlink(target, link)?;
+        let link = root.join("usr").join(name);
+        let is_there = link.parent().is_some_and(|directory| directory.join(target).exists());
+        if is_there && fs::symlink_metadata(&link).is_err() {
+            match symlink(target, &link) {
+                // Another run has just made it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => other?,
+            }
         }
     }
-    FILES.iter().try_for_each(|(path, text)| fs::write(root.join(path), text))
+    Ok(())
 }

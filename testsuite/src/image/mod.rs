@@ -77,7 +77,7 @@ pub fn efi(report: &dyn Fn(&str)) -> Result<Option<Efi>, Error> {
     let manifest = Manifest::read(EFI_MANIFEST)?;
     let root = match cache::full_run() {
         true => Some(debian::prepare(&manifest, report)?),
-        false => debian::existing(&manifest),
+        false => debian::existing(&manifest)?,
     };
     Ok(root.as_ref().map(Efi::of))
 }
@@ -124,7 +124,7 @@ pub enum Error {
 /// When the manifest cannot be read.
 pub fn existing() -> Result<Option<Images>, Error> {
     let manifest = Manifest::read(MANIFEST)?;
-    let Some(root) = debian::existing(&manifest) else { return Ok(None) };
+    let Some(root) = debian::existing(&manifest)? else { return Ok(None) };
     let images = places(&root, &fingerprint(&manifest)?)?;
     Ok((images.initramfs.exists() && images.disk.exists()).then_some(images))
 }
