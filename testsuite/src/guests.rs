@@ -17,6 +17,8 @@ pub struct Guest {
     pub root: &'static str,
     /// A larger one, if there is one.
     pub large_root: Option<&'static str>,
+    /// Other releases, in which the same programs run as in `root`.
+    pub other_roots: &'static [&'static str],
     /// Debian's name for its GNU target.
     pub triplet: &'static str,
     /// What `readelf` calls its machine.
@@ -30,6 +32,7 @@ pub static ALL: [Guest; 2] = [
         compiler: Compiler::Riscv64,
         root: "trixie-riscv64",
         large_root: None,
+        other_roots: &[],
         triplet: "riscv64-linux-gnu",
         elf_machine: "RISC-V",
     },
@@ -38,6 +41,7 @@ pub static ALL: [Guest; 2] = [
         compiler: Compiler::Aarch64,
         root: "trixie-arm64",
         large_root: Some("trixie-arm64-large"),
+        other_roots: &["bookworm-arm64"],
         triplet: "aarch64-linux-gnu",
         elf_machine: "AArch64",
     },
@@ -79,7 +83,8 @@ mod tests {
     fn riscv64_is_there_and_every_root_is_described() {
         assert!(in_ferry().iter().any(|guest| guest.name == "riscv64"));
         for guest in ALL {
-            for stem in [Some(guest.root), guest.large_root].into_iter().flatten() {
+            let main = [Some(guest.root), guest.large_root].into_iter().flatten();
+            for stem in main.chain(guest.other_roots.iter().copied()) {
                 let manifest = Manifest::read(stem).expect("a manifest");
                 assert!(!manifest.lock.packages.is_empty(), "{stem} has no lock file");
             }

@@ -2,9 +2,9 @@
 //!
 //! Each case is a script for the foreign bash, or one program's command line, run in an empty
 //! directory; its output and exit status must be exactly as written. They run in the Debian root of each
-//! guest, those in `programs/large` in the larger one that some guests have. Without a root in the test
-//! cache its cases are left out; `FERRY_TEST_FULL=1` allows to fetch the base ones,
-//! `FERRY_TEST_LARGE=1` the larger ones.
+//! guest, and in those of other releases; those in `programs/large` in the larger one that some guests
+//! have. Without a root in the test cache its cases are left out; `FERRY_TEST_FULL=1` allows to fetch
+//! the base ones, `FERRY_TEST_LARGE=1` all.
 #![expect(clippy::print_stderr, reason = "says which guests it leaves out")]
 
 use std::collections::BTreeMap;
@@ -62,18 +62,27 @@ fn default_seconds() -> u64 {
 /// Which cases: a directory of families, the root that they need, and what allows to fetch that.
 struct Set {
     families: PathBuf,
+    /// In the names of cases.
+    prefix: String,
     root: &'static str,
     fetch: bool,
 }
 
 fn sets(guest: &Guest) -> Vec<Set> {
-    let base = Set { families: programs_directory(), root: guest.root, fetch: cache::full_run() };
+    let large_run = cache::is_set("FERRY_TEST_LARGE");
+    let base = |prefix: &str, root, fetch| {
+        let prefix = format!("{}{prefix}", guest.name);
+        Set { families: programs_directory(), prefix, root, fetch }
+    };
     let large = guest.large_root.map(|root| Set {
         families: programs_directory().join("large"),
-        root,
-        fetch: cache::is_set("FERRY_TEST_LARGE"),
+        ..base("", root, large_run)
     });
-    [Some(base), large].into_iter().flatten().collect()
+    let others = guest.other_roots.iter().map(|root| {
+        let release = root.split('-').next().unwrap_or(root);
+        base(&format!("-{release}"), root, large_run)
+    });
+    std::iter::once(base("", guest.root, cache::full_run())).chain(large).chain(others).collect()
 }
 
 fn main() -> ExitCode {
@@ -91,7 +100,7 @@ fn all_cases(subject: &Subject) -> Result<Vec<Case>, String> {
     for guest in subject.guests() {
         for set in sets(guest) {
             match foreign_root(&set) {
-                Ok(Some(root)) => all.extend(cases(subject, guest, &set.families, &root)?),
+                Ok(Some(root)) => all.extend(cases(subject, guest, &set, &root)?),
                 Ok(None) => eprintln!(
                     "skipped: suite {SUITE}: no {0} in the test cache; `cargo debian-root {0}` makes it from the \
                      Debian mirror of this host's apt sources (100 to 500 MB)",
@@ -118,12 +127,12 @@ fn foreign_root(set: &Set) -> Result<Option<Root>, debian::Error> {
 fn cases(
     subject: &Subject,
     guest: &'static Guest,
-    directory: &Path,
+    set: &Set,
     root: &Root,
 ) -> Result<Vec<Case>, String> {
     let subject = Arc::new(subject.clone());
     let mut cases = Vec::new();
-    for file in families(directory).map_err(|error| error.to_string())? {
+    for file in families(&set.families).map_err(|error| error.to_string())? {
         let family = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text =
             fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -132,7 +141,7 @@ fn cases(
             toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
         for program in programs.case {
             let (subject, root) = (Arc::clone(&subject), root.clone());
-            let name = format!("{}::{family}::{}", guest.name, program.name);
+            let name = format!("{}::{family}::{}", set.prefix, program.name);
             cases.push(Case {
                 name: name.clone(),
                 run: Box::new(move || program.check(&name, guest, &subject, &root)),
