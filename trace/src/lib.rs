@@ -1,0 +1,22 @@
+//! Traces of executions: one model of what an instruction did, and the formats in which simulators,
+//! emulators and processors' test benches write it down.
+//!
+//! It knows no guest beyond the names of its registers. It must never know how a guest is run, nor how two
+//! executions are compared.
+//!
+//! * [`Event`] is one instruction that retired or trapped.
+//! * A [`Source`] yields events in order, and says in its [`Header`] what they carry: what a format leaves out
+//!   is unknown, never "nothing happened".
+//! * A [`Sink`] writes them.
+
+mod architecture;
+mod error;
+mod event;
+mod register;
+mod stream;
+
+pub use architecture::Architecture;
+pub use error::Error;
+pub use event::{Access, AccessKind, Event, Insn, Privilege, RegWrite, Trap};
+pub use register::{RegClass, Register};
+pub use stream::{Carries, Header, Sink, Source, Writes};
