@@ -101,7 +101,7 @@ impl Insn {
         Some(Self { bytes: all, len, is_cut: false })
     }
 
-    /// The first bytes of an instruction that the trace does not show whole.
+    /// The first bytes of an instruction that the trace may not show whole.
     #[must_use]
     pub fn beginning(bytes: &[u8]) -> Option<Self> {
         Self::new(bytes).map(|insn| Self { is_cut: true, ..insn })
@@ -119,7 +119,7 @@ impl Insn {
         &self.bytes[..usize::from(self.len)]
     }
 
-    /// Whether there are more bytes than the trace shows.
+    /// Whether there may be more bytes than the trace shows.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         self.is_cut
@@ -135,9 +135,9 @@ impl Insn {
     /// Whether both can be the same instruction, as far as they are known.
     #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
-        let common = self.bytes().len().min(other.bytes().len());
-        let long_enough = |insn: &Self| insn.is_cut || insn.bytes().len() == common;
-        self.bytes()[..common] == other.bytes()[..common] && long_enough(self) && long_enough(other)
+        let is_beginning =
+            |whole: &Self, part: &Self| part.is_cut && whole.bytes().starts_with(part.bytes());
+        self.bytes() == other.bytes() || is_beginning(self, other) || is_beginning(other, self)
     }
 }
 
