@@ -1,0 +1,410 @@
+//! The comparison itself: lockstep by instruction, in each hart.
+
+use std::collections::VecDeque;
+
+use trace::{Architecture, Carries, Event, RegClass, RegWrite, Register, Writes};
+
+use crate::divergence::{Difference, Divergence, Pair};
+use crate::guest;
+use crate::memory::{self, Told};
+use crate::side::{Execution, Side};
+use crate::state::Registers;
+
+/// Why two executions could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A side cannot be read.
+    #[error("{side}: {source}")]
+    Source {
+        /// Which one.
+        side: &'static str,
+        /// Why.
+        source: trace::Error,
+    },
+    /// The sides are of different architectures.
+    #[error("the reference is of {}, the subject of {}", .0.name(), .1.name())]
+    Architectures(Architecture, Architecture),
+    /// The sides run their harts in orders that are too different.
+    #[error(
+        "{0} events of one hart lie before the next of another: the sides' harts are too far apart"
+    )]
+    HartsApart(usize),
+    /// No machine has so many.
+    #[error("there is no hart {0}: that many no machine has")]
+    Hart(u32),
+}
+
+/// How to compare.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Instructions that a divergence remembers.
+    pub history: usize,
+    /// How many instructions one side may have that the other leaves out (trap handlers that a simulator hides,
+    /// interrupts taken elsewhere) before the executions count as different. 0: none.
+    pub resync: usize,
+    /// Whether the subject may go on where the reference ends.
+    pub may_go_on: bool,
+    /// Compare no more instructions than this.
+    pub count: Option<u64>,
+    /// Registers that are not compared.
+    pub ignored: Vec<Register>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { history: 16, resync: 0, may_go_on: false, count: None, ignored: Vec::new() }
+    }
+}
+
+/// What was compared, and what was not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Instructions that both sides executed.
+    pub instructions: u64,
+    /// Values of registers that both sides knew.
+    pub registers: u64,
+    /// Instructions whose results came from outside, and that the subject took over.
+    pub adopted: u64,
+    /// As before, but the subject could not: the registers are unknown from there on.
+    pub unknown: u64,
+    /// Instructions that only one side had, and that were passed over.
+    pub passed_over: u64,
+}
+
+/// How a comparison ended.
+#[derive(Debug)]
+pub enum Verdict {
+    /// No difference was found.
+    Same(Counts),
+    /// The first difference.
+    Different(Counts, Box<Divergence>),
+}
+
+/// Two executions, and how far they were compared.
+pub struct Comparison<'a> {
+    options: Options,
+    architecture: Architecture,
+    reference: Side<'a>,
+    subject: Side<'a>,
+    told: Told,
+    harts: Vec<Hart>,
+    counts: Counts,
+    /// What the reference's registers were before the instruction.
+    undo: Vec<(Register, Option<u128>)>,
+}
+
+#[derive(Default)]
+struct Hart {
+    compared: u64,
+    reference: Registers,
+    subject: Registers,
+    /// The newest last.
+    history: VecDeque<(u64, Box<Event>, Box<Event>)>,
+}
+
+/// Which side an instruction is passed over on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Only {
+    Reference,
+    Subject,
+}
+
+impl<'a> Comparison<'a> {
+    /// Two executions, from where they are now.
+    ///
+    /// # Errors
+    /// They are of different architectures.
+    pub fn new(
+        reference: &'a mut dyn Execution,
+        subject: &'a mut dyn Execution,
+        options: Options,
+    ) -> Result<Self, Error> {
+        let (a, b) = (reference.header(), subject.header());
+        if a.architecture != b.architecture {
+            return Err(Error::Architectures(a.architecture, b.architecture));
+        }
+        Ok(Self {
+            options,
+            architecture: a.architecture,
+            told: Told::by_both(&a.carries, &b.carries),
+            reference: Side::new(reference, "reference"),
+            subject: Side::new(subject, "subject"),
+            harts: Vec::new(),
+            counts: Counts::default(),
+            undo: Vec::new(),
+        })
+    }
+
+    /// Compares to the first difference or the end.
+    ///
+    /// # Errors
+    /// A side cannot be read.
+    pub fn run(mut self) -> Result<Verdict, Error> {
+        while self.options.count != Some(self.counts.instructions) {
+            let Some(hart) = self.next_hart()? else { break };
+            self.pass_over_unreported_traps(hart)?;
+            if let Some(divergence) = self.step(hart)? {
+                return Ok(Verdict::Different(self.counts, Box::new(divergence)));
+            }
+        }
+        Ok(Verdict::Same(self.counts))
+    }
+
+    /// The hart whose instruction comes next; `None` if nothing is left to compare.
+    fn next_hart(&mut self) -> Result<Option<u32>, Error> {
+        let hart = match self.reference.next_hart()? {
+            None if self.options.may_go_on => None,
+            None => self.subject.next_hart()?,
+            hart => hart,
+        };
+        if let Some(hart) = hart
+            && hart as usize >= self.harts.len()
+        {
+            self.harts.resize_with(hart as usize + 1, Hart::default);
+        }
+        Ok(hart)
+    }
+
+    /// An instruction that traps has no event on a side that shows only what retires.
+    fn pass_over_unreported_traps(&mut self, hart: u32) -> Result<(), Error> {
+        let shows_traps = |side: &Side<'_>| side.execution.header().carries.traps;
+        if !shows_traps(&self.subject) {
+            while self.reference.peek(hart, 0)?.is_some_and(|event| event.trap.is_some()) {
+                self.pass_over(hart, Only::Reference)?;
+            }
+        }
+        if !shows_traps(&self.reference) {
+            while self.subject.peek(hart, 0)?.is_some_and(|event| event.trap.is_some()) {
+                self.pass_over(hart, Only::Subject)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, hart: u32, only: Only) -> Result<(), Error> {
+        let known = &mut self.harts[hart as usize];
+        let (side, own, other) = match only {
+            Only::Reference => (&mut self.reference, &mut known.reference, &mut known.subject),
+            Only::Subject => (&mut self.subject, &mut known.subject, &mut known.reference),
+        };
+        if let Some(event) = side.take(hart)? {
+            own.apply(&event.writes);
+            // The other side has not said what became of these.
+            event.writes.iter().for_each(|write| other.forget(write.register));
+            self.counts.passed_over += 1;
+            side.recycle(event);
+        }
+        Ok(())
+    }
+
+    /// Compares one instruction of a hart.
+    fn step(&mut self, hart: u32) -> Result<Option<Divergence>, Error> {
+        self.resynchronise(hart)?;
+        let (reference, subject) = (self.reference.take(hart)?, self.subject.take(hart)?);
+        let (reference, subject) = match (reference, subject) {
+            (Some(reference), Some(subject)) => (reference, subject),
+            (reference, subject) => return Ok(self.at_end(hart, reference, subject)),
+        };
+        let differences = self.differences(hart, &reference, &subject);
+        if differences.is_empty() {
+            self.remember(hart, reference, subject);
+            return Ok(None);
+        }
+        Ok(Some(self.diverge(hart, Some(reference), Some(subject), differences)))
+    }
+
+    /// Passes over what only one side has, if the sides meet again soon.
+    fn resynchronise(&mut self, hart: u32) -> Result<(), Error> {
+        if self.options.resync == 0 || self.meet(hart, 0, 0)? {
+            return Ok(());
+        }
+        for distance in 1..=self.options.resync {
+            for ahead in 0..=distance {
+                if self.meet(hart, ahead, distance - ahead)? {
+                    for _ in 0..ahead {
+                        self.pass_over(hart, Only::Reference)?;
+                    }
+                    for _ in ahead..distance {
+                        self.pass_over(hart, Only::Subject)?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether both sides are at the same place after so many instructions each.
+    fn meet(&mut self, hart: u32, reference: usize, subject: usize) -> Result<bool, Error> {
+        let place = |event: Option<&Event>| event.map(|event| event.pc);
+        let a = place(self.reference.peek(hart, reference)?);
+        Ok(a == place(self.subject.peek(hart, subject)?))
+    }
+
+    fn at_end(
+        &mut self,
+        hart: u32,
+        reference: Option<Box<Event>>,
+        subject: Option<Box<Event>>,
+    ) -> Option<Divergence> {
+        if reference.is_none() && (subject.is_none() || self.options.may_go_on) {
+            return None;
+        }
+        let place = |event: &Option<Box<Event>>| event.as_ref().map(|event| event.pc);
+        let ends = Difference::End(place(&reference), place(&subject));
+        Some(self.diverge(hart, reference, subject, vec![ends]))
+    }
+
+    /// In what two events of the same place in the execution differ. Registers become known by it.
+    fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Vec<Difference> {
+        self.undo.clear();
+        if a.pc != b.pc {
+            return vec![Difference::Pc(a.pc, b.pc)];
+        }
+        let mut found = Vec::new();
+        if let (Some(x), Some(y)) = (a.insn, b.insn)
+            && !x.agrees_with(&y)
+        {
+            found.push(Difference::Insn(x, y));
+        }
+        if let (Some(x), Some(y)) = (a.privilege, b.privilege)
+            && x != y
+        {
+            found.push(Difference::Privilege(x, y));
+        }
+        if !traps_agree(a.trap, b.trap) && self.both_show_traps() {
+            found.push(Difference::Trap(a.trap, b.trap));
+        }
+        match guest::outside(self.architecture, if a.insn.is_some() { a } else { b }) {
+            Some(_) => self.take_over(hart, a, b),
+            None => {
+                self.registers_differ(hart, a, b, &mut found);
+                if !memory::agree(&a.accesses, &b.accesses, self.told) {
+                    found.push(Difference::Memory(a.accesses.clone(), b.accesses.clone()));
+                }
+            }
+        }
+        found
+    }
+
+    fn both_show_traps(&self) -> bool {
+        [&self.reference, &self.subject].iter().all(|side| side.execution.header().carries.traps)
+    }
+
+    /// Lets the subject go on with what the reference got from outside.
+    fn take_over(&mut self, hart: u32, a: &Event, b: &Event) {
+        let known = &mut self.harts[hart as usize];
+        let agree = a.writes == b.writes;
+        known.reference.apply(&a.writes);
+        known.subject.apply(&b.writes);
+        if agree || a.trap.is_some() || b.trap.is_some() {
+            return;
+        }
+        if self.subject.execution.adopt(hart, &a.writes) {
+            known.subject.apply(&a.writes);
+            self.counts.adopted += 1;
+            return;
+        }
+        self.counts.unknown += 1;
+        for write in a.writes.iter().chain(&b.writes) {
+            known.reference.forget(write.register);
+            known.subject.forget(write.register);
+        }
+    }
+
+    fn registers_differ(&mut self, hart: u32, a: &Event, b: &Event, found: &mut Vec<Difference>) {
+        let known = &mut self.harts[hart as usize];
+        let writes = |side: &Side<'_>| side.execution.header().carries;
+        let (carries_a, carries_b) = (writes(&self.reference), writes(&self.subject));
+        for write in a.writes.iter().chain(&b.writes) {
+            self.undo.push((write.register, known.reference.get(write.register)));
+        }
+        settle(&mut known.reference, &carries_a, &a.writes, &b.writes);
+        settle(&mut known.subject, &carries_b, &b.writes, &a.writes);
+        let others = b.writes.iter().filter(|write| !writes_to(&a.writes, write.register));
+        for &RegWrite { register, .. } in a.writes.iter().chain(others) {
+            let values = (known.reference.get(register), known.subject.get(register));
+            let (Some(x), Some(y)) = values else { continue };
+            self.counts.registers += 1;
+            if x != y
+                && (x ^ y) & guest::defined(self.architecture, a, register) != 0
+                && !self.options.ignored.contains(&register)
+            {
+                found.push(Difference::Register(register, x, y));
+            }
+        }
+    }
+
+    fn diverge(
+        &mut self,
+        hart: u32,
+        reference: Option<Box<Event>>,
+        subject: Option<Box<Event>>,
+        differences: Vec<Difference>,
+    ) -> Divergence {
+        let known = std::mem::take(&mut self.harts[hart as usize]);
+        let pair = |index, reference: Option<Box<Event>>, subject: Option<Box<Event>>| Pair {
+            index,
+            reference: reference.map(|event| *event),
+            subject: subject.map(|event| *event),
+        };
+        let mut before = known.reference.clone();
+        for (register, value) in self.undo.drain(..).rev() {
+            match value {
+                Some(value) => before.set(register, value),
+                None => before.forget(register),
+            }
+        }
+        let history = known.history.into_iter();
+        Divergence {
+            hart,
+            pair: pair(known.compared, reference, subject),
+            differences,
+            history: history.map(|(at, a, b)| pair(at, Some(a), Some(b))).collect(),
+            reference: known.reference,
+            subject: known.subject,
+            before,
+        }
+    }
+
+    fn remember(&mut self, hart: u32, reference: Box<Event>, subject: Box<Event>) {
+        let known = &mut self.harts[hart as usize];
+        known.history.push_back((known.compared, reference, subject));
+        known.compared += 1;
+        self.counts.instructions += 1;
+        if known.history.len() > self.options.history
+            && let Some((_, reference, subject)) = known.history.pop_front()
+        {
+            self.reference.recycle(reference);
+            self.subject.recycle(subject);
+        }
+    }
+}
+
+fn writes_to(writes: &[RegWrite], register: Register) -> bool {
+    writes.iter().any(|write| write.register == register)
+}
+
+/// Learns what a side wrote. What only the other side wrote is unknown here if writes of its kind are not shown.
+fn settle(known: &mut Registers, carries: &Carries, own: &[RegWrite], others: &[RegWrite]) {
+    for other in others.iter().filter(|other| !writes_to(own, other.register)) {
+        let shown = match other.register.class {
+            RegClass::Int => carries.int,
+            RegClass::Float | RegClass::Vector | RegClass::VectorUpper => carries.float,
+            RegClass::Flags | RegClass::Control => carries.control,
+        };
+        if shown == Writes::Unknown {
+            known.forget(other.register);
+        }
+    }
+    known.apply(own);
+}
+
+/// Whether both trap, or neither does, for the same reason as far as it is known.
+fn traps_agree(a: Option<trace::Trap>, b: Option<trace::Trap>) -> bool {
+    let same = |a: Option<u64>, b: Option<u64>| a.is_none() || b.is_none() || a == b;
+    match (a, b) {
+        (Some(a), Some(b)) => same(a.cause, b.cause) && same(a.value, b.value),
+        (a, b) => a.is_none() == b.is_none(),
+    }
+}

@@ -1,0 +1,54 @@
+//! Where and how two executions part.
+
+use trace::{Access, Event, Insn, Privilege, Register, Trap};
+
+use crate::Registers;
+
+/// One thing in which two events differ: what the reference says, then the subject.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Difference {
+    /// One goes on where the other has ended: the address at which it does, `None` for the end.
+    End(Option<u64>, Option<u64>),
+    /// Other instructions are executed.
+    Pc(u64, u64),
+    /// There are other bytes at the same place.
+    Insn(Insn, Insn),
+    /// At another level of privilege.
+    Privilege(Privilege, Privilege),
+    /// A register has another value.
+    Register(Register, u128, u128),
+    /// Other accesses to memory.
+    Memory(Vec<Access>, Vec<Access>),
+    /// One traps, or both do in different ways.
+    Trap(Option<Trap>, Option<Trap>),
+}
+
+/// What both sides say of one instruction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pair {
+    /// How many instructions of the hart were compared before.
+    pub index: u64,
+    /// The reference's event; `None` after its end.
+    pub reference: Option<Event>,
+    /// The subject's.
+    pub subject: Option<Event>,
+}
+
+/// The first instruction at which the executions differ.
+#[derive(Clone, Debug)]
+pub struct Divergence {
+    /// In which hart.
+    pub hart: u32,
+    /// The instruction.
+    pub pair: Pair,
+    /// All in which it differs.
+    pub differences: Vec<Difference>,
+    /// The instructions before, on which both agree, the oldest first.
+    pub history: Vec<Pair>,
+    /// The reference's registers after the instruction, as far as they are known.
+    pub reference: Registers,
+    /// The subject's.
+    pub subject: Registers,
+    /// The registers before it, as far as either side knows them.
+    pub before: Registers,
+}

@@ -1,0 +1,39 @@
+//! What an architecture leaves open: results that no two executions need have in common.
+
+mod aarch64;
+mod riscv64;
+
+use trace::{Architecture, Event, Register};
+
+/// Where the result of an instruction comes from, if not from the state before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outside {
+    /// The time, a counter, a random number: whatever it writes to registers.
+    World,
+    /// Whether another hart came between: a store-conditional's result.
+    Contention,
+    /// The operating system: whatever has changed when it comes back.
+    Kernel,
+}
+
+/// What of this instruction's result is decided outside; `None` for almost all.
+#[must_use]
+pub fn outside(architecture: Architecture, event: &Event) -> Option<Outside> {
+    let insn = event.insn?;
+    match architecture {
+        Architecture::Riscv64 => riscv64::outside(insn.word()),
+        Architecture::Aarch64 => aarch64::outside(insn.word() as u32),
+        Architecture::X86_64 => None,
+    }
+}
+
+/// Bits of a register that the manual gives a value after this instruction.
+#[must_use]
+pub fn defined(architecture: Architecture, event: &Event, register: Register) -> u128 {
+    let _ = event;
+    match architecture {
+        Architecture::Riscv64 => riscv64::defined(register),
+        Architecture::Aarch64 => aarch64::defined(register),
+        Architecture::X86_64 => u128::MAX,
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether two instructions did the same to memory, though one may have split an access.
+
+use std::collections::BTreeMap;
+
+use trace::{Access, AccessKind, Carries};
+
+/// What of accesses both sides tell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    loads: bool,
+    stores: bool,
+    load_values: bool,
+    store_values: bool,
+}
+
+impl Told {
+    pub(crate) fn by_both(a: &Carries, b: &Carries) -> Self {
+        Self {
+            loads: a.loads && b.loads,
+            stores: a.stores && b.stores,
+            load_values: a.load_values && b.load_values,
+            store_values: a.store_values && b.store_values,
+        }
+    }
+
+    fn tells(self, kind: AccessKind) -> bool {
+        match kind {
+            AccessKind::Load => self.loads,
+            AccessKind::Store => self.stores,
+        }
+    }
+
+    fn tells_value(self, kind: AccessKind) -> bool {
+        match kind {
+            AccessKind::Load => self.load_values,
+            AccessKind::Store => self.store_values,
+        }
+    }
+}
+
+/// Whether the accesses agree as far as both sides tell them.
+pub(crate) fn agree(a: &[Access], b: &[Access], told: Told) -> bool {
+    if a.is_empty() && b.is_empty() {
+        return true;
+    }
+    [AccessKind::Load, AccessKind::Store].into_iter().filter(|kind| told.tells(*kind)).all(|kind| {
+        let of = |accesses: &'_ [Access]| {
+            accesses.iter().filter(|access| access.kind == kind).copied().collect::<Vec<_>>()
+        };
+        let (a, b) = (of(a), of(b));
+        same_one_by_one(&a, &b, told.tells_value(kind))
+            || same_bytes(&a, &b, told.tells_value(kind))
+    })
+}
+
+fn same_one_by_one(a: &[Access], b: &[Access], values: bool) -> bool {
+    let same = |(a, b): (&Access, &Access)| {
+        let unknown_or_equal = |a: Option<u128>, b: Option<u128>| match (a, b) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        };
+        a.addr == b.addr
+            && unknown_or_equal(a.size.map(u128::from), b.size.map(u128::from))
+            && (!values || unknown_or_equal(a.value, b.value))
+    };
+    a.len() == b.len() && a.iter().zip(b).all(same)
+}
+
+/// The bytes that accesses touch, each with its value if that is known; `None` if a size is unknown.
+fn bytes_of(accesses: &[Access]) -> Option<BTreeMap<u64, Option<u8>>> {
+    let mut bytes = BTreeMap::new();
+    for access in accesses {
+        for n in 0..u64::from(access.size?) {
+            let value = access.value.map(|value| (value >> (8 * n.min(15))) as u8);
+            bytes.insert(access.addr.wrapping_add(n), value);
+        }
+    }
+    Some(bytes)
+}
+
+fn same_bytes(a: &[Access], b: &[Access], values: bool) -> bool {
+    let (Some(a), Some(b)) = (bytes_of(a), bytes_of(b)) else { return false };
+    let same = |((at, a), (bt, b)): ((&u64, &Option<u8>), (&u64, &Option<u8>))| {
+        at == bt && (!values || a.is_none() || b.is_none() || a == b)
+    };
+    a.len() == b.len() && a.iter().zip(&b).all(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(addr: u64, size: u8, value: u128) -> Access {
+        let kind = AccessKind::Store;
+        Access { kind, addr, phys: None, size: Some(size), value: Some(value) }
+    }
+
+    const ALL: Told = Told { loads: true, stores: true, load_values: true, store_values: true };
+
+    #[test]
+    fn a_pair_is_the_same_as_one_wide_store() {
+        let wide = [store(0x100, 16, 2 << 64 | 1)];
+        let pair = [store(0x100, 8, 1), store(0x108, 8, 2)];
+        assert!(agree(&wide, &pair, ALL) && agree(&pair, &wide, ALL));
+        assert!(!agree(&wide, &pair[..1], ALL));
+        assert!(!agree(&wide, &[store(0x100, 8, 1), store(0x108, 8, 3)], ALL));
+        assert!(agree(&wide, &[store(0x100, 16, 7)], Told { store_values: false, ..ALL }));
+        assert!(agree(&wide, &[], Told { stores: false, ..ALL }));
+    }
+
+    #[test]
+    fn what_one_side_does_not_tell_is_no_difference() {
+        let whole = [store(0x100, 4, 9)];
+        let vague = [Access { size: None, value: None, ..whole[0] }];
+        assert!(agree(&whole, &vague, ALL));
+        assert!(!agree(&whole, &[Access { addr: 0x104, ..vague[0] }], ALL));
+        let load = [Access { kind: AccessKind::Load, ..whole[0] }];
+        assert!(!agree(&whole, &load, ALL));
+    }
+}

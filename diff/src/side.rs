@@ -1,0 +1,122 @@
+//! One of the two executions that are compared.
+
+use std::collections::VecDeque;
+
+use trace::{Event, Header, RegWrite, Source};
+
+use crate::compare::Error;
+
+/// Events of other harts that are kept until the other side comes to them.
+const BUFFERED_MAX: usize = 1 << 20;
+
+/// An execution that can be compared: recorded, or made while it is compared.
+pub trait Execution: Source {
+    /// Takes over what the reference got where nothing says what it must be (the time, a random number, the
+    /// result of a system call), in the hart whose event was yielded last. Returns whether it could.
+    fn adopt(&mut self, hart: u32, writes: &[RegWrite]) -> bool;
+}
+
+/// A recorded execution, which cannot be changed any more.
+pub struct Recorded<S>(pub S);
+
+impl<S: Source> Source for Recorded<S> {
+    fn header(&self) -> &Header {
+        self.0.header()
+    }
+
+    fn next(&mut self, event: &mut Event) -> Result<bool, trace::Error> {
+        self.0.next(event)
+    }
+}
+
+impl<S: Source> Execution for Recorded<S> {
+    fn adopt(&mut self, _: u32, _: &[RegWrite]) -> bool {
+        false
+    }
+}
+
+/// An execution with a view ahead, hart by hart.
+pub(crate) struct Side<'a> {
+    pub(crate) execution: &'a mut dyn Execution,
+    pub(crate) name: &'static str,
+    /// By hart.
+    queues: Vec<VecDeque<Box<Event>>>,
+    /// Harts of the events that are waiting, in the order in which they came.
+    order: VecDeque<u32>,
+    /// Events to be used again.
+    spare: Vec<Box<Event>>,
+    is_at_end: bool,
+}
+
+impl<'a> Side<'a> {
+    pub(crate) fn new(execution: &'a mut dyn Execution, name: &'static str) -> Self {
+        let (queues, order, spare) = (Vec::new(), VecDeque::new(), Vec::new());
+        Self { execution, name, queues, order, spare, is_at_end: false }
+    }
+
+    /// Reads one more event. Whether there was one.
+    fn pull(&mut self) -> Result<bool, Error> {
+        if self.is_at_end {
+            return Ok(false);
+        }
+        let mut event = self.spare.pop().unwrap_or_default();
+        event.clear();
+        let read = self.execution.next(&mut event);
+        if !read.map_err(|source| Error::Source { side: self.name, source })? {
+            self.is_at_end = true;
+            return Ok(false);
+        }
+        if self.order.len() >= BUFFERED_MAX {
+            return Err(Error::HartsApart(BUFFERED_MAX));
+        }
+        let hart = event.hart as usize;
+        if hart >= self.queues.len() {
+            if hart >= 1 << 16 {
+                return Err(Error::Hart(event.hart));
+            }
+            self.queues.resize_with(hart + 1, VecDeque::new);
+        }
+        self.order.push_back(event.hart);
+        self.queues[hart].push_back(event);
+        Ok(true)
+    }
+
+    /// The hart of the next event, `None` at the end.
+    pub(crate) fn next_hart(&mut self) -> Result<Option<u32>, Error> {
+        if self.order.is_empty() {
+            self.pull()?;
+        }
+        Ok(self.order.front().copied())
+    }
+
+    /// The hart's event after `ahead` others.
+    pub(crate) fn peek(&mut self, hart: u32, ahead: usize) -> Result<Option<&Event>, Error> {
+        let at = hart as usize;
+        while self.queues.get(at).is_none_or(|queue| queue.len() <= ahead) {
+            if !self.pull()? {
+                return Ok(None);
+            }
+        }
+        Ok(self.queues[at].get(ahead).map(|event| &**event))
+    }
+
+    /// Takes the hart's next event.
+    pub(crate) fn take(&mut self, hart: u32) -> Result<Option<Box<Event>>, Error> {
+        if self.peek(hart, 0)?.is_none() {
+            return Ok(None);
+        }
+        match self.order.front() {
+            Some(&first) if first == hart => _ = self.order.pop_front(),
+            _ => {
+                let at = self.order.iter().position(|&waiting| waiting == hart);
+                at.map(|at| self.order.remove(at));
+            }
+        }
+        Ok(self.queues[hart as usize].pop_front())
+    }
+
+    /// Gives an event back, to be used again.
+    pub(crate) fn recycle(&mut self, event: Box<Event>) {
+        self.spare.push(event);
+    }
+}
