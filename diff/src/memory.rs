@@ -80,10 +80,9 @@ fn bytes_of(accesses: &[Access]) -> Option<BTreeMap<u64, Option<u8>>> {
 
 fn same_bytes(a: &[Access], b: &[Access], values: bool) -> bool {
     let (Some(a), Some(b)) = (bytes_of(a), bytes_of(b)) else { return false };
-    let same = |((at, a), (bt, b)): ((&u64, &Option<u8>), (&u64, &Option<u8>))| {
-        at == bt && (!values || a.is_none() || b.is_none() || a == b)
-    };
-    a.len() == b.len() && a.iter().zip(&b).all(same)
+    let unknown_or_equal = |a: Option<u8>, b: Option<u8>| a.is_none() || b.is_none() || a == b;
+    a.keys().eq(b.keys())
+        && (!values || a.values().zip(b.values()).all(|(a, b)| unknown_or_equal(*a, *b)))
 }
 
 #[cfg(test)]

@@ -44,6 +44,10 @@ pub(crate) struct Side<'a> {
     /// Harts of the events that are waiting, in the order in which they came.
     order: VecDeque<u32>,
     /// Events to be used again.
+    #[expect(
+        clippy::vec_box,
+        reason = "events move between here and the queues without being copied"
+    )]
     spare: Vec<Box<Event>>,
     is_at_end: bool,
 }
