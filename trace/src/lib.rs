@@ -12,6 +12,7 @@
 mod architecture;
 mod error;
 mod event;
+pub mod frame;
 mod register;
 mod stream;
 

@@ -1,0 +1,123 @@
+//! The registers of Ferry's own CPUs as traces show them.
+
+mod aarch64;
+mod riscv64;
+
+use base::{CpuFrame, RegSlot};
+
+use crate::{Architecture, RegWrite, Register};
+
+/// Where a register lies in the frame.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    register: Register,
+    held: Held,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Held {
+    /// In one slot.
+    Slot(RegSlot),
+    /// In two: bits 127:64 in the next one.
+    Wide(RegSlot),
+    /// In one slot, in another form: how the architecture shows it.
+    Encoded(RegSlot, fn(u64) -> u64),
+}
+
+impl Held {
+    fn raw(self, frame: &CpuFrame) -> u128 {
+        match self {
+            Self::Slot(slot) | Self::Encoded(slot, _) => frame.get(slot).into(),
+            Self::Wide(RegSlot(low)) => {
+                let high = frame.get(RegSlot(low + 1));
+                u128::from(high) << 64 | u128::from(frame.get(RegSlot(low)))
+            }
+        }
+    }
+
+    fn shown(self, raw: u128) -> u128 {
+        match self {
+            Self::Slot(_) | Self::Wide(_) => raw,
+            Self::Encoded(_, show) => show(raw as u64).into(),
+        }
+    }
+}
+
+/// The registers of one CPU as they were when they were last looked at.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    places: Box<[Place]>,
+    /// As the frame holds them.
+    seen: Box<[u128]>,
+}
+
+impl Watched {
+    /// The registers of a program, all zero so far; `None` if Ferry has no such CPU.
+    #[must_use]
+    pub fn new(architecture: Architecture) -> Option<Self> {
+        let places: Box<[Place]> = match architecture {
+            Architecture::Riscv64 => riscv64::places().collect(),
+            Architecture::Aarch64 => aarch64::places().collect(),
+            Architecture::X86_64 => return None,
+        };
+        Some(Self { seen: vec![0; places.len()].into(), places })
+    }
+
+    /// Appends those whose values are others than last time.
+    pub fn changes(&mut self, frame: &CpuFrame, into: &mut Vec<RegWrite>) {
+        for (place, seen) in self.places.iter().zip(&mut self.seen) {
+            let raw = place.held.raw(frame);
+            if raw != *seen {
+                *seen = raw;
+                into.push(RegWrite { register: place.register, value: place.held.shown(raw) });
+            }
+        }
+    }
+
+    /// All values as they are now.
+    pub fn all(&mut self, frame: &CpuFrame, into: &mut Vec<RegWrite>) {
+        for (place, seen) in self.places.iter().zip(&mut self.seen) {
+            *seen = place.held.raw(frame);
+            into.push(RegWrite { register: place.register, value: place.held.shown(*seen) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_shown() {
+        let mut watched = Watched::new(Architecture::Aarch64).unwrap();
+        let mut frame = CpuFrame::new();
+        let mut writes = Vec::new();
+        frame.set(arch::aarch64::slot::x(3), 7);
+        frame.set(arch::aarch64::slot::v(2), 1);
+        frame.set(RegSlot(arch::aarch64::slot::v(2).0 + 1), 2);
+        watched.changes(&frame, &mut writes);
+        let expected = [
+            RegWrite { register: Register::int(3), value: 7 },
+            RegWrite { register: Register::vector(2), value: 2 << 64 | 1 },
+        ];
+        assert_eq!(writes, expected);
+        writes.clear();
+        watched.changes(&frame, &mut writes);
+        assert_eq!(writes, []);
+        watched.all(&frame, &mut writes);
+        assert!(writes.len() > 60 && expected.iter().all(|write| writes.contains(write)));
+    }
+
+    #[test]
+    fn no_register_has_two_places() {
+        for architecture in [Architecture::Riscv64, Architecture::Aarch64] {
+            let watched = Watched::new(architecture).unwrap();
+            let mut registers: Vec<_> = watched.places.iter().map(|place| place.register).collect();
+            let count = registers.len();
+            registers.sort_unstable();
+            registers.dedup();
+            assert_eq!(registers.len(), count);
+        }
+        assert!(Watched::new(Architecture::X86_64).is_none());
+    }
+}
