@@ -96,7 +96,7 @@ impl Engine {
 
     /// In a whole machine: `len` bytes of RAM at `at`, all on one page, were written by a CPU that saw the
     /// page protected, or by a device. Drops what was translated from them; what was translated from
-    /// other bytes of the page stays. What is being translated from around there is fetched again.
+    /// other bytes of the page stays, unless it is being overwritten as a whole. What is being translated from around there is fetched again.
     pub fn code_written(&self, at: GuestPhys, len: u64) {
         let (page, bytes) = (GuestVirt(at.0).page(), bytes_at(GuestVirt(at.0), len));
         let mut dropped = Dropped::default();
@@ -109,7 +109,7 @@ impl Engine {
             if state.note_write(clock, grains(page, &bytes)) {
                 self.drop_written(&mut translations, &bytes, &mut dropped);
             }
-            translations.pages.get(&page).is_some_and(|state| !state.is_empty() && !state.validate)
+            translations.pages.get(&page).is_some_and(|state| !state.is_given_up())
         };
         if !stays {
             self.make_writable(page);

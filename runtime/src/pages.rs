@@ -47,6 +47,10 @@ const GRAIN: u64 = PAGE_SIZE / GRAINS as u64;
 /// Writes to a page's code that are further apart than this are no thrashing.
 const THRASH_WINDOW: Duration = Duration::from_millis(100);
 
+/// After so many writes that dropped translations, with none made meanwhile, a page is being filled with
+/// something else.
+const MOST_LOST: u32 = 8;
+
 /// A guest page from which something was translated at some time.
 #[derive(Debug, Default)]
 pub(crate) struct Page {
@@ -58,8 +62,8 @@ pub(crate) struct Page {
     grains: u64,
     /// If a write left translations of the page alone: when each grain was last written to.
     written: Option<Box<[u64; GRAINS]>>,
-    /// Whether something was made from it since [`Page::count_drop`] counted last.
-    renewed: bool,
+    /// How many writes have dropped translations since the last one was made from it.
+    lost: u32,
     /// Whether writes to it are known to fault.
     pub(crate) protected: bool,
     /// Whether it may be written through other mappings, where no write faults.
@@ -99,7 +103,7 @@ impl Page {
     /// Notes that a translation was made from some grains of it.
     pub(crate) fn add_code(&mut self, grains: u64) {
         self.grains |= grains;
-        self.renewed = true;
+        self.lost = 0;
     }
 
     /// Says in which grains of it there is code that something was made from.
@@ -120,10 +124,16 @@ impl Page {
         (self.protected, self.grains) = (false, 0);
     }
 
-    /// Counts a write that dropped translations, if some had been made since the last one. Too many in a
-    /// short time, and the page is not protected any more.
+    /// Whether what is left of its translations is better dropped at once than write by write.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.is_empty() || self.validate || self.lost >= MOST_LOST
+    }
+
+    /// Counts a write that dropped translations. Too many in a short time, with new ones made after each,
+    /// and the page is not protected any more.
     pub(crate) fn count_drop(&mut self, thrash_limit: u32) {
-        if !std::mem::take(&mut self.renewed) {
+        self.lost = self.lost.saturating_add(1);
+        if self.lost > 1 {
             return;
         }
         if self.last_write.is_none_or(|last| last.elapsed() > THRASH_WINDOW) {
@@ -251,17 +261,18 @@ mod tests {
 
     #[test]
     fn only_drops_of_new_translations_count() {
-        let mut page = Page::default();
-        for _ in 0..10 {
+        let mut page = Page { regions: vec![RegionId(1)], ..Page::default() };
+        page.add_code(1);
+        for _ in 1..MOST_LOST {
             page.count_drop(2);
         }
+        assert!(!page.validate && !page.is_given_up());
+        page.count_drop(2);
+        assert!(!page.validate && page.is_given_up());
         page.add_code(1);
+        assert!(!page.is_given_up());
         page.count_drop(2);
-        page.count_drop(2);
-        assert!(!page.validate);
-        page.add_code(1);
-        page.count_drop(2);
-        assert!(page.validate);
+        assert!(page.validate && page.is_given_up());
     }
 
     #[test]

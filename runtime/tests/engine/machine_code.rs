@@ -127,6 +127,23 @@ fn a_page_without_translations_is_written_to_freely() {
 }
 
 #[test]
+fn a_page_that_is_filled_with_something_else_is_written_to_freely_soon() {
+    const PAGE: u64 = 0x5000;
+    let machine = Machine::new(interpreted(), |_| {});
+    let mut cpu = prepared(&machine);
+    for n in 0..32 {
+        machine.put(PAGE + 16 * n, &[addi(5, 0, 1), ECALL]);
+        assert_eq!(cpu.call(PAGE + 16 * n), 1);
+    }
+    let before = machine.engine.stats();
+    (0..8).for_each(|n| store(&mut cpu, PAGE + 16 * n, 0));
+    let after = machine.engine.stats();
+    assert_eq!(after.invalidated_blocks - before.invalidated_blocks, 32);
+    (8..32).for_each(|n| store(&mut cpu, PAGE + 16 * n, 0));
+    assert_eq!(machine.engine.stats().code_writes, after.code_writes);
+}
+
+#[test]
 fn code_that_changes_all_the_time_is_validated_in_the_end() {
     let machine = Machine::new(EngineConfig { thrash_limit: 8, ..interpreted() }, |_| {});
     let mut cpu = prepared(&machine);
