@@ -4,12 +4,16 @@
 #![expect(unsafe_code, reason = "blocks point at each other")]
 
 use std::cell::UnsafeCell;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
 use base::GuestVirt;
+use base::addr::PAGE_SIZE;
 use ir::BlockKey;
 use ir::interp::{Code, Entry, Side};
+
+use crate::pages::{bytes_at, overlap};
 
 /// A translation block. It lives in the cache, and after it was dropped in the graveyard until no
 /// CPU can be executing it: so a reference that a CPU got while it runs holds until it leaves.
@@ -107,10 +111,19 @@ impl Tb {
     }
 
     /// Whether it was made from some of these bytes.
-    pub(crate) fn overlaps(&self, at: GuestVirt, len: u64) -> bool {
-        let bytes = u64::from(self.guest_bytes);
-        let meets = |start: GuestVirt, bytes: u64| at.0 < start.0 + bytes && start.0 < at.0 + len;
-        meets(self.key().pc(), bytes) || self.second_page.is_some_and(|page| meets(page, bytes))
+    pub(crate) fn overlaps(&self, bytes: &Range<GuestVirt>) -> bool {
+        self.guest_code().any(|code| overlap(&code, bytes))
+    }
+
+    /// Where its guest code lies: in one piece or two.
+    pub(crate) fn guest_code(&self) -> impl Iterator<Item = Range<GuestVirt>> + use<> {
+        let (pc, bytes) = (self.key().pc(), u64::from(self.guest_bytes));
+        let first = match self.second_page {
+            Some(_) => bytes.min(PAGE_SIZE - pc.page_offset()),
+            None => bytes,
+        };
+        let second = self.second_page.map(|page| bytes_at(page, bytes - first));
+        std::iter::once(bytes_at(pc, first)).chain(second)
     }
 
     pub(crate) fn compiled(&self) -> Option<NonNull<u8>> {
@@ -118,9 +131,17 @@ impl Tb {
     }
 
     /// Sets the compiled entry, and sees to it that CPUs notice.
-    pub(crate) fn set_compiled(&self, entry: *mut u8) {
-        self.compiled.store(entry, Ordering::Release);
+    pub(crate) fn set_compiled(&self, entry: NonNull<u8>) {
+        self.compiled.store(entry.as_ptr(), Ordering::Release);
         self.budget().store(0, Ordering::Release);
+    }
+
+    /// It is compiled no more. From now on it may be executed so often before it is reported as hot.
+    pub(crate) fn forget_compiled(&self, budget: i32) {
+        self.compiled.store(std::ptr::null_mut(), Ordering::Release);
+        if !self.is_watched() {
+            self.budget().store(budget, Ordering::Release);
+        }
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -2,11 +2,12 @@
 
 #![expect(unsafe_code, reason = "keeps blocks that point at each other")]
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use base::CpuFrame;
+use base::{CpuFrame, GuestVirt};
 use ir::BlockKey;
 use ir::interp::Side;
 use softmmu::Softmmu;
@@ -18,7 +19,7 @@ use crate::config::{Addresses, EngineConfig, Tier};
 use crate::cpus::{Cpus, oldest_seen};
 use crate::debug::Points;
 use crate::epoch::Epoch;
-use crate::pages::Translations;
+use crate::pages::{Region, Translations};
 use crate::promote::{Entries, Promoter, RegionId, Stale, Stamp};
 use crate::stats::{Counters, Stats};
 use crate::system_cpu::SystemCpu;
@@ -185,52 +186,53 @@ impl Engine {
     }
 
     /// Makes a region known: from now on its entries are entered instead of tier 0's blocks of the
-    /// same keys. `keys` are the blocks that it was made of, and `stamp` a moment before they were
+    /// same keys. `code` are the bytes that it was made from, and `stamp` a moment before they were
     /// fetched.
     ///
     /// # Errors
-    /// Their code has changed since.
+    /// Some of them have changed since.
     pub fn publish(
         &self,
-        region: RegionId,
-        pages: &[base::GuestVirt],
+        id: RegionId,
+        code: &[Range<GuestVirt>],
         entries: Entries<'_>,
         stamp: Stamp,
     ) -> Result<(), Stale> {
+        let region = Region::new(code, entries);
+        let pages = region.pages();
         let mut translations = self.translations();
-        let unchanged = |page| {
+        let holds = |(page, &grains): (&GuestVirt, &u64)| {
             let page = translations.pages.get(page);
-            page.is_some_and(|p| p.changed <= stamp.0 && p.releasing == 0 && !p.validate)
+            page.is_some_and(|page| page.holds_since(stamp.0, grains) && !page.validate)
         };
-        if !pages.iter().all(unchanged) {
+        if !pages.iter().all(holds) {
             return Err(Stale);
         }
-        for page in pages {
-            if let Some(page) = translations.pages.get_mut(page) {
-                page.regions.push(region);
+        for (page, grains) in pages {
+            if let Some(page) = translations.pages.get_mut(&page) {
+                page.regions.push(id);
+                page.add_code(grains);
             }
         }
+        translations.regions.insert(id, region);
         for &(key, code) in entries {
             // SAFETY: the lock keeps the blocks in the cache.
             if let Some(tb) = unsafe { self.cache.find(key) } {
                 // SAFETY: as above.
-                unsafe { tb.get() }.set_compiled(code.as_ptr());
+                unsafe { tb.get() }.set_compiled(code);
             }
         }
         Ok(())
     }
 
-    /// Takes the compiled entries of these keys back: their region is given up, though its guest
-    /// code is unchanged. The epoch from which on no CPU enters them by a look-up.
-    pub fn withdraw(&self, keys: &[BlockKey]) -> u64 {
+    /// Takes regions out of use, though their guest code is unchanged. The epoch from which on no CPU
+    /// enters them by a look-up.
+    pub fn withdraw(&self, regions: &[RegionId]) -> u64 {
         let epoch = {
-            let translations = self.translations();
-            for &key in keys {
-                // SAFETY: the lock keeps the blocks in the cache.
-                if let Some(tb) = unsafe { self.cache.find(key) } {
-                    // SAFETY: as above.
-                    unsafe { tb.get() }.set_compiled(std::ptr::null_mut());
-                }
+            let mut translations = self.translations();
+            for &id in regions {
+                // Its blocks are hot all the same.
+                self.take_region(&mut translations, id, 0);
             }
             let epoch = self.epoch.advance();
             drop(translations);

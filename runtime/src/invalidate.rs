@@ -4,14 +4,13 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use base::sys::fault::HostFault;
 use base::{GuestPhys, GuestVirt};
 
 use crate::block::{ExitRef, OutLink, Tb, TbRef};
 use crate::engine::Engine;
-use crate::pages::{EVERYWHERE, Page, Translations};
+use crate::pages::{EVERYWHERE, Page, Translations, bytes_at, grains};
 use crate::promote::RegionId;
 
 /// What was dropped, to be told when the lock is released.
@@ -23,13 +22,10 @@ pub(crate) struct Dropped {
 }
 
 impl Dropped {
-    fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         self.blocks == 0 && self.regions.is_empty()
     }
 }
-
-/// Writes to a page's code that are further apart than this are no thrashing.
-const THRASH_WINDOW: Duration = Duration::from_millis(100);
 
 /// `si_code` of a SIGSEGV on a page that is mapped without the permission.
 const SEGV_ACCERR: i32 = 2;
@@ -100,28 +96,70 @@ impl Engine {
 
     /// In a whole machine: `len` bytes of RAM at `at`, all on one page, were written by a CPU that saw the
     /// page protected, or by a device. Drops what was translated from them; what was translated from
-    /// other bytes of the page stays. What is being translated is fetched again.
+    /// other bytes of the page stays, unless it is being overwritten as a whole. What is being translated from around there is fetched again.
     pub fn code_written(&self, at: GuestPhys, len: u64) {
-        let at = GuestVirt(at.0);
-        let is_hit = {
+        let (page, bytes) = (GuestVirt(at.0).page(), bytes_at(GuestVirt(at.0), len));
+        let mut dropped = Dropped::default();
+        let stays = {
             let mut translations = self.translations();
             translations.clock += 1;
             let clock = translations.clock;
             // Who asks for a ticket from here on fetches what was written.
-            let Some(page) = translations.pages.get_mut(&at.page()) else { return };
-            page.changed = clock;
-            let overlaps = |tb: &TbRef| {
-                // SAFETY: the lock keeps the blocks of a page.
-                unsafe { tb.get() }.overlaps(at, len)
-            };
-            page.releasing != 0
-                || page.blocks.is_empty()
-                || !page.regions.is_empty()
-                || page.blocks.iter().any(overlaps)
+            let Some(state) = translations.pages.get_mut(&page) else { return };
+            if state.note_write(clock, grains(page, &bytes)) {
+                self.drop_written(&mut translations, &bytes, &mut dropped);
+            }
+            translations.pages.get(&page).is_some_and(|state| !state.is_given_up())
         };
-        if is_hit {
-            self.make_writable(at.page());
+        if !stays {
+            self.make_writable(page);
+        } else if !dropped.is_nothing() {
+            self.counters.code_writes.add_shared(1);
         }
+        self.tell(&dropped);
+    }
+
+    /// Drops what was made from some bytes of one page.
+    fn drop_written(
+        &self,
+        translations: &mut Translations,
+        bytes: &Range<GuestVirt>,
+        dropped: &mut Dropped,
+    ) {
+        let Some(state) = translations.pages.get(&bytes.start.page()) else { return };
+        // SAFETY: the lock keeps the blocks of a page.
+        let is_hit = |tb: &&TbRef| unsafe { tb.get() }.overlaps(bytes);
+        let blocks: Vec<TbRef> = state.blocks.iter().filter(is_hit).copied().collect();
+        let is_hit =
+            |id: &&RegionId| translations.regions.get(id).is_some_and(|r| r.overlaps(bytes));
+        let regions: Vec<RegionId> = state.regions.iter().filter(is_hit).copied().collect();
+        for tb in blocks {
+            self.drop_block(translations, tb, dropped);
+        }
+        for id in regions {
+            self.drop_region(translations, id, dropped);
+        }
+        if dropped.is_nothing() {
+            return;
+        }
+        self.epoch.advance();
+        let page = bytes.start.page();
+        let left = self.grains_of(translations, page);
+        if let Some(state) = translations.pages.get_mut(&page) {
+            state.set_code(left);
+            state.count_drop(self.config.thrash_limit);
+        }
+    }
+
+    /// The grains of a page in which there is code that something was made from.
+    fn grains_of(&self, translations: &Translations, page: GuestVirt) -> u64 {
+        let Some(state) = translations.pages.get(&page) else { return 0 };
+        let of = |code: Range<GuestVirt>| grains(page, &code);
+        // SAFETY: the lock keeps the blocks of a page.
+        let blocks = state.blocks.iter().flat_map(|tb| unsafe { tb.get() }.guest_code());
+        let regions = state.regions.iter().filter_map(|id| translations.regions.get(id));
+        let regions = regions.flat_map(|region| region.code.iter().cloned());
+        blocks.chain(regions).fold(0, |grains, code| grains | of(code))
     }
 
     /// Drops a page's translations and its protection. Returns whether the guest may write there.
@@ -133,12 +171,7 @@ impl Engine {
             let state = translations.pages.entry(page).or_default();
             state.releasing += 1;
             if !dropped.is_nothing() {
-                if state.last_write.is_none_or(|last| last.elapsed() > THRASH_WINDOW) {
-                    state.write_faults = 0;
-                }
-                state.last_write = Some(Instant::now());
-                state.write_faults += 1;
-                state.validate |= state.write_faults >= self.config.thrash_limit;
+                state.count_drop(self.config.thrash_limit);
             }
         }
         self.counters.code_writes.add_shared(1);
@@ -201,15 +234,17 @@ impl Engine {
         translations.clock += 1;
         let clock = translations.clock;
         let Some(state) = translations.pages.get_mut(&page) else { return };
-        state.changed = clock;
-        state.protected = false;
+        state.clear(clock);
         let blocks = std::mem::take(&mut state.blocks);
-        dropped.regions.append(&mut state.regions);
+        let regions = std::mem::take(&mut state.regions);
         if translations.settling.remove(&page).is_some() {
             self.count_settling(translations);
         }
         for &tb in &blocks {
             self.drop_block(translations, tb, dropped);
+        }
+        for id in regions {
+            self.drop_region(translations, id, dropped);
         }
         if !dropped.is_nothing() {
             self.epoch.advance();
@@ -224,7 +259,12 @@ impl Engine {
 
     /// Takes a block out of everything that leads to it, and buries it. The caller advances the
     /// epoch before it releases the lock.
-    fn drop_block(&self, translations: &mut Translations, tb: TbRef, dropped: &mut Dropped) {
+    pub(crate) fn drop_block(
+        &self,
+        translations: &mut Translations,
+        tb: TbRef,
+        dropped: &mut Dropped,
+    ) {
         // SAFETY: the lock is held, and the block is in the cache until this removes it.
         let block = unsafe { tb.get() };
         if block.dead.swap(true, Ordering::AcqRel) {
@@ -248,12 +288,47 @@ impl Engine {
         dropped.blocks += 1;
     }
 
+    /// Drops a region: nothing leads to it any more but links and jump caches, which go when this is told.
+    /// The caller advances the epoch before it releases the lock.
+    fn drop_region(&self, translations: &mut Translations, id: RegionId, dropped: &mut Dropped) {
+        if self.take_region(translations, id, self.config.first_budget()) {
+            dropped.regions.push(id);
+        }
+    }
+
+    /// Takes a region out of its pages, and out of the blocks where it is entered: these get a budget. Whether
+    /// there was such a region.
+    pub(crate) fn take_region(
+        &self,
+        translations: &mut Translations,
+        id: RegionId,
+        budget: i32,
+    ) -> bool {
+        let Some(region) = translations.regions.remove(&id) else { return false };
+        for page in region.pages().into_keys() {
+            if let Some(state) = translations.pages.get_mut(&page) {
+                state.regions.retain(|&other| other != id);
+            }
+        }
+        for (key, code) in region.entries {
+            // SAFETY: the lock keeps the blocks in the cache.
+            let Some(tb) = (unsafe { self.cache.find(key) }) else { continue };
+            // SAFETY: as above.
+            let block = unsafe { tb.get() };
+            if block.compiled().is_some_and(|compiled| compiled.addr().get() == code) {
+                block.forget_compiled(budget);
+            }
+        }
+        true
+    }
+
     /// Tells CPUs and promoter. Without the lock.
     pub(crate) fn tell(&self, dropped: &Dropped) {
         if dropped.is_nothing() {
             return;
         }
         self.counters.invalidated_blocks.add_shared(dropped.blocks);
+        self.counters.invalidated_regions.add_shared(dropped.regions.len() as u64);
         if let (Some(promoter), false) = (self.promoter.get(), dropped.regions.is_empty()) {
             promoter.discard(&dropped.regions, self.epoch.current());
         }

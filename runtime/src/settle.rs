@@ -10,13 +10,18 @@
 //! synchronises its instruction stream, and once more after the last CPU has taken note. From then on
 //! every store is noticed: a CPU that stores to the page tells [`Engine::code_written`] afterwards.
 //! Compiled code is made from settled pages only.
+//!
+//! What is being translated meanwhile has been fetched, but is not there to be compared. So a page settles
+//! before anything is fetched from it, and comparing it lets nothing come of what was fetched before: a
+//! block that is found after a CPU has synchronised was compared, or fetched, after that.
 
 #![expect(unsafe_code, reason = "looks at the blocks of a page under the lock")]
 
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
 use base::{CpuFrame, GuestVirt};
+use ir::BlockKey;
 
 use crate::block::TbRef;
 use crate::config::Addresses;
@@ -31,21 +36,21 @@ use crate::pages::Translations;
 pub(crate) struct Settling {
     /// The last protection that CPUs must take note of.
     pub(crate) number: u64,
-    /// Blocks that were made of it so far.
-    blocks: u64,
+    /// How often something was about to be fetched from it.
+    fetches: u64,
 }
 
 impl Settling {
-    /// One more block, of bytes that were fetched after this protection.
-    pub(crate) fn add(&mut self, number: u64) {
+    /// Something is about to be fetched after this protection.
+    fn add(&mut self, number: u64) {
         self.number = self.number.max(number);
-        self.blocks += 1;
+        self.fetches += 1;
     }
 }
 
 /// What a block was made from.
 struct Source {
-    pc: GuestVirt,
+    key: BlockKey,
     second_page: Option<GuestVirt>,
     bytes: Box<[u8]>,
 }
@@ -82,7 +87,20 @@ impl Engine {
         self.settling_pages.store(translations.settling.len(), Ordering::Release);
     }
 
+    /// Notes that something is about to be fetched from a page that settles.
+    pub(crate) fn note_settling(&self, page: GuestVirt, number: u64) {
+        {
+            let mut translations = self.translations();
+            translations.settling.entry(page).or_default().add(number);
+            self.count_settling(&translations);
+        }
+        // Whoever synchronises and does not see that the page settles has seen nothing that is not fetched
+        // from here on.
+        fence(Ordering::SeqCst);
+    }
+
     fn is_settling(&self) -> bool {
+        fence(Ordering::SeqCst);
         self.settling_pages.load(Ordering::Acquire) != 0
     }
 
@@ -124,21 +142,23 @@ impl Engine {
         }
     }
 
-    /// Drops what was made from a page if one block's source is not what memory holds. Else the page is
-    /// settled, if all CPUs knew of its protection before and no block has come meanwhile.
+    /// Drops the blocks of a page whose source is not what memory holds, and lets nothing come of what was
+    /// fetched from it before. The page is settled if all CPUs knew of its protection before, and nothing
+    /// was fetched meanwhile.
     fn compare(&self, page: GuestVirt, settling: Settling, known: u64) {
+        let sources = self.sources(page);
         let mut buffer = Vec::new();
-        let is_same = self.sources(page).iter().all(|Source { pc, second_page, bytes }| {
-            self.is_in_memory(*pc, *second_page, bytes, &mut buffer)
-        });
+        let differs = |source: &Source| {
+            let Source { key, second_page, bytes } = source;
+            !self.is_in_memory(key.pc(), *second_page, bytes, &mut buffer)
+        };
+        let changed: Vec<Source> = sources.into_iter().filter(differs).collect();
         let mut dropped = Dropped::default();
         {
             let mut translations = self.translations();
-            if !is_same {
-                self.drop_page(&mut translations, page, &mut dropped);
-            } else if settling.number <= known
-                && translations.settling.get(&page) == Some(&settling)
-            {
+            self.drop_changed(&mut translations, &changed, &mut dropped);
+            let is_last = translations.settling.get(&page) == Some(&settling);
+            if settling.number <= known && is_last {
                 translations.settling.remove(&page);
                 self.count_settling(&translations);
             }
@@ -146,15 +166,39 @@ impl Engine {
         self.tell(&dropped);
     }
 
+    /// The sources of a page's blocks. From here on, nothing comes of what was fetched from it before.
     fn sources(&self, page: GuestVirt) -> Vec<Source> {
-        let translations = self.translations();
+        let mut translations = self.translations();
+        translations.clock += 1;
+        let clock = translations.clock;
+        let Some(state) = translations.pages.get_mut(&page) else { return Vec::new() };
+        state.changed = clock;
         let source = |tb: &TbRef| {
             // SAFETY: the lock keeps the blocks of a page.
             let tb = unsafe { tb.get() };
             let bytes = tb.source.clone()?;
-            Some(Source { pc: tb.key().pc(), second_page: tb.second_page, bytes })
+            Some(Source { key: tb.key(), second_page: tb.second_page, bytes })
         };
-        let blocks = translations.pages.get(&page).map(|state| &state.blocks);
-        blocks.into_iter().flatten().filter_map(source).collect()
+        state.blocks.iter().filter_map(source).collect()
+    }
+
+    /// Drops the blocks that were made from other bytes than memory holds.
+    fn drop_changed(
+        &self,
+        translations: &mut Translations,
+        changed: &[Source],
+        dropped: &mut Dropped,
+    ) {
+        for Source { key, bytes, .. } in changed {
+            // SAFETY: the lock keeps the blocks in the cache.
+            let Some(tb) = (unsafe { self.cache.find(*key) }) else { continue };
+            // SAFETY: as above.
+            if unsafe { tb.get() }.source.as_ref() == Some(bytes) {
+                self.drop_block(translations, tb, dropped);
+            }
+        }
+        if !dropped.is_nothing() {
+            self.epoch.advance();
+        }
     }
 }

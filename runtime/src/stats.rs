@@ -77,6 +77,8 @@ counters! {
     code_writes, "writes to translated pages";
     /// Blocks dropped because their code changed, or its mapping did.
     invalidated_blocks, "blocks invalidated";
+    /// Compiled regions dropped for the same reasons.
+    invalidated_regions, "regions invalidated";
     /// Blocks compared with memory before they ran.
     validations, "blocks compared with memory";
     /// Times that all of tier 0's code was dropped because there was too much of it.

@@ -1,12 +1,13 @@
 //! From guest bytes to tier 0 blocks.
 //!
-//! A page is protected before its bytes are fetched, and a block enters the cache only if no page
-//! that it came from was invalidated in between. Neither the guest's memory map nor the promoter is
+//! A page is protected before its bytes are fetched, and a block enters the cache only if none of its
+//! bytes was written to in between. Neither the guest's memory map nor the promoter is
 //! ever called with the lock held.
 
 #![expect(unsafe_code, reason = "puts blocks into the cache")]
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -21,7 +22,7 @@ use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::exit::{FetchFault, FetchFaultCause};
 use crate::log::LogItem;
-use crate::pages::Translations;
+use crate::pages::{Page, Translations, bytes_at, grains};
 
 /// What one CPU translates with.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ pub(crate) struct Translator {
 #[derive(Clone, Copy, Debug)]
 struct Ticket {
     page: GuestVirt,
-    changed: u64,
+    /// When it was made.
+    moment: u64,
     validate: bool,
     shared: bool,
     /// The protection that other CPUs must take note of before their writes are noticed.
@@ -136,7 +138,7 @@ impl Engine {
         second_page: Option<GuestVirt>,
     ) -> Result<Code, FetchFault> {
         let unprotected =
-            |page| Ticket { page, changed: 0, validate: false, shared: false, settling: None };
+            |page| Ticket { page, moment: 0, validate: false, shared: false, settling: None };
         loop {
             let mut tickets = [None, second_page.map(unprotected)];
             if let Attempt::Done(_) = self.build(translator, key, Limits::STEP, &mut tickets)? {
@@ -174,17 +176,17 @@ impl Engine {
             let mut tickets = [Some(ticket.ok_or(fault(page))?), None];
             let limits = self.config.limits;
             let built = self.build_with(builder, &mut bytes, key, from, limits, &mut tickets)?;
-            if let Attempt::Done((_, next)) = built {
-                self.confirm(&tickets);
+            if let Attempt::Done((guest_bytes, next)) = built {
+                self.confirm(&tickets, &bytes_at(from, guest_bytes.into()));
                 return Ok(builder.finish(next));
             }
         }
     }
 
     /// Notes what was protected for these tickets, if it still is.
-    fn confirm(&self, tickets: &Tickets) {
+    fn confirm(&self, tickets: &Tickets, code: &Range<GuestVirt>) {
         let mut translations = self.translations();
-        if unchanged(&translations, tickets) {
+        if hold(&translations, tickets, std::slice::from_ref(code)) {
             note_protected(&mut translations, tickets, self);
         }
     }
@@ -196,16 +198,13 @@ impl Engine {
         loop {
             let mut translations = self.translations();
             let clock = translations.clock;
-            let state = translations
-                .pages
-                .entry(page)
-                .or_insert_with(|| crate::pages::Page { changed: clock, ..Default::default() });
+            let state = translations.pages.entry(page).or_insert_with(|| Page::first_seen(clock));
             if state.releasing != 0 {
                 drop(translations);
                 std::thread::yield_now();
                 continue;
             }
-            let (changed, validate, mut shared) = (state.changed, state.validate, state.shared);
+            let (validate, mut shared) = (state.validate, state.shared);
             let protect = !state.protected && !validate;
             let mut settling = translations.settling.get(&page).map(|s| s.number);
             drop(translations);
@@ -213,7 +212,9 @@ impl Engine {
                 settling = self.protect(page, cpu);
                 shared = self.code_pages.is_shared(page);
             }
-            return Ticket { page, changed, validate, shared, settling };
+            // Before anything is fetched, so that whoever synchronises knows of it.
+            settling.inspect(|&number| self.note_settling(page, number));
+            return Ticket { page, moment: clock, validate, shared, settling };
         }
     }
 
@@ -223,9 +224,10 @@ impl Engine {
         self.settle_page(page);
         let translations = self.translations();
         let state = translations.pages.get(&page)?;
-        let (changed, validate, shared) = (state.changed, state.validate, state.shared);
+        let (validate, shared) = (state.validate, state.shared);
         let settled = !translations.settling.contains_key(&page);
-        let ticket = Ticket { page, changed, validate, shared, settling: None };
+        let moment = translations.clock;
+        let ticket = Ticket { page, moment, validate, shared, settling: None };
         (state.protected && state.releasing == 0 && settled).then_some(ticket)
     }
 
@@ -315,7 +317,8 @@ impl Engine {
     /// As for [`Engine::translate`].
     unsafe fn insert(&self, tb: Box<Tb>, tickets: &Tickets) -> Attempt<TbRef> {
         let mut translations = self.translations();
-        if !unchanged(&translations, tickets) {
+        let code: Vec<Range<GuestVirt>> = tb.guest_code().collect();
+        if !hold(&translations, tickets, &code) {
             return Attempt::Again;
         }
         // SAFETY: the lock is held.
@@ -329,6 +332,7 @@ impl Engine {
         for page in pages {
             if let Some(state) = translations.pages.get_mut(&page) {
                 state.blocks.push(tb);
+                state.add_code(grains_of(page, &code));
             }
         }
         // SAFETY: the lock is held, and the key is not there.
@@ -379,19 +383,20 @@ impl Ticket {
     }
 }
 
-fn unchanged(translations: &Translations, tickets: &Tickets) -> bool {
+/// Whether pieces of code are what they were when the tickets were made, as far as writes are noticed.
+fn hold(translations: &Translations, tickets: &Tickets, code: &[Range<GuestVirt>]) -> bool {
     tickets.iter().flatten().all(|ticket| {
         let page = translations.pages.get(&ticket.page);
-        page.is_some_and(|page| page.changed == ticket.changed && page.releasing == 0)
+        page.is_some_and(|page| page.holds_since(ticket.moment, grains_of(ticket.page, code)))
     })
+}
+
+fn grains_of(page: GuestVirt, code: &[Range<GuestVirt>]) -> u64 {
+    code.iter().fold(0, |sum, code| sum | grains(page, code))
 }
 
 fn note_protected(translations: &mut Translations, tickets: &Tickets, engine: &Engine) {
     for ticket in tickets.iter().flatten() {
-        if let Some(number) = ticket.settling {
-            translations.settling.entry(ticket.page).or_default().add(number);
-            engine.count_settling(translations);
-        }
         if let Some(page) = translations.pages.get_mut(&ticket.page) {
             page.protected = !ticket.validate;
             if ticket.shared && !page.shared {

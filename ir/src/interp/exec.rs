@@ -469,10 +469,7 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                         leave_at!(|pc| Stop::Misaligned { pc, addr });
                     }
                 }
-                Micro::Fence => {
-                    cx.memory.barrier();
-                    fence(Ordering::SeqCst);
-                }
+                Micro::Fence => fence(Ordering::SeqCst),
                 Micro::LightFence => fence(Ordering::AcqRel),
                 Micro::ShlShrU => {
                     set!(reg!(a).wrapping_shl(imm as u32).wrapping_shr((imm >> 8) as u32))

@@ -35,8 +35,7 @@ macro_rules! accesses {
             /// Writes 16 bytes, as atomically as [`Memory::load128`] reads them.
             fn store128(&mut self, site: Site, addr: GuestVirt, value: u128)
             -> Result<(), Faulted>;
-            /// Called before anything other than a load or store that is not plain computing: a
-            /// fence, or a helper that may access memory.
+            /// Called before a helper that may access memory.
             fn barrier(&mut self) {}
             /// Called before an atomic read-modify-write of so many bytes. Fails if its store would
             /// fault, though it be one that its load would not.

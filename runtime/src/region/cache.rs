@@ -34,8 +34,6 @@ struct Live {
     sync_points: Vec<GuestVirt>,
     pcs: PcMap,
     blocks: Vec<BlockKey>,
-    /// The blocks at which it is entered.
-    entry_keys: Vec<BlockKey>,
     /// Exits of other regions that are linked to this one.
     incoming: Vec<Exit>,
     span: Option<RegionSpan>,
@@ -99,7 +97,7 @@ impl RegionCache {
         self.memory.used()
     }
 
-    /// Places a region made of these blocks, to be entered at those of `entry_keys`.
+    /// Places a region made of these blocks.
     ///
     /// # Errors
     /// [`CodeMemoryError::Full`]: evict that segment and try again.
@@ -107,7 +105,6 @@ impl RegionCache {
         &mut self,
         compiled: &CompiledRegion,
         blocks: &[BlockKey],
-        entry_keys: &[BlockKey],
         span: Option<(RegionSpan, Pages)>,
     ) -> Result<Placed, CodeMemoryError> {
         let number = self.next_number;
@@ -124,7 +121,6 @@ impl RegionCache {
             sync_points: compiled.sync_points.clone(),
             pcs: compiled.pcs.clone(),
             blocks: blocks.to_vec(),
-            entry_keys: entry_keys.to_vec(),
             incoming: Vec::new(),
             span: span.as_ref().map(|(number, _)| *number),
             discarded: None,
@@ -193,13 +189,11 @@ impl RegionCache {
         }
     }
 
-    /// The regions in a segment that are not discarded yet, and where they are
-    /// entered.
-    pub(crate) fn live_in(&self, segment: usize) -> (Vec<RegionId>, Vec<BlockKey>) {
+    /// The regions in a segment that are not discarded yet.
+    pub(crate) fn live_in(&self, segment: usize) -> Vec<RegionId> {
         let here = |live: &Live| live.placed.segment == segment && live.discarded.is_none();
-        let live = || self.regions.iter().filter(|(_, live)| here(live));
-        let ids = live().map(|(&number, _)| RegionId(u64::from(number))).collect();
-        (ids, live().flat_map(|(_, live)| live.entry_keys.iter().copied()).collect())
+        let live = self.regions.iter().filter(|(_, live)| here(live));
+        live.map(|(&number, _)| RegionId(u64::from(number))).collect()
     }
 
     /// The latest epoch in which a region of the segment was discarded.

@@ -172,7 +172,7 @@ fn try_compile(
     log(engine, region, &compiled);
     let (insns, bytes) = (compiled.guest_insns, compiled.code.len());
     let keys: Vec<BlockKey> = region.entries.iter().map(|&e| region.blocks[e].key).collect();
-    let placed = place(shared, engine, &formed, &compiled, &keys)?;
+    let placed = place(shared, engine, &formed, &compiled)?;
     if let Some(map) = &shared.config.perf_map {
         map.add(placed.body.clone(), key);
     }
@@ -181,7 +181,7 @@ fn try_compile(
         .zip(&placed.entries)
         .filter_map(|(key, at)| Some((key, std::ptr::NonNull::new(at.0 as *mut u8)?)))
         .collect();
-    if let Err(stale) = engine.publish(placed.id, &form::pages(&formed), &entries, stamp) {
+    if let Err(stale) = engine.publish(placed.id, &form::code(&formed), &entries, stamp) {
         let epoch = engine.withdraw(&[]);
         shared.cache().discard(placed.id, epoch);
         return Err(stale.into());
@@ -207,11 +207,10 @@ fn place(
     engine: &Engine,
     formed: &Formed,
     compiled: &CompiledRegion,
-    keys: &[BlockKey],
 ) -> Result<Placed, CodeMemoryError> {
     loop {
         let span = formed.region.span.map(|number| (RegionSpan(number), formed.span.clone()));
-        let attempt = shared.cache().place(compiled, &formed.lies, keys, span);
+        let attempt = shared.cache().place(compiled, &formed.lies, span);
         match attempt {
             Err(CodeMemoryError::Full(segment)) => {
                 let last = retire(shared, engine, segment);
@@ -236,9 +235,9 @@ fn place(
 /// Takes the regions of a segment of the code memory out of use. The guest runs on: once every CPU has
 /// seen the epoch that this returns, the segment is free.
 fn retire(shared: &Shared, engine: &Engine, segment: usize) -> u64 {
-    let (regions, keys) = shared.cache().live_in(segment);
+    let regions = shared.cache().live_in(segment);
     if !regions.is_empty() {
-        let epoch = engine.withdraw(&keys);
+        let epoch = engine.withdraw(&regions);
         let mut cache = shared.cache();
         regions.iter().for_each(|&id| cache.discard(id, epoch));
         engine.count_eviction(regions.len());

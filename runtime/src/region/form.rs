@@ -10,11 +10,13 @@
 //! regions, but not in many: without that bound, shared functions are compiled over and over.
 
 use std::collections::{HashSet, VecDeque};
+use std::ops::Range;
 
 use backend::Region;
 use base::{GuestPhys, GuestVirt};
 use ir::{Block, BlockKey, Builder, Hint, Terminator, Trap};
 
+use crate::pages::bytes_at;
 use crate::promote::Surroundings;
 
 /// Guest instructions in a region, about. Anything from 200 to 600 measured the same within noise
@@ -206,15 +208,8 @@ impl Growth<'_> {
     }
 }
 
-/// The pages that a region's blocks were made from, without repetition.
-pub(crate) fn pages(formed: &Formed) -> Vec<GuestVirt> {
-    let mut pages = Vec::new();
-    for (block, lies) in formed.region.blocks.iter().zip(&formed.lies) {
-        for page in crate::block::pages_of(lies.pc(), block.guest_bytes) {
-            if !pages.contains(&page) {
-                pages.push(page);
-            }
-        }
-    }
-    pages
+/// The guest code that a region was made from, block by block, where it lies.
+pub(crate) fn code(formed: &Formed) -> Vec<Range<GuestVirt>> {
+    let blocks = formed.region.blocks.iter().zip(&formed.lies);
+    blocks.map(|(block, lies)| bytes_at(lies.pc(), block.guest_bytes.into())).collect()
 }

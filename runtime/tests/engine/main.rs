@@ -5,5 +5,7 @@ mod code_changes;
 mod eviction;
 mod fork;
 mod guest;
+mod machine;
+mod machine_code;
 mod promotion;
 mod threads;

@@ -34,9 +34,9 @@ impl Promoter for Player {
         let stamp = engine.stamp();
         let block = engine.translate_ir(&Builder::new(), key, key.pc()).unwrap();
         assert_eq!(block.key, key);
-        let pages = [key.pc().page()];
+        let code = key.pc()..key.pc().wrapping_add(block.guest_bytes.into());
         if block.guest_insns == 3 {
-            engine.publish(RegionId(7), &pages, &[(key, CODE)], stamp).unwrap();
+            engine.publish(RegionId(7), &[code], &[(key, CODE)], stamp).unwrap();
         }
     }
 
@@ -134,8 +134,8 @@ fn a_region_whose_code_changes_is_discarded() {
     let stamp = guest.engine.stamp();
     guest.engine.mapping_changed(guest.memory.at(0)..guest.memory.at(4));
     assert_eq!(*player.discarded.lock().unwrap(), [RegionId(7)]);
-    let pages = [guest.memory.base];
-    assert!(guest.engine.publish(RegionId(8), &pages, &[], stamp).is_err(), "too late");
+    let code = guest.memory.at(0)..guest.memory.at(4);
+    assert!(guest.engine.publish(RegionId(8), &[code], &[], stamp).is_err(), "too late");
     guest.set_pc(0);
     guest.set_x(1, 2);
     guest.set_x(2, 0);
@@ -148,7 +148,7 @@ fn a_withdrawn_region_is_not_entered() {
     let (mut guest, player) = guest(config, &countdown());
     guest.set_x(1, 10);
     assert_eq!(guest.cpu.run(), Exit::Syscall);
-    let epoch = guest.engine.withdraw(&[BlockKey::new(guest.memory.base, 0)]);
+    let epoch = guest.engine.withdraw(&[RegionId(7)]);
     assert!(guest.engine.is_forgotten(epoch), "the CPU is idle");
     guest.set_pc(0);
     guest.set_x(1, 1);
@@ -190,4 +190,30 @@ fn compiled_code_comes_back_in_every_way() {
     });
     assert_eq!((exit, guest.x(1), guest.x(2)), (Exit::Syscall, 0, 0));
     assert_eq!(guest.engine.stats().replays, 1);
+}
+
+#[test]
+fn a_region_is_not_entered_once_code_on_another_of_its_pages_has_changed() {
+    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let (mut guest, player) = guest(config, &countdown());
+    guest.memory.put(0x1000, &[ECALL]);
+    guest.set_pc(0x1000);
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    guest.set_pc(0);
+    guest.set_x(1, 10);
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    // The same, with what lies on the other page.
+    let (engine, at) = (&guest.engine, |offset| guest.memory.at(offset));
+    engine.withdraw(&[RegionId(7)]);
+    let code = [at(0)..at(12), at(0x1000)..at(0x1004)];
+    let entries = [(BlockKey::new(at(0), 0), CODE)];
+    engine.publish(RegionId(8), &code, &entries, engine.stamp()).unwrap();
+    engine.mapping_changed(at(0x1000)..at(0x1001));
+    assert_eq!(*player.discarded.lock().unwrap(), [RegionId(8)]);
+    let entered = player.entered.load(Ordering::Relaxed);
+    guest.set_pc(0);
+    guest.set_x(1, 2);
+    guest.set_x(2, 0);
+    assert_eq!((guest.cpu.run(), guest.x(2)), (Exit::Syscall, 6));
+    assert_eq!(player.entered.load(Ordering::Relaxed), entered);
 }

@@ -11,6 +11,7 @@
  *     status: N                     it ends with exit status N (default 0)
  *     tohost only                   nothing but `tohost` ends it, which qemu's `virt` does not know
  *     qemu fails FUNCTION: WHY      what the reference does otherwise, and what the manual says
+ *     qemu may fail FUNCTION: WHY   what it does otherwise now and then
  */
 #ifndef FERRY_BARE_H
 #define FERRY_BARE_H

@@ -133,6 +133,24 @@ static void another_page_after_a_fence_elsewhere(void)
     use_no_space();
 }
 
+/* sum(count): a loop that lies on two pages, and adds on the second. */
+asm(".text\n.balign 4096\n.globl sum, summand\n.option push\n.option norvc\n"
+    "sum: li a1, 0\n addi a0, a0, 1\n j 2f\n1: j summand\n2: addi a0, a0, -1\n bnez a0, 1b\n mv a0, a1\n ret\n"
+    ".balign 4096\nsummand: addi a1, a1, 1\n j 2b\n.balign 4096\n.option pop\n");
+u64 sum(u64 count);
+extern volatile u32 summand[];
+
+/* What was compiled of both pages together goes when one of them changes. */
+static void hot_code_across_pages(void)
+{
+    for (u32 i = 1; i <= 8; i++) {
+        summand[0] = 0x00058593 | i << 20; /* addi a1, a1, i */
+        fence_i();
+        for (int k = 0; k < 4; k++)
+            CHECK_EQ(sum(100000), 100000 * i);
+    }
+}
+
 int main(void)
 {
     RUN(at_its_own_address);
@@ -141,5 +159,6 @@ int main(void)
     RUN(through_an_alias);
     RUN(another_page_at_the_address);
     RUN(another_page_after_a_fence_elsewhere);
+    RUN(hot_code_across_pages);
     return 0;
 }

@@ -84,6 +84,34 @@ static void flush_system_call(void)
     }
 }
 
+/* j offset */
+static uint32_t jump(int32_t offset)
+{
+    uint32_t bits = (uint32_t)offset;
+    return (bits >> 20 & 1) << 31 | (bits >> 1 & 0x3ff) << 21 | (bits >> 11 & 1) << 20 | (bits >> 12 & 0xff) << 12 | 0x6f;
+}
+
+/* A loop that lies on two pages, hot enough to be compiled as one: the first page counts, the second adds. */
+static void a_hot_loop_across_pages(void)
+{
+    /* li a1, 0; addi a0, a0, 1; j 2f; 1: j PAGE; 2: addi a0, a0, -1; bnez a0, 1b; mv a0, a1; ret */
+    uint32_t counts[] = { 0x00000593, 0x00150513, jump(8), jump(4096 - 12), 0xfff50513, 0xfe051ce3, 0x00058513, 0x00008067 };
+    uint32_t *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(pages != MAP_FAILED);
+    memcpy(pages, counts, sizeof counts);
+    pages[1025] = jump(16 - 4100);
+    long (*sum)(long);
+    memcpy(&sum, &pages, sizeof sum);
+    for (uint32_t i = 1; i <= 8; i++) {
+        /* addi a1, a1, i; j 2b */
+        *(volatile uint32_t *)&pages[1024] = 0x00058593 | i << 20;
+        __asm__ volatile("fence.i" ::: "memory");
+        for (int k = 0; k < 4; k++)
+            REQUIRE(sum(100000) == 100000L * i);
+    }
+    munmap(pages, 8192);
+}
+
 int main(void)
 {
     code = mmap(NULL, 8192, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -93,5 +121,6 @@ int main(void)
     RUN(the_next_instruction);
     RUN(across_a_page_boundary);
     RUN(flush_system_call);
+    RUN(a_hot_loop_across_pages);
     return finish();
 }

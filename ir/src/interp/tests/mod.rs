@@ -566,8 +566,33 @@ fn stores_then_load() -> Block {
     b.finish(GuestVirt(0x1010))
 }
 
+/// Stores 1 at [A], 2 at [A + 8], 3 at [A + 16], with a full fence before the second.
+fn stores_and_a_fence() -> Block {
+    let b = Builder::new();
+    b.begin(BlockKey::new(PC, 0));
+    for index in 0..3 {
+        b.begin_insn(GuestVirt(PC.0 + 4 * index), 4);
+        if index == 1 {
+            b.fence(MemOrder::SeqCst);
+        }
+        let (offset, value) = (8 * index as i32, b.konst(index + 1));
+        b.store(Type::I64, b.slot(A), offset, value, MemOrder::Plain);
+        b.end_insn();
+    }
+    b.finish(GuestVirt(0x100c))
+}
+
 fn replay(cells: &mut [u64; 3], fault_pc: GuestVirt, fault_index: u64) -> (CpuFrame, Stop) {
-    let code = lower(&stores_then_load());
+    replay_block(&stores_then_load(), cells, fault_pc, fault_index)
+}
+
+fn replay_block(
+    block: &Block,
+    cells: &mut [u64; 3],
+    fault_pc: GuestVirt,
+    fault_index: u64,
+) -> (CpuFrame, Stop) {
+    let code = lower(block);
     let mut frame = CpuFrame::new();
     let base = cells.as_mut_ptr() as u64;
     frame.set(A, base);
@@ -586,6 +611,14 @@ fn a_replay_performs_no_store_before_the_first_load() {
     let mut cells = [10, 20, 30];
     let (frame, _) = replay(&mut cells, GuestVirt(0x1008), 0);
     assert_eq!((frame.get(OUT), cells), (10, [10, 20, 3]));
+}
+
+#[test]
+fn a_replay_performs_no_store_again_because_of_a_fence() {
+    // As if another thread had taken the lock that the second store released.
+    let mut cells = [10, 20, 30];
+    replay_block(&stores_and_a_fence(), &mut cells, GuestVirt(0x1008), 2);
+    assert_eq!(cells, [10, 20, 3]);
 }
 
 #[test]
