@@ -22,9 +22,9 @@ asm(".text\n.balign 4\n.globl mix\n"
     " srli t2, t1, 29\n xor t1, t1, t2\n sd t1, 0(t0)\n add s0, s0, t1\n addi s1, s1, 1\n bltu s1, a1, 1b\n"
     " mv a0, s0\n li a7, 0\n ecall\n"
     /* The first process, with its arguments. */
-    ".globl start_first\nstart_first: li a1, 400000\n li a2, 0x1000000000\n j mix\n");
+    ".globl start_first\nstart_first: li a1, 3000000\n li a2, 0x1000000000\n j mix\n");
 extern u8 mix[], start_first[];
-#define ROUNDS 400000
+#define ROUNDS 3000000
 
 static u64 expected(u64 seed)
 {
