@@ -36,6 +36,16 @@ pub enum Probes {
     Counted,
 }
 
+/// Whether a CPU's instructions can be observed one by one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Observation {
+    /// They cannot.
+    #[default]
+    None,
+    /// They can, by an [`crate::Observer`]: each is a block of its own, and interpreted.
+    Instructions,
+}
+
 /// The settings of an engine.
 #[derive(Debug)]
 pub struct EngineConfig {
@@ -48,6 +58,8 @@ pub struct EngineConfig {
     /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
     /// as interpreting the same code some ten thousand times.
     pub hot_threshold: u32,
+    /// Whether CPUs can have observers.
+    pub observation: Observation,
     /// Where blocks end at the latest.
     pub limits: Limits,
     /// Bytes of tier 0 code after which all of it is dropped.
@@ -68,6 +80,7 @@ impl Default for EngineConfig {
             addresses: Addresses::Virtual,
             probes: Probes::Uncounted,
             hot_threshold: 16_000,
+            observation: Observation::None,
             limits: Limits::default(),
             cache_bytes: 256 << 20,
             thrash_limit: 64,
@@ -78,6 +91,14 @@ impl Default for EngineConfig {
 }
 
 impl EngineConfig {
+    /// What observation demands of other settings.
+    pub(crate) fn settled(mut self) -> Self {
+        if self.observation == Observation::Instructions {
+            (self.tier, self.limits) = (Tier::Interp, Limits::STEP);
+        }
+        self
+    }
+
     /// The budget that a new block gets.
     pub(crate) fn first_budget(&self) -> i32 {
         match self.tier {

@@ -85,7 +85,7 @@ impl Engine {
         Ok(Arc::new(Self {
             helpers: guest.helpers.iter().map(|helper| helper.code.address()).collect(),
             frontend,
-            config,
+            config: config.settled(),
             code_pages,
             cache: TbCache::new(),
             cpus: Cpus::default(),

@@ -24,6 +24,7 @@ mod invalidate;
 mod jump_cache;
 mod limit;
 mod log;
+mod observe;
 mod pages;
 mod perf_map;
 mod promote;
@@ -39,7 +40,7 @@ mod vcpu;
 
 pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, MemoryModel};
 pub use code_pages::CodePages;
-pub use config::{Addresses, EngineConfig, Probes, Tier};
+pub use config::{Addresses, EngineConfig, Observation, Probes, Tier};
 pub use cpus::Interrupter;
 pub use debug::{BreakKind, DebugStop, Point};
 pub use engine::{Engine, EngineError};
@@ -47,6 +48,7 @@ pub use exit::{Exit, FetchFault, FetchFaultCause};
 pub use fork::ForkGuard;
 pub use ir::Precision;
 pub use log::{LogError, LogItem, LogItems, LogSink};
+pub use observe::{ObservedAccess, Observer};
 pub use perf_map::PerfMap;
 pub use promote::{
     CompiledStop, Entries, ExitId, ForkError, Held, Promoter, RegionId, RegionSpan, Stale, Stamp,

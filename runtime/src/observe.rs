@@ -4,19 +4,25 @@ use std::fmt;
 
 use base::sys::access::Faulted;
 use base::{CpuFrame, GuestVirt};
-use ir::interp::{Memory, Site};
+use ir::interp::{Alone, Direct, Entry, Memory, Site, Stop};
 use softmmu::AccessKind;
 
+use crate::block::Tb;
+use crate::debug::Watched;
 use crate::exit::Exit;
+use crate::vcpu::{Vcpu, interpret};
 
-/// Told of every instruction that one CPU executes, which must be one of an engine with
-/// [`crate::EngineConfig::observed`].
+/// Told of every instruction that one CPU executes. The CPU's engine must have
+/// [`crate::Observation::Instructions`].
 pub trait Observer: fmt::Debug + Send {
     /// The instruction at the frame's pc, with these bytes, is about to be executed.
     fn before(&mut self, frame: &CpuFrame, code: &[u8]);
 
     /// It has read or written memory: by its own accesses, not by those of helpers.
     fn access(&mut self, access: ObservedAccess);
+
+    /// It begins anew, and what was told of its accesses has not happened.
+    fn again(&mut self);
 
     /// It has been executed, or has ended in an exit.
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>);
@@ -33,6 +39,70 @@ pub struct ObservedAccess {
     pub size: u8,
     /// What was read or written, zero-extended.
     pub value: u128,
+}
+
+#[expect(unsafe_code, reason = "runs tier 0 code on the frame")]
+impl Vcpu {
+    /// Has every instruction observed from now on.
+    pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.observer = Some(observer);
+    }
+
+    /// Who observes, to be told of what else happens.
+    pub fn observer_mut(&mut self) -> Option<&mut dyn Observer> {
+        self.observer.as_deref_mut().map(|observer| observer as &mut dyn Observer)
+    }
+
+    /// Has nothing observed any more.
+    pub fn take_observer(&mut self) -> Option<Box<dyn Observer>> {
+        self.observer.take()
+    }
+
+    /// Executes a block of one instruction.
+    pub(crate) fn execute_observed(&mut self, block: &Tb) -> Option<Exit> {
+        // SAFETY: as in `frame`; the observer is no part of the frame.
+        let frame = unsafe { &*self.shared.frame() };
+        if let Some(observer) = &mut self.observer {
+            observer.before(frame, block.source.as_deref().unwrap_or_default());
+        }
+        let stop = self.interpret_alone(block.entry());
+        let exit = self.after_interpreter(stop);
+        // SAFETY: as above.
+        let frame = unsafe { &*self.shared.frame() };
+        if let Some(observer) = &mut self.observer {
+            observer.after(frame, exit.as_ref());
+        }
+        exit
+    }
+
+    /// Interprets one block and no further, and tells the observer of its accesses.
+    pub(crate) fn interpret_observed(
+        &mut self,
+        entry: Entry,
+        mut observer: Box<dyn Observer>,
+    ) -> Stop {
+        let teller = &mut *observer;
+        // SAFETY: this CPU is running; callers have just found or made the code.
+        let stop = unsafe {
+            match self.soft_memory() {
+                None if self.watches.is_empty() => {
+                    let memory = &mut Observed { memory: &mut Direct, observer: teller };
+                    interpret(&self.shared, memory, &Alone, entry)
+                }
+                None => {
+                    let mut watched = Watched(&mut self.watches);
+                    let memory = &mut Observed { memory: &mut watched, observer: teller };
+                    interpret(&self.shared, memory, &Alone, entry)
+                }
+                Some(memory) => {
+                    let memory = &mut Observed { memory: &mut memory.counted(), observer: teller };
+                    interpret(&self.shared, memory, &Alone, entry)
+                }
+            }
+        };
+        self.observer = Some(observer);
+        stop
+    }
 }
 
 /// Memory whose accesses an observer is told of.

@@ -17,7 +17,7 @@ use ir::{Block, BlockKey, Builder};
 use translator::{Limits, Translation};
 
 use crate::block::{Tb, TbRef, pages_of};
-use crate::config::Addresses;
+use crate::config::{Addresses, Observation};
 use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::exit::{FetchFault, FetchFaultCause};
@@ -116,7 +116,8 @@ impl Engine {
                 Err(error) => return Err(untranslatable(key.pc(), &error)),
             };
             let watched = tickets.iter().flatten().any(Ticket::is_compared);
-            let source = watched.then(|| translator.bytes[..guest_bytes as usize].into());
+            let kept = watched || self.config.observation == Observation::Instructions;
+            let source = kept.then(|| translator.bytes[..guest_bytes as usize].into());
             let mut tb = Tb::new(code, guest_bytes, source);
             tb.validate = tickets.iter().flatten().any(|t| t.validate);
             tb.second_page = second_page;

@@ -21,6 +21,7 @@ use crate::exit::{Exit, FetchFault, FetchFaultCause};
 use crate::jump_cache::{CompiledJumpCache, JumpCache};
 use crate::limit::Limited;
 use crate::log::LogItem;
+use crate::observe::Observer;
 use crate::promote::{CompiledStop, ExitId, RegionSpan, Surroundings};
 use crate::softmmu_memory::{SoftMemory, memory_slow};
 use crate::stats::Counters;
@@ -48,7 +49,9 @@ pub struct Vcpu {
     /// What a debugger has set.
     points: Arc<PointSet>,
     /// A process's watchpoints; a whole machine's are the softmmu's.
-    watches: Watches,
+    pub(crate) watches: Watches,
+    /// Who is told of each instruction.
+    pub(crate) observer: Option<Box<dyn Observer>>,
 }
 
 /// How control came to a pc, so that next time it comes there by itself.
@@ -106,6 +109,7 @@ impl Vcpu {
             next: None,
             points: Arc::default(),
             watches: Watches::default(),
+            observer: None,
         }
     }
 
@@ -457,6 +461,9 @@ impl Vcpu {
     }
 
     fn execute(&mut self, block: &Tb) -> Option<Exit> {
+        if self.observer.is_some() {
+            return self.execute_observed(block);
+        }
         if self.engine.config.log.each_block() {
             self.log_execution(block.key());
             let stop = self.interpret_alone(block.entry());
@@ -514,7 +521,10 @@ impl Vcpu {
     }
 
     /// Interprets one block and no further.
-    fn interpret_alone(&mut self, entry: Entry) -> Stop {
+    pub(crate) fn interpret_alone(&mut self, entry: Entry) -> Stop {
+        if let Some(observer) = self.observer.take() {
+            return self.interpret_observed(entry, observer);
+        }
         // SAFETY: this CPU is running; callers have just found or made the code.
         unsafe {
             match self.soft_memory() {
@@ -660,6 +670,9 @@ impl Vcpu {
         }
         if !self.engine.write_fault(&fault) {
             return Some(Exit::DataFault(fault));
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.again();
         }
         // That instruction may lie on the page it writes to: it must not be translated to be kept,
         // which would protect the page again.

@@ -7,5 +7,6 @@ mod fork;
 mod guest;
 mod machine;
 mod machine_code;
+mod observation;
 mod promotion;
 mod threads;
