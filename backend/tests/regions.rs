@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "runs generated code")]
 
 use backend::{CodeMemory, CompileOptions, Compiler, ExitCode, Region, entry};
-use base::cpu::JumpCacheEntry;
+use base::cpu::{Approach, JumpCacheEntry};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use ferry_backend as backend;
 use ir::types::{FpRound, MemOrder};
@@ -121,7 +121,8 @@ fn memory_and_indirect_jumps() {
     let region = block(0x1000, |b| {
         let value = b.load_s(Type::I32, b.slot(A), 0, MemOrder::Plain);
         b.set_slot(B, value);
-        b.terminate(Terminator::Indirect { target: value.operand(), hint: ir::Hint::Plain });
+        let (target, approach) = (value.operand(), Approach::PLAIN);
+        b.terminate(Terminator::Indirect { target, hint: ir::Hint::Plain, approach });
     });
     let mut machine = Machine::new();
     machine.frame.set(A, &raw mut *cell as u64);

@@ -107,11 +107,89 @@ pub struct Helper {
     pub code: HelperCode,
 }
 
+/// How an indirect jump comes to a place, where that decides whether it may: one of three kinds that a guest knows
+/// beside [`Approach::PLAIN`] (Arm's PSTATE.BTYPE). It is a constant of the jump. Jump caches remember
+/// each kind apart, and a place only for the kinds that it admits; so it costs nothing where it is admitted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Approach(u8);
+
+impl Approach {
+    /// As direct jumps come, and what merely goes on: admitted everywhere.
+    pub const PLAIN: Self = Self(0);
+    /// How many there are.
+    pub const COUNT: u8 = 4;
+
+    /// By its number, of which two bits count.
+    #[inline]
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self((number & (Self::COUNT as u64 - 1)) as u8)
+    }
+
+    /// Its number.
+    #[inline]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// What is added to a block's key in jump caches. No program has code where an address has these bits. The lowest
+    /// leads to another entry, as far as code is aligned to 4 bytes.
+    #[inline]
+    #[must_use]
+    pub const fn salt(self) -> u64 {
+        const HALF: u64 = 1 << 55;
+        match self.0 {
+            0 => 0,
+            1 => HALF | 1 << 47,
+            2 => HALF | 1 << 46 | 2,
+            _ => HALF | 1 << 47 | 1 << 46 | 2,
+        }
+    }
+}
+
+/// The approaches that a place admits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Admission(u8);
+
+impl Admission {
+    /// Every one.
+    pub const ALL: Self = Self((1 << Approach::COUNT) - 1);
+    /// [`Approach::PLAIN`] alone.
+    pub const PLAIN: Self = Self(1);
+
+    /// And this one.
+    #[must_use]
+    pub const fn with(self, approach: Approach) -> Self {
+        Self(self.0 | 1 << approach.0)
+    }
+
+    /// Whether this one is among them.
+    #[inline]
+    #[must_use]
+    pub const fn has(self, approach: Approach) -> bool {
+        self.0 >> approach.0 & 1 != 0
+    }
+
+    /// A bit for each, by its number.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From bits as [`Admission::bits`] gives them. [`Approach::PLAIN`] is always among them.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL.0 | Self::PLAIN.0)
+    }
+}
+
 /// An entry of the per-CPU jump cache that compiled code probes inline at indirect branches.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct JumpCacheEntry {
-    /// Block key (guest pc with the translation flags in its upper bits); [`JumpCacheEntry::EMPTY_KEY`] if empty.
+    /// Block key (guest pc with the translation flags in its upper bits) plus [`Approach::salt`];
+    /// [`JumpCacheEntry::EMPTY_KEY`] if empty.
     pub key: u64,
     /// Where the region's entry for it lies.
     pub code: *const u8,
@@ -124,11 +202,11 @@ impl JumpCacheEntry {
     /// Entries of a jump cache (a power of two).
     pub const COUNT: usize = 4096;
 
-    /// Which entry a pc uses. Compiled code computes the same.
+    /// Which entry a key uses. Compiled code computes the same.
     #[inline]
     #[must_use]
-    pub const fn index(pc: u64) -> usize {
-        (pc >> 1) as usize & (Self::COUNT - 1)
+    pub const fn index(key: u64) -> usize {
+        (key >> 1) as usize & (Self::COUNT - 1)
     }
 }
 
@@ -299,6 +377,9 @@ pub struct CpuFrame {
     /// In a whole machine, set with `fault` by a helper that has done nothing and leaves its instruction to
     /// whoever runs the CPU, as a translation would that ends before it.
     pub left_to_machine: u64,
+    /// The number of the [`Approach`] by which control came to `pc`, as long as nothing there has been executed. 0
+    /// while translated code runs.
+    pub approach: u64,
 }
 
 macro_rules! frame_offsets {
@@ -366,6 +447,8 @@ frame_offsets! {
     CHECKED_SPANS = checked_spans;
     /// Offset of `unchecked_span` in bytes.
     UNCHECKED_SPAN = unchecked_span;
+    /// Offset of `approach` in bytes.
+    APPROACH = approach;
 }
 
 impl CpuFrame {
@@ -430,6 +513,7 @@ impl CpuFrame {
             checked_spans: std::ptr::null_mut(),
             unchecked_span: 0,
             left_to_machine: 0,
+            approach: 0,
         })
     }
 

@@ -1,5 +1,6 @@
 //! Translation blocks.
 
+use base::cpu::{Admission, Approach};
 use base::{GuestVirt, HelperId, RegSlot};
 
 use crate::ops::{Opcode, Shape};
@@ -343,6 +344,8 @@ pub enum Terminator {
         target: Operand,
         /// What for.
         hint: Hint,
+        /// How it comes there.
+        approach: Approach,
     },
     /// Leaves with a trap; `pc` is what the guest's pc will be.
     Trap {
@@ -378,7 +381,9 @@ impl Terminator {
             Self::Branch { taken, fallthrough, .. } => {
                 Self::Branch { cond: operand, taken, fallthrough }
             }
-            Self::Indirect { hint, .. } => Self::Indirect { target: operand, hint },
+            Self::Indirect { hint, approach, .. } => {
+                Self::Indirect { target: operand, hint, approach }
+            }
             _ => self,
         }
     }
@@ -419,6 +424,8 @@ pub struct Block {
     pub guest_insns: u32,
     /// How it ends.
     pub terminator: Terminator,
+    /// How jumps may come to it.
+    pub admits: Admission,
 }
 
 impl Block {
@@ -433,6 +440,7 @@ impl Block {
             guest_bytes: 0,
             guest_insns: 0,
             terminator: Terminator::Lookup { target: key.pc() },
+            admits: Admission::ALL,
         }
     }
 
@@ -490,8 +498,8 @@ impl PartialEq for Block {
             }
             _ => self.terminator == other.terminator,
         };
-        (self.key, self.temps, self.guest_bytes, self.guest_insns)
-            == (other.key, other.temps, other.guest_bytes, other.guest_insns)
+        (self.key, self.temps, self.guest_bytes, self.guest_insns, self.admits)
+            == (other.key, other.temps, other.guest_bytes, other.guest_insns, other.admits)
             && self.insts.len() == other.insts.len()
             && self.insts.iter().zip(&other.insts).all(same_inst)
             && same_terminator

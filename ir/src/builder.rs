@@ -21,6 +21,7 @@
 use std::cell::RefCell;
 use std::ops;
 
+use base::cpu::Admission;
 use base::{GuestVirt, HelperId, RegSlot};
 
 use crate::block::{Block, BlockKey, Inst, Operand, Terminator};
@@ -90,9 +91,15 @@ impl Builder {
         state.block.guest_bytes = 0;
         state.block.guest_insns = 0;
         state.block.terminator = Terminator::Lookup { target: key.pc() };
+        state.block.admits = Admission::ALL;
         state.pending.clear();
         state.ended = false;
         state.mode = FpMode::NONE;
+    }
+
+    /// Sets how jumps may come to the block: by default in any way.
+    pub fn admit(&self, admission: Admission) {
+        self.state.borrow_mut().block.admits = admission;
     }
 
     /// Sets how the block's floating-point operations depart from the guest's usual rules, from here
@@ -995,7 +1002,8 @@ mod tests {
         let block = insn(|b| {
             b.set_slot(A, b.konst(0x1004));
             let target = b.slot(A).operand();
-            b.terminate(Terminator::Indirect { target, hint: Hint::Plain });
+            let approach = base::cpu::Approach::PLAIN;
+            b.terminate(Terminator::Indirect { target, hint: Hint::Plain, approach });
         });
         let Terminator::Indirect { target, .. } = block.terminator else { panic!() };
         assert_eq!(target, Operand::temp(0));

@@ -16,6 +16,13 @@ pub trait CodePages: Send + Sync {
     /// The first byte cannot be fetched.
     fn fetch(&self, addr: GuestVirt, buffer: &mut [u8]) -> Result<usize, FetchFault>;
 
+    /// Whether the page is guarded: whether indirect jumps to it must come to places that admit them
+    /// ([`translator::Frontend::translate_guarded`]). Whoever changes that tells the engine as of any change of a
+    /// mapping.
+    fn is_guarded(&self, _page: GuestVirt) -> bool {
+        false
+    }
+
     /// Makes every guest write to this page fault until [`CodePages::release`]: translations of its
     /// bytes are about to be kept. Idempotent.
     fn protect(&self, page: GuestVirt);

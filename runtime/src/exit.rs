@@ -20,6 +20,9 @@ pub enum Exit {
     Misaligned(GuestVirt),
     /// The instruction at pc is undefined, or not part of the chosen CPU.
     IllegalInstruction,
+    /// The indirect jump that came to pc is of a kind that the instruction there does not admit. Nothing has been
+    /// executed since; [`base::CpuFrame::approach`] says how it came.
+    Refused,
     /// A breakpoint instruction at pc.
     Breakpoint,
     /// In a whole machine: the instruction at pc is one of system level, which the machine executes.

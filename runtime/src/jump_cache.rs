@@ -5,12 +5,13 @@
 
 use std::cell::Cell;
 
-use base::cpu::JumpCacheEntry;
+use base::cpu::{Approach, JumpCacheEntry};
 use base::{CpuFrame, GuestVirt};
 use ir::BlockKey;
 use ir::interp::{Entry, Jumps};
 
-type Slot = Cell<Option<(BlockKey, Entry)>>;
+/// A key, salted ([`Approach::salt`]), and its code.
+type Slot = Cell<Option<(u64, Entry)>>;
 
 /// Tier 0's.
 #[derive(Debug)]
@@ -28,14 +29,20 @@ impl JumpCache {
         }
     }
 
-    pub(crate) fn insert(&self, key: BlockKey, entry: Entry) {
-        self.entries[index(key)].set(Some((key, entry)));
+    pub(crate) fn insert(&self, key: BlockKey, approach: Approach, entry: Entry) {
+        let key = salted(key, approach.salt());
+        self.entries[JumpCacheEntry::index(key)].set(Some((key, entry)));
     }
 
-    /// The code of a key.
+    /// The code of a key, for direct jumps.
     #[inline(always)]
     pub(crate) fn find(&self, key: BlockKey) -> Option<Entry> {
-        match self.entries[index(key)].get() {
+        self.find_salted(key.0)
+    }
+
+    #[inline(always)]
+    fn find_salted(&self, key: u64) -> Option<Entry> {
+        match self.entries[JumpCacheEntry::index(key)].get() {
             Some((found, entry)) if found == key => Some(entry),
             _ => None,
         }
@@ -46,17 +53,18 @@ impl JumpCache {
     }
 }
 
-fn index(key: BlockKey) -> usize {
-    JumpCacheEntry::index(key.0)
+#[inline(always)]
+fn salted(key: BlockKey, salt: u64) -> u64 {
+    key.0.wrapping_add(salt)
 }
 
 impl Jumps for JumpCache {
     const FOLLOW: bool = true;
 
     #[inline(always)]
-    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry> {
+    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt, salt: u64) -> Option<Entry> {
         let key = BlockKey::new(target, frame.key_flags);
-        if BlockKey::can_name(target) { self.find(key) } else { None }
+        if BlockKey::can_name(target) { self.find_salted(salted(key, salt)) } else { None }
     }
 }
 
@@ -86,8 +94,9 @@ impl CompiledJumpCache {
         self.entries.as_mut_ptr()
     }
 
-    pub(crate) fn insert(&mut self, key: BlockKey, code: *const u8) {
-        self.entries[index(key)] = JumpCacheEntry { key: key.0, code };
+    pub(crate) fn insert(&mut self, key: BlockKey, approach: Approach, code: *const u8) {
+        let key = salted(key, approach.salt());
+        self.entries[JumpCacheEntry::index(key)] = JumpCacheEntry { key, code };
     }
 
     pub(crate) fn clear(&mut self) {

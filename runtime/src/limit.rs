@@ -24,8 +24,8 @@ impl<J: Jumps> Jumps for Limited<'_, J> {
     const FOLLOW: bool = J::FOLLOW;
 
     #[inline(always)]
-    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry> {
-        self.jumps.probe(frame, target)
+    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt, salt: u64) -> Option<Entry> {
+        self.jumps.probe(frame, target, salt)
     }
 
     #[inline(always)]

@@ -116,8 +116,9 @@ impl Jumps for VirtualJumps {
     const FOLLOW: bool = true;
 
     #[inline(always)]
-    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry> {
-        let (entry, delta) = self.find(frame, target.0)?;
+    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt, salt: u64) -> Option<Entry> {
+        // It does not tell approaches apart.
+        let (entry, delta) = self.find(frame, target.0).filter(|_| salt == 0)?;
         frame.set(PC_DELTA, delta);
         Some(entry)
     }
@@ -133,6 +134,6 @@ impl Jumps for VirtualJumps {
         if target.page() == from.pc().page() {
             return None;
         }
-        self.probe(frame, target.wrapping_add(frame.get(PC_DELTA)))
+        self.probe(frame, target.wrapping_add(frame.get(PC_DELTA)), 0)
     }
 }

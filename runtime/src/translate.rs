@@ -299,11 +299,14 @@ impl Engine {
         limits: Limits,
     ) -> Translation {
         let uncut = self.points.uncut(key.pc(), code.len());
-        match self.frontend.translate(builder, key, &code[..uncut], limits) {
+        let is_guarded = self.frontend.knows_guards() && self.code_pages.is_guarded(key.pc());
+        let translate = |code: &[u8], limits| match is_guarded {
+            true => self.frontend.translate_guarded(builder, key, code, limits),
+            false => self.frontend.translate(builder, key, code, limits),
+        };
+        match translate(&code[..uncut], limits) {
             // A breakpoint within the first instruction.
-            Translation::Unfetchable(_) if uncut < code.len() => {
-                self.frontend.translate(builder, key, code, Limits::STEP)
-            }
+            Translation::Unfetchable(_) if uncut < code.len() => translate(code, Limits::STEP),
             translation => translation,
         }
     }

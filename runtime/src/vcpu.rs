@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base::cpu::PC_DELTA;
+use base::cpu::{Approach, PC_DELTA};
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
-use ir::interp::{Alone, Code, Context, Direct, Entry, Jumps, Memory, Side, Stop, run};
+use ir::interp::{Alone, Code, Context, Direct, Entry, Head, Jumps, Memory, Side, Stop, run};
 use ir::{BlockKey, Trap};
 use softmmu::{Flush, Softmmu, WatchHit, WatchPause, Watches};
 
@@ -320,11 +320,27 @@ impl Vcpu {
             self.engine.drop_one(tb);
             return None;
         }
-        self.remember(tb, block);
+        let refused = self.refused(block.code.head());
+        if refused.is_none() {
+            self.remember(tb, block);
+        }
         match self.points.breakpoint(GuestVirt(self.frame().pc)) {
             Some(kind) => Some(Exit::Debug(DebugStop::Breakpoint(kind))),
-            None => self.execute(block),
+            None if refused.is_some() => refused,
+            None => {
+                self.frame_mut().approach = 0;
+                self.execute(block)
+            }
         }
+    }
+
+    /// What it means that control came to a block as it did, if it may not.
+    fn refused(&self, head: &Head) -> Option<Exit> {
+        (!head.admits().has(self.approach())).then_some(Exit::Refused)
+    }
+
+    fn approach(&self) -> Approach {
+        Approach::new(self.frame().approach)
     }
 
     /// The block at pc, translated if it is not in the cache. Valid in this epoch.
@@ -406,17 +422,18 @@ impl Vcpu {
         // SAFETY: between `enter_epoch` and `leave_epoch`.
         let tb = unsafe { self.engine.cache.find(key) }?;
         // SAFETY: as above.
-        self.know(unsafe { tb.get() });
+        self.know(unsafe { tb.get() }, Approach::PLAIN);
         Some(tb)
     }
 
     /// Lets jumps to pc find its block.
-    fn know(&self, block: &Tb) {
+    fn know(&self, block: &Tb, approach: Approach) {
         if self.engine.points.is_cut(block.key().pc()) {
             return;
         }
         match &self.system {
-            None => self.jumps.insert(block.key(), block.entry()),
+            None => self.jumps.insert(block.key(), approach, block.entry()),
+            Some(_) if approach != Approach::PLAIN => {}
             Some(system) => {
                 let frame = self.frame();
                 system.jumps.insert(frame, GuestVirt(frame.pc), block.entry());
@@ -429,7 +446,7 @@ impl Vcpu {
         match std::mem::replace(&mut self.arrival, Arrival::Anyhow) {
             Arrival::Anyhow => {}
             Arrival::Indirect => {
-                self.know(block);
+                self.know(block, self.approach());
                 if let Some(code) = block.compiled() {
                     self.know_compiled(block, code.as_ptr());
                 }
@@ -439,7 +456,7 @@ impl Vcpu {
                 if unsafe { self.engine.link(from, side, tb) } {
                     self.counters().links.add(1);
                 } else {
-                    self.know(block);
+                    self.know(block, Approach::PLAIN);
                 }
             }
             Arrival::CompiledExit(exit) => {
@@ -454,8 +471,11 @@ impl Vcpu {
     fn know_compiled(&mut self, block: &Tb, code: *const u8) {
         // SAFETY: as in `frame`; the system CPU is no part of the frame.
         let frame = unsafe { &*self.shared.frame() };
+        let approach = self.approach();
         match &mut self.system {
-            None => self.compiled_jumps.insert(block.key(), code),
+            None => self.compiled_jumps.insert(block.key(), approach, code),
+            // It does not tell approaches apart.
+            Some(_) if approach != Approach::PLAIN => {}
             Some(system) => system.know_compiled(frame, code),
         }
     }
@@ -705,6 +725,11 @@ impl Vcpu {
             Ok(code) => code,
             Err(exit) => return Some(exit),
         };
+        let refused = self.refused(code.head());
+        if refused.is_some() {
+            return refused;
+        }
+        self.frame_mut().approach = 0;
         let stop = self.interpret_alone(code.entry());
         self.after_interpreter(stop)
     }

@@ -34,6 +34,23 @@ pub trait Frontend: Send + Sync {
         limits: Limits,
     ) -> Translation;
 
+    /// Whether [`Frontend::translate_guarded`] is another translation.
+    fn knows_guards(&self) -> bool {
+        false
+    }
+
+    /// As [`Frontend::translate`], for code on a page on which indirect jumps are guarded (Arm's FEAT_BTI): the block
+    /// says which it admits.
+    fn translate_guarded(
+        &self,
+        builder: &Builder,
+        key: BlockKey,
+        code: &[u8],
+        limits: Limits,
+    ) -> Translation {
+        self.translate(builder, key, code, limits)
+    }
+
     /// The instruction that `code` begins with, which lies at `pc`, in the manual's assembly
     /// syntax.
     fn disassemble(&self, pc: GuestVirt, code: &[u8]) -> Disassembled;

@@ -97,15 +97,15 @@ pub const MODELS: &[Named] = &[
     architecture("armv8.3-a", 3, "what Armv8.3 demands"),
     architecture("armv8.4-a", 4, "what Armv8.4 demands"),
     architecture("armv8.5-a", 5, "what Armv8.5 demands"),
-    architecture("armv8.6-a", 6, "what Armv8.6 demands, but for ECV"),
-    architecture("armv8.7-a", 7, "what Armv8.7 demands, but for ECV and AFP"),
-    architecture("armv8.8-a", 8, "what Armv8.8 demands, but for ECV and AFP"),
-    architecture("armv8.9-a", 9, "what Armv8.9 demands, but for ECV and AFP"),
+    architecture("armv8.6-a", 6, "what Armv8.6 demands"),
+    architecture("armv8.7-a", 7, "what Armv8.7 demands, but for AFP"),
+    architecture("armv8.8-a", 8, "what Armv8.8 demands, but for AFP"),
+    architecture("armv8.9-a", 9, "what Armv8.9 demands, but for AFP"),
     architecture("armv9.0-a", 5, "what Armv9.0 demands, but for SVE2"),
-    architecture("armv9.1-a", 6, "what Armv9.1 demands, but for SVE2 and ECV"),
-    architecture("armv9.2-a", 7, "what Armv9.2 demands, but for SVE2, ECV and AFP"),
-    architecture("armv9.3-a", 8, "what Armv9.3 demands, but for SVE2, ECV and AFP"),
-    architecture("armv9.4-a", 9, "what Armv9.4 demands, but for SVE2, ECV and AFP"),
+    architecture("armv9.1-a", 6, "what Armv9.1 demands, but for SVE2"),
+    architecture("armv9.2-a", 7, "what Armv9.2 demands, but for SVE2 and AFP"),
+    architecture("armv9.3-a", 8, "what Armv9.3 demands, but for SVE2 and AFP"),
+    architecture("armv9.4-a", 9, "what Armv9.4 demands, but for SVE2 and AFP"),
     core("cortex-a35", 0x411f_d040, 0, CORTEX_V8_0, "Arm Cortex-A35 r1p0"),
     core("cortex-a53", 0x410f_d034, 0, CORTEX_V8_0, "Arm Cortex-A53 r0p4"),
     core("cortex-a57", 0x411f_d070, 0, CORTEX_V8_0, "Arm Cortex-A57 r1p0"),
@@ -307,7 +307,7 @@ mod tests {
     fn what_is_not_enforced_is_not_told() {
         let cpu = CpuModel::default();
         assert!(cpu.has(Feature::BTI) && cpu.has(Feature::MTE));
-        assert_eq!(cpu.hwcap(HwcapWord::Hwcap2) & (1 << 17 | 1 << 18), 0);
+        assert_eq!(cpu.hwcap(HwcapWord::Hwcap2) & (1 << 17 | 1 << 18), 1 << 17);
         assert_eq!(cpu.hwcap(HwcapWord::Hwcap) >> 32, 0);
     }
 }

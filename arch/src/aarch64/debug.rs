@@ -5,6 +5,7 @@
 use base::{CpuFrame, RegSlot};
 
 use super::fpcr::{fpcr, fpsr, set_fpcr, set_fpsr};
+use super::key;
 use super::pstate::{pstate, set_pstate};
 use super::slot::{self, V_NAMES, X_NAMES, v, x};
 use crate::debug::{DebugRegister, DebugRegisters, DebugValue};
@@ -123,7 +124,7 @@ pub fn write_user(frame: &mut CpuFrame, number: u32, value: DebugValue) -> bool 
     let low = value.low();
     match number {
         0..SP => frame.set(x(number as u8), low),
-        SP => frame.set(slot::SP, low),
+        SP => key::set_sp(frame, low),
         // Instructions are aligned to 4 bytes, and a jump elsewhere is the program's fault, not the debugger's.
         PC => frame.pc = low,
         CPSR => set_pstate(frame, low),

@@ -132,8 +132,11 @@ features! {
     JSCVT    [FP]           3 {Isar1 12 1} {Hwcap 13 "jscvt"};
     FCMA     [AdvSIMD]      3 {Isar1 16 1} {Hwcap 14 "fcma"};
     LRCPC    []             3 {Isar1 20 1} {Hwcap 15 "lrcpc"};
-    // As FEAT_PAuth2, with an algorithm of our own (APA, GPA and their like stay 0).
-    PAuth    []             3 {Isar1 8 3, Isar1 28 1} {Hwcap 30 "paca", Hwcap 31 "pacg"};
+    // With an algorithm of our own (APA, GPA and their like stay 0).
+    PAuth    []             3 {Isar1 8 1, Isar1 28 1} {Hwcap 30 "paca", Hwcap 31 "pacg"};
+    PAuth2   [PAuth]        6 {Isar1 8 3}  {};
+    FPAC     [PAuth2]       - {Isar1 8 4}  {};
+    FPACCOMBINE [FPAC]      - {Isar1 8 5}  {};
     // Armv8.4
     DIT      []             4 {Pfr0 48 1}  {Hwcap 24 "dit"};
     FlagM    []             4 {Isar0 52 1} {Hwcap 27 "flagm"};
@@ -142,9 +145,11 @@ features! {
     // Armv8.5
     FlagM2   [FlagM]        5 {Isar0 52 2} {Hwcap2 7 "flagm2"};
     FRINTTS  [FP]           5 {Isar1 32 1} {Hwcap2 8 "frint"};
-    BTI      []             5 {}           {} lacks "branch targets are not checked";
+    BTI      []             5 {Pfr1 0 1}   {Hwcap2 17 "bti"};
     MTE      []             - {}           {} lacks "memory has no tags";
     RNG      []             - {Isar0 60 1} {Hwcap2 16 "rng"};
+    // Armv8.6
+    ECV      []             6 {Mmfr0 60 1} {Hwcap2 19 "ecv"};
     // Armv8.7
     XS       []             7 {}           {};
     WFxT     []             7 {Isar2 0 2}  {Hwcap2 31 "wfxt"};

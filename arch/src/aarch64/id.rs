@@ -232,6 +232,7 @@ mod tests {
         const ISAR2: (u16, u16) = (6, 2);
         const PFR0: (u16, u16) = (4, 0);
         const PFR1: (u16, u16) = (4, 1);
+        const MMFR0: (u16, u16) = (7, 0);
         const MMFR2: (u16, u16) = (7, 2);
         let implied = [
             (Hwcap, 0, PFR0, 16, 0),
@@ -273,6 +274,7 @@ mod tests {
             (Hwcap2, 16, ISAR0, 60, 1),
             (Hwcap2, 17, PFR1, 0, 1),
             (Hwcap2, 18, PFR1, 8, 2),
+            (Hwcap2, 19, MMFR0, 60, 1),
             (Hwcap2, 31, ISAR2, 0, 2),
             (Hwcap2, 34, ISAR2, 52, 1),
             (Hwcap2, 35, ISAR2, 48, 1),

@@ -15,8 +15,9 @@ pub const DIT: u64 = 1 << 24;
 pub const SS: u64 = 1 << 21;
 /// Speculative store bypass safe.
 pub const SSBS: u64 = 1 << 12;
-/// How an indirect branch came here. Always 0, since branch targets are not checked.
-pub const BTYPE: u64 = 3 << 10;
+/// How an indirect branch came here: [`CpuFrame::approach`].
+pub const BTYPE: u64 = 3 << BTYPE_SHIFT;
+const BTYPE_SHIFT: u32 = 10;
 /// Mode: exception level and stack pointer. EL0 is 0.
 pub const MODE: u64 = 0x1f;
 
@@ -27,12 +28,20 @@ const SINGLE: [(u64, RegSlot); 3] = [(TCO, slot::TCO), (DIT, slot::DIT), (SSBS, 
 #[must_use]
 pub fn pstate(frame: &CpuFrame) -> u64 {
     let set = SINGLE.iter().filter(|(_, slot)| frame.get(*slot) != 0);
-    frame.get(slot::NZCV) & NZCV | set.map(|(bit, _)| bit).sum::<u64>()
+    let single = set.map(|(bit, _)| bit).sum::<u64>();
+    frame.get(slot::NZCV) & NZCV | single | frame.approach << BTYPE_SHIFT & BTYPE
+}
+
+/// Has control come to where the frame's pc is as by BLR: so Linux enters signal handlers, if there is FEAT_BTI.
+pub fn called_indirectly(frame: &mut CpuFrame) {
+    const CALL: u64 = 0b10;
+    frame.approach = CALL;
 }
 
 /// Writes what EL0 has of PSTATE; other bits are ignored.
 pub fn set_pstate(frame: &mut CpuFrame, value: u64) {
     frame.set(slot::NZCV, value & NZCV);
+    frame.approach = (value & BTYPE) >> BTYPE_SHIFT;
     SINGLE.iter().for_each(|&(bit, slot)| frame.set(slot, u64::from(value & bit != 0)));
 }
 
@@ -44,9 +53,9 @@ mod tests {
     fn pstate_is_what_was_written_to_it() {
         let mut frame = CpuFrame::new();
         set_pstate(&mut frame, u64::MAX);
-        assert_eq!(pstate(&frame), 0xf300_1000);
+        assert_eq!(pstate(&frame), 0xf300_1c00);
         assert_eq!((frame.get(slot::NZCV), frame.get(slot::DIT)), (0xf000_0000, 1));
-        for bit in [31, 30, 29, 28, 25, 24, 12] {
+        for bit in [31, 30, 29, 28, 25, 24, 12, 11, 10] {
             set_pstate(&mut frame, 1 << bit);
             assert_eq!(pstate(&frame), 1 << bit);
         }

@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use base::cpu::{JumpCacheEntry, PC_DELTA};
+use base::cpu::{Approach, JumpCacheEntry, PC_DELTA};
 use base::{CpuFrame, GuestVirt};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -145,9 +145,9 @@ impl Lowering<'_, '_> {
                 let cond = self.condition(block, cond);
                 self.branch(index, cond, taken, fallthrough);
             }
-            Terminator::Indirect { target, hint } => {
+            Terminator::Indirect { target, hint, approach } => {
                 let target = self.read(block, target, Type::I64);
-                self.indirect(index, block.key, target, &self.region.predicted(hint));
+                self.indirect(index, (target, approach), &self.region.predicted(hint));
             }
             Terminator::Trap { trap, pc } => self.leave(pc, trap_code(trap)),
             Terminator::Lookup { target } => self.leave(target, ExitCode::Lookup),
@@ -254,8 +254,16 @@ impl Lowering<'_, '_> {
     }
 
     /// Goes on at a computed pc: predicted blocks of this region first, then the jump cache.
-    fn indirect(&mut self, index: usize, key: BlockKey, target: Value, predicted: &[usize]) {
+    fn indirect(
+        &mut self,
+        index: usize,
+        (target, approach): (Value, Approach),
+        predicted: &[usize],
+    ) {
         for &to in predicted {
+            if !self.region.blocks[to].admits.has(approach) {
+                continue;
+            }
             let pc = self.guest_pc(self.region.blocks[to].key.pc());
             let hit = self.fb.ins().icmp(IntCC::Equal, target, pc);
             let (inside, next) = (self.fb.create_block(), self.fb.create_block());
@@ -264,10 +272,14 @@ impl Lowering<'_, '_> {
             self.go_inside(index, to);
             self.begin(next);
         }
-        if self.is_softmmu() {
-            self.probe_virtual_jumps(target);
-        } else {
-            self.probe_jump_cache(key, target);
+        match approach {
+            _ if !self.is_softmmu() => {
+                let key = self.region.blocks[index].key;
+                self.probe_jump_cache(key, target, approach);
+            }
+            Approach::PLAIN => self.probe_virtual_jumps(target),
+            // The jump cache of a whole machine does not tell approaches apart.
+            _ => self.leave_indirectly(target, approach),
         }
     }
 
@@ -281,19 +293,28 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn probe_jump_cache(&mut self, key: BlockKey, target: Value) {
+    /// Leaves the region for a computed pc.
+    pub(super) fn leave_indirectly(&mut self, target: Value, approach: Approach) {
+        if approach != Approach::PLAIN {
+            let number = self.konst(approach.number().into());
+            self.store_frame(number, CpuFrame::APPROACH);
+        }
+        self.leave_at(target, ExitCode::Indirect);
+    }
+
+    fn probe_jump_cache(&mut self, key: BlockKey, target: Value, approach: Approach) {
         // A target with bits where the flags are must not be taken for one without them.
-        let flags = self.konst(key.flags());
-        let wanted = self.fb.ins().iadd(target, flags);
+        let beside = self.konst(key.flags().wrapping_add(approach.salt()));
+        let wanted = self.fb.ins().iadd(target, beside);
         let cache = self.load_frame(types::I64, CpuFrame::JUMP_CACHE);
-        let entry = self.jump_cache_entry(cache, target);
+        let entry = self.jump_cache_entry(cache, wanted);
         let found = self.fb.ins().load(types::I64, Self::frame_flags(), entry, 0);
         let hit = self.fb.ins().icmp(IntCC::Equal, found, wanted);
         let (yes, no) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(no);
         self.fb.ins().brif(hit, yes, &[], no, &[]);
         self.begin(no);
-        self.leave_at(target, ExitCode::Indirect);
+        self.leave_indirectly(target, approach);
         self.begin(yes);
         self.store_dirty();
         let offset = offset_of!(JumpCacheEntry, code) as i32;
@@ -302,9 +323,9 @@ impl Lowering<'_, '_> {
     }
 
     /// The entry that [`JumpCacheEntry::index`] selects.
-    fn jump_cache_entry(&mut self, cache: Value, target: Value) -> Value {
-        // (pc >> 1 & mask) times the 16 bytes of an entry.
-        let scaled = self.fb.ins().ishl_imm_u(target, 3);
+    fn jump_cache_entry(&mut self, cache: Value, key: Value) -> Value {
+        // (key >> 1 & mask) times the 16 bytes of an entry.
+        let scaled = self.fb.ins().ishl_imm_u(key, 3);
         let mask = (JumpCacheEntry::COUNT as i64 - 1) << 4;
         let offset = self.fb.ins().band_imm_u(scaled, mask);
         self.fb.ins().iadd(cache, offset)

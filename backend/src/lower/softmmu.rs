@@ -3,7 +3,7 @@
 
 use std::mem::offset_of;
 
-use base::cpu::{CheckedSpan, PC_DELTA, VirtualJumpEntry};
+use base::cpu::{Approach, CheckedSpan, PC_DELTA, VirtualJumpEntry};
 use base::{CpuFrame, GuestVirt, TlbEntry};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
@@ -169,7 +169,7 @@ impl Lowering<'_, '_> {
         let same = self.fb.ins().icmp(IntCC::Equal, valid, environment);
         self.fb.ins().brif(same, yes, &[], no, &[]);
         self.begin(no);
-        self.leave_at(target, ExitCode::Indirect);
+        self.leave_indirectly(target, Approach::PLAIN);
         self.begin(yes);
         self.store_dirty();
         let delta = self.load_entry(entry, offset_of!(VirtualJumpEntry, delta));

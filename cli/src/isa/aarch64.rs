@@ -64,7 +64,7 @@ fn count(extension: Extension) -> usize {
 pub(super) fn extensions(cpu: &str) -> Result<String, String> {
     let cpu = Cpu::new(cpu)?;
     let mut text = format!(
-        "{:<9} {:<11} {:>5}  {:<17} {:<17} {:<8}  What it is\n",
+        "{:<11} {:<11} {:>5}  {:<17} {:<17} {:<8}  What it is\n",
         "Feature", "Status", "Insns", "HWCAP", "/proc/cpuinfo", "Demanded"
     );
     for extension in Extension::ALL {
@@ -86,7 +86,7 @@ fn extension_line(cpu: &Cpu, extension: Extension) -> String {
     let demanded = row.and_then(|row| row.mandatory);
     let demanded = demanded.map_or("-".to_owned(), |version| version.to_string());
     format!(
-        "{:<9} {:<11} {:>5}  {bits:<17} {words:<17} {demanded:<8}  {title}",
+        "{:<11} {:<11} {:>5}  {bits:<17} {words:<17} {demanded:<8}  {title}",
         extension.name(),
         cpu.extension(extension).name(),
         count(extension)
@@ -150,7 +150,7 @@ pub(super) fn coverage(cpu: &str) -> Result<String, String> {
         chapters: CHAPTERS,
         decoded: decoded.collect(),
         deferred: DEFERRED.iter().map(|info| (info.name, info.extension.name())).collect(),
-        extension_width: 9,
+        extension_width: 11,
     };
     Ok(instructions.list())
 }
@@ -182,7 +182,8 @@ mod tests {
         assert!(text.contains("AT_HWCAP          0x8ff\n"));
         assert!(text.contains("ID_AA64ISAR0_EL1  0x11120\n"));
         let all = extensions("").unwrap();
-        assert!(find(&all, "BTI").contains("partial") && find(&all, "BTI").contains("not checked"));
+        assert!(find(&all, "BTI").contains("implemented") && find(&all, "BTI").contains("2: 17"));
+        assert!(find(&all, "MTE").contains("partial") && find(&all, "MTE").contains("no tags"));
     }
 
     #[test]

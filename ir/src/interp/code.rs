@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use base::GuestVirt;
+use base::cpu::Admission;
 
 use super::micro::Raw;
 use super::store::Store;
@@ -25,7 +26,8 @@ pub struct Head {
     /// Executions until somebody is to look at the block ([`super::Stop::Attention`]). Counted
     /// without atomicity: threads may lose each other's steps.
     pub budget: AtomicI32,
-    insns: u32,
+    insns: u16,
+    admits: Admission,
     /// Whatever the owner of the code wants to find again.
     pub owner: AtomicPtr<()>,
     key: BlockKey,
@@ -81,6 +83,7 @@ unsafe impl Sync for Entry {}
 pub(super) struct Parts<'a> {
     pub(super) key: BlockKey,
     pub(super) insns: u32,
+    pub(super) admits: Admission,
     pub(super) budget: i32,
     /// [`HEAD_WORDS`] words of nothing, then the micro-operations.
     pub(super) words: &'a mut Vec<Raw>,
@@ -90,7 +93,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// The code, in an allocation of its exact size. `None` if the block is too long for its marks.
+    /// The code, in an allocation of its exact size. `None` if the block is too long for its head.
     pub(super) fn assemble(self) -> Option<Code> {
         let marks_at = self.words.len();
         for marks in self.marks.chunks(MARKS_PER_WORD) {
@@ -98,7 +101,8 @@ impl Parts<'_> {
         }
         let head = Head {
             budget: AtomicI32::new(self.budget),
-            insns: self.insns,
+            insns: u16::try_from(self.insns).ok()?,
+            admits: self.admits,
             owner: AtomicPtr::default(),
             key: self.key,
             links_at: self.links_at.unwrap_or(0) as u32,
@@ -210,6 +214,12 @@ impl Head {
     /// Guest instructions in the block.
     #[must_use]
     pub fn insns(&self) -> u32 {
-        self.insns
+        self.insns.into()
+    }
+
+    /// How jumps may come to the block.
+    #[must_use]
+    pub fn admits(&self) -> Admission {
+        self.admits
     }
 }

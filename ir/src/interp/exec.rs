@@ -33,7 +33,7 @@ pub enum Stop {
         /// Where the guest goes on.
         target: GuestVirt,
     },
-    /// An indirect exit whose target [`Jumps::probe`] did not know.
+    /// An indirect exit whose target [`Jumps::probe`] did not know. [`CpuFrame::approach`] says how it came.
     Indirect(GuestVirt),
     /// An exit that demands a fresh look-up of the key.
     Lookup(GuestVirt),
@@ -68,11 +68,12 @@ pub trait Jumps {
     const FOLLOW: bool;
 
     /// The code at the target of an indirect jump, if it is known at once. Sets
-    /// [`base::cpu::PC_DELTA`] to what holds there.
+    /// [`base::cpu::PC_DELTA`] to what holds there. The salt is that of the jump's approach: what is known for one
+    /// is not known for another.
     ///
     /// Whoever implements it promises that what it returns exists for as long as the interpreter
     /// may run it.
-    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt) -> Option<Entry>;
+    fn probe(&self, frame: &mut CpuFrame, target: GuestVirt, salt: u64) -> Option<Entry>;
 
     /// Whether a block of so many guest instructions may begin now; asked once for each block that is
     /// gone on to. If not, the interpreter stops there as if it were interrupted.
@@ -96,7 +97,7 @@ pub struct Alone;
 impl Jumps for Alone {
     const FOLLOW: bool = false;
 
-    fn probe(&self, _: &mut CpuFrame, _: GuestVirt) -> Option<Entry> {
+    fn probe(&self, _: &mut CpuFrame, _: GuestVirt, _: u64) -> Option<Entry> {
         None
     }
 }
@@ -206,13 +207,14 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
             }};
         }
         macro_rules! indirect {
-            ($target:expr) => {{
+            ($target:expr, $salt:expr, $approach:expr) => {{
                 let target = GuestVirt($target);
                 if J::FOLLOW
-                    && let Some(next) = cx.jumps.probe(&mut *frame, target)
+                    && let Some(next) = cx.jumps.probe(&mut *frame, target, $salt)
                 {
                     follow!(next.0.as_ptr());
                 }
+                (*frame).approach = $approach;
                 stop!(Stop::Indirect(target));
             }};
         }
@@ -634,12 +636,12 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 Micro::BrLtSI => branch!((reg!(a) as i64) < imm as i64),
                 Micro::BrGeSR => branch!(reg!(a) as i64 >= reg!(b) as i64),
                 Micro::BrGeSI => branch!(reg!(a) as i64 >= imm as i64),
-                Micro::Indirect => indirect!(reg!(a)),
-                Micro::IndirectEven => indirect!(reg!(a).wrapping_add(imm) & !1),
+                Micro::Indirect => indirect!(reg!(a), imm, b.into()),
+                Micro::IndirectEven => indirect!(reg!(a).wrapping_add(imm) & !1, 0, 0),
                 Micro::IndirectLink => {
                     let target = reg!(a) & !1;
                     set!(imm);
-                    indirect!(target);
+                    indirect!(target, 0, 0);
                 }
                 Micro::Lookup => stop!(Stop::Lookup(GuestVirt(imm))),
                 Micro::Trap => {

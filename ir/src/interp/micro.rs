@@ -250,7 +250,7 @@ micro_operations! {
     BrGeSI,
     /// As [`Micro::Cond`].
     BrCond,
-    /// Goes on at `a`.
+    /// Goes on at `a`; `b` is the number of the approach, and `imm` its salt.
     Indirect,
     /// Goes on at `(a + imm) & !1`.
     IndirectEven,

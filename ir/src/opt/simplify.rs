@@ -9,6 +9,7 @@ use crate::fold;
 use crate::ops::{Opcode, Shape, flag};
 use crate::types::Type;
 use base::GuestVirt;
+use base::cpu::Approach;
 
 /// How many rules one operation goes through at most. Each makes it simpler, so this is a limit on
 /// time only.
@@ -38,7 +39,7 @@ pub(super) fn terminator(walk: &mut Walk<'_>) {
             let target = if cond == 0 { fallthrough } else { taken };
             Terminator::Jump { target, hint: Hint::Plain }
         }
-        (Terminator::Indirect { hint, .. }, Known::Const(target)) => {
+        (Terminator::Indirect { hint, approach: Approach::PLAIN, .. }, Known::Const(target)) => {
             Terminator::Jump { target: GuestVirt(target), hint }
         }
         (branch @ Terminator::Branch { .. }, known) => match not_zero(walk, known) {

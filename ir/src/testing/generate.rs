@@ -1,7 +1,7 @@
 //! Valid blocks of the test guest out of arbitrary numbers, so that any source of randomness that
 //! can shrink a list of numbers can shrink a block.
 
-use base::cpu::HelperCode;
+use base::cpu::{Approach, HelperCode};
 use base::{GuestVirt, RegSlot};
 
 use super::guest::GUEST;
@@ -397,7 +397,11 @@ impl Generator<'_, '_> {
                 taken: GuestVirt(0x2_0000),
                 fallthrough: next,
             },
-            2 => Terminator::Indirect { target: self.operand(Type::I64), hint },
+            2 => Terminator::Indirect {
+                target: self.operand(Type::I64),
+                hint,
+                approach: Approach::new(self.choices.below(4).into()),
+            },
             3 => Terminator::Trap { trap: self.choices.one_of(&Trap::ALL), pc: next },
             _ => Terminator::Lookup { target: next },
         };

@@ -1,5 +1,6 @@
 //! Text to blocks. What it accepts need not be valid: that is the verifier's business.
 
+use base::cpu::{Admission, Approach};
 use base::{GuestVirt, HelperId, RegSlot};
 
 use super::lex::{Kind, Lexer, Token};
@@ -84,6 +85,10 @@ impl<'a> Parser<'a> {
         self.keyword("block", "`block`")?;
         let mut block = Block::new(self.key()?);
         let sizes = self.sizes()?;
+        if let Some(admits) = sizes[3] {
+            // Its range was checked when it was read.
+            block.admits = Admission::from_bits(admits as u8);
+        }
         self.symbol('{', "`{` or a size")?;
         while !self.terminator(&mut block)? {
             let inst = self.inst(&mut block)?;
@@ -111,8 +116,9 @@ impl<'a> Parser<'a> {
         Ok(BlockKey::new(pc, flags << BlockKey::PC_BITS))
     }
 
-    fn sizes(&mut self) -> Parsed<[Option<u32>; 3]> {
-        let mut sizes = [None; 3];
+    /// Sizes that do not follow from the operations, and what it admits.
+    fn sizes(&mut self) -> Parsed<[Option<u32>; 4]> {
+        let mut sizes = [None; 4];
         while let Kind::Word(word) = self.lexer.peek().kind {
             let token = self.lexer.next();
             match word {
@@ -121,7 +127,11 @@ impl<'a> Parser<'a> {
                 "temps" => {
                     sizes[2] = Some(self.number("16 bits", |n| u16::try_from(n).ok())?.into());
                 }
-                _ => return Err(expected(token, "`bytes`, `insns`, `temps` or `{`")),
+                "admits" => {
+                    let known = |n: u64| u8::try_from(n).ok().filter(|&n| n < 16 && n & 1 == 1);
+                    sizes[3] = Some(self.number("an odd number below 16", known)?.into());
+                }
+                _ => return Err(expected(token, "`bytes`, `insns`, `temps`, `admits` or `{`")),
             }
         }
         Ok(sizes)
@@ -156,7 +166,14 @@ impl<'a> Parser<'a> {
     }
 
     fn indirect(&mut self, block: &mut Block) -> Parsed<Terminator> {
-        Ok(Terminator::Indirect { target: self.operand(block)?, hint: self.hint()? })
+        let (target, hint) = (self.operand(block)?, self.hint()?);
+        let mut approach = Approach::PLAIN;
+        if self.lexer.peek().kind == Kind::Word("by") {
+            self.lexer.next();
+            let known = |n: u64| (1..4).contains(&n).then_some(n);
+            approach = Approach::new(self.number("1, 2 or 3", known)?);
+        }
+        Ok(Terminator::Indirect { target, hint, approach })
     }
 
     fn trap(&mut self, _: &mut Block) -> Parsed<Terminator> {

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use base::GuestVirt;
+use base::cpu::{Admission, Approach};
 
 use crate::block::{Block, BlockKey, Hint, Inst, Operand, OperandKind, Terminator};
 use crate::guest::Guest;
@@ -68,6 +69,9 @@ impl Display for DisplayBlock<'_> {
         if temps != block.temps {
             write!(f, " temps {}", block.temps)?;
         }
+        if block.admits != Admission::ALL {
+            write!(f, " admits {}", block.admits.bits())?;
+        }
         writeln!(f, " {{")?;
         for inst in &block.insts {
             writeln!(f, "  {}", block.display_inst(inst, guest))?;
@@ -88,8 +92,12 @@ impl DisplayBlock<'_> {
             Terminator::Branch { cond, taken, fallthrough } => {
                 write!(f, "branch {}, {taken}, {fallthrough}", operand(cond))
             }
-            Terminator::Indirect { target, hint } => {
-                write!(f, "indirect {}{}", operand(target), DisplayHint(hint))
+            Terminator::Indirect { target, hint, approach } => {
+                write!(f, "indirect {}{}", operand(target), DisplayHint(hint))?;
+                match approach {
+                    Approach::PLAIN => Ok(()),
+                    approach => write!(f, " by {}", approach.number()),
+                }
             }
             Terminator::Trap { trap, pc } => write!(f, "trap {}, {pc}", trap.name()),
             Terminator::Lookup { target } => write!(f, "lookup {target}"),

@@ -56,6 +56,8 @@ fn every_terminator() {
         "indirect r0",
         "indirect r0 call 0x2004",
         "indirect r0 return",
+        "indirect r0 by 3",
+        "indirect r0 call 0x2004 by 2",
         "trap illegal, 0x1000",
         "trap breakpoint, 0x1000",
         "trap syscall, 0x1004",
@@ -64,6 +66,7 @@ fn every_terminator() {
     ] {
         round_trips(&format!("block 0x1000 {{\n  insn 0x0 4\n  {terminator}\n}}\n"));
     }
+    round_trips("block 0x1000 admits 5 {\n  insn 0x0 4\n  jump 0x2000\n}\n");
 }
 
 #[test]
@@ -113,7 +116,10 @@ fn errors_say_where_and_what() {
             "1:7: 0x1000000000000 does not fit a pc of 48 bits, sign-extended",
         ),
         ("block 0/65536 {", "1:9: 65536 does not fit 16 bits of flags"),
-        ("block 0 words 7 {", "1:9: expected `bytes`, `insns`, `temps` or `{`, found `words`"),
+        (
+            "block 0 words 7 {",
+            "1:9: expected `bytes`, `insns`, `temps`, `admits` or `{`, found `words`",
+        ),
         ("block 0 {\n  r0 = foo r1\n}", "2:8: expected an operation, found `foo`"),
         (
             "block 0 {\n  r99 = mov.i64 r1\n}",

@@ -13,8 +13,10 @@ use syscalls::Errno;
 use translator::Frontend;
 
 use crate::clone::CloneRequest;
+use crate::loader::elf::Properties;
 use crate::loader::vdso::VdsoSpec;
-use crate::signal::{SignalEntry, SignalReturn};
+use crate::memory::vma::Prot;
+use crate::signal::{ILL_ILLOPC, SignalEntry, SignalReturn};
 use crate::syscalls::{Args, Table};
 use crate::window;
 
@@ -125,6 +127,26 @@ pub(crate) trait Abi: Send + Sync {
     /// one.
     fn retry(&self, _frame: &mut CpuFrame, _fault: &Exit) -> bool {
         false
+    }
+
+    /// What an exit really is, where the CPU left an instruction for a reason of the architecture's own.
+    fn explain(&self, _frame: &CpuFrame, exit: Exit) -> Exit {
+        exit
+    }
+
+    /// The `si_code` of the SIGILL for an instruction that was left to whoever runs the CPU ([`Exit::System`]).
+    fn left_code(&self) -> i32 {
+        ILL_ILLOPC
+    }
+
+    /// `PROT_…` bits that a mapping can have beside those of every architecture.
+    fn more_protections(&self) -> u32 {
+        0
+    }
+
+    /// Those of them that the code of an ELF file has, by its properties.
+    fn code_protections(&self, _properties: &Properties) -> Prot {
+        Prot::default()
     }
 
     /// What `si_addr` is when an access to `addr` by the instruction at `pc` is not aligned.

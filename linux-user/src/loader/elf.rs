@@ -1,6 +1,7 @@
 //! ELF files (System V ABI, chapters 4 and 5): headers that cannot be trusted. [`map`] loads them.
 
 mod map;
+mod property;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,7 +11,9 @@ use base::addr::PAGE_SIZE;
 use goblin::elf::header::{
     EI_CLASS, EI_DATA, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFMAG, ET_DYN, ET_EXEC, SIZEOF_IDENT,
 };
-use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR};
+use goblin::elf::program_header::{
+    PF_R, PF_W, PF_X, PT_GNU_PROPERTY, PT_GNU_STACK, PT_INTERP, PT_LOAD, PT_PHDR,
+};
 use syscalls::Errno;
 
 use crate::memory::vma::Prot;
@@ -18,6 +21,7 @@ use crate::user::PATH_MAX;
 use crate::window;
 
 pub(crate) use map::Loaded;
+pub(crate) use property::Properties;
 
 const HEADER_LEN: usize = 64;
 const PROGRAM_HEADER_LEN: usize = 56;
@@ -123,6 +127,8 @@ pub(crate) struct Elf {
     segments: Vec<Segment>,
     /// Whether its stack must be executable.
     pub(crate) executable_stack: bool,
+    /// What `PT_GNU_PROPERTY` says.
+    pub(crate) properties: Properties,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -164,6 +170,7 @@ impl Elf {
             headers_at: 0,
             segments: Vec::new(),
             executable_stack: false,
+            properties: Properties::default(),
         };
         for row in table.chunks_exact(PROGRAM_HEADER_LEN) {
             elf.add_program_header(row, file, len)?;
@@ -188,6 +195,10 @@ impl Elf {
             }
             PT_GNU_STACK => {
                 self.executable_stack = u32_at(row, 4) & PF_X != 0;
+                Ok(())
+            }
+            PT_GNU_PROPERTY => {
+                self.properties = Properties::read(row, file)?;
                 Ok(())
             }
             _ => Ok(()),

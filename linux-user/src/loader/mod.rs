@@ -1,6 +1,6 @@
 //! Programs: ELF files, their interpreters, scripts, the vdso and the initial stack.
 
-mod elf;
+pub(crate) mod elf;
 mod program;
 mod script;
 pub(crate) mod stack;
@@ -70,15 +70,18 @@ pub(crate) fn load(
     memory: &AddressSpace,
 ) -> Result<Image, ProgramError> {
     let bad = |error: String| ProgramError::BadElf(program.path.clone(), error);
+    let code_of = |elf: &Elf| environment.abi.code_protections(&elf.properties);
     let stack_len = environment.stack_limit.clamp(STACK_MIN, STACK_MAX) & !(PAGE_SIZE - 1);
     let stack_top = environment.abi.stack_top().0;
     memory.set_stack(stack_top - stack_len - STACK_GUARD..stack_top);
+    // Of a program that has an interpreter, the interpreter sees to it.
+    let own = if interpreter.is_some() { Prot::default() } else { code_of(&program.elf) };
     let main = program
         .elf
-        .map(&program.file, memory, pie_base(stack_top))
+        .map(&program.file, memory, pie_base(stack_top), own)
         .map_err(|error| bad(error.to_string()))?;
     let linker = interpreter
-        .map(|(file, elf)| elf.map(file, memory, GuestVirt(0)))
+        .map(|(file, elf)| elf.map(file, memory, GuestVirt(0), code_of(elf)))
         .transpose()
         .map_err(|error| bad(format!("its interpreter: {error}")))?;
     memory.set_brk_start(GuestVirt(main.end.0.next_multiple_of(PAGE_SIZE)));

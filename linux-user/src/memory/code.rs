@@ -55,6 +55,10 @@ impl CodePages for AddressSpace {
         }
     }
 
+    fn is_guarded(&self, page: GuestVirt) -> bool {
+        self.maps.lock().tree.find(page.0).is_some_and(|(_, vma)| vma.prot.is_guarded())
+    }
+
     fn protect(&self, page: GuestVirt) {
         let mut maps = self.maps.lock();
         let Some((_, vma)) = maps.tree.find(page.0) else { return };

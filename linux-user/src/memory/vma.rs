@@ -12,6 +12,8 @@ impl Prot {
     pub(crate) const READ: u32 = 1;
     pub(crate) const WRITE: u32 = 2;
     pub(crate) const EXEC: u32 = 4;
+    /// `PROT_BTI` of arm64: branch targets are checked.
+    pub(crate) const GUARDED: u32 = 0x10;
 
     pub(crate) fn may_read(self) -> bool {
         self.0 & Self::READ != 0
@@ -23,6 +25,10 @@ impl Prot {
 
     pub(crate) fn may_execute(self) -> bool {
         self.0 & Self::EXEC != 0
+    }
+
+    pub(crate) fn is_guarded(self) -> bool {
+        self.0 & Self::GUARDED != 0
     }
 
     /// The host's protection for it. Guest code is read by Ferry, never executed by the host.

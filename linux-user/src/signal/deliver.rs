@@ -23,7 +23,10 @@ pub(crate) const SEGV_MAPERR: i32 = 1;
 pub(crate) const SEGV_ACCERR: i32 = 2;
 const BUS_ADRALN: i32 = 1;
 const BUS_ADRERR: i32 = 2;
-const ILL_ILLOPC: i32 = 1;
+/// Illegal opcode.
+pub(crate) const ILL_ILLOPC: i32 = 1;
+/// Illegal operand.
+pub(crate) const ILL_ILLOPN: i32 = 2;
 const TRAP_BRKPT: i32 = 1;
 
 /// Delivers what has come, if anything, and settles an interrupted system call. Called after every
@@ -160,6 +163,7 @@ fn die_in(task: &Task, signal: i32) -> ! {
 /// Raises the signal that a fault of the guest's CPU means.
 pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
     let abi = task.process.abi;
+    let fault = &abi.explain(task.cpu.frame(), *fault);
     if abi.retry(task.cpu.frame_mut(), fault) {
         return;
     }
@@ -197,7 +201,8 @@ fn describe(fault: &Exit, pc: GuestVirt, abi: &dyn Abi) -> Option<SigInfo> {
         Exit::Misaligned(addr) => {
             SigInfo::fault(libc::SIGBUS, BUS_ADRALN, abi.misaligned_address(pc, *addr))
         }
-        Exit::IllegalInstruction | Exit::System => SigInfo::fault(libc::SIGILL, ILL_ILLOPC, pc),
+        Exit::IllegalInstruction | Exit::Refused => SigInfo::fault(libc::SIGILL, ILL_ILLOPC, pc),
+        Exit::System => SigInfo::fault(libc::SIGILL, abi.left_code(), pc),
         Exit::Breakpoint => SigInfo::fault(libc::SIGTRAP, TRAP_BRKPT, pc),
     })
 }
@@ -234,6 +239,8 @@ mod tests {
         check(fetch(FetchFaultCause::BeyondFile), libc::SIGBUS, BUS_ADRERR, ADDR);
         check(Exit::Misaligned(ADDR), libc::SIGBUS, BUS_ADRALN, PC);
         check(Exit::IllegalInstruction, libc::SIGILL, ILL_ILLOPC, PC);
+        check(Exit::Refused, libc::SIGILL, ILL_ILLOPC, PC);
+        check(Exit::System, libc::SIGILL, ILL_ILLOPC, PC);
         check(Exit::Breakpoint, libc::SIGTRAP, TRAP_BRKPT, PC);
         let arm = describe(&Exit::Misaligned(ADDR), PC, &*abi("aarch64")).unwrap();
         assert_eq!((arm.code(), arm.addr()), (BUS_ADRALN, ADDR));

@@ -34,6 +34,8 @@ pub(crate) enum Cause {
     Forbidden,
     /// The address is not aligned.
     Misaligned,
+    /// It is no memory's fault but that of the instruction at the address, which was left to whoever runs the CPU.
+    Left,
 }
 
 impl MemoryFault {
@@ -56,7 +58,8 @@ impl MemoryFault {
             // Where the pc itself is at fault, nothing else has been looked at.
             Exit::Misaligned(addr) if *addr == pc => fault(pc, Access::Fetch, Cause::Misaligned),
             Exit::Misaligned(addr) => fault(*addr, Access::Read, Cause::Misaligned),
-            Exit::IllegalInstruction | Exit::System => None,
+            Exit::System => fault(pc, Access::Fetch, Cause::Left),
+            Exit::IllegalInstruction | Exit::Refused => None,
             _ => previous,
         }
     }

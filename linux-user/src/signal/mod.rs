@@ -27,7 +27,9 @@ use syscalls::Errno;
 
 pub(crate) use action::{Action, Handler, ProcessSignals, flags};
 pub(crate) use altstack::{AltStack, UserStack};
-pub(crate) use deliver::{SEGV_ACCERR, SEGV_MAPERR, bad_frame, deliver, raise_fault};
+pub(crate) use deliver::{
+    ILL_ILLOPC, ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, bad_frame, deliver, raise_fault,
+};
 pub(crate) use fault::{Access, Cause, MemoryFault};
 pub(crate) use host::{die_of, exit_thread};
 pub(crate) use info::SigInfo;

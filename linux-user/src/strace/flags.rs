@@ -159,6 +159,7 @@ const PROT: Names = names![
     PROT_READ = 1,
     PROT_WRITE = 2,
     PROT_EXEC = 4,
+    PROT_BTI = 0x10,
     PROT_GROWSDOWN = 0x0100_0000,
     PROT_GROWSUP = 0x0200_0000,
 ];

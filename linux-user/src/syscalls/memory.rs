@@ -49,6 +49,11 @@ fn brk(task: &mut Task, args: &Args) -> SyscallResult {
     Ok(task.process.memory.set_brk(args.addr(0), task.process.bounds()).0)
 }
 
+/// The `PROT_…` bits that a mapping can have.
+fn protections(task: &Task) -> u32 {
+    Prot::READ | Prot::WRITE | Prot::EXEC | task.process.abi.more_protections()
+}
+
 /// mmap(2)
 fn mmap(task: &mut Task, args: &Args) -> SyscallResult {
     let flags = args.int(3);
@@ -56,7 +61,7 @@ fn mmap(task: &mut Task, args: &Args) -> SyscallResult {
     let request = MapRequest {
         addr: args.addr(0),
         len: args.long(1),
-        prot: Prot(args.uint(2) & 7),
+        prot: Prot(args.uint(2) & protections(task)),
         flags,
         fd,
         offset: args.long(5),
@@ -88,10 +93,11 @@ fn mremap(task: &mut Task, args: &Args) -> SyscallResult {
 /// mprotect(2)
 fn mprotect(task: &mut Task, args: &Args) -> SyscallResult {
     const GROWSDOWN: u32 = 0x0100_0000;
-    if args.uint(2) & !(7 | GROWSDOWN) != 0 {
+    let known = protections(task);
+    if args.uint(2) & !(known | GROWSDOWN) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let prot = Prot(args.uint(2) & 7);
+    let prot = Prot(args.uint(2) & known);
     if args.uint(2) & GROWSDOWN != 0 {
         task.process.memory.protect_stack(args.addr(0), args.long(1), prot)?;
         return Ok(0);

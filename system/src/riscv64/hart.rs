@@ -433,7 +433,8 @@ impl Hart {
                 self.environment_call();
             }
             Exit::GuestFault(fault) => self.fault(fault),
-            Exit::IllegalInstruction => {
+            // The guest has no guarded pages, so that nothing is refused.
+            Exit::IllegalInstruction | Exit::Refused => {
                 let word = self.instruction();
                 self.raise(Exception::IllegalInstruction, word.into());
             }

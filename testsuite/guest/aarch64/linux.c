@@ -43,6 +43,9 @@ static void cpu_description(void)
     uint64_t ticks = READ(CNTVCT_EL0);
     while (READ(CNTVCT_EL0) == ticks)
         ;
+    /* FEAT_ECV: CNTVCTSS_EL0. */
+    if (getauxval(AT_HWCAP2) & 1 << 19)
+        REQUIRE(READ(S3_3_C14_C0_6) > ticks);
 }
 
 static void cpuinfo_agrees(void)
@@ -113,6 +116,54 @@ static void faults_have_a_syndrome(void)
     __asm__ volatile("brk #7");
     REQUIRE(caught == SIGTRAP && reported.si_code == TRAP_BRKPT);
     REQUIRE((uint64_t)reported.si_addr == seen.uc_mcontext.pc);
+}
+
+/* qemu-user does not check stack pointers. */
+static void stack_pointers_are_aligned(void)
+{
+    handle(SIGBUS, skip, 0);
+    uint64_t sp, loaded = 7;
+    /* The handler's frame lies below, wherever that is. */
+    __asm__ volatile("mov x9, sp\n sub sp, sp, #8\n mov %0, sp\n ldr %1, [sp, #8]\n mov sp, x9"
+                     : "=&r"(sp), "+r"(loaded)::"x9", "memory");
+    REQUIRE(caught == SIGBUS && reported.si_code == BUS_ADRALN && loaded == 7);
+    REQUIRE((uint64_t)reported.si_addr == sp && seen.uc_mcontext.sp == sp);
+    struct esr_context *esr = record(ESR_MAGIC);
+    REQUIRE(esr && esr->esr == (0x26u << 26 | 1 << 25) && seen.uc_mcontext.fault_address == 0);
+    /* From another base it is a matter of the access. */
+    caught = 0;
+    __asm__ volatile("mov x9, sp\n sub sp, sp, #8\n mov x10, sp\n ldr %0, [x10, #8]\n mov sp, x9"
+                     : "=&r"(loaded)::"x9", "x10", "memory");
+    REQUIRE(caught == 0);
+    __asm__ volatile("mov x9, sp\n sub sp, sp, #1\n mov x10, sp\n ldxr %0, [x10]\n mov sp, x9"
+                     : "=&r"(loaded)::"x9", "x10", "memory");
+    esr = record(ESR_MAGIC);
+    REQUIRE(caught == SIGBUS && esr && esr->esr >> 26 == 0x24 && seen.uc_mcontext.fault_address);
+}
+
+/* Where a pointer that is not authentic is an exception: FEAT_FPAC. */
+static void pointers_are_authenticated(void)
+{
+    if (!(getauxval(AT_HWCAP) & HWCAP_PACA) || field(READ(ID_AA64ISAR1_EL1), 8) < 4)
+        return;
+    handle(SIGILL, skip, 0);
+    uint64_t pointer = (uint64_t)&caught ^ 1ull << 50;
+    for (int data = 0; data < 2; data++) {
+        caught = 0;
+        /* autib and autdb of X1 with X2. */
+        register uint64_t x1 __asm__("x1") = pointer;
+        register uint64_t x2 __asm__("x2") = 5;
+        if (data)
+            __asm__ volatile(".inst 0xdac11c41" : "+r"(x1) : "r"(x2) : "memory");
+        else
+            __asm__ volatile(".inst 0xdac11441" : "+r"(x1) : "r"(x2) : "memory");
+        if (!caught)
+            continue; /* One code in 128 is right. */
+        struct esr_context *esr = record(ESR_MAGIC);
+        REQUIRE(caught == SIGILL && reported.si_code == ILL_ILLOPN && x1 == pointer);
+        REQUIRE((uint64_t)reported.si_addr == seen.uc_mcontext.pc && seen.uc_mcontext.fault_address == 0);
+        REQUIRE(esr && esr->esr == (0x1cu << 26 | 1 << 25 | 1 | data << 1));
+    }
 }
 
 /* Goes back to where the branch came from. */
@@ -387,6 +438,8 @@ int main(void)
     RUN(cpu_description);
     RUN(cpuinfo_agrees);
     RUN(faults_have_a_syndrome);
+    RUN(stack_pointers_are_aligned);
+    RUN(pointers_are_authenticated);
     RUN(branches_use_the_whole_address);
     RUN(returns_are_authenticated);
     RUN(privileged_registers_are_illegal);

@@ -14,7 +14,7 @@ use ir::opt::{Optimiser, Options, Passes};
 use ir::{Block, BlockKey, Builder, Trap};
 use translator::{Frontend, Limits, Translation};
 
-use super::guest::{Ferry, Guest};
+use super::guest::{Ferry, Guest, Misaligned};
 use super::machine::{CODE, End, Memory, State};
 
 /// Blocks after which a run counts as endless.
@@ -216,9 +216,8 @@ impl Runner {
             Stop::Trap(Trap::Illegal | Trap::System, pc) => Step::End(End::Illegal(pc)),
             Stop::Trap(Trap::Breakpoint, pc) => Step::End(End::Breakpoint(pc)),
             Stop::Trap(Trap::Syscall, pc) => Step::End(End::Syscall(pc)),
-            Stop::Misaligned { pc, .. } | Stop::Trap(Trap::Misaligned, pc) => {
-                Step::End(End::Misaligned { pc })
-            }
+            Stop::Misaligned { pc, addr } => self.after_misaligned(pc, addr),
+            Stop::Trap(Trap::Misaligned, pc) => self.after_misaligned(pc, pc),
             Stop::Fault(pc) => self.after_fault(pc, fault::last_fault().addr),
             Stop::HelperFault { pc, addr } => self.after_fault(pc, addr),
             Stop::Attention(_) | Stop::Interrupted(_) => unreachable!("a block alone"),
@@ -230,6 +229,14 @@ impl Runner {
             return Step::At(pc);
         }
         Step::End(End::Fault { pc, addr })
+    }
+
+    fn after_misaligned(&mut self, pc: GuestVirt, addr: GuestVirt) -> Step {
+        match (self.ferry.misaligned)(&mut self.frame, addr) {
+            Misaligned::Again => Step::At(pc),
+            Misaligned::Fault => Step::End(End::Misaligned { pc }),
+            Misaligned::Illegal => Step::End(End::Illegal(pc)),
+        }
     }
 
     /// All blocks that control can reach from `pc` without leaving the code, as one region.
@@ -268,7 +275,7 @@ impl Runner {
             ExitCode::Syscall => Step::End(End::Syscall(pc)),
             ExitCode::Illegal | ExitCode::System => Step::End(End::Illegal(pc)),
             ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
-            ExitCode::Misaligned => Step::End(End::Misaligned { pc }),
+            ExitCode::Misaligned => self.after_misaligned(pc, pc),
             ExitCode::Fault => {
                 let offset = fault_at.wrapping_sub(placed.body.start.0) as u32;
                 let fault_pc = compiled.pcs.guest_pc(offset).expect("a guest instruction");

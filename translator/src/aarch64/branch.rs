@@ -1,6 +1,7 @@
 //! Branches, exception generating and system instructions (Arm ARM, C4.1.93).
 
 use arch::aarch64::{helpers, slot};
+use base::cpu::Approach;
 use decoders::aarch64::{
     Barrier, Branch, BranchAuth, BranchBit, BranchCond, BranchReg, BranchSystem, BranchZero, Bti,
     Exception, Hint as HintNumber, Pstate, Sys, SysReg, SysRt, Timeout,
@@ -37,13 +38,18 @@ impl<'b> Insn<'b> {
     }
 
     /// BranchTo: AArch64.BranchAddr replaces the tag by copies of bit 55.
-    fn branch_to(&self, target: Val<'b>, hint: Hint) -> Flow {
+    fn branch_to(&self, target: Val<'b>, hint: Hint, approach: Approach) -> Flow {
         let target = match self.tags {
             Tags::Fault => target,
             Tags::Ignored => target.shl(self.konst(8)).shr_s(self.konst(8)),
         };
-        self.b.terminate(Terminator::Indirect { target: target.operand(), hint });
+        self.b.terminate(Terminator::Indirect { target: target.operand(), hint, approach });
         Flow::EndBlock
+    }
+
+    fn return_authenticated(&self, key: Key) -> Flow {
+        let target = self.authenticate_to_use(key, self.x(LR), self.sp());
+        self.branch_to(target, Hint::Return, Approach::PLAIN)
     }
 
     fn link(&self) -> Hint {
@@ -261,7 +267,7 @@ impl BranchSystem for Insn<'_> {
         self.authenticate_register(Key::Ib, LR, self.sp())
     }
 
-    /// BTI: branch targets are not checked
+    /// BTI: see [`super::branch_target`]
     fn bti(&self, _: Bti) -> Flow {
         Flow::Next
     }
@@ -500,18 +506,18 @@ impl BranchSystem for Insn<'_> {
 
     /// BR: PC = X[n]
     fn br(&self, BranchReg { rn }: BranchReg) -> Flow {
-        self.branch_to(self.x(rn), Hint::Plain)
+        self.branch_to(self.x(rn), Hint::Plain, self.jump_approach(rn))
     }
 
     /// BLR: X[30] = PC + 4; PC = X[n]
     fn blr(&self, BranchReg { rn }: BranchReg) -> Flow {
         let hint = self.link();
-        self.branch_to(self.x(rn), hint)
+        self.branch_to(self.x(rn), hint, self.call_approach())
     }
 
     /// RET: PC = X[n]
     fn ret(&self, BranchReg { rn }: BranchReg) -> Flow {
-        self.branch_to(self.x(rn), Hint::Return)
+        self.branch_to(self.x(rn), Hint::Return, Approach::PLAIN)
     }
 
     /// ERET: UNDEFINED at EL0
@@ -526,38 +532,38 @@ impl BranchSystem for Insn<'_> {
 
     /// BRAAZ: PC = X[n], authenticated with 0 as modifier
     fn braaz(&self, BranchReg { rn }: BranchReg) -> Flow {
-        let target = self.authenticate(Key::Ia, self.x(rn), self.konst(0));
-        self.branch_to(target, Hint::Plain)
+        let target = self.authenticate_to_use(Key::Ia, self.x(rn), self.konst(0));
+        self.branch_to(target, Hint::Plain, self.jump_approach(rn))
     }
 
     /// BRABZ
     fn brabz(&self, BranchReg { rn }: BranchReg) -> Flow {
-        let target = self.authenticate(Key::Ib, self.x(rn), self.konst(0));
-        self.branch_to(target, Hint::Plain)
+        let target = self.authenticate_to_use(Key::Ib, self.x(rn), self.konst(0));
+        self.branch_to(target, Hint::Plain, self.jump_approach(rn))
     }
 
     /// BLRAAZ: X[30] = PC + 4; PC = X[n], authenticated with 0 as modifier
     fn blraaz(&self, BranchReg { rn }: BranchReg) -> Flow {
-        let target = self.authenticate(Key::Ia, self.x(rn), self.konst(0));
+        let target = self.authenticate_to_use(Key::Ia, self.x(rn), self.konst(0));
         let hint = self.link();
-        self.branch_to(target, hint)
+        self.branch_to(target, hint, self.call_approach())
     }
 
     /// BLRABZ
     fn blrabz(&self, BranchReg { rn }: BranchReg) -> Flow {
-        let target = self.authenticate(Key::Ib, self.x(rn), self.konst(0));
+        let target = self.authenticate_to_use(Key::Ib, self.x(rn), self.konst(0));
         let hint = self.link();
-        self.branch_to(target, hint)
+        self.branch_to(target, hint, self.call_approach())
     }
 
     /// RETAA: PC = X[30], authenticated with SP as modifier
     fn retaa(&self) -> Flow {
-        self.branch_to(self.authenticate(Key::Ia, self.x(LR), self.sp()), Hint::Return)
+        self.return_authenticated(Key::Ia)
     }
 
     /// RETAB
     fn retab(&self) -> Flow {
-        self.branch_to(self.authenticate(Key::Ib, self.x(LR), self.sp()), Hint::Return)
+        self.return_authenticated(Key::Ib)
     }
 
     /// ERETAA: UNDEFINED at EL0
@@ -572,28 +578,28 @@ impl BranchSystem for Insn<'_> {
 
     /// BRAA: PC = X[n], authenticated with X[m] or SP as modifier
     fn braa(&self, BranchAuth { rn, rm }: BranchAuth) -> Flow {
-        let target = self.authenticate(Key::Ia, self.x(rn), self.x_or_sp(rm));
-        self.branch_to(target, Hint::Plain)
+        let target = self.authenticate_to_use(Key::Ia, self.x(rn), self.x_or_sp(rm));
+        self.branch_to(target, Hint::Plain, self.jump_approach(rn))
     }
 
     /// BRAB
     fn brab(&self, BranchAuth { rn, rm }: BranchAuth) -> Flow {
-        let target = self.authenticate(Key::Ib, self.x(rn), self.x_or_sp(rm));
-        self.branch_to(target, Hint::Plain)
+        let target = self.authenticate_to_use(Key::Ib, self.x(rn), self.x_or_sp(rm));
+        self.branch_to(target, Hint::Plain, self.jump_approach(rn))
     }
 
     /// BLRAA: X[30] = PC + 4; PC = X[n], authenticated with X[m] or SP as modifier
     fn blraa(&self, BranchAuth { rn, rm }: BranchAuth) -> Flow {
-        let target = self.authenticate(Key::Ia, self.x(rn), self.x_or_sp(rm));
+        let target = self.authenticate_to_use(Key::Ia, self.x(rn), self.x_or_sp(rm));
         let hint = self.link();
-        self.branch_to(target, hint)
+        self.branch_to(target, hint, self.call_approach())
     }
 
     /// BLRAB
     fn blrab(&self, BranchAuth { rn, rm }: BranchAuth) -> Flow {
-        let target = self.authenticate(Key::Ib, self.x(rn), self.x_or_sp(rm));
+        let target = self.authenticate_to_use(Key::Ib, self.x(rn), self.x_or_sp(rm));
         let hint = self.link();
-        self.branch_to(target, hint)
+        self.branch_to(target, hint, self.call_approach())
     }
 
     /// B: PC += imm

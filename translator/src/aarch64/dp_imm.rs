@@ -52,8 +52,8 @@ impl DpImm for Insn<'_> {
     fn add_imm(&self, args: AddImm) -> Flow {
         let (n, imm) = self.add_operands(args);
         match (args.sf, args.imm) {
-            (true, 0) => self.set_x_or_sp(args.rd, n),
-            _ => self.set_r_or_sp(args.rd, n + imm),
+            (true, 0) => self.step_x_or_sp(args.rd, n, (args.rn, 0)),
+            _ => self.step_x_or_sp(args.rd, (n + imm).zext(), (args.rn, args.imm.into())),
         }
     }
 
@@ -66,7 +66,7 @@ impl DpImm for Insn<'_> {
     /// SUB (immediate): R[d] or SP = R[n] or SP - imm
     fn sub_imm(&self, args: AddImm) -> Flow {
         let (n, imm) = self.add_operands(args);
-        self.set_r_or_sp(args.rd, n - imm)
+        self.step_x_or_sp(args.rd, (n - imm).zext(), (args.rn, args.imm.into()))
     }
 
     /// SUBS (immediate): R[d] = R[n] or SP - imm, and the flags of it
@@ -112,7 +112,8 @@ impl DpImm for Insn<'_> {
     /// AND (immediate): R[d] or SP = R[n] AND imm
     fn and_imm(&self, LogicImm { rd, rn, imm, .. }: LogicImm) -> Flow {
         // The mask of a W register has zeros above it.
-        self.set_x_or_sp(rd, self.x(rn) & self.imm(imm))
+        let result = self.x(rn) & self.imm(imm);
+        self.step_x_or_sp(rd, result, (rd, imm as u64))
     }
 
     /// ORR (immediate): R[d] or SP = R[n] OR imm

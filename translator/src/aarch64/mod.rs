@@ -6,8 +6,7 @@
 //!
 //! # Deviations
 //!
-//! A stack pointer that is not a multiple of 16 is not checked for where it is used as a base (SCTLR_EL1.SA0), and
-//! memory has no tags.
+//! Memory has no tags.
 //!
 //! # Tagged addresses
 //!
@@ -15,8 +14,17 @@
 //! each address costs. So translations come in two kinds, by [`key::TAGGED`]: one uses addresses as they
 //! are and faults where they have a tag, for the host cannot translate those; it is for whoever takes
 //! the fault to choose the other kind, which removes them, from then on.
+//!
+//! # The stack pointer
+//!
+//! An access whose base is SP faults where SP is no multiple of 16 (SCTLR_EL1.SA0). Nearly all accesses to the stack
+//! come after writes to SP that change it by multiples of 16. So translations come in two kinds here,
+//! too, by [`key::STACK_CHECKED`]: one takes SP to be aligned, and leaves with [`Trap::Misaligned`] before an
+//! instruction that makes it anything else; it is for whoever takes that trap to choose the other kind, which
+//! checks SP at each access.
 
 mod branch;
+mod branch_target;
 mod crypto;
 mod dp_imm;
 mod dp_reg;
@@ -83,6 +91,23 @@ enum Tags {
     Ignored,
 }
 
+/// Where the alignment of SP is checked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stack {
+    /// Where SP is written.
+    Aligned,
+    /// Where an access has it as its base.
+    Checked,
+}
+
+/// What page code lies on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Page {
+    Plain,
+    /// Branch targets are checked (GP in its translation table entry).
+    Guarded,
+}
+
 /// The instruction being translated. Its fields say where it stands; the methods in [`register`]
 /// how it reaches the registers.
 #[derive(Clone, Copy)]
@@ -93,6 +118,8 @@ struct Insn<'b> {
     /// The pc after it.
     next: GuestVirt,
     tags: Tags,
+    stack: Stack,
+    page: Page,
     /// FPCR, as far as translations depend on it.
     fpcr: u64,
 }
@@ -142,30 +169,21 @@ impl crate::Frontend for Frontend {
         code: &[u8],
         limits: Limits,
     ) -> Translation {
-        builder.begin(key);
-        let fpcr = fpcr::from_key(key.flags());
-        builder.set_fp_mode(fp_mode(fpcr));
-        let tags = if key.flags() & key::TAGGED == 0 { Tags::Fault } else { Tags::Ignored };
-        let (mut pc, mut rest) = (key.pc(), code);
-        if pc.0 & 3 != 0 {
-            return misaligned(builder, pc);
-        }
-        loop {
-            let Some((word, after)) = fetch(rest) else {
-                return match builder.guest_insns() {
-                    0 => Translation::Unfetchable(pc.wrapping_add(rest.len() as u64)),
-                    _ => Translation::Done { next: pc },
-                };
-            };
-            let next = pc.wrapping_add(4);
-            let insn = Insn { b: builder, frontend: self, pc, next, tags, fpcr };
-            let flow = insn.translate(word);
-            (pc, rest) = (next, after);
-            let full = builder.is_full() || builder.guest_insns() >= limits.max_insns;
-            if flow != Flow::Next || full || pc.page() != key.pc().page() {
-                return Translation::Done { next: pc };
-            }
-        }
+        self.translate_on(Page::Plain, builder, key, (code, limits))
+    }
+
+    fn knows_guards(&self) -> bool {
+        self.extensions.contains(Extension::BTI)
+    }
+
+    fn translate_guarded(
+        &self,
+        builder: &Builder,
+        key: BlockKey,
+        code: &[u8],
+        limits: Limits,
+    ) -> Translation {
+        self.translate_on(Page::Guarded, builder, key, (code, limits))
     }
 
     fn disassemble(&self, pc: GuestVirt, code: &[u8]) -> Disassembled {
@@ -175,6 +193,46 @@ impl crate::Frontend for Frontend {
         };
         let text = decoder::Disassembly::new(word, pc, self.extensions).to_string();
         Disassembled { text, bytes: 4 }
+    }
+}
+
+impl Frontend {
+    fn translate_on(
+        &self,
+        page: Page,
+        builder: &Builder,
+        key: BlockKey,
+        (code, limits): (&[u8], Limits),
+    ) -> Translation {
+        builder.begin(key);
+        let fpcr = fpcr::from_key(key.flags());
+        builder.set_fp_mode(fp_mode(fpcr));
+        let tags = if key.flags() & key::TAGGED == 0 { Tags::Fault } else { Tags::Ignored };
+        let is_checked = key.flags() & key::STACK_CHECKED != 0;
+        let stack = if is_checked { Stack::Checked } else { Stack::Aligned };
+        let (mut pc, mut rest) = (key.pc(), code);
+        if pc.0 & 3 != 0 {
+            return misaligned(builder, pc);
+        }
+        if let (Page::Guarded, Some((first, _))) = (page, fetch(code)) {
+            builder.admit(self.admission(first));
+        }
+        loop {
+            let Some((word, after)) = fetch(rest) else {
+                return match builder.guest_insns() {
+                    0 => Translation::Unfetchable(pc.wrapping_add(rest.len() as u64)),
+                    _ => Translation::Done { next: pc },
+                };
+            };
+            let next = pc.wrapping_add(4);
+            let insn = Insn { b: builder, frontend: self, pc, next, tags, stack, page, fpcr };
+            let flow = insn.translate(word);
+            (pc, rest) = (next, after);
+            let full = builder.is_full() || builder.guest_insns() >= limits.max_insns;
+            if flow != Flow::Next || full || pc.page() != key.pc().page() {
+                return Translation::Done { next: pc };
+            }
+        }
     }
 }
 

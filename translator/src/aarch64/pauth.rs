@@ -1,8 +1,10 @@
 //! Pointer authentication: which keys, and what signs and authenticates (Arm ARM, D8.10).
 
+use arch::aarch64::helpers::pauth::NOT_AUTHENTIC;
 use arch::aarch64::{helpers, slot};
 use base::RegSlot;
-use ir::Val;
+use decoders::aarch64::Extension;
+use ir::{Type, Val};
 
 use super::Insn;
 
@@ -44,12 +46,48 @@ impl<'b> Insn<'b> {
     /// AddPACIA and its like: a pointer with its code.
     pub(super) fn sign(&self, key: Key, pointer: Val<'b>, modifier: Val<'b>) -> Val<'b> {
         let (low, high) = self.key(key);
-        self.call(helpers::PAC, &[pointer, modifier, low, high])
+        let is_second = self.frontend.extensions.contains(Extension::PAuth2);
+        let helper = if is_second { helpers::PAC } else { helpers::PAC_FIRST };
+        self.call(helper, &[pointer, modifier, low, high])
     }
 
-    /// AuthIA and its like: the pointer without its code, or one that cannot be used.
+    /// AuthIA and its like, by instructions that do no more: the pointer without its code, or an error: an exception by
+    /// FEAT_FPAC, else a pointer that cannot be used.
     pub(super) fn authenticate(&self, key: Key, pointer: Val<'b>, modifier: Val<'b>) -> Val<'b> {
+        self.authenticated(key, pointer, modifier, Extension::FPAC)
+    }
+
+    /// The same by instructions that use the pointer: here it is FEAT_FPACCOMBINE that makes it an exception.
+    pub(super) fn authenticate_to_use(
+        &self,
+        key: Key,
+        pointer: Val<'b>,
+        modifier: Val<'b>,
+    ) -> Val<'b> {
+        self.authenticated(key, pointer, modifier, Extension::FPACCOMBINE)
+    }
+
+    fn authenticated(
+        &self,
+        key: Key,
+        pointer: Val<'b>,
+        modifier: Val<'b>,
+        faulting: Extension,
+    ) -> Val<'b> {
+        let has = |extension| self.frontend.extensions.contains(extension);
+        let helper = match key {
+            _ if has(faulting) => helpers::AUT_OR_FAIL,
+            _ if has(Extension::PAuth2) => helpers::AUT,
+            Key::Ia | Key::Da | Key::Ga => helpers::AUT_FIRST_A,
+            Key::Ib | Key::Db => helpers::AUT_FIRST_B,
+        };
         let (low, high) = self.key(key);
-        self.call(helpers::AUT, &[pointer, modifier, low, high])
+        let result = self.call(helper, &[pointer, modifier, low, high]);
+        if has(faulting) {
+            // Leaves before the instruction, as if an access at address 1 had to be aligned.
+            let failed = result.eq(self.konst(NOT_AUTHENTIC));
+            self.b.align_check(Type::I16, failed);
+        }
+        result
     }
 }

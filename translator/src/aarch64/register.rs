@@ -4,7 +4,10 @@ use arch::aarch64::slot;
 use base::HelperId;
 use ir::{Condition, Type, Val};
 
-use super::{Flow, Insn, Tags};
+use super::{Flow, Insn, Stack, Tags};
+
+/// What SP must be a multiple of where it is the base of an access.
+const STACK_ALIGNMENT: u64 = 16;
 
 /// The type of a general-purpose register of the size that `sf` says.
 #[inline]
@@ -49,8 +52,55 @@ impl<'b> Insn<'b> {
     /// X[n] = value, or SP for 31.
     #[inline]
     pub(super) fn set_x_or_sp(&self, n: u8, value: Val<'b>) -> Flow {
+        if n == 31 {
+            self.will_be_sp(value);
+        }
         self.b.set_slot(if n == 31 { slot::SP } else { slot::x(n) }, value);
         Flow::Next
+    }
+
+    /// The same where the value is X[from] or SP plus or minus a multiple of `step`.
+    #[inline]
+    pub(super) fn step_x_or_sp(&self, n: u8, value: Val<'b>, (from, step): (u8, u64)) -> Flow {
+        if (n, from) != (31, 31) || !step.is_multiple_of(STACK_ALIGNMENT) {
+            return self.set_x_or_sp(n, value);
+        }
+        self.b.set_slot(slot::SP, value);
+        Flow::Next
+    }
+
+    /// Accesses memory, and then X[n] or SP += step, which is of this value if it is a constant.
+    pub(super) fn then_step(
+        &self,
+        n: u8,
+        (step, known): (Val<'b>, Option<u64>),
+        access: impl FnOnce() -> Flow,
+    ) -> Flow {
+        let is_multiple = known.is_some_and(|step| step.is_multiple_of(STACK_ALIGNMENT));
+        if n == 31 && !is_multiple {
+            self.will_be_sp(self.x_or_sp(n) + step);
+        }
+        let flow = access();
+        self.b.set_slot(if n == 31 { slot::SP } else { slot::x(n) }, self.x_or_sp(n) + step);
+        flow
+    }
+
+    /// A value that SP gets: in translations that do not check SP where it is used, it is checked here. Comes before
+    /// all that the instruction does, since it may be executed again.
+    fn will_be_sp(&self, value: Val<'b>) {
+        if self.stack == Stack::Aligned {
+            self.b.align_check(Type::WIDE, value);
+        }
+    }
+
+    /// X[n], or SP for 31, as the base of an access: CheckSPAlignment.
+    #[inline]
+    pub(super) fn base(&self, n: u8) -> Val<'b> {
+        let base = self.x_or_sp(n);
+        if n == 31 && self.stack == Stack::Checked {
+            self.b.align_check(Type::WIDE, base);
+        }
+        base
     }
 
     /// X[n] or W[n] = value, by its type; the upper half is then zero.

@@ -20,6 +20,7 @@ const FPSR: SysReg = SysReg::new(3, 3, 4, 4, 1);
 const TPIDR_EL0: SysReg = SysReg::new(3, 3, 13, 0, 2);
 const TPIDRRO_EL0: SysReg = SysReg::new(3, 3, 13, 0, 3);
 const CNTVCT_EL0: SysReg = SysReg::new(3, 3, 14, 0, 2);
+const CNTVCTSS_EL0: SysReg = SysReg::new(3, 3, 14, 0, 6);
 
 /// The registers that show one bit of PSTATE: the feature, its slot, and where the bit stands.
 const BITS: [(SysReg, Extension, RegSlot, u64); 3] = [
@@ -77,6 +78,7 @@ impl<'b> Insn<'b> {
             TPIDR_EL0 => self.b.slot(slot::TPIDR_EL0),
             TPIDRRO_EL0 => self.b.slot(slot::TPIDRRO_EL0),
             CNTVCT_EL0 => self.call(helpers::COUNTER, &[]),
+            CNTVCTSS_EL0 if has(Extension::ECV) => self.call(helpers::COUNTER, &[]),
             RNDR | RNDRRS if has(Extension::RNG) => self.call(helpers::RNDR, &[]),
             _ => match self.frontend.cpu.system_register(register) {
                 Some(value) => self.konst(value),

@@ -6,11 +6,11 @@ use arch::aarch64::feature::Feature;
 use arch::aarch64::{fpcr, key};
 use base::GuestVirt;
 use base::addr::PAGE_SIZE;
-use base::cpu::TEMP_COUNT;
+use base::cpu::{Admission, TEMP_COUNT};
 use decoders::aarch64::{Extension, ExtensionSet, INSTRUCTIONS, Op, identify};
 use ir::{Block, BlockKey, Builder, Hint, Inst, Opcode, Terminator, Trap, Type};
 
-use super::{Frontend, GUEST};
+use super::{Frontend, GUEST, Page};
 use crate::{Frontend as _, Limits, Translation};
 
 const START: GuestVirt = GuestVirt(0x1_0000);
@@ -236,4 +236,84 @@ fn a_feature_that_is_off_is_undefined() {
     assert!(undefined("armv8.0-a", swp) && !undefined("armv8.1-a", swp));
     // pacia x0, x1; but paciasp is a hint.
     assert!(undefined("armv8.0-a", 0xdac1_0020) && !undefined("armv8.0-a", 0xd503_233f));
+}
+
+fn on_page(cpu: &str, page: Page, words: &[u32]) -> Block {
+    let (builder, key) = (Builder::new(), BlockKey::new(START, 0));
+    let frontend = Frontend::new(cpu.parse().unwrap());
+    let code = bytes(words);
+    match frontend.translate_on(page, &builder, key, (&code, Limits::default())) {
+        Translation::Done { next } => builder.finish(next),
+        other @ Translation::Unfetchable(_) => panic!("{other:?}"),
+    }
+}
+
+/// Arm ARM, BTI, PACIASP and PACIBSP (SCTLR_EL1.BT0 is 1), BRK, HLT; what follows the first does not count.
+#[test]
+fn first_instructions_of_guarded_pages_admit_branches() {
+    for (word, bits) in [
+        (0xd503_201f, 0b0001),
+        (0xd503_241f, 0b0001),
+        (0xd503_245f, 0b0111),
+        (0xd503_249f, 0b1011),
+        (0xd503_24df, 0b1111),
+        (0xd503_233f, 0b0111),
+        (0xd503_237f, 0b0111),
+        (0xd503_231f, 0b0001),
+        (0xd420_0000, 0b1111),
+        (0xd43f_ffe0, 0b1111),
+        (0xd440_0000, 0b1111),
+        (0xd400_0001, 0b0001),
+        (0, 0b0001),
+    ] {
+        let words = [word, 0xd503_24df];
+        assert_eq!(on_page("max", Page::Guarded, &words).admits.bits(), bits, "{word:#x}");
+        assert_eq!(on_page("max", Page::Plain, &words).admits, Admission::ALL);
+    }
+    let block = on_page("max,-pauth", Page::Guarded, &[0xd503_233f, 0xd65f_03c0]);
+    assert_eq!(block.admits, Admission::PLAIN, "it is a NOP then");
+}
+
+/// Arm ARM, BTypeNext.
+#[test]
+fn branches_say_how_they_come() {
+    let approach = |cpu, page, word| match on_page(cpu, page, &[word]).terminator {
+        Terminator::Indirect { approach, .. } => approach.number(),
+        other => panic!("{other:?}"),
+    };
+    for (word, plain, guarded) in [
+        (0xd61f_0060, 1, 3),
+        (0xd61f_0200, 1, 1),
+        (0xd61f_0220, 1, 1),
+        (0xd61f_087f, 1, 3),
+        (0xd71f_0a02, 1, 1),
+        (0xd63f_0060, 2, 2),
+        (0xd63f_0c7f, 2, 2),
+        (0xd73f_0861, 2, 2),
+        (0xd65f_03c0, 0, 0),
+        (0xd65f_0bff, 0, 0),
+    ] {
+        assert_eq!(approach("max", Page::Plain, word), plain, "{word:#x}");
+        assert_eq!(approach("max", Page::Guarded, word), guarded, "{word:#x}");
+        assert_eq!(approach("max,-bti", Page::Plain, word), 0, "{word:#x}");
+    }
+}
+
+/// Prologues and epilogues cost nothing; what SP gets from elsewhere is checked.
+#[test]
+fn sp_is_checked_where_its_alignment_may_be_lost() {
+    let checks = |flags, words: &[u32]| {
+        let block = translate_with(flags, words);
+        operations(&block).iter().filter(|&&op| op == Opcode::AlignCheck).count()
+    };
+    // stp x29, x30, [sp, #-16]!; sub sp, sp, #32; str x0, [sp, #8]; add sp, sp, #32;
+    // ldp x29, x30, [sp], #16; and sp, x1, #-16
+    let even = [0xa9bf_7bfd, 0xd100_83ff, 0xf900_07e0, 0x9100_83ff, 0xa8c1_7bfd, 0x927c_ec3f];
+    assert_eq!((checks(0, &even), checks(key::STACK_CHECKED, &even)), (0, 3));
+    // mov sp, x29; sub sp, sp, x1; str x0, [sp, #-8]!; and sp, x1, #-8; add sp, x1, #16
+    let odd = [0x9100_03bf, 0xcb21_63ff, 0xf81f_8fe0, 0x927d_f03f, 0x9100_403f];
+    for word in odd {
+        let accesses = usize::from(word == 0xf81f_8fe0);
+        assert_eq!((checks(0, &[word]), checks(key::STACK_CHECKED, &[word])), (1, accesses));
+    }
 }

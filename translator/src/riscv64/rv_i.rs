@@ -3,6 +3,7 @@
 
 use arch::riscv64::helpers;
 use base::GuestVirt;
+use base::cpu::Approach;
 use decoders::riscv64::{B, Fence, I, J, Locality, Prefetch, R, RvI, S, Shift, U};
 use ir::{Hint, MemOrder, Terminator, Trap, Type, Val};
 
@@ -85,7 +86,8 @@ impl RvI for Insn<'_> {
         let base = if imm == 0 { self.x(rs1) } else { self.x(rs1) + self.imm(imm) };
         let target = (base & self.imm(!1)).operand();
         let hint = jalr_hint(rd, rs1, self.next);
-        self.b.terminate(Terminator::Indirect { target, hint });
+        let approach = Approach::PLAIN;
+        self.b.terminate(Terminator::Indirect { target, hint, approach });
         self.set_x(rd, self.address(self.next));
         Flow::EndBlock
     }

@@ -165,6 +165,10 @@ helpers! {
     // FEAT_PAuth.
     PAC "pac" Pure (pointer, modifier, lo, hi) pauth::sign;
     AUT "aut" Pure (pointer, modifier, lo, hi) pauth::authenticate;
+    AUT_OR_FAIL "aut_or_fail" Pure (pointer, modifier, lo, hi) pauth::authenticate_or_fail;
+    PAC_FIRST "pac_first" Pure (pointer, modifier, lo, hi) pauth::sign_first;
+    AUT_FIRST_A "aut_first_a" Pure (pointer, modifier, lo, hi) pauth::authenticate_a;
+    AUT_FIRST_B "aut_first_b" Pure (pointer, modifier, lo, hi) pauth::authenticate_b;
     XPAC "xpac" Pure (pointer) pauth::strip;
     PACGA "pacga" Pure (value, modifier, lo, hi) pauth::generic;
     // Pairs of doublewords, FEAT_MOPS.

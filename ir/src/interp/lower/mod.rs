@@ -115,6 +115,7 @@ impl Lowerer {
         let parts = Parts {
             key: block.key,
             insns: block.guest_insns,
+            admits: block.admits,
             budget,
             words: &mut self.words,
             links_at: self.links_at,

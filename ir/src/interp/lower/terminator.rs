@@ -1,5 +1,7 @@
 //! How blocks end.
 
+use base::cpu::Approach;
+
 use super::{Lowerer, SINK, Source};
 use crate::block::{Block, Inst, Operand, Terminator};
 use crate::interp::micro::{Micro, Reg};
@@ -26,12 +28,12 @@ impl Lowerer {
                 };
                 usize::from(is_compare && self.is_only(compare, cond))
             }
-            (Terminator::Indirect { target, .. }, [.., and, link])
+            (Terminator::Indirect { target, approach: Approach::PLAIN, .. }, [.., and, link])
                 if is_link(link) && clears_low_bit(block, and) && self.is_only(and, target) =>
             {
                 2
             }
-            (Terminator::Indirect { target, .. }, [.., add, and])
+            (Terminator::Indirect { target, approach: Approach::PLAIN, .. }, [.., add, and])
                 if clears_low_bit(block, and) && self.is_only(and, target) =>
             {
                 let is_add = add.op == Opcode::Add && add.ty == Type::I64;
@@ -69,7 +71,9 @@ impl Lowerer {
                     _ => self.branch_if_not_zero(block, cond, targets),
                 }
             }
-            Terminator::Indirect { target, .. } => self.indirect(block, target, tail),
+            Terminator::Indirect { target, approach, .. } => {
+                self.indirect(block, (target, approach), tail);
+            }
             Terminator::Trap { trap, pc } => self.push(Micro::Trap, SINK, trap as Reg, 0, pc.0),
             Terminator::Lookup { target } => self.push(Micro::Lookup, SINK, 0, 0, target.0),
         }
@@ -132,7 +136,7 @@ impl Lowerer {
         self.push_data(targets);
     }
 
-    fn indirect(&mut self, block: &Block, target: Operand, tail: &[Inst]) {
+    fn indirect(&mut self, block: &Block, (target, approach): (Operand, Approach), tail: &[Inst]) {
         let (operand, offset) = match tail {
             [and, link] if is_link(link) => {
                 let a = self.reg(block, and.args[0]);
@@ -143,7 +147,8 @@ impl Lowerer {
             [and] => (and.args[0], Source::Const(0)),
             _ => {
                 let a = self.reg(block, target);
-                return self.push(Micro::Indirect, SINK, a, 0, 0);
+                let number = Reg::from(approach.number());
+                return self.push(Micro::Indirect, SINK, a, number, approach.salt());
             }
         };
         let a = self.reg(block, operand);

@@ -208,7 +208,8 @@ fn calls_write_the_return_address_after_they_read_their_target() {
     let code = lower(&block(|b| {
         let target = b.slot(A) & b.konst(!1);
         b.set_slot(A, b.konst(0x1004));
-        b.terminate(Terminator::Indirect { target: target.operand(), hint: Hint::Plain });
+        let (target, approach) = (target.operand(), Approach::PLAIN);
+        b.terminate(Terminator::Indirect { target, hint: Hint::Plain, approach });
     }));
     let mut frame = CpuFrame::new();
     frame.set(A, 0x5001);

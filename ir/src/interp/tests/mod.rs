@@ -4,7 +4,7 @@
 
 mod fused;
 
-use base::cpu::{Effects, Helper, HelperCode};
+use base::cpu::{Approach, Effects, Helper, HelperCode};
 use base::sys::fault;
 use base::{CpuFrame, GuestVirt, HelperId, RegSlot};
 
@@ -298,7 +298,8 @@ fn indirect_jumps_clear_the_low_bit() {
             if set_link {
                 b.set_slot(A, b.konst(0x1004));
             }
-            b.terminate(Terminator::Indirect { target: target.operand(), hint: Hint::Plain });
+            let (target, approach) = (target.operand(), Approach::PLAIN);
+            b.terminate(Terminator::Indirect { target, hint: Hint::Plain, approach });
         }));
         let mut frame = CpuFrame::new();
         frame.set(A, 0x5001);
@@ -466,7 +467,7 @@ struct Follow(Option<Entry>);
 
 impl Jumps for Follow {
     const FOLLOW: bool = true;
-    fn probe(&self, _: &mut CpuFrame, _: GuestVirt) -> Option<Entry> {
+    fn probe(&self, _: &mut CpuFrame, _: GuestVirt, _: u64) -> Option<Entry> {
         self.0
     }
 }
@@ -522,7 +523,7 @@ fn indirect_jumps_are_probed() {
     let leave = lower(&block(|b| b.terminate(Terminator::Trap { trap: Trap::Syscall, pc: PC })));
     let jump = lower(&block(|b| {
         let target = b.slot(A).operand();
-        b.terminate(Terminator::Indirect { target, hint: Hint::Plain });
+        b.terminate(Terminator::Indirect { target, hint: Hint::Plain, approach: Approach::PLAIN });
     }));
     let mut frame = CpuFrame::new();
     let (stop, retired) = follow(&mut frame, jump.entry(), Some(leave.entry()));

@@ -1,8 +1,10 @@
 //! AArch64 Linux, LP64.
 
+mod authentication;
 mod open;
 mod prctl;
 mod signal;
+mod stack;
 mod tags;
 mod vdso;
 
@@ -11,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use arch::aarch64::feature::{Feature, HwcapWord};
 use arch::aarch64::id::COUNTER_HZ;
 use arch::aarch64::slot::{self, x};
-use arch::aarch64::{CpuModel, debug};
+use arch::aarch64::{CpuModel, debug, key, pstate};
 use arch::debug::{DebugRegisters, DebugValue};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use runtime::Exit;
@@ -21,8 +23,10 @@ use translator::Frontend;
 
 use super::{Abi, Architecture, CpuError};
 use crate::clone::CloneRequest;
+use crate::loader::elf::Properties;
 use crate::loader::vdso::VdsoSpec;
-use crate::signal::{SignalEntry, SignalReturn};
+use crate::memory::vma::Prot;
+use crate::signal::{ILL_ILLOPN, SignalEntry, SignalReturn};
 use crate::syscalls::{Args, Table};
 
 /// First argument and result.
@@ -93,7 +97,7 @@ impl Abi for Aarch64 {
 
     fn start_program(&self, frame: &mut CpuFrame, entry: GuestVirt, sp: GuestVirt) {
         frame.pc = entry.0;
-        frame.set(slot::SP, sp.0);
+        key::set_sp(frame, sp.0);
         frame.set(slot::SSBS, u64::from(self.cpu.has(Feature::SSBS)));
         frame.set(slot::EXCLUSIVE_ADDR, slot::NO_EXCLUSIVE);
         prctl::reset_keys(frame, prctl::ALL_KEYS);
@@ -119,7 +123,7 @@ impl Abi for Aarch64 {
         frame.set(X0, 0);
         frame.set(slot::EXCLUSIVE_ADDR, slot::NO_EXCLUSIVE);
         if let Some(sp) = request.stack {
-            frame.set(slot::SP, sp.0);
+            key::set_sp(frame, sp.0);
         }
         if let Some(tls) = request.tls {
             frame.set(slot::TPIDR_EL0, tls);
@@ -142,7 +146,11 @@ impl Abi for Aarch64 {
         place: GuestVirt,
         entry: &SignalEntry,
     ) -> Result<(), Errno> {
-        signal::enter(frame, place, entry)
+        signal::enter(frame, place, entry)?;
+        if self.cpu.has(Feature::BTI) {
+            pstate::called_indirectly(frame);
+        }
+        Ok(())
     }
 
     fn leave_signal_handler(&self, frame: &mut CpuFrame) -> Result<SignalReturn, Errno> {
@@ -150,7 +158,29 @@ impl Abi for Aarch64 {
     }
 
     fn retry(&self, frame: &mut CpuFrame, fault: &Exit) -> bool {
-        tags::retry(frame, fault)
+        tags::retry(frame, fault) || stack::retry(frame, fault)
+    }
+
+    fn explain(&self, frame: &CpuFrame, exit: Exit) -> Exit {
+        if authentication::has_failed(frame, &exit) { Exit::System } else { exit }
+    }
+
+    /// `do_el0_fpac` in `arch/arm64/kernel/traps.c`.
+    fn left_code(&self) -> i32 {
+        ILL_ILLOPN
+    }
+
+    fn more_protections(&self) -> u32 {
+        if self.cpu.has(Feature::BTI) { Prot::GUARDED } else { 0 }
+    }
+
+    /// `arch_elf_adjust_prot` in `arch/arm64/kernel/process.c`.
+    fn code_protections(&self, properties: &Properties) -> Prot {
+        const GNU_PROPERTY_AARCH64_FEATURE_1_AND: u32 = 0xc000_0000;
+        const GNU_PROPERTY_AARCH64_FEATURE_1_BTI: u32 = 1;
+        let features = properties.word(GNU_PROPERTY_AARCH64_FEATURE_1_AND).unwrap_or(0);
+        let is_marked = features & GNU_PROPERTY_AARCH64_FEATURE_1_BTI != 0;
+        Prot(if is_marked { self.more_protections() } else { 0 })
     }
 
     /// The kernel reports the address of the access.

@@ -4,12 +4,13 @@
 
 use arch::aarch64::debug::{set_vector, vector};
 use arch::aarch64::fpcr::{fpcr, fpsr, set_fpcr, set_fpsr};
+use arch::aarch64::key;
 use arch::aarch64::pstate::{self, pstate, set_pstate};
 use arch::aarch64::slot::{self, x};
 use base::{CpuFrame, GuestVirt};
 use syscalls::Errno;
 
-use super::X0;
+use super::{X0, authentication, stack};
 use crate::signal::{
     Access, Cause, MemoryFault, SigInfo, SigSet, SignalEntry, SignalReturn, UserStack,
 };
@@ -110,10 +111,12 @@ pub(super) fn frame_place(stack: GuestVirt) -> GuestVirt {
 }
 
 /// The exception syndrome of a fault (DDI 0487, ESR_EL1), as the kernel shows it.
-fn syndrome(fault: &MemoryFault) -> u64 {
+fn syndrome(frame: &CpuFrame, fault: &MemoryFault) -> u64 {
     const DATA_ABORT: u64 = 0b10_0100;
     const INSTRUCTION_ABORT: u64 = 0b10_0000;
     const PC_ALIGNMENT: u64 = 0b10_0010;
+    const SP_ALIGNMENT: u64 = 0b10_0110;
+    const POINTER_AUTHENTICATION: u64 = 0b01_1100;
     const IL: u64 = 1 << 25;
     const WNR: u64 = 1 << 6;
     const TRANSLATION_LEVEL_0: u64 = 0x04;
@@ -125,6 +128,14 @@ fn syndrome(fault: &MemoryFault) -> u64 {
     if is_misaligned_pc(fault) {
         return PC_ALIGNMENT << 26 | IL;
     }
+    if stack::is_misaligned(frame, fault) {
+        return SP_ALIGNMENT << 26 | IL;
+    }
+    if fault.cause == Cause::Left {
+        return POINTER_AUTHENTICATION << 26
+            | IL
+            | authentication::syndrome_at(fault.addr).unwrap_or(0);
+    }
     let (class, write) = match fault.access {
         Access::Read => (DATA_ABORT, 0),
         Access::Write => (DATA_ABORT, WNR),
@@ -134,7 +145,7 @@ fn syndrome(fault: &MemoryFault) -> u64 {
         _ if fault.addr.0 >= TASK_SIZE => TRANSLATION_LEVEL_0,
         Cause::Unmapped => TRANSLATION_LEVEL_3,
         Cause::Forbidden => PERMISSION_LEVEL_3,
-        Cause::Misaligned => ALIGNMENT,
+        Cause::Misaligned | Cause::Left => ALIGNMENT,
     };
     class << 26 | IL | write | status
 }
@@ -143,10 +154,14 @@ fn is_misaligned_pc(fault: &MemoryFault) -> bool {
     (fault.access, fault.cause) == (Access::Fetch, Cause::Misaligned)
 }
 
+/// Whether the kernel tells of the address: it does of an access's.
+fn is_told(frame: &CpuFrame, fault: &MemoryFault) -> bool {
+    !is_misaligned_pc(fault) && fault.cause != Cause::Left && !stack::is_misaligned(frame, fault)
+}
+
 fn save(frame: &CpuFrame, fault: Option<&MemoryFault>) -> SignalContext {
     SignalContext {
-        // The kernel tells none of a pc.
-        fault_address: fault.filter(|fault| !is_misaligned_pc(fault)).map_or(0, |f| f.addr.0),
+        fault_address: fault.filter(|fault| is_told(frame, fault)).map_or(0, |f| f.addr.0),
         regs: std::array::from_fn(|n| frame.get(x(n as u8))),
         sp: frame.get(slot::SP),
         pc: frame.pc,
@@ -165,10 +180,10 @@ fn save_fpsimd(frame: &CpuFrame) -> FpsimdContext {
 }
 
 /// The end of the list of records.
-fn last_records(fault: Option<&MemoryFault>) -> [EsrContext; 2] {
+fn last_records(frame: &CpuFrame, fault: Option<&MemoryFault>) -> [EsrContext; 2] {
     let end = EsrContext { head: END, esr: 0 };
     let head = Head { magic: ESR_MAGIC, size: size_of::<EsrContext>() as u32 };
-    fault.map_or([end; 2], |fault| [EsrContext { head, esr: syndrome(fault) }, end])
+    fault.map_or([end; 2], |fault| [EsrContext { head, esr: syndrome(frame, fault) }, end])
 }
 
 /// Every return from the kernel does so.
@@ -195,7 +210,7 @@ pub(super) fn enter(
     let record = FrameRecord { fp: frame.get(x(29)), lr: frame.get(x(30)) };
     let record_place = place.wrapping_add(FRAME_BYTES);
     UserPtr::new(record_place).write(record)?;
-    let (fpsimd, last) = (save_fpsimd(frame), last_records(fault));
+    let (fpsimd, last) = (save_fpsimd(frame), last_records(frame, fault));
     UserPtr::new(place).write(Frame { info: entry.info.0, context, fpsimd, last })?;
     frame.set(X0, entry.info.signal() as u64);
     if entry.wants_info {
@@ -235,7 +250,7 @@ fn restore(frame: &mut CpuFrame, context: &SignalContext, fpsimd: &FpsimdContext
     for (n, &value) in context.regs.iter().enumerate() {
         frame.set(x(n as u8), value);
     }
-    frame.set(slot::SP, context.sp);
+    key::set_sp(frame, context.sp);
     frame.pc = context.pc;
     set_pstate(frame, context.pstate);
     for (n, &value) in fpsimd.vregs.iter().enumerate() {

@@ -37,7 +37,7 @@ impl Elf {
     }
 
     /// Maps the segments: where the file says, or from about `wish` on if it may lie anywhere (null
-    /// for "with the other mappings").
+    /// for "with the other mappings"). What may be executed has `code` beside.
     ///
     /// # Errors
     /// There is no room.
@@ -46,6 +46,7 @@ impl Elf {
         file: &File,
         memory: &AddressSpace,
         wish: GuestVirt,
+        code: Prot,
     ) -> Result<Loaded, ElfError> {
         let span = self.span();
         let fixed = if self.relocatable { 0 } else { libc::MAP_FIXED_NOREPLACE };
@@ -60,7 +61,8 @@ impl Elf {
         let mut end = span.start;
         for segment in &self.segments {
             self.give_back_gap(memory, bias, end..segment.pages().start);
-            segment
+            let more = if segment.prot.may_execute() { code.0 } else { 0 };
+            Segment { prot: Prot(segment.prot.0 | more), ..*segment }
                 .map(file, memory, bias)
                 .map_err(|errno| ElfError::NoRoom { addr: segment.vaddr + bias, errno })?;
             end = segment.pages().end;

@@ -59,7 +59,7 @@ fn a_valid_program_is_understood_and_mapped() {
     assert_eq!(elf.interpreter.as_deref(), Some(&b"/lib/ld1"[..]));
     let memory = AddressSpace::current();
     let at = GuestVirt(0x18_0000_0000);
-    let loaded = elf.map(&file, memory, at).unwrap();
+    let loaded = elf.map(&file, memory, at, Prot::default()).unwrap();
     assert_eq!((loaded.bias, loaded.entry), (at.0, at.wrapping_add(0x100)));
     assert_eq!((loaded.headers, loaded.header_count), (at.wrapping_add(64), 2));
     assert_eq!(loaded.end, at.wrapping_add(0x2000));
@@ -74,11 +74,11 @@ fn fixed_addresses_are_kept_or_refused() {
     let file = file_of(&valid(ET_EXEC, at));
     let elf = Elf::read(&file).unwrap();
     let memory = AddressSpace::current();
-    assert_eq!(elf.map(&file, memory, GuestVirt(0)).unwrap().bias, 0);
-    let again = elf.map(&file, memory, GuestVirt(0));
+    assert_eq!(elf.map(&file, memory, GuestVirt(0), Prot::default()).unwrap().bias, 0);
+    let again = elf.map(&file, memory, GuestVirt(0), Prot::default());
     assert_eq!(again, Err(ElfError::NoRoom { addr: at, errno: Errno::EEXIST }));
     let low = Elf::read(&file_of(&valid(ET_EXEC, 0x1000))).unwrap();
-    assert!(low.map(&file, memory, GuestVirt(0)).is_err());
+    assert!(low.map(&file, memory, GuestVirt(0), Prot::default()).is_err());
 }
 
 #[test]

@@ -6,12 +6,12 @@ use base::{CpuFrame, GuestVirt};
 use decoders::aarch64::{ExtensionSet, INSTRUCTIONS, disassemble, identify};
 use translator::aarch64;
 
-use super::{Ferry, Guest, Narrow, Register};
+use super::{Ferry, Guest, Misaligned, Narrow, Register};
 use crate::insn::fuzz;
 use crate::insn::machine::{DATA, PAGE, WORDS};
 use crate::toolchain::Compiler;
 
-const SP: usize = 31;
+pub(crate) const SP: usize = 31;
 pub(crate) const NZCV: usize = 32;
 pub(crate) const FPSR: usize = 33;
 pub(crate) const FPCR: usize = 34;
@@ -36,6 +36,7 @@ pub static AARCH64: Guest = Guest {
         load,
         save,
         translated_otherwise,
+        misaligned,
         pending: &[],
         disassemble: |pc, code| (disassemble(word(code), pc), 4),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
@@ -89,7 +90,8 @@ fn load(words: &[u64; WORDS], frame: &mut CpuFrame) {
     frame.slots[..=NZCV].copy_from_slice(&words[..=NZCV]);
     let v0 = slot::v(0).index();
     frame.slots[v0..v0 + 64].copy_from_slice(&words[V0..V0 + 64]);
-    frame.key_flags &= !key::TAGGED;
+    frame.key_flags &= !(key::TAGGED | key::STACK_CHECKED);
+    key::set_sp(frame, words[SP]);
     set_fpcr(frame, words[FPCR]);
     set_fpsr(frame, words[FPSR]);
     frame.set(slot::EXCLUSIVE_ADDR, slot::NO_EXCLUSIVE);
@@ -117,6 +119,15 @@ fn translated_otherwise(frame: &mut CpuFrame, addr: GuestVirt) -> bool {
         frame.key_flags |= key::TAGGED;
     }
     first
+}
+
+/// A pointer that fails its authentication is left so at address 1; any other may have been about to misalign the stack.
+fn misaligned(frame: &mut CpuFrame, addr: GuestVirt) -> Misaligned {
+    match addr {
+        GuestVirt(1) => Misaligned::Illegal,
+        _ if key::check_stack(frame) => Misaligned::Again,
+        _ => Misaligned::Fault,
+    }
 }
 
 fn word(code: &[u8]) -> u32 {

@@ -59,6 +59,8 @@ pub struct Ferry {
     /// Asked when an access to this address has faulted: whether translations are otherwise from now on,
     /// so that the instruction is to be executed again.
     pub translated_otherwise: fn(&mut CpuFrame, GuestVirt) -> bool,
+    /// What it means that an instruction was left as misaligned, with this address.
+    pub misaligned: fn(&mut CpuFrame, GuestVirt) -> Misaligned,
     /// Beginnings of the names of chapters that are not translated yet: their cases go through the oracle
     /// only.
     pub pending: &'static [&'static str],
@@ -71,6 +73,17 @@ pub struct Ferry {
     pub identify: fn(&[u8]) -> Option<&'static str>,
     /// How random programs are made.
     pub fuzz: &'static fuzz::Guest,
+}
+
+/// What an instruction that was left as misaligned comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Misaligned {
+    /// It is translated otherwise from now on, and to be executed again.
+    Again,
+    /// It is misaligned.
+    Fault,
+    /// It is illegal.
+    Illegal,
 }
 
 /// What becomes of the bits above a narrow floating-point value.

@@ -5,7 +5,7 @@ use base::{CpuFrame, RegSlot};
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify, length};
 use translator::riscv64;
 
-use super::{Ferry, Guest, Narrow, Register};
+use super::{Ferry, Guest, Misaligned, Narrow, Register};
 use crate::insn::fuzz;
 use crate::insn::machine::WORDS;
 use crate::toolchain::Compiler;
@@ -31,6 +31,7 @@ pub static RISCV64: Guest = Guest {
         load,
         save,
         translated_otherwise: |_, _| false,
+        misaligned: |_, _| Misaligned::Fault,
         pending: &[],
         disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),

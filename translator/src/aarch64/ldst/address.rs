@@ -32,7 +32,7 @@ pub(super) fn integer(size: u8) -> Type {
 impl<'b> Insn<'b> {
     /// X[n] or SP plus a constant.
     pub(super) fn at(&self, rn: u8, imm: i64) -> Address<'b> {
-        let base = self.x_or_sp(rn);
+        let base = self.base(rn);
         match self.tags {
             // No offset in an instruction is longer than 17 bits.
             Tags::Fault => Address { base, offset: imm as i32 },
@@ -54,16 +54,16 @@ impl<'b> Insn<'b> {
         (rn, imm, mode): (u8, i64, u8),
         access: impl FnOnce(Address<'b>) -> Flow,
     ) -> Flow {
-        let flow = access(self.at(rn, if mode == POST_INDEX { 0 } else { imm }));
-        if mode == POST_INDEX || mode == PRE_INDEX {
-            self.set_x_or_sp(rn, self.x_or_sp(rn) + self.imm(imm));
+        let at = self.at(rn, if mode == POST_INDEX { 0 } else { imm });
+        if mode != POST_INDEX && mode != PRE_INDEX {
+            return access(at);
         }
-        flow
+        self.then_step(rn, (self.imm(imm), Some(imm as u64)), || access(at))
     }
 
     /// X[n] or SP plus X[m], extended and shifted.
     pub(super) fn at_register(&self, rn: u8, rm: u8, option: u8, shift: u8) -> Address<'b> {
-        let sum = self.x_or_sp(rn) + self.extended(rm, option, shift);
+        let sum = self.base(rn) + self.extended(rm, option, shift);
         Address { base: self.untagged(sum), offset: 0 }
     }
 

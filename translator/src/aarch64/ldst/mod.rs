@@ -48,7 +48,7 @@ impl<'b> Insn<'b> {
 
     /// LDRAA and LDRAB: the address that is written back is the authenticated one.
     fn load_authenticated(&self, key: Key, AuthLoad { rt, rn, imm, mode }: AuthLoad) -> Flow {
-        let base = self.authenticate(key, self.x_or_sp(rn), self.konst(0));
+        let base = self.authenticate_to_use(key, self.base(rn), self.konst(0));
         let addr = if imm == 0 { base } else { base + self.imm(imm) };
         if mode != 0 {
             self.set_x_or_sp(rn, addr);

@@ -83,12 +83,16 @@ impl<'b> Insn<'b> {
         bytes: u64,
         access: impl FnOnce(Address<'b>),
     ) -> Flow {
-        access(self.at(rn, 0));
-        if mode != 0 {
-            let step = if rm == 31 { self.konst(bytes) } else { self.x(rm) };
-            self.set_x_or_sp(rn, self.x_or_sp(rn) + step);
+        let at = self.at(rn, 0);
+        let access = || {
+            access(at);
+            Flow::Next
+        };
+        match (mode, rm) {
+            (0, _) => access(),
+            (_, 31) => self.then_step(rn, (self.konst(bytes), Some(bytes)), access),
+            _ => self.then_step(rn, (self.x(rm), None), access),
         }
-        Flow::Next
     }
 
     fn load_lane(&self, size: u8, at: Address<'b>) -> Val<'b> {

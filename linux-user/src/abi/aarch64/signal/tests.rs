@@ -132,12 +132,21 @@ fn faults_are_told_with_their_syndrome() {
     assert_eq!(word(place, records + 0x210), 0x10 << 32 | 0x4553_5201);
     assert_eq!(word(place, records + 0x218), 0x9200_004f);
     assert_eq!(word(place, records + 0x220), 0, "the end");
-    assert_eq!(syndrome(&fault(0x1238, Access::Read, Cause::Unmapped)), 0x9200_0007);
-    assert_eq!(syndrome(&fault(0x1238, Access::Fetch, Cause::Forbidden)), 0x8200_000f);
-    assert_eq!(syndrome(&fault(1 << 48, Access::Write, Cause::Unmapped)), 0x9200_0044);
-    assert_eq!(syndrome(&fault(1, Access::Read, Cause::Misaligned)), 0x9200_0021);
+    assert_eq!(
+        syndrome(&CpuFrame::new(), &fault(0x1238, Access::Read, Cause::Unmapped)),
+        0x9200_0007
+    );
+    assert_eq!(
+        syndrome(&CpuFrame::new(), &fault(0x1238, Access::Fetch, Cause::Forbidden)),
+        0x8200_000f
+    );
+    assert_eq!(
+        syndrome(&CpuFrame::new(), &fault(1 << 48, Access::Write, Cause::Unmapped)),
+        0x9200_0044
+    );
+    assert_eq!(syndrome(&CpuFrame::new(), &fault(1, Access::Read, Cause::Misaligned)), 0x9200_0021);
     let pc = fault(0x4002, Access::Fetch, Cause::Misaligned);
-    assert_eq!(syndrome(&pc), 0x8a00_0000);
+    assert_eq!(syndrome(&CpuFrame::new(), &pc), 0x8a00_0000);
     let (_, place) = entered(Some(pc));
     assert_eq!(word(place, 128 + 176), 0);
 }
