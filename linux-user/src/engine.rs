@@ -5,8 +5,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use runtime::{
-    CodePages, CompileOptions, EngineConfig, LogError, LogItem, LogItems, LogSink, PerfMap,
-    Precision, RegionCompiler, RegionConfig,
+    CodePages, CompileOptions, EngineConfig, LogError, LogItem, LogItems, LogSink, Observation,
+    PerfMap, Precision, RegionCompiler, RegionConfig,
 };
 use translator::Frontend;
 
@@ -42,6 +42,7 @@ pub enum EngineError {
 pub(crate) fn make(
     frontend: Arc<dyn Frontend>,
     config: &Config,
+    observation: Observation,
     fds: &OwnFds,
     code_pages: Arc<dyn CodePages>,
 ) -> Result<Arc<Engine>, EngineError> {
@@ -56,6 +57,7 @@ pub(crate) fn make(
             Tier::Interp => runtime::Tier::Interp,
             Tier::Jit => runtime::Tier::Jit,
         },
+        observation,
         log,
         sink: sink(config, fds)?,
         hot_threshold: number("FERRY_HOT_THRESHOLD").unwrap_or(defaults.hot_threshold),
@@ -63,7 +65,7 @@ pub(crate) fn make(
     };
     let regions = regions(config, engine_config.log)?;
     let engine = Engine::new(frontend, engine_config, code_pages)?;
-    if config.tier != Tier::Interp {
+    if config.tier != Tier::Interp && observation == Observation::None {
         engine.set_promoter(RegionCompiler::new(regions)?);
     }
     Ok(engine)

@@ -27,6 +27,7 @@ mod loader;
 mod locks;
 mod memory;
 mod process;
+mod recording;
 mod run;
 mod safe_syscall;
 mod signal;
@@ -41,5 +42,6 @@ pub use config::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat
 pub use engine::EngineError;
 pub use fs::FsError;
 pub use loader::ProgramError;
-pub use run::{RunError, run};
+pub use recording::{BoxedSink, Memory, Record, Registers, Start};
+pub use run::{RunError, run, trace};
 pub use syscalls::matrix;

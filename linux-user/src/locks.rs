@@ -21,6 +21,8 @@ pub(crate) enum Rank {
     Limits,
     /// The guest's memory map.
     Memory,
+    /// What is written of an execution.
+    Recording,
 }
 
 thread_local! {

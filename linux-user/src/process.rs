@@ -20,6 +20,7 @@ use crate::fs::FsContext;
 use crate::host::{self, args};
 use crate::locks::{Lock, Rank};
 use crate::memory::{AddressSpace, Bounds};
+use crate::recording::Recording;
 use crate::signal::ProcessSignals;
 use crate::strace::Strace;
 use crate::syscalls::exec;
@@ -51,6 +52,8 @@ pub(crate) struct Process {
     strace: Option<Arc<Strace>>,
     /// Who debugs it.
     pub(crate) debugger: OnceLock<Arc<Debugger>>,
+    /// What is written of its execution.
+    pub(crate) recording: OnceLock<Arc<Recording>>,
     /// What the first thread ended with, if it has ended before the others.
     leader_status: OnceLock<i32>,
     statistics: Statistics,
@@ -110,6 +113,7 @@ impl Process {
             own_executable: own_executable.map(Arc::new),
             strace: strace.map(Arc::new),
             debugger: OnceLock::new(),
+            recording: OnceLock::new(),
             leader_status: OnceLock::new(),
             statistics: Statistics::Own,
         }
@@ -135,6 +139,7 @@ impl Process {
             own_executable: self.own_executable.clone(),
             strace: self.strace.clone(),
             debugger: OnceLock::new(),
+            recording: OnceLock::new(),
             leader_status: OnceLock::new(),
             statistics: Statistics::Another,
         }
@@ -148,6 +153,7 @@ impl Process {
             self.fs.hold(),
             self.limits.lock(),
             self.memory.hold(),
+            self.recording.get().map(|recording| recording.hold()),
         )
     }
 
@@ -198,6 +204,15 @@ impl Process {
         self.own_executable.as_ref().map(|fd| fd.as_raw_fd()).ok_or(Errno::ENOENT)
     }
 
+    /// Writes what is left of what is written of its execution.
+    #[expect(clippy::print_stderr, reason = "the user must know that the trace is not whole")]
+    pub(crate) fn end_recording(&self) {
+        let finished = self.recording.get().map_or(Ok(()), |recording| recording.finish());
+        if let Err(error) = finished {
+            eprintln!("ferry: the trace is not whole: {error}");
+        }
+    }
+
     /// Ends the process with this status, with all its threads.
     pub(crate) fn end(&self, status: i32) -> ! {
         if let Some(strace) = &self.strace {
@@ -211,6 +226,7 @@ impl Process {
         if let Some(debugger) = self.debugger.get() {
             debugger.ended(End::Exited(status as u8));
         }
+        self.end_recording();
         // At once, for all threads: Ferry has nothing buffered, and exit handlers would run beside
         // guest code.
         let _ = host::call(Sysno::exit_group, args![status]);

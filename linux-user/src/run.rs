@@ -8,18 +8,21 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base::GuestVirt;
+use runtime::Observation;
 use runtime::debug::gdb::Address;
 
 use crate::abi::CpuError;
 use crate::config::{Config, EnvChange};
 use crate::debug;
-use crate::engine::{self, EngineError};
+use crate::engine::{self, EngineError, Vcpu};
 use crate::fds::OwnFds;
 use crate::fs::{FsContext, FsError};
 use crate::loader::{self, Executable, ProgramError};
 use crate::memory::AddressSpace;
 use crate::process::{Process, Program};
-use crate::signal::{self, SigSet};
+use crate::recording::{Record, Recording};
+use crate::signal;
 use crate::task::Task;
 
 /// Why a program could not be started.
@@ -37,6 +40,14 @@ pub enum RunError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The file of `ferry trace`.
+    #[error("cannot write the trace {}: {reason}", path.display())]
+    Trace {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// `--gdb`.
     #[error("cannot listen for gdb on {address}: {source}")]
     Debugger {
@@ -54,7 +65,11 @@ impl RunError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Program(error) => error.exit_status(),
-            Self::FileSystem(_) | Self::Cpu(_) | Self::Engine(_) | Self::Debugger { .. } => 125,
+            Self::FileSystem(_)
+            | Self::Cpu(_)
+            | Self::Engine(_)
+            | Self::Debugger { .. }
+            | Self::Trace { .. } => 125,
         }
     }
 }
@@ -63,7 +78,29 @@ impl RunError {
 ///
 /// # Errors
 /// The program could not be started.
-pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Infallible, RunError> {
+pub fn run(config: Config, program: &OsStr, args: &[OsString]) -> Result<Infallible, RunError> {
+    run_recorded(config, None, program, args)
+}
+
+/// As [`run`], and writes a trace of it.
+///
+/// # Errors
+/// The program could not be started, or the trace cannot be written.
+pub fn trace(
+    config: Config,
+    record: Record,
+    program: &OsStr,
+    args: &[OsString],
+) -> Result<Infallible, RunError> {
+    run_recorded(config, Some(record), program, args)
+}
+
+fn run_recorded(
+    mut config: Config,
+    record: Option<Record>,
+    program: &OsStr,
+    args: &[OsString],
+) -> Result<Infallible, RunError> {
     base::sys::fault::install();
     let blocked = signal::start();
     // Children start in other directories.
@@ -83,7 +120,12 @@ pub fn run(mut config: Config, program: &OsStr, args: &[OsString]) -> Result<Inf
         Some(file) => loader::resolve_file(&fs, &path, file, argv)?,
         None => loader::resolve(&fs, &path, argv)?,
     };
-    start(config, fds, fs, executable, (&path, &envp), blocked)?.run_first()
+    let process = start(config, fds, fs, executable, (&path, &envp), record)?;
+    let (process, mut cpu) = process;
+    if let Some(observer) = process.recording.get().and_then(Recording::observer) {
+        cpu.set_observer(observer);
+    }
+    Task::new(process, cpu, blocked).run_first()
 }
 
 /// The file that the Ferry before this one opened for us.
@@ -100,14 +142,18 @@ fn start(
     fs: FsContext,
     executable: Executable,
     (execfn, envp): (&Path, &[Vec<u8>]),
-    blocked: SigSet,
-) -> Result<Task, RunError> {
+    record: Option<Record>,
+) -> Result<(Arc<Process>, Vcpu), RunError> {
     let architecture = executable.architecture()?;
     // There is one program in a process, and its tasks never end before it.
     let abi = &*Box::leak((architecture.on_cpu)(config.cpu.as_deref())?);
     let interpreter = loader::open_interpreter(&fs, &executable)?;
     let memory = Arc::clone(AddressSpace::current());
-    let engine = engine::make(abi.frontend(), &config, &fds, memory.clone())?;
+    let observation = match record {
+        Some(_) => Observation::Instructions,
+        None => Observation::None,
+    };
+    let engine = engine::make(abi.frontend(), &config, observation, &fds, memory.clone())?;
     memory.set_engine(Arc::clone(&engine));
     let stack = config.limits.iter().find(|(resource, _)| *resource == libc::RLIMIT_STACK);
     let environment = loader::Environment {
@@ -119,6 +165,7 @@ fn start(
     let image = loader::load(&executable, interpreter.as_ref(), &environment, &memory)?;
     let mut cpu = engine.new_vcpu();
     abi.start_program(cpu.frame_mut(), image.entry, image.sp);
+    let recording = record.map(|record| record_program(record, &executable, image.bias, &fds));
     let program = Program {
         path: fs.path_of_file(&executable.file).unwrap_or_else(|| fs.absolute(&executable.path)),
         // Without it, /proc/self/exe leads to where the file was at the start.
@@ -132,11 +179,34 @@ fn start(
     fs.announce(&program);
     let process = Process::new(abi, Arc::new(config), fds, fs, memory, engine, program);
     let process = Arc::new(process);
+    if let Some(recording) = recording.transpose()? {
+        let _ = process.recording.set(recording);
+    }
     if let Some(address) = &process.config.gdb {
         let failed = |source| RunError::Debugger { address: address.clone(), source };
         debug::start(address, &process).map_err(failed)?;
     }
-    Ok(Task::new(process, cpu, blocked))
+    Ok((process, cpu))
+}
+
+/// Opens the trace where the guest neither sees it nor can close it.
+fn record_program(
+    record: Record,
+    executable: &Executable,
+    bias: u64,
+    fds: &OwnFds,
+) -> Result<Arc<Recording>, RunError> {
+    let path = record.output.clone();
+    let failed = |reason: String| RunError::Trace { path: path.clone(), reason };
+    let file = File::create(&record.output).map_err(|error| failed(error.to_string()))?;
+    let file = fds.adopt(file.into()).map_err(|errno| failed(errno.to_string()))?;
+    let architecture = executable.architecture()?;
+    let find = |name: &str| {
+        let place = loader::symbol(&executable.file, name)?;
+        Some(GuestVirt(place.wrapping_add(bias)))
+    };
+    let program = executable.path.display().to_string();
+    Recording::new(record, architecture.name, program, file.into(), find).map_err(failed)
 }
 
 /// The host's environment with the user's changes, otherwise byte for byte: a guest may have put

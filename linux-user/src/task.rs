@@ -92,6 +92,13 @@ impl Task {
         abi.syscalls().entry(number).ok_or(Errno::ENOSYS)?.host_number()
     }
 
+    /// Tells whoever observes it that it executes nothing more.
+    pub(crate) fn end_observation(&mut self) {
+        if let Some(mut observer) = self.cpu.take_observer() {
+            observer.ended(self.cpu.frame());
+        }
+    }
+
     /// Runs the guest thread until it ends before its process; returns its status. The caller ends
     /// the host thread.
     pub(crate) fn run(&mut self) -> i32 {
@@ -111,6 +118,7 @@ impl Task {
                 }
             };
             if let Some(status) = self.ended {
+                self.end_observation();
                 clone::end_thread(self, status);
                 return status;
             }

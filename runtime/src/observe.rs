@@ -26,6 +26,9 @@ pub trait Observer: fmt::Debug + Send {
 
     /// It has been executed, or has ended in an exit.
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>);
+
+    /// The CPU's owner says that it executes nothing more.
+    fn ended(&mut self, frame: &CpuFrame);
 }
 
 /// An access that did not fault.

@@ -37,6 +37,7 @@ const BELOW_RUNTIME: &[&str] = &[
 
 const BELOW_MODES: &[&str] = &[
     "ferry-base",
+    "ferry-trace",
     "ferry-arch",
     "ferry-ir",
     "ferry-decoders",
@@ -47,6 +48,8 @@ const BELOW_MODES: &[&str] = &[
 
 const BELOW_CLI: &[&str] = &[
     "ferry-base",
+    "ferry-trace",
+    "ferry-diff",
     "ferry-arch",
     "ferry-ir",
     "ferry-decodetree",
@@ -61,6 +64,8 @@ const BELOW_CLI: &[&str] = &[
 
 const WITH_TESTSUITE: &[&str] = &[
     "ferry-base",
+    "ferry-trace",
+    "ferry-diff",
     "ferry-arch",
     "ferry-ir",
     "ferry-decodetree",

@@ -119,6 +119,10 @@ fn become_child(task: &mut Task, request: &CloneRequest, is_simple: bool) {
         debugger.forget();
         process.engine.clear_points();
     }
+    if let Some(recording) = process.recording.get() {
+        recording.forget();
+        drop(task.cpu.take_observer());
+    }
     task.signals.forget_pending();
     task.clear_child_tid = request.child_tid_to_clear();
     task.robust_list = UserPtr::NULL;

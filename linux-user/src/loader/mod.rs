@@ -4,6 +4,7 @@ pub(crate) mod elf;
 mod program;
 mod script;
 pub(crate) mod stack;
+mod symbol;
 pub(crate) mod vdso;
 
 use std::fs::File;
@@ -16,6 +17,7 @@ use syscalls::{Errno, Sysno};
 
 pub use program::ProgramError;
 pub(crate) use program::{Executable, open_interpreter, resolve, resolve_file};
+pub(crate) use symbol::symbol;
 
 use crate::abi::Abi;
 use crate::host::{self, Arg};
@@ -39,6 +41,8 @@ const CLOCK_TICKS: u64 = 100;
 pub(crate) struct Image {
     /// The first instruction: the interpreter's, if there is one.
     pub(crate) entry: GuestVirt,
+    /// What was added to every address of the program's file.
+    pub(crate) bias: u64,
     /// The stack pointer.
     pub(crate) sp: GuestVirt,
     /// The auxiliary vector, as /proc/self/auxv shows it.
@@ -95,6 +99,7 @@ pub(crate) fn load(
     place.write(&image.bytes).map_err(no_room)?;
     Ok(Image {
         entry: linker.map_or(main.entry, |linker| linker.entry),
+        bias: main.bias,
         sp: GuestVirt(image.sp),
         auxv: image.bytes[image.auxv].to_vec(),
         sigreturn,

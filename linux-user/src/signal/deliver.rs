@@ -153,7 +153,9 @@ fn force(task: &mut Task, info: &SigInfo) {
 }
 
 /// Ends the process by a signal, and lets its debugger know.
-fn die_in(task: &Task, signal: i32) -> ! {
+fn die_in(task: &mut Task, signal: i32) -> ! {
+    task.end_observation();
+    task.process.end_recording();
     if let Some(debugger) = task.process.debugger.get() {
         debugger.ended(End::Killed(debug::to_gdb(signal)));
     }

@@ -208,6 +208,8 @@ impl Prepared {
         if let Some(strace) = task.process.strace() {
             strace.program_replaced();
         }
+        // What comes now is another program's execution.
+        task.process.end_recording();
         let (argv, envp) = (self.argv.as_arg(), self.envp.as_arg());
         let _signals = match signal::before_exec(task) {
             Ok(signals) => signals,

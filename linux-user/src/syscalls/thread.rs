@@ -46,6 +46,7 @@ fn exit(task: &mut Task, args: &Args) -> SyscallResult {
 
 /// exit_group(2)
 fn exit_group(task: &mut Task, args: &Args) -> SyscallResult {
+    task.end_observation();
     task.process.end(args.int(0))
 }
 

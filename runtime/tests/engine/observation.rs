@@ -46,6 +46,8 @@ impl Observer for List {
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>) {
         self.add(Seen::After(frame.pc, exit.copied()));
     }
+
+    fn ended(&mut self, _: &CpuFrame) {}
 }
 
 fn observed(code: &[u32]) -> (Guest, List) {

@@ -1,0 +1,324 @@
+//! `ferry trace`: writes down what the threads of a process execute.
+//!
+//! An instruction's event is finished when its thread comes to the next one, so that what a system call or a
+//! signal changes belongs to the instruction before. Only the process that was started is recorded: not its
+//! children, and not what it executes.
+
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use base::{CpuFrame, GuestVirt};
+use runtime::{Exit, ObservedAccess, Observer};
+use trace::frame::Watched;
+use trace::{
+    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Sink, Trap, Writes,
+};
+
+use crate::locks::{Guard, Lock, Rank};
+
+/// What is to be recorded.
+pub struct Record {
+    /// The file to write.
+    pub output: PathBuf,
+    /// Makes what writes the format.
+    pub format: Box<dyn FnOnce(File, Header) -> Result<BoxedSink, trace::Error>>,
+    /// Where recording begins.
+    pub start: Start,
+    /// How many instructions at most.
+    pub count: Option<u64>,
+    /// Whether accesses to memory are recorded.
+    pub memory: Memory,
+    /// Which registers.
+    pub registers: Registers,
+}
+
+/// What writes a trace, from any thread.
+pub type BoxedSink = Box<dyn Sink + Send>;
+
+/// Where recording begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// After so many instructions of the process.
+    Instruction(u64),
+    /// When one at this address is executed for the first time.
+    Address(u64),
+    /// When the function of this name in the program's symbol table is entered for the first time.
+    Symbol(String),
+}
+
+/// Whether accesses to memory are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Memory {
+    /// With addresses and values.
+    Recorded,
+    /// They are not.
+    LeftOut,
+}
+
+/// Which registers are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Registers {
+    /// Those that have changed; in a thread's first event all.
+    Changed,
+    /// All, in every event.
+    All,
+}
+
+/// What a recorded process's threads share.
+pub(crate) struct Recording {
+    sink: Lock<Option<BoxedSink>>,
+    /// Whether anybody still wants to know.
+    is_on: AtomicBool,
+    has_begun: AtomicBool,
+    begins_at: BeginsAt,
+    /// Instructions that were seen before recording began.
+    seen: AtomicU64,
+    /// Events that may still be recorded.
+    left: AtomicU64,
+    threads: AtomicU32,
+    memory: Memory,
+    registers: Registers,
+    architecture: Architecture,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum BeginsAt {
+    Count(u64),
+    Address(GuestVirt),
+}
+
+/// What of events a recording fills in.
+fn carries(memory: Memory, registers: Registers) -> Carries {
+    let writes = match registers {
+        Registers::Changed => Writes::Changes,
+        Registers::All => Writes::Every,
+    };
+    let has_memory = memory == Memory::Recorded;
+    Carries {
+        insn: true,
+        privilege: false,
+        int: writes,
+        float: writes,
+        control: writes,
+        loads: has_memory,
+        load_values: has_memory,
+        stores: has_memory,
+        store_values: has_memory,
+        traps: true,
+    }
+}
+
+impl Recording {
+    /// Begins to write a trace of a program of this architecture. `find` says where a symbol lies in it.
+    ///
+    /// # Errors
+    /// A sentence: the trace cannot be written, or there is no such symbol or architecture.
+    pub(crate) fn new(
+        record: Record,
+        guest: &str,
+        program: String,
+        file: File,
+        find: impl FnOnce(&str) -> Option<GuestVirt>,
+    ) -> Result<Arc<Self>, String> {
+        let architecture = Architecture::by_name(guest)
+            .ok_or_else(|| format!("programs of {guest} cannot be traced"))?;
+        let begins_at = match record.start {
+            Start::Instruction(count) => BeginsAt::Count(count),
+            Start::Address(addr) => BeginsAt::Address(GuestVirt(addr)),
+            Start::Symbol(name) => BeginsAt::Address(
+                find(&name).ok_or_else(|| format!("the program has no symbol {name}"))?,
+            ),
+        };
+        let carries = carries(record.memory, record.registers);
+        let header = Header { architecture, carries, program: Some(program) };
+        let sink = (record.format)(file, header).map_err(|error| error.to_string())?;
+        Ok(Arc::new(Self {
+            sink: Lock::new(Rank::Recording, Some(sink)),
+            is_on: AtomicBool::new(true),
+            has_begun: AtomicBool::new(false),
+            begins_at,
+            seen: AtomicU64::new(0),
+            left: AtomicU64::new(record.count.unwrap_or(u64::MAX)),
+            threads: AtomicU32::new(0),
+            memory: record.memory,
+            registers: record.registers,
+            architecture,
+        }))
+    }
+
+    /// What records one more thread of the process.
+    pub(crate) fn observer(self: &Arc<Self>) -> Option<Box<dyn Observer>> {
+        let watched = Watched::new(self.architecture)?;
+        let hart = self.threads.fetch_add(1, Ordering::Relaxed);
+        let recorder = Recorder {
+            recording: Arc::clone(self),
+            hart,
+            watched,
+            event: Event::default(),
+            state: State::First,
+        };
+        Some(Box::new(recorder))
+    }
+
+    /// Lets no other thread write meanwhile: for `fork`.
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        self.sink.lock()
+    }
+
+    /// In a child that was forked off: the trace is its parent's.
+    pub(crate) fn forget(&self) {
+        self.is_on.store(false, Ordering::Relaxed);
+        // What it has not written yet, the parent will.
+        std::mem::forget(self.sink.lock().take());
+    }
+
+    /// Writes what is left of the trace.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn finish(&self) -> Result<(), trace::Error> {
+        self.is_on.store(false, Ordering::Relaxed);
+        match self.sink.lock().take() {
+            Some(mut sink) => sink.finish(),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the instruction at pc is to be recorded.
+    fn wants(&self, pc: GuestVirt) -> bool {
+        if !self.is_on.load(Ordering::Relaxed) {
+            return false;
+        }
+        if self.has_begun.load(Ordering::Relaxed) {
+            return true;
+        }
+        let begins = match self.begins_at {
+            BeginsAt::Count(count) => self.seen.fetch_add(1, Ordering::Relaxed) >= count,
+            BeginsAt::Address(addr) => addr == pc,
+        };
+        if begins {
+            self.has_begun.store(true, Ordering::Relaxed);
+        }
+        begins
+    }
+
+    #[expect(clippy::print_stderr, reason = "the user must know that the trace is not whole")]
+    fn write(&self, event: &Event) {
+        let mut sink: Guard<'_, Option<BoxedSink>> = self.sink.lock();
+        let Some(writer) = sink.as_mut() else { return };
+        let mut result = writer.write(event);
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.is_on.store(false, Ordering::Relaxed);
+            result = result.and_then(|()| writer.finish());
+            *sink = None;
+        }
+        if let Err(error) = result {
+            self.is_on.store(false, Ordering::Relaxed);
+            *sink = None;
+            eprintln!("ferry: the trace ends here: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording")
+            .field("architecture", &self.architecture)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one thread's events are made by.
+#[derive(Debug)]
+struct Recorder {
+    recording: Arc<Recording>,
+    hart: u32,
+    watched: Watched,
+    /// The instruction that was executed last, if `state` is not [`State::First`] or [`State::Idle`].
+    event: Event,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Nothing was recorded yet.
+    First,
+    /// Nothing is recorded.
+    Idle,
+    /// The first event, which shows all registers.
+    FirstPending,
+    /// One of the others.
+    Pending,
+}
+
+impl Recorder {
+    /// Writes the event that is pending.
+    fn complete(&mut self, frame: &CpuFrame) {
+        let writes: &mut Vec<RegWrite> = &mut self.event.writes;
+        match (self.state, self.recording.registers) {
+            (State::First | State::Idle, _) => return,
+            (State::Pending, Registers::Changed) => self.watched.changes(frame, writes),
+            (State::FirstPending, _) | (State::Pending, Registers::All) => {
+                self.watched.all(frame, writes);
+            }
+        }
+        self.recording.write(&self.event);
+        self.state = State::Idle;
+    }
+}
+
+impl Observer for Recorder {
+    fn before(&mut self, frame: &CpuFrame, code: &[u8]) {
+        let is_first = self.state == State::First;
+        self.complete(frame);
+        if !self.recording.wants(GuestVirt(frame.pc)) {
+            return;
+        }
+        self.event.clear();
+        (self.event.hart, self.event.pc) = (self.hart, frame.pc);
+        self.event.insn = Insn::new(code);
+        self.state = if is_first { State::FirstPending } else { State::Pending };
+    }
+
+    fn access(&mut self, access: ObservedAccess) {
+        if self.recording.memory == Memory::LeftOut {
+            return;
+        }
+        let kind = match access.kind {
+            softmmu::AccessKind::Store => AccessKind::Store,
+            _ => AccessKind::Load,
+        };
+        self.event.accesses.push(Access {
+            kind,
+            addr: access.addr.0,
+            phys: None,
+            size: Some(access.size),
+            value: Some(access.value),
+        });
+    }
+
+    fn again(&mut self) {
+        self.event.accesses.clear();
+    }
+
+    fn after(&mut self, _: &CpuFrame, exit: Option<&Exit>) {
+        self.event.trap = match exit {
+            None | Some(Exit::Syscall | Exit::Interrupted | Exit::Debug(_)) => None,
+            Some(Exit::DataFault(fault)) => Some(at(fault.addr)),
+            Some(Exit::Misaligned(addr)) => Some(at(*addr)),
+            Some(_) => Some(Trap::default()),
+        };
+    }
+
+    fn ended(&mut self, frame: &CpuFrame) {
+        self.complete(frame);
+    }
+}
+
+/// A fault at an address, for a reason that the signal tells.
+fn at(addr: GuestVirt) -> Trap {
+    Trap { cause: None, value: Some(addr.0) }
+}
