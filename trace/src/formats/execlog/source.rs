@@ -83,8 +83,10 @@ impl<R: BufRead> Source for ExeclogSource<R> {
             }
             self.has_events = true;
             if !std::mem::replace(of_hart(&mut self.seen, event.hart), true) {
-                let is_control = |write: &RegWrite| write.register.class == RegClass::Control;
-                event.writes.retain(|write| !is_control(write));
+                let is_state = |write: &RegWrite| {
+                    matches!(write.register.class, RegClass::Control | RegClass::Flags)
+                };
+                event.writes.retain(|write| !is_state(write));
             }
             return Ok(true);
         }

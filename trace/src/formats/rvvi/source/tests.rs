@@ -13,9 +13,9 @@ fn all(text: &str) -> Result<Vec<Event>, Error> {
 
 #[test]
 fn comments_stand_anywhere_and_values_have_any_width() {
-    let events = all("RET 80 '_start' 3e800093 'li ra, 1000' X 1 3E8\n").unwrap();
+    let events = all("RET 9c 'start' 3e800093 'li x1,1000' X 1 3E8\n").unwrap();
     let [event] = &events[..] else { panic!("{events:?}") };
-    assert_eq!((event.pc, event.order, event.hart), (0x80, Some(0), 0));
+    assert_eq!((event.pc, event.order, event.hart), (0x9c, Some(0), 0));
     assert_eq!(event.insn, Insn::from_word(0x3e80_0093, 4));
     assert_eq!(event.writes, [RegWrite { register: Register::int(1), value: 0x3e8 }]);
 }
