@@ -65,6 +65,12 @@ const CSRS: &[Csr] = csrs![
     0x7a5 "tcontrol", 0x7a8 "mcontext", 0x7b0 "dcsr", 0x7b1 "dpc", 0x7b2 "dscratch0", 0x7b3 "dscratch1",
 ];
 
+/// As QEMU's gdb calls one without a name: `csr7c0`.
+fn unnamed(name: &str) -> Option<u16> {
+    let digits = name.strip_prefix("csr").filter(|digits| digits.len() == 3)?;
+    u16::from_str_radix(digits, 16).ok().filter(|number| *number <= 0xfff)
+}
+
 /// The manual's name of the control and status register of that number.
 #[must_use]
 pub fn csr_name(number: u16) -> Option<String> {
@@ -92,7 +98,7 @@ pub(super) fn by_name(name: &str) -> Option<Register> {
     let float = || numbered(name, "f", 32).or_else(|| listed(&FLOAT, name)).map(Register::float);
     let vector = || numbered(name, "v", 32).map(Register::vector);
     let fp = || (name == "fp").then(|| Register::int(8));
-    let csr = || csr_number(name).map(Register::control);
+    let csr = || csr_number(name).or_else(|| unnamed(name)).map(Register::control);
     int().or_else(float).or_else(vector).or_else(fp).or_else(csr)
 }
 
@@ -102,7 +108,10 @@ pub(super) fn gdb_name(register: Register) -> Option<String> {
         RegClass::Int => INT.get(n).map(|&name| name.to_owned()),
         RegClass::Float => FLOAT.get(n).map(|&name| name.to_owned()),
         RegClass::Vector => (n < 32).then(|| format!("v{n}")),
-        RegClass::Control => csr_name(register.number),
+        RegClass::Control if register.number > 0xfff => None,
+        RegClass::Control => {
+            csr_name(register.number).or_else(|| Some(format!("csr{:03x}", register.number)))
+        }
         RegClass::VectorUpper | RegClass::Flags => None,
     }
 }

@@ -19,13 +19,9 @@ impl<W: Write> TarmacSink<W> {
         Self { writer, count: 0 }
     }
 
-    /// `17 clk cpu1 `; there is no CPU's name if there is but one.
+    /// `17 clk cpu1 `
     fn begin(&mut self, hart: u32) -> Result<(), Error> {
-        write!(self.writer, "{} clk ", self.count)?;
-        if hart != 0 {
-            write!(self.writer, "cpu{hart} ")?;
-        }
-        Ok(())
+        Ok(write!(self.writer, "{} clk cpu{hart} ", self.count)?)
     }
 
     fn register(&mut self, write: RegWrite, level: u8) -> Result<(), Error> {

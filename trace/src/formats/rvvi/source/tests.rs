@@ -23,11 +23,11 @@ fn comments_stand_anywhere_and_values_have_any_width() {
 #[test]
 fn traps_have_their_cause_from_the_csr() {
     let events = all(
-        "TRAP 1016 '_start+22' 0012a303 'lw t1,1(t0)' C 300 'mstatus' 00003800 C 341 'mepc' 00001016 C 342 'mcause' \
-         00000004 C 343 'mtval' 00001081\nRET 1040 34029073 MODE 3 C 340 00001080\nRET 1044 4501\n",
+        "TRAP 2014 'load' 0012a303 'lw x6,1(x5)' C 300 'mstatus' 00001800 C 341 'mepc' 00002014 C 342 'mcause' \
+         00000004 C 343 'mtval' 00002081\nRET 2100 34029073 MODE 3 C 340 00002080\nRET 2104 4501\n",
     )
     .unwrap();
-    assert_eq!(events[0].trap, Some(Trap { cause: Some(4), value: Some(0x1081) }));
+    assert_eq!(events[0].trap, Some(Trap { cause: Some(4), value: Some(0x2081) }));
     assert_eq!((events[1].trap, events[1].order), (None, Some(1)));
     assert_eq!((events[0].privilege, events[2].privilege), (None, Some(Privilege(3))));
     assert_eq!(events[2].insn, Insn::new(&[0x01, 0x45]));
@@ -43,7 +43,7 @@ fn a_line_has_several_instructions_and_goes_on() {
             .collect()
     };
     assert_eq!(
-        places("HART 0 RET 80 3e800093 HART 1 RET 10080 7d008113\n"),
+        places("HART 0 RET 80 00100093 HART 1 RET 10080 00200113\n"),
         [(0, 0, 0x80), (1, 0, 0x10080)]
     );
     assert_eq!(
@@ -61,7 +61,7 @@ fn a_line_has_several_instructions_and_goes_on() {
 #[test]
 fn elements_of_others_are_skipped() {
     let events = all("VENDOR Someone 1 2\nVERSION 0 1\nPARAMS 2 XLEN 64 NHART 1\nNET irq 1\n\
-         RET 102a 0062a1a3 'sw' META 4 VMEM 1083 4 deafcafe DM 0 X 5 1\n")
+         RET 300a 0062a1a3 'sw' META 4 VMEM 4083 4 12345678 DM 0 X 5 1\n")
     .unwrap();
     assert_eq!((events.len(), events[0].accesses.len(), events[0].writes.len()), (1, 0, 1));
 }
