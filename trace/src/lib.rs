@@ -12,7 +12,9 @@
 mod architecture;
 mod error;
 mod event;
+pub mod formats;
 pub mod frame;
+pub mod names;
 mod register;
 mod stream;
 

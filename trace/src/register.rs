@@ -93,11 +93,11 @@ pub struct Shown {
     architecture: Architecture,
 }
 
-const X86_INT: [&str; 16] = [
+pub(crate) const X86_INT: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
     "r14", "r15",
 ];
-const X86_CONTROL: [&str; 6] = ["mxcsr", "fs_base", "gs_base", "fctrl", "fstat", "ftag"];
+pub(crate) const X86_CONTROL: [&str; 6] = ["mxcsr", "fs_base", "gs_base", "fctrl", "fstat", "ftag"];
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
