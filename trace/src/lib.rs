@@ -13,6 +13,7 @@ mod architecture;
 mod error;
 mod event;
 pub mod frame;
+pub mod native;
 mod register;
 mod stream;
 

@@ -1,0 +1,208 @@
+//! How fast Ferry's own format is, and how small: `native_speed [events]`.
+//!
+//! Measured in time of this thread, so that other work on the machine disturbs little. The streams are made up, but they have what
+//! traces of programs have: loops over arrays, calls, data that cannot be predicted.
+
+#![expect(clippy::print_stdout, reason = "it is a program")]
+
+use std::error::Error;
+use std::time::Instant;
+
+use ferry_trace::native::{Options, Reader, Writer};
+use ferry_trace::{
+    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Register, Sink,
+    Source, Writes,
+};
+
+/// Seconds that this process was running, or that passed.
+fn seconds(since: Instant) -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = stat.and_then(|stat| stat.split(' ').next()?.parse::<f64>().ok());
+    nanoseconds.map_or_else(|| since.elapsed().as_secs_f64(), |ns| ns / 1e9)
+}
+
+/// RISC-V in a few lines: registers, and the event of the instruction that is being executed.
+struct Machine {
+    x: [u64; 32],
+    random: u64,
+    event: Event,
+    order: u64,
+    made: Vec<Event>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let (random, order, made) = (0x1234_5678_9abc_def1, 0, Vec::new());
+        Self { x: [0; 32], random, event: Event::default(), order, made }
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+
+    fn at(&mut self, pc: u64) {
+        self.event.clear();
+        self.event.pc = pc;
+        self.event.order = Some(self.order);
+        self.event.insn = Insn::from_word(pc.wrapping_mul(0x9e37_79b9) >> 3 | 3, 4);
+        self.order += 1;
+    }
+
+    fn done(&mut self) {
+        self.made.push(self.event.clone());
+    }
+
+    fn set(&mut self, pc: u64, rd: u16, value: u64) {
+        self.at(pc);
+        self.x[usize::from(rd)] = value;
+        let write = RegWrite { register: Register::int(rd), value: value.into() };
+        self.event.writes.push(write);
+        self.done();
+    }
+
+    fn load(&mut self, pc: u64, rd: u16, addr: u64, value: u64) {
+        self.at(pc);
+        self.access(AccessKind::Load, addr, value);
+        self.x[usize::from(rd)] = value;
+        let write = RegWrite { register: Register::int(rd), value: value.into() };
+        self.event.writes.push(write);
+        self.done();
+    }
+
+    fn store(&mut self, pc: u64, addr: u64, value: u64) {
+        self.at(pc);
+        self.access(AccessKind::Store, addr, value);
+        self.done();
+    }
+
+    fn access(&mut self, kind: AccessKind, addr: u64, value: u64) {
+        let value = Some(value.into());
+        self.event.accesses.push(Access { kind, addr, phys: None, size: Some(8), value });
+    }
+
+    fn branch(&mut self, pc: u64) {
+        self.at(pc);
+        self.done();
+    }
+
+    /// `for … { sum += a[i]; b[i] = sum; }` over small numbers.
+    fn sum(&mut self, pc: u64, turns: u64) {
+        self.set(pc, 10, 0x8100_0000);
+        self.set(pc + 4, 11, 0x8200_0000);
+        for turn in 0..turns {
+            self.load(pc + 8, 12, self.x[10], turn * 7 % 256);
+            self.set(pc + 12, 13, self.x[13].wrapping_add(self.x[12]));
+            self.store(pc + 16, self.x[11], self.x[13]);
+            self.set(pc + 20, 10, self.x[10] + 8);
+            self.set(pc + 24, 11, self.x[11] + 8);
+            self.branch(pc + 28);
+        }
+    }
+
+    /// A hash function: every other value is unpredictable.
+    fn hash(&mut self, pc: u64, turns: u64) {
+        self.set(pc, 10, 0x8300_0000);
+        for _ in 0..turns {
+            let (word, first, second) = (self.random() & 0xff, self.random(), self.random());
+            self.load(pc + 4, 14, self.x[10], word);
+            self.set(pc + 8, 15, first);
+            self.set(pc + 12, 15, second);
+            self.set(pc + 16, 10, self.x[10] + 1);
+            self.branch(pc + 20);
+        }
+    }
+
+    /// Calls of many functions, which save and restore registers, and branch on data.
+    fn calls(&mut self, pc: u64, turns: u64) {
+        for _ in 0..turns {
+            let function = pc + 0x1000 + self.random() % 300 * 0x100;
+            self.set(pc, 1, pc + 4);
+            self.set(function, 2, self.x[2].wrapping_sub(32));
+            self.store(function + 4, self.x[2] + 24, self.x[1]);
+            self.store(function + 8, self.x[2] + 16, self.x[8]);
+            self.set(function + 12, 8, self.x[2] + 32);
+            for turn in 0..self.random() % 8 {
+                let word = self.random() % 1000;
+                self.load(function + 16, 15, 0x8400_0000 + self.random() % 4096 * 8, word);
+                self.branch(function + 20);
+                if word % 3 == 0 {
+                    self.set(function + 24, 14, word << 1);
+                }
+                self.set(function + 28, 9, turn);
+                self.branch(function + 32);
+            }
+            self.load(function + 36, 1, self.x[2] + 24, pc + 4);
+            self.load(function + 40, 8, self.x[2] + 16, self.x[2] + 32);
+            self.set(function + 44, 2, self.x[2] + 32);
+            self.branch(function + 48);
+        }
+    }
+}
+
+fn streams(events: usize) -> [(&'static str, Vec<Event>); 4] {
+    let mut machines = [(); 4].map(|()| Machine::new());
+    while machines[0].made.len() < events {
+        machines[0].sum(0x8000_0000, 1000);
+    }
+    while machines[1].made.len() < events {
+        machines[1].hash(0x8000_0000, 1000);
+    }
+    while machines[2].made.len() < events {
+        machines[2].calls(0x8000_0000, 1000);
+    }
+    while machines[3].made.len() < events {
+        machines[3].sum(0x8000_0000, 200);
+        machines[3].calls(0x8001_0000, 50);
+        machines[3].hash(0x8004_0000, 20);
+    }
+    let [sum, hash, calls, mixed] = machines.map(|machine| machine.made);
+    [("loop", sum), ("hash", hash), ("calls", calls), ("mixed", mixed)]
+}
+
+fn written(events: &[Event], header: &Header, options: Options) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut writer = Writer::with_options(Vec::new(), header, options)?;
+    for event in events {
+        writer.write(event)?;
+    }
+    writer.finish()?;
+    Ok(writer.into_inner())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let argument = std::env::args().nth(1).map(|events| events.parse());
+    let events = argument.transpose()?.unwrap_or(2_000_000);
+    let carries = Carries { insn: true, int: Writes::Every, loads: true, ..Carries::default() };
+    let header = Header { architecture: Architecture::Riscv64, carries, program: None };
+    let zero = Instant::now();
+    println!(
+        "{:>8} {:>6} {:>5} {:>8} {:>8} {:>9} {:>9}",
+        "", "chunk", "level", "raw B", "packed B", "write M/s", "read M/s"
+    );
+    for (name, events) in streams(events) {
+        for (chunk_events, level) in [(1 << 16, 1), (1 << 16, 3), (1 << 18, 1)] {
+            let millions = events.len() as f64 / 1e6;
+            let start = seconds(zero);
+            let bytes = written(&events, &header, Options { chunk_events, level })?;
+            let write = millions / (seconds(zero) - start);
+            let mut reader = Reader::new(&bytes[..])?;
+            let mut event = Event::default();
+            let start = seconds(zero);
+            let mut read = 0;
+            while reader.next(&mut event)? {
+                read += 1;
+            }
+            let speed = millions / (seconds(zero) - start);
+            assert_eq!(read, events.len());
+            let per_event = |bytes: u64| bytes as f64 / events.len() as f64;
+            let raw = per_event(reader.stat().raw);
+            let packed = per_event(bytes.len() as u64);
+            println!(
+                "{name:>8} {chunk_events:>6} {level:>5} {raw:>8.3} {packed:>8.3} {write:>9.1} {speed:>9.1}"
+            );
+        }
+    }
+    Ok(())
+}
