@@ -126,7 +126,8 @@ impl Machine {
             self.set(function + 12, 8, self.x[2] + 32);
             for turn in 0..self.random() % 8 {
                 let word = self.random() % 1000;
-                self.load(function + 16, 15, 0x8400_0000 + self.random() % 4096 * 8, word);
+                let addr = 0x8400_0000 + self.random() % 4096 * 8;
+                self.load(function + 16, 15, addr, word);
                 self.branch(function + 20);
                 if word % 3 == 0 {
                     self.set(function + 24, 14, word << 1);
@@ -142,7 +143,22 @@ impl Machine {
     }
 }
 
-fn streams(events: usize) -> [(&'static str, Vec<Event>); 4] {
+/// Four harts that take turns after every instruction, as those of a processor's test bench do.
+fn interleaved(of: &[Event]) -> Vec<Event> {
+    let harts = of.chunks(of.len().div_ceil(4).max(1));
+    let mut harts: Vec<_> = (0..).zip(harts.map(<[Event]>::iter)).collect();
+    let mut made = Vec::new();
+    while let [(_, first), ..] = &harts[..]
+        && first.len() > 0
+    {
+        for (hart, events) in &mut harts {
+            made.extend(events.next().map(|event| Event { hart: *hart, ..event.clone() }));
+        }
+    }
+    made
+}
+
+fn streams(events: usize) -> [(&'static str, Vec<Event>); 5] {
     let mut machines = [(); 4].map(|()| Machine::new());
     while machines[0].made.len() < events {
         machines[0].sum(0x8000_0000, 1000);
@@ -159,7 +175,8 @@ fn streams(events: usize) -> [(&'static str, Vec<Event>); 4] {
         machines[3].hash(0x8004_0000, 20);
     }
     let [sum, hash, calls, mixed] = machines.map(|machine| machine.made);
-    [("loop", sum), ("hash", hash), ("calls", calls), ("mixed", mixed)]
+    let harts = interleaved(&mixed);
+    [("loop", sum), ("hash", hash), ("calls", calls), ("mixed", mixed), ("4 harts", harts)]
 }
 
 fn written(events: &[Event], header: &Header, options: Options) -> Result<Vec<u8>, Box<dyn Error>> {

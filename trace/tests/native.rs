@@ -173,7 +173,8 @@ proptest! {
         let mut writer = Writer::new(Vec::new(), &header).unwrap();
         writer.finish().unwrap();
         let bytes = writer.into_inner();
-        prop_assert_eq!(Reader::new(&bytes[..]).unwrap().header(), &header);
+        let reader = Reader::new(&bytes[..]).unwrap();
+        prop_assert_eq!(reader.header(), &header);
     }
 }
 
@@ -247,20 +248,24 @@ fn a_trace_is_readable_up_to_its_last_whole_chunk() {
 }
 
 #[test]
-fn every_flipped_bit_is_found() {
+fn flipped_bits_never_change_an_event() {
+    let mut unnoticed = 0;
     let events = some_events();
     let bytes = written(&events, 25);
     for bit in 0..bytes.len() * 8 {
         let mut flipped = bytes.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
+        // zstd does not use all bits.
         let (read, end) = read(&flipped);
-        assert!(end.is_err(), "bit {bit}");
+        assert!(end.is_err() || read.len() == events.len(), "bit {bit}");
         assert_eq!(read, events[..read.len()], "bit {bit}");
+        unnoticed += usize::from(end.is_ok());
         if let Ok(mut reader) = Reader::indexed(Cursor::new(&flipped)) {
             let (read, _) = rest(&mut reader);
             assert_eq!(read, events[..read.len()], "bit {bit}");
         }
     }
+    assert!(unnoticed < 30, "{unnoticed} bits");
 }
 
 #[test]

@@ -407,3 +407,95 @@ fn take_written(
     let register = usize::try_from(index).ok().and_then(|index| hart.names.get(index)).copied();
     register.map(|register| WriteShape { register, index }).ok_or(Malformed("no such register"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::encode::Encoder;
+    use super::*;
+    use crate::{AccessKind, Register};
+
+    /// A chunk with everything that there is.
+    fn chunk(events: u64) -> Vec<u8> {
+        let mut encoder = Encoder::default();
+        encoder.begin_chunk();
+        for n in 0..events {
+            let mut event =
+                Event { hart: u32::from(n % 7 > 4), pc: 64 + n % 5, ..Event::default() };
+            event.order = (n % 2 == 0).then_some(n * n / 32);
+            event.insn = Insn::new(&[1, 2, 3]).filter(|_| n % 3 != 0);
+            let size = u8::try_from(n % 9).ok().filter(|&size| size != 0);
+            for (addr, kind) in [(n * 8, AccessKind::Load), (n * n, AccessKind::Store)] {
+                let value = Some(u128::from(n) << 62);
+                event.accesses.push(Access { kind, addr, phys: Some(addr + 4096), size, value });
+            }
+            let register = Register::int(u16::try_from(n % 4).unwrap());
+            event.writes.push(RegWrite { register, value: u128::from(n) << 62 });
+            event.trap = Some(Trap { cause: Some(n), value: None }).filter(|_| n % 11 == 0);
+            encoder.write(&event).unwrap();
+        }
+        let mut raw = Vec::new();
+        encoder.end_chunk(&mut raw);
+        raw
+    }
+
+    /// Reads as much as there is; how many events, and whether that was all.
+    fn read(raw: &[u8], events: u32) -> (u32, Result<(), Malformed>) {
+        let mut decoder = Decoder::default();
+        decoder.raw().extend_from_slice(raw);
+        let mut event = Event::default();
+        let mut read = 0;
+        let mut all = || {
+            decoder.begin_chunk(events)?;
+            while decoder.next(&mut event)? {
+                read += 1;
+            }
+            Ok(())
+        };
+        let end = all();
+        (read, end)
+    }
+
+    #[test]
+    fn chunks_end_where_their_events_end() {
+        let raw = chunk(100);
+        assert_eq!(read(&raw, 100), (100, Ok(())));
+        for events in [1, 50, 99, 101, 10_000] {
+            assert!(read(&raw, events).1.is_err(), "{events}");
+        }
+        for len in 0..raw.len() {
+            assert!(read(&raw[..len], 100).1.is_err(), "{len} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_chunks_give_events_or_an_error(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let mut raw = chunk(60);
+            for (at, byte) in changes {
+                *at.get_mut(&mut raw) = byte;
+            }
+            prop_assert!(read(&raw, 60).0 <= 60);
+        }
+
+        #[test]
+        fn arbitrary_sections_give_events_or_an_error(
+            sections in prop::array::uniform3(prop::collection::vec(
+                prop_oneof![0..8_u8, any::<u8>()], 0..60,
+            )),
+        ) {
+            let [controls, values, definitions] = sections;
+            let mut raw = Vec::new();
+            for len in [controls.len(), values.len()] {
+                raw.extend_from_slice(&u32::try_from(len).unwrap().to_le_bytes());
+            }
+            // No hart at first, and the controls introduce one.
+            raw.extend([&[0x83, 1, 0, 0], &controls[..], &values, &[0], &definitions].concat());
+            raw[0] += 4;
+            prop_assert!(read(&raw, 1000).0 <= 1000);
+        }
+    }
+}

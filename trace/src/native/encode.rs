@@ -21,6 +21,8 @@ pub(super) struct Encoder {
     run: u8,
     registers: usize,
     slots: usize,
+    /// The bytes with which the chunk begins, for the registers.
+    snapshot: usize,
 }
 
 /// The sections of a chunk.
@@ -66,12 +68,13 @@ impl Encoder {
             encoder.begin_chunk();
             encoder.hart.put(definitions);
         }
+        self.snapshot = definitions.len();
     }
 
-    /// The bytes so far.
+    /// The bytes of the chunk's events so far.
     pub(super) fn len(&self) -> usize {
         let Sections { controls, values, definitions } = &self.sections;
-        controls.len() + values.len() + definitions.len()
+        controls.len() + values.len() + definitions.len() - self.snapshot
     }
 
     /// The slots that a reader must keep.

@@ -180,7 +180,7 @@ impl<R: Read> Reader<R> {
             Some(&known) if known != chunk => {
                 return Err(self.at(offset, "the chunk is another than the index says"));
             }
-            None if self.end != End::Unknown => {
+            None if self.end == End::Whole => {
                 return Err(self.at(offset, "a chunk that the index does not know"));
             }
             _ => {}

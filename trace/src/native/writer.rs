@@ -19,7 +19,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { chunk_events: 1 << 16, level: 1 }
+        Self { chunk_events: 1 << 18, level: 1 }
     }
 }
 
