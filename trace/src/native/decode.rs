@@ -77,13 +77,14 @@ impl Decoder {
         self.by_number.get(&number).and_then(|&index| self.harts.get(index))
     }
 
-    fn add_hart(&mut self, hart: Hart) -> Result<(), Malformed> {
+    fn add_hart(&mut self, mut hart: Hart) -> Result<(), Malformed> {
         if self.harts.len() >= MAX_HARTS {
             return Err(Malformed("too many harts"));
         }
         if self.by_number.insert(hart.number, self.harts.len()).is_some() {
             return Err(Malformed("a hart is introduced twice"));
         }
+        hart.successor = self.harts.len();
         self.harts.push(hart);
         Ok(())
     }
@@ -118,6 +119,7 @@ impl Decoder {
 
     #[inline]
     fn expected(&mut self, event: &mut Event) -> Result<(), Malformed> {
+        self.current = self.harts.get(self.current).map_or(0, |hart| hart.successor);
         let hart = self.harts.get_mut(self.current).ok_or(Malformed("no hart"))?;
         let [site, _] = hart.expected();
         fill(hart, site, event, &mut Hits)?;
@@ -126,7 +128,13 @@ impl Decoder {
     }
 
     fn unexpected(&mut self, first: u8, event: &mut Event) -> Result<(), Malformed> {
-        let order = if first & control::EXTRA == 0 { 0 } else { self.extra()? };
+        let extra = if first & control::EXTRA == 0 { 0 } else { self.controls.byte(&self.raw)? };
+        self.follow(extra)?;
+        let order = if extra & control::ORDER == 0 {
+            0
+        } else {
+            low(self.controls.difference(&self.raw)?)
+        };
         let Self { raw, controls, values, definitions, harts, current, room, .. } = self;
         let hart = harts.get_mut(*current).ok_or(Malformed("no hart"))?;
         let [expected, alternative] = hart.expected();
@@ -152,23 +160,26 @@ impl Decoder {
         Ok(())
     }
 
-    /// Reads the extra byte and what it announces; gives how far the order is from the expected one.
-    fn extra(&mut self) -> Result<u64, Malformed> {
-        let extra = self.controls.byte(&self.raw)?;
+    /// Goes to the hart of the next event, which is either the expected one or named here.
+    fn follow(&mut self, extra: u8) -> Result<(), Malformed> {
         if extra & !(control::HART | control::ORDER) != 0 {
             return Err(Malformed("an unknown flag"));
         }
-        if extra & control::HART != 0 {
-            let number = self.controls.index(&self.raw)?;
-            if !self.by_number.contains_key(&number) {
-                self.add_hart(Hart::new(number))?;
-            }
-            self.current = self.by_number.get(&number).copied().unwrap_or(0);
+        let successor = self.harts.get(self.current).map_or(0, |hart| hart.successor);
+        if extra & control::HART == 0 {
+            self.current = successor;
+            return Ok(());
         }
-        if extra & control::ORDER == 0 {
-            return Ok(0);
+        let number = self.controls.index(&self.raw)?;
+        if !self.by_number.contains_key(&number) {
+            self.add_hart(Hart::new(number))?;
         }
-        self.controls.difference(&self.raw).map(low)
+        let index = self.by_number.get(&number).copied().unwrap_or(0);
+        if let Some(hart) = self.harts.get_mut(self.current) {
+            hart.successor = index;
+        }
+        self.current = index;
+        Ok(())
     }
 }
 

@@ -64,8 +64,9 @@ impl Encoder {
         self.harts.sort_by_key(|encoder| encoder.hart.number);
         self.by_number = self.harts.iter().map(|encoder| encoder.hart.number).zip(0..).collect();
         put_count(definitions, self.harts.len());
-        for encoder in &mut self.harts {
+        for (index, encoder) in self.harts.iter_mut().enumerate() {
             encoder.begin_chunk();
+            encoder.hart.successor = index;
             encoder.hart.put(definitions);
         }
         self.snapshot = definitions.len();
@@ -134,24 +135,35 @@ impl Encoder {
         Ok(())
     }
 
-    /// Makes the hart of that number the current one. Whether it was another.
+    /// Makes the hart of that number the current one. Whether another was expected.
     #[inline]
     fn hart(&mut self, number: u32) -> Result<bool, Error> {
-        if self.harts.get(self.current).is_some_and(|encoder| encoder.hart.number == number) {
+        let expected = self.harts.get(self.current).map_or(0, |encoder| encoder.hart.successor);
+        if self.harts.get(expected).is_some_and(|encoder| encoder.hart.number == number) {
+            self.current = expected;
             return Ok(false);
         }
-        if let Some(&index) = self.by_number.get(&number) {
-            self.current = index;
-        } else {
-            if self.harts.len() >= MAX_HARTS {
-                return Err(unsayable("more than 65536 harts"));
-            }
-            self.current = self.harts.len();
-            self.by_number.insert(number, self.current);
-            let hart = Hart::new(number);
-            self.harts.push(HartEncoder { hart, ..HartEncoder::default() });
+        let index = match self.by_number.get(&number) {
+            Some(&index) => index,
+            None => self.add_hart(number)?,
+        };
+        if let Some(encoder) = self.harts.get_mut(self.current) {
+            encoder.hart.successor = index;
         }
+        self.current = index;
         Ok(true)
+    }
+
+    fn add_hart(&mut self, number: u32) -> Result<usize, Error> {
+        let index = self.harts.len();
+        if index >= MAX_HARTS {
+            return Err(unsayable("more than 65536 harts"));
+        }
+        self.by_number.insert(number, index);
+        let mut hart = Hart::new(number);
+        hart.successor = index;
+        self.harts.push(HartEncoder { hart, ..HartEncoder::default() });
+        Ok(index)
     }
 
     fn put_control(&mut self, found: Found, moved: bool, order: u64) {

@@ -98,6 +98,8 @@ pub(super) struct Hart {
     pub(super) values: Vec<u128>,
     indices: HashMap<Register, u32>,
     pub(super) order: Option<u64>,
+    /// The hart whose event followed this one's last time, by its index.
+    pub(super) successor: usize,
     /// The address of the last access.
     pub(super) addr: u64,
     /// The site that was executed last.

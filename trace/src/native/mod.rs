@@ -61,18 +61,18 @@
 //!
 //! ## Controls
 //!
-//! A byte n below 0x80 stands for n + 1 events of the same hart as the event before, each at the site that followed the hart's
-//! last one when that was executed last, with its order one more than the last one, and all values as expected. Any other byte
-//! is one event:
+//! A byte n below 0x80 stands for n + 1 expected events: each of the hart whose event followed that of the last event's hart
+//! last time (at first the same hart), at the site that followed the hart's last one last time, with its order one more than the
+//! last one, and all values as expected. Any other byte is one event:
 //!
 //! | Bit | | What follows, in this order |
 //! |---|---|---|
-//! | 1 | extra | a byte: its bit 0 means that the number of another hart follows, bit 1 a difference from the expected order |
-//! | 0 | jump | another site: 0 new, 1 that which followed the hart's last one before another one did, 2 + n the n-th of the hart |
+//! | 1 | extra | a byte: its bit 0 means that the number of a hart follows, bit 1 a difference from the expected order |
+//! | 0 | jump | another site: 0 new, 1 the last one that followed the hart's last one before the expected one did, 2 + n the n-th of the hart |
 //! | 2 | more | a bit for each slot from the fifth on, in whole bytes |
 //! | 3 to 6 | | the first four slots were not as expected |
 //!
-//! The first event of a chunk is one of the first hart, or says which. The order that is expected first is 0.
+//! At the chunk's beginning, the last event's hart is the first one, and the order that is expected of each hart without one is 0.
 //!
 //! ## Values
 //!
