@@ -211,6 +211,18 @@ fn read(bytes: &[u8]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Speed is worth nothing if something else is read.
+fn check(bytes: &[u8], events: &[Event]) -> Result<(), Box<dyn Error>> {
+    let mut reader = Reader::new(bytes)?;
+    let mut event = Event::default();
+    for expected in events {
+        if !reader.next(&mut event)? || event != *expected {
+            return Err("another event was read than written".into());
+        }
+    }
+    Ok(())
+}
+
 /// Reads two traces, and compares each event.
 fn compare(one: &[u8], other: &[u8]) -> Result<(), Box<dyn Error>> {
     let (mut one, mut other) = (Reader::new(one)?, Reader::new(other)?);
@@ -231,6 +243,7 @@ fn measure(name: &str, events: &[Event], options: Options) -> Result<(), Box<dyn
         bytes = written(events, &header, options)?;
         Ok(())
     })?;
+    check(&bytes, events)?;
     let reading = best(events.len(), || read(&bytes))?;
     let comparing = best(events.len(), || compare(&bytes, &bytes))?;
     let stat = Reader::indexed(Cursor::new(&bytes))?.stat();

@@ -268,6 +268,49 @@ fn flipped_bits_never_change_an_event() {
     assert!(unnoticed < 30, "{unnoticed} bits");
 }
 
+/// As a pipe may: a byte at a time.
+struct Pipe<'a>(&'a [u8]);
+
+impl io::Read for Pipe<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let len = to.len().min(1);
+        io::Read::read(&mut self.0, &mut to[..len])
+    }
+}
+
+#[test]
+fn a_pipe_is_read_to_its_end() {
+    let events = some_events();
+    let bytes = written(&events, 7);
+    let mut reader = Reader::new(Pipe(&bytes)).unwrap();
+    assert_eq!((reader.len(), reader.stat().events), (None, 0));
+    let (read, end) = rest(&mut reader);
+    assert!(end.is_ok() && read == events);
+    assert_eq!((reader.len(), reader.chunk_hashes().count()), (Some(60), 9));
+    assert!(!reader.next(&mut Event::default()).unwrap());
+}
+
+#[test]
+fn a_trace_is_sought_in_after_some_events_were_read() {
+    let events = some_events();
+    let mut reader = Reader::new(Cursor::new(written(&events, 7))).unwrap();
+    let mut event = Event::default();
+    for n in [0, 1, 2] {
+        assert_eq!(reader.position(), n);
+        assert!(reader.next(&mut event).unwrap());
+    }
+    reader.seek(33).unwrap();
+    assert_eq!(reader.register(1, Register::int(10)), Some(0x8010_0000 + 8 * 5));
+    assert!(reader.next(&mut event).unwrap() && event == events[33]);
+}
+
+#[test]
+fn data_after_the_end_are_an_error() {
+    let mut bytes = written(&some_events(), 7);
+    bytes.push(0);
+    assert!(matches!(read(&bytes).1, Err(Error::Byte { .. })));
+}
+
 #[test]
 fn equal_chunks_have_equal_hashes() {
     let events = some_events();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::bytes::{Malformed, Section, add, low};
 use super::hart::{AccessShape, Hart, Part, Room, Says, Site, WriteShape, take_register};
 use super::slot::{Around, Base, Role, Slot};
-use super::{MAX_HARTS, MAX_PARTS, REBASED, control};
+use super::{MAX_HARTS, MAX_PARTS, REBASED, control, parts};
 use crate::{Access, Event, Insn, Privilege, RegWrite, Trap};
 
 /// Reads one chunk after the other.
@@ -106,6 +106,8 @@ impl Decoder {
             }
         }
         self.left = left;
+        let room = self.room.parts.checked_sub(parts(event));
+        self.room.parts = room.ok_or(Malformed("too many accesses and writes"))?;
         if left == 0 { self.end_chunk().map(|()| true) } else { Ok(true) }
     }
 
@@ -478,6 +480,21 @@ mod tests {
         for len in 0..raw.len() {
             assert!(read(&raw[..len], 100).1.is_err(), "{len} bytes");
         }
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_keep_their_reader_busy() {
+        // A hart, and a site of 16384 loads of one byte from address 0, which follows itself.
+        let mut controls = vec![0x83, 1, 0, 0, 0x81, 2];
+        controls.resize(100_000, 0x7f);
+        let mut raw = u32::try_from(controls.len()).unwrap().to_le_bytes().to_vec();
+        raw.extend([0; 4]);
+        raw.extend(controls);
+        raw.extend([0, 0, 0, 240, 0x00, 0x40, 0]);
+        raw.resize(raw.len() + 16384, 1);
+        raw.resize(raw.len() + 2 * 16384, 0);
+        let (read, end) = read(&raw, 1 << 22);
+        assert_eq!((read, end), (511, Err(Malformed("too many accesses and writes"))));
     }
 
     proptest! {

@@ -7,7 +7,10 @@ use super::hart::{AccessShape, Hart, Part, Says, Site, WriteShape, put_count, pu
 use super::learn::{Learner, chosen};
 use super::shape::{key, matches};
 use super::slot::{Around, Role, Slot};
-use super::{LONGEST_RUN, MAX_HARTS, MAX_PARTS, MAX_REGISTERS, REBASED, control, unsayable};
+use super::{
+    LONGEST_RUN, MAX_HARTS, MAX_PARTS, MAX_REGISTERS, PART_LIMIT, RAW_LIMIT, REBASED, SLOT_LIMIT,
+};
+use super::{control, parts, unsayable};
 use crate::{Error, Event};
 
 /// Writes one chunk after the other.
@@ -21,6 +24,8 @@ pub(super) struct Encoder {
     run: u8,
     registers: usize,
     slots: usize,
+    /// Of the chunk's events.
+    parts: usize,
     /// The bytes with which the chunk begins, for the registers.
     snapshot: usize,
 }
@@ -60,7 +65,7 @@ impl Encoder {
         controls.clear();
         values.clear();
         definitions.clear();
-        (self.current, self.run, self.slots) = (0, 0, 0);
+        (self.current, self.run, self.slots, self.parts) = (0, 0, 0, 0);
         self.harts.sort_by_key(|encoder| encoder.hart.number);
         self.by_number = self.harts.iter().map(|encoder| encoder.hart.number).zip(0..).collect();
         put_count(definitions, self.harts.len());
@@ -72,15 +77,11 @@ impl Encoder {
         self.snapshot = definitions.len();
     }
 
-    /// The bytes of the chunk's events so far.
-    pub(super) fn len(&self) -> usize {
+    /// Whether the chunk should end here.
+    pub(super) fn is_full(&self) -> bool {
         let Sections { controls, values, definitions } = &self.sections;
-        controls.len() + values.len() + definitions.len() - self.snapshot
-    }
-
-    /// The slots that a reader must keep.
-    pub(super) const fn slots(&self) -> usize {
-        self.slots
+        let len = controls.len() + values.len() + definitions.len() - self.snapshot;
+        len >= RAW_LIMIT || self.slots >= SLOT_LIMIT || self.parts >= PART_LIMIT
     }
 
     /// How many harts there were so far.
@@ -116,6 +117,7 @@ impl Encoder {
             return Err(unsayable("registers of so many harts"));
         }
         let moved = self.hart(event.hart)?;
+        self.parts += parts(event);
         let Some(encoder) = self.harts.get_mut(self.current) else { return Ok(()) };
         let order = encoder.order(event);
         let found = encoder.find(event);

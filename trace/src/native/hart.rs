@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::bytes::{Malformed, Section, put_difference, put_number};
 use super::slot::Slot;
-use super::{MAX_REGISTERS, MAX_SLOTS};
+use super::{MAX_CHUNK_PARTS, MAX_REGISTERS, MAX_SLOTS};
 use crate::{AccessKind, Event, Insn, Privilege, RegClass, Register};
 
 /// No site.
@@ -264,8 +264,10 @@ pub(super) fn take_register(section: &mut Section, raw: &[u8]) -> Result<Registe
 pub(super) struct Room {
     pub(super) registers: usize,
     pub(super) slots: usize,
+    pub(super) parts: usize,
 }
 
 impl Room {
-    pub(super) const ALL: Self = Self { registers: MAX_REGISTERS, slots: MAX_SLOTS };
+    pub(super) const ALL: Self =
+        Self { registers: MAX_REGISTERS, slots: MAX_SLOTS, parts: MAX_CHUNK_PARTS };
 }

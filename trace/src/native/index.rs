@@ -108,3 +108,59 @@ pub(super) fn summary(chunks: &[Chunk], is_cut_short: bool) -> Summary {
         is_cut_short,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chunks() -> impl Strategy<Value = Vec<Chunk>> {
+        let chunk = (1..1000_u32, 0..1000_u32, any::<u64>());
+        prop::collection::vec(chunk, 0..5).prop_map(|all| {
+            let mut place = (50, 0);
+            let chunk = |(events, packed, hash): (u32, u32, u64)| {
+                let (offset, first) = place;
+                let (raw, harts, pc) = (packed, 1, (hash, hash));
+                let chunk = Chunk { offset, packed, raw, events, harts, first, hash, pc };
+                place = (chunk.end(), chunk.next());
+                chunk
+            };
+            all.into_iter().map(chunk).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn indices_come_back_and_fit_their_place(chunks in chunks(), by in 1..100_u64) {
+            let end = chunks.last().map_or(50, Chunk::end);
+            let bytes = to_bytes(&chunks, end);
+            prop_assert_eq!(bytes.len(), length(chunks.len()));
+            prop_assert_eq!(from_trailer(bytes.last_chunk().unwrap()), Some(end));
+            prop_assert_eq!(from_bytes(&bytes, end), Ok(chunks.clone()));
+            prop_assert!(from_bytes(&bytes, end + by).is_err());
+            prop_assert!(is_consistent(&chunks, 50, end));
+            prop_assert!(!is_consistent(&chunks, 50 + by, end));
+            prop_assert!(!is_consistent(&chunks, 50, end + by));
+        }
+
+        #[test]
+        fn a_missing_chunk_is_noticed(chunks in chunks(), at: prop::sample::Index) {
+            prop_assume!(!chunks.is_empty());
+            let end = chunks.last().map_or(50, Chunk::end);
+            let mut fewer = chunks.clone();
+            fewer.remove(at.index(chunks.len()));
+            prop_assert!(!is_consistent(&fewer, 50, end));
+        }
+
+        #[test]
+        fn damaged_indices_are_an_error(
+            chunks in chunks(), at: prop::sample::Index, with in 1..=255_u8, len: prop::sample::Index,
+        ) {
+            let mut bytes = to_bytes(&chunks, 50);
+            prop_assert!(from_bytes(&bytes[..len.index(bytes.len())], 50).is_err());
+            *at.get_mut(&mut bytes) ^= with;
+            prop_assert!(from_bytes(&bytes, 50).is_err());
+        }
+    }
+}

@@ -31,6 +31,8 @@
 //!
 //! A file without an index was cut short: its whole chunks can be read.
 //!
+//! Readers refuse what needs too much memory or time: see the constants in `mod.rs`. Writers end a chunk long before.
+//!
 //! # Chunk
 //!
 //! A chunk can be read without any other. Uncompressed, it is the lengths of the first two sections (4 bytes each), and three
@@ -115,11 +117,15 @@ const NAME: &str = "Ferry's trace format";
 
 /// The longest uncompressed chunk, in bytes.
 const MAX_RAW: usize = 16 << 20;
-/// Where the writer ends a chunk: so many bytes or slots.
+/// Where the writer ends a chunk: so many bytes, slots, or parts.
 const RAW_LIMIT: usize = 1 << 20;
 const SLOT_LIMIT: usize = 1 << 19;
+const PART_LIMIT: usize = 1 << 22;
 /// The longest chunk, in events.
-const MAX_EVENTS: u32 = 1 << 24;
+const MAX_EVENTS: u32 = 1 << 22;
+/// How many parts the events of a chunk have, so that reading one takes bounded time: each is one, with one for each access and
+/// each write.
+const MAX_CHUNK_PARTS: usize = 1 << 23;
 /// The largest number of harts.
 const MAX_HARTS: usize = 1 << 16;
 /// How many registers of all harts together have values.
@@ -174,6 +180,11 @@ mod control {
     pub(super) const fn further_bytes(slots: usize) -> usize {
         slots.saturating_sub(SLOTS).div_ceil(8)
     }
+}
+
+/// How many parts it has.
+fn parts(event: &crate::Event) -> usize {
+    1 + event.accesses.len() + event.writes.len()
 }
 
 fn unsayable(what: &str) -> Error {

@@ -5,7 +5,7 @@ use std::io::{Error as IoError, Write};
 use super::chunk::{Chunk, WHOLE_HEADER};
 use super::encode::Encoder;
 use super::hash::xxh64;
-use super::{MAX_EVENTS, RAW_LIMIT, SLOT_LIMIT, header, index, unsayable};
+use super::{MAX_EVENTS, header, index, unsayable};
 use crate::{Error, Event, Header, Sink};
 
 /// How a trace is written.
@@ -167,8 +167,7 @@ impl<W: Write> Sink for Writer<W> {
         self.encoder.write(event)?;
         self.events += 1;
         self.pc = (self.pc.0.min(event.pc), self.pc.1.max(event.pc));
-        let is_full = self.events >= self.options.chunk_events;
-        if is_full || self.encoder.len() >= RAW_LIMIT || self.encoder.slots() >= SLOT_LIMIT {
+        if self.events >= self.options.chunk_events || self.encoder.is_full() {
             self.end_chunk()?;
         }
         Ok(())
