@@ -15,6 +15,7 @@ mod event;
 pub mod formats;
 pub mod frame;
 pub mod names;
+pub mod native;
 mod register;
 mod stream;
 
