@@ -7,6 +7,7 @@
 mod boot;
 mod boot_devices;
 mod ctl;
+mod diff;
 mod doctor;
 mod execution;
 mod gdb;
@@ -14,6 +15,7 @@ mod isa;
 mod run;
 mod run_qemu;
 mod syscalls;
+mod trace;
 
 use std::io::Write as _;
 
@@ -44,6 +46,10 @@ enum Command {
     Boot(Box<boot::BootArgs>),
     /// Control a machine that runs with --control
     Ctl(ctl::CtlArgs),
+    /// Record an execution, instruction by instruction, or show, convert and sum up traces
+    Trace(Box<trace::TraceArgs>),
+    /// Compare two executions, and say where they part
+    Diff(Box<diff::DiffArgs>),
     /// List the system calls of a guest architecture and how well they are supported
     Syscalls(syscalls::SyscallsArgs),
     /// List the extensions and instructions of a guest architecture and which are implemented
@@ -78,6 +84,8 @@ fn start() -> u8 {
         Command::Run(args) => run::main(*args),
         Command::Boot(args) => boot::main(*args),
         Command::Ctl(args) => ctl::main(&args),
+        Command::Trace(args) => trace::main(*args),
+        Command::Diff(args) => diff::main(&args),
         Command::Syscalls(args) => syscalls::main(&args),
         Command::Isa(args) => isa::main(&args),
         Command::Doctor => doctor::main(),

@@ -77,6 +77,14 @@ pub(crate) struct RunArgs {
 
 /// Runs the program. Returns only if it could not be started.
 pub(crate) fn main(args: RunArgs) -> u8 {
+    match parts(args) {
+        Some((config, program, rest)) => start(config, &program, &rest),
+        None => OWN_ERROR,
+    }
+}
+
+/// What a command line asks for; `None` if it cannot be had, which has been said.
+pub(crate) fn parts(args: RunArgs) -> Option<(Config, OsString, Vec<OsString>)> {
     let (program, rest) = match args.command.split_first() {
         Some((program, rest)) => (program.clone(), rest.to_vec()),
         None => (OsString::new(), Vec::new()),
@@ -87,13 +95,13 @@ pub(crate) fn main(args: RunArgs) -> u8 {
             "{}: no such option, see `ferry run --help`; for a program of that name write ./{0}",
             program.display()
         ));
-        return OWN_ERROR;
+        return None;
     }
     if args.execution.stats.is_some_and(|stats| stats.probes == Probes::Counted) {
         complain(&"--stats=tlb is for whole machines (ferry boot): a program has no TLB");
-        return OWN_ERROR;
+        return None;
     }
-    start(config(args), &program, &rest)
+    Some((config(args), program, rest))
 }
 
 fn start(config: Config, program: &OsStr, args: &[OsString]) -> u8 {

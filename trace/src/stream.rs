@@ -62,6 +62,16 @@ pub trait Source {
     fn next(&mut self, event: &mut Event) -> Result<bool, Error>;
 }
 
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn header(&self) -> &Header {
+        (**self).header()
+    }
+
+    fn next(&mut self, event: &mut Event) -> Result<bool, Error> {
+        (**self).next(event)
+    }
+}
+
 /// Where an execution is written down.
 pub trait Sink {
     /// Writes one event down.

@@ -6,7 +6,7 @@ mod text;
 
 pub use json::json;
 pub use junit::junit;
-pub use text::text;
+pub use text::{event_line, text};
 
 use trace::{Architecture, Insn};
 

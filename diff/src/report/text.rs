@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use trace::{Access, AccessKind, Event, Trap};
+use trace::{Access, AccessKind, Event, Insn, Trap};
 
 use super::Context;
 use crate::compare::{Counts, Verdict};
@@ -146,14 +146,19 @@ fn history(out: &mut String, d: &Divergence, context: &Context<'_>) {
 fn history_line(pair: &Pair, context: &Context<'_>) -> String {
     let Some(event) = &pair.reference else { return String::new() };
     let insn = event.insn.or(pair.subject.as_ref().and_then(|event| event.insn));
+    line(pair.index, event, insn, context)
+}
+
+/// One line on one event: its number, its place, its instruction, and what it did.
+#[must_use]
+pub fn event_line(index: u64, event: &Event, context: &Context<'_>) -> String {
+    line(index, event, event.insn, context)
+}
+
+fn line(index: u64, event: &Event, insn: Option<Insn>, context: &Context<'_>) -> String {
     let disassembly = context.disassembly(event.pc, insn);
-    let line = format!(
-        "{:>10} {:<32} {disassembly:<36} {}",
-        pair.index,
-        context.place(event.pc),
-        effects(event, context)
-    );
-    line.trim_end().to_owned()
+    let (place, effects) = (context.place(event.pc), effects(event, context));
+    format!("{index:>10} {place:<32} {disassembly:<36} {effects}").trim_end().to_owned()
 }
 
 fn effects(event: &Event, context: &Context<'_>) -> String {

@@ -8,7 +8,7 @@ use super::unsayable;
 use crate::{Architecture, Carries, Error, Header, Writes};
 
 /// What a file begins with. It is neither text nor survives being taken for such.
-const MAGIC: [u8; 8] = *b"\x89FTR\r\n\x1a\n";
+pub const MAGIC: [u8; 8] = *b"\x89FTR\r\n\x1a\n";
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u16 = 1;
 /// Magic, version and the body's length.

@@ -108,6 +108,7 @@ mod writer;
 use crate::Error;
 
 pub use chunk::Chunk;
+pub use header::MAGIC;
 pub use index::Summary;
 pub use reader::Reader;
 pub use writer::{Options, Writer};
