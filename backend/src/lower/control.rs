@@ -236,7 +236,7 @@ impl Lowering<'_, '_> {
     }
 
     fn exit_slot(&mut self, number: usize) -> Value {
-        let name = UserExternalName { namespace: 0, index: EXIT_SLOTS };
+        let name = UserExternalName { namespace: EXIT_SLOTS, index: 0 };
         let name = self.fb.func.declare_imported_user_function(name);
         let slot = self.fb.create_global_value(GlobalValueData::Symbol {
             name: ExternalName::user(name),

@@ -9,6 +9,7 @@ mod flags;
 mod float;
 mod forward;
 mod integer;
+mod intrinsic;
 mod memory;
 mod softmmu;
 mod values;
@@ -57,6 +58,7 @@ pub(crate) struct Lowering<'a, 'f> {
     extended: HashMap<Value, Value>,
     /// How packed flags came about, for conditions on them.
     flag_origins: HashMap<Value, flags::Origin>,
+    known: intrinsic::Known,
     /// Dirty slots at the current place.
     dirty: SlotSet,
     /// The current guest instruction.
@@ -154,6 +156,7 @@ pub(crate) fn lower(
         recent_stores: forward::RecentStores::default(),
         extended: HashMap::new(),
         flag_origins: HashMap::new(),
+        known: intrinsic::Known::default(),
         dirty: SlotSet::NONE,
         pc: GuestVirt(0),
         sigs,
@@ -200,6 +203,7 @@ impl Lowering<'_, '_> {
         }
         self.dirty = plan.dirty_in;
         self.recent_stores.forget();
+        self.known.begin_block();
         self.temps.clear();
         self.temps.resize(usize::from(block.temps), None);
         self.count_instructions(block);
