@@ -7,8 +7,7 @@ use std::collections::HashMap;
 
 use base::Intrinsic;
 use cranelift_codegen::ir::{
-    ExtFuncData, ExternalName, FuncRef, InstBuilder, InstructionData, Opcode as ClifOpcode,
-    UserExternalName, Value, ValueDef, types,
+    ExtFuncData, ExternalName, FuncRef, InstBuilder, UserExternalName, Value, types,
 };
 use ir::{Block, Inst, Opcode, Operand, Type};
 
@@ -137,17 +136,8 @@ impl Lowering<'_, '_> {
     /// An operand as one vector, and as the same value whatever it was looked at in between.
     fn vector_arg(&mut self, block: &Block, inst: &Inst, index: usize) -> Value {
         let value = self.arg(block, inst, index);
-        match self.fb.func.dfg.value_def(value) {
-            ValueDef::Result(def, _) => match self.fb.func.dfg.insts[def] {
-                InstructionData::LoadNoOffset { opcode: ClifOpcode::Bitcast, arg, .. }
-                    if self.fb.func.dfg.value_type(arg) == types::I64X2 =>
-                {
-                    arg
-                }
-                _ => value,
-            },
-            _ => value,
-        }
+        let made = self.as_made(value);
+        if self.fb.func.dfg.value_type(made) == types::I64X2 { made } else { value }
     }
 
     fn host_insn(&mut self, insn: HostInsn, operands: &[Value]) -> Value {
@@ -196,9 +186,7 @@ impl Lowering<'_, '_> {
         }
         let mut readers = block.insts.iter().filter(|inst| inst.args.contains(&temp));
         let only = readers.next().filter(|_| readers.next().is_none());
-        only.is_some_and(|inst| {
-            inst.args[0] == temp && self.intrinsic_of(inst) == Some(reader)
-        })
+        only.is_some_and(|inst| inst.args[0] == temp && self.intrinsic_of(inst) == Some(reader))
     }
 }
 
@@ -226,10 +214,7 @@ impl Lowering<'_, '_> {
         }
         let [abef, cdgh] = match self.known.states.get(&[abcd, efgh]) {
             Some(&state) => state,
-            None => [
-                self.words(efgh, abcd, [1, 0, 5, 4]),
-                self.words(efgh, abcd, [3, 2, 7, 6]),
-            ],
+            None => [self.words(efgh, abcd, [1, 0, 5, 4]), self.words(efgh, abcd, [3, 2, 7, 6])],
         };
         let between = self.host_insn(HostInsn::Sha256rnds2, &[words, cdgh, abef]);
         let words = self.words(words, words, [2, 3, 2, 3]);
@@ -253,13 +238,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The host adds the constant and has words in the other order.
-    fn sha1_rounds(
-        &mut self,
-        block: &Block,
-        inst: &Inst,
-        insn: HostInsn,
-        constant: u32,
-    ) -> Value {
+    fn sha1_rounds(&mut self, block: &Block, inst: &Inst, insn: HostInsn, constant: u32) -> Value {
         const REVERSED: [u8; 4] = [3, 2, 1, 0];
         let [e, words, abcd] = [0, 1, 2].map(|index| self.vector_arg(block, inst, index));
         let minus = self.splat_of(Type::I32x4, u64::from(constant.wrapping_neg()));
