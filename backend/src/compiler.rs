@@ -5,18 +5,23 @@ use std::arch::is_x86_feature_detected;
 
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::ExternalName;
-use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::entity::PrimaryMap;
+use cranelift_codegen::ir::{
+    ExternalName, Function, SigRef, UserExternalName, UserExternalNameRef,
+};
+use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::verifier::{VerifierErrors, verify_function};
 use cranelift_codegen::{Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use ir::{Guest, Precision};
 
+use crate::host_insn::{self, HostInsn};
 use crate::lower::{self, region_signature};
 use crate::region::Region;
 use crate::register_mapper::RegisterMap;
 
-/// Index of the one symbol that compiled code refers to: its region's exit slots.
+/// The namespace of the one symbol that stands for the region's exit slots. (The other one is [`host_insn::NAMESPACE`].)
 pub(crate) const EXIT_SLOTS: u32 = 0;
 
 /// What applies to all compilations of an engine.
@@ -34,6 +39,8 @@ pub struct CompileOptions {
     pub listing: bool,
     /// Whether the host multiplies and adds with one rounding.
     pub host_has_fma: bool,
+    /// Compute intrinsics by the host's instructions, where it has them, and not by their helpers.
+    pub intrinsics: bool,
 }
 
 /// How compiled code reaches guest memory, and what its translations' addresses are.
@@ -58,6 +65,7 @@ impl CompileOptions {
             count_probes: false,
             listing: false,
             host_has_fma: is_x86_feature_detected!("fma"),
+            intrinsics: true,
         }
     }
 }
@@ -75,6 +83,14 @@ pub enum CompileError {
         pc: GuestVirt,
         /// Cranelift's words.
         message: String,
+    },
+    /// A call that stands for an instruction of the host is not encoded as expected.
+    #[error("cannot place an instruction at {offset} of the region at {pc}: no call stands there")]
+    HostInsn {
+        /// The region's first entry.
+        pc: GuestVirt,
+        /// Bytes from the start of the code to the call's displacement.
+        offset: u32,
     },
     /// The code refers to something that the code memory cannot provide.
     #[error("cannot place the region at {pc}: unknown relocation {kind}")]
@@ -206,13 +222,26 @@ impl Compiler {
         fb.finalize(self.isa.frontend_config());
         let clif = self.options.listing.then(|| self.context.func.display().to_string());
         let pc = region.key().pc();
+        if cfg!(debug_assertions) {
+            verify(&mut self.context.func, &*self.isa)
+                .map_err(|e| CompileError::Codegen { pc, message: e.to_string() })?;
+        }
+        let names = self.context.func.params.user_named_funcs().clone();
         let isa: &dyn TargetIsa = &*self.isa;
         let compiled = self
             .context
             .compile(isa, &mut ControlPlane::default())
             .map_err(|e| CompileError::Codegen { pc, message: format!("{:?}", e.inner) })?;
-        let relocations = compiled.buffer.relocs().iter();
-        let relocations = relocations.map(|r| slot_relocation(r, pc)).collect::<Result<_, _>>()?;
+        let mut code = compiled.code_buffer().to_vec();
+        let mut relocations = Vec::new();
+        for reloc in compiled.buffer.relocs() {
+            match symbol(&names, reloc, pc)? {
+                Symbol::ExitSlots => {
+                    relocations.push(SlotRelocation { offset: reloc.offset, addend: reloc.addend })
+                }
+                Symbol::HostInsn(insn) => insn.replace_call(&mut code, reloc.offset, pc)?,
+            }
+        }
         let listing =
             clif.map(|clif| Listing { clif, assembly: compiled.vcode.clone().unwrap_or_default() });
         let pcs = compiled.buffer.get_srclocs_sorted().iter().filter(|s| !s.loc.is_default());
@@ -225,7 +254,7 @@ impl Compiler {
                 })
                 .collect(),
             ),
-            code: compiled.code_buffer().to_vec(),
+            code,
             entries: region.entries.iter().map(|&e| region.blocks[e].key.pc()).collect(),
             exits: lowered.exits,
             sync_points: lowered.sync_points,
@@ -236,19 +265,51 @@ impl Compiler {
     }
 }
 
-fn slot_relocation(
+/// Has Cranelift's verifier look at a function. It rejects results of functions that change no register, though the convention
+/// has them: so it sees instructions of the host as functions of another convention.
+fn verify(function: &mut Function, isa: &dyn TargetIsa) -> Result<(), VerifierErrors> {
+    let rejected: Vec<SigRef> = function
+        .dfg
+        .signatures
+        .iter()
+        .filter(|(_, sig)| sig.call_conv == CallConv::PreserveAll && !sig.returns.is_empty())
+        .map(|(key, _)| key)
+        .collect();
+    let set = |function: &mut Function, convention| {
+        rejected.iter().for_each(|&key| function.dfg.signatures[key].call_conv = convention);
+    };
+    set(function, CallConv::SystemV);
+    let verified = verify_function(function, isa);
+    set(function, CallConv::PreserveAll);
+    verified
+}
+
+/// What compiled code refers to.
+enum Symbol {
+    ExitSlots,
+    HostInsn(HostInsn),
+}
+
+fn symbol(
+    names: &PrimaryMap<UserExternalNameRef, UserExternalName>,
     reloc: &FinalizedMachReloc,
     pc: GuestVirt,
-) -> Result<SlotRelocation, CompileError> {
-    match (reloc.kind, &reloc.target) {
-        (
-            Reloc::X86PCRel4 | Reloc::X86CallPCRel4,
-            FinalizedRelocTarget::ExternalName(ExternalName::User(_)),
-        ) => Ok(SlotRelocation { offset: reloc.offset, addend: reloc.addend }),
-        (kind, target) => {
-            Err(CompileError::Relocation { pc, kind: format!("{kind:?} to {target:?}") })
+) -> Result<Symbol, CompileError> {
+    if let Reloc::X86PCRel4 | Reloc::X86CallPCRel4 = reloc.kind
+        && let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = reloc.target
+    {
+        let name = &names[name];
+        match name.namespace {
+            EXIT_SLOTS => return Ok(Symbol::ExitSlots),
+            host_insn::NAMESPACE => {
+                if let Some(insn) = HostInsn::by_number(name.index) {
+                    return Ok(Symbol::HostInsn(insn));
+                }
+            }
+            _ => {}
         }
     }
+    Err(CompileError::Relocation { pc, kind: format!("{:?} to {:?}", reloc.kind, reloc.target) })
 }
 
 fn host_isa() -> Result<OwnedTargetIsa, CompileError> {
@@ -258,7 +319,8 @@ fn host_isa() -> Result<OwnedTargetIsa, CompileError> {
         ("regalloc_algorithm", "backtracking"),
         ("enable_probestack", "false"),
         ("unwind_info", "false"),
-        ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+        // See `verify`.
+        ("enable_verifier", "false"),
         // Tail calls rely on them.
         ("preserve_frame_pointers", "true"),
     ] {

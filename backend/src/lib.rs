@@ -15,6 +15,7 @@ pub mod code_memory;
 mod compiler;
 pub mod entry;
 pub mod fp_slow;
+mod host_insn;
 mod lower;
 pub mod memory_slow;
 mod preserve;

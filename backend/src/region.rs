@@ -122,6 +122,16 @@ impl Region {
         }
     }
 
+    /// Which blocks are entered in more than one way, from blocks of the region or from outside.
+    pub(crate) fn joins(&self) -> Vec<bool> {
+        let mut ways = vec![0_u32; self.blocks.len()];
+        self.entries.iter().for_each(|&entry| ways[entry] += 1);
+        for from in 0..self.blocks.len() {
+            self.successors(from).into_iter().for_each(|to| ways[to] += 1);
+        }
+        ways.into_iter().map(|count| count > 1).collect()
+    }
+
     /// Which blocks are jumped to backwards: such jumps are polls, where the region may leave.
     pub(crate) fn polled(&self) -> Vec<bool> {
         let rank = self.rank();

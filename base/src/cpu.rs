@@ -5,6 +5,7 @@
 use std::mem::offset_of;
 use std::sync::atomic::AtomicU32;
 
+use crate::intrinsic::Intrinsic;
 use crate::wide::HostVector;
 
 /// Register slots of a frame. A guest names as many as it has; RISC-V with its vector registers,
@@ -105,6 +106,8 @@ pub struct Helper {
     pub effects: Effects,
     /// Its function.
     pub code: HelperCode,
+    /// What it computes, if compiled code may know better.
+    pub intrinsic: Option<Intrinsic>,
 }
 
 /// How an indirect jump comes to a place, where that decides whether it may: one of three kinds that a guest knows

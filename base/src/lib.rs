@@ -7,8 +7,10 @@
 pub mod addr;
 pub mod cpu;
 pub mod float;
+pub mod intrinsic;
 pub mod sys;
 pub mod wide;
 
 pub use addr::{GuestPhys, GuestVirt, HostPtr};
 pub use cpu::{CpuFrame, Helper, HelperFn, HelperId, RegSlot, TlbEntry};
+pub use intrinsic::Intrinsic;

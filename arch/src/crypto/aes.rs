@@ -57,12 +57,6 @@ pub(crate) fn encrypt(state: u128) -> u128 {
         .unwrap_or_else(|| mix_columns(shift_and_substitute(state, 1, &SBOX), [2, 3, 1, 1]))
 }
 
-/// Middle rounds of encryption, each with its key.
-pub(crate) fn encrypt_rounds(state: u128, keys: &[u128]) -> u128 {
-    sys::aes_rounds(state, keys)
-        .unwrap_or_else(|| keys.iter().fold(state, |state, key| encrypt(state) ^ key))
-}
-
 /// The last round of decryption, without its key.
 pub(crate) fn decrypt_last(state: u128) -> u128 {
     sys::aes_decrypt_last(state).unwrap_or_else(|| shift_and_substitute(state, 3, &INV_SBOX))
@@ -102,9 +96,6 @@ mod tests {
             assert_eq!(encrypt(state), mix_columns(last, [2, 3, 1, 1]));
             assert_eq!(decrypt_last(last), state);
             assert_eq!(mix_all_columns(state), mix_columns(state, [2, 3, 1, 1]));
-            let keys = [state, !state, 7];
-            let rounds = keys.iter().fold(state, |state, key| encrypt(state) ^ key);
-            assert_eq!(encrypt_rounds(state, &keys), rounds);
             assert_eq!(inv_mix_columns(mix_columns(state, [2, 3, 1, 1])), state);
             assert_eq!(mix_columns(mix_columns(state, [2, 3, 1, 1]), [14, 11, 13, 9]), state);
         }

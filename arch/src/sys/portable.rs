@@ -34,8 +34,3 @@ pub(crate) fn aes_inv_mix_columns(_: u128) -> Option<u128> {
 pub(crate) fn aes_mix_columns(_: u128) -> Option<u128> {
     None
 }
-
-/// See the x86-64 version.
-pub(crate) fn aes_rounds(_: u128, _: &[u128]) -> Option<u128> {
-    None
-}

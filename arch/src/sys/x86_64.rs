@@ -32,16 +32,6 @@ pub(crate) fn carryless_product(a: u64, b: u64) -> Option<u128> {
     std::arch::is_x86_feature_detected!("pclmulqdq").then(|| unsafe { product(a, b) })
 }
 
-/// Middle rounds of encryption (FIPS 197), each with its key.
-pub(crate) fn aes_rounds(state: u128, keys: &[u128]) -> Option<u128> {
-    #[target_feature(enable = "aes")]
-    fn rounds(state: u128, keys: &[u128]) -> u128 {
-        unpack(keys.iter().fold(pack(state), |state, &key| _mm_aesenc_si128(state, pack(key))))
-    }
-    // SAFETY: the feature is there.
-    std::arch::is_x86_feature_detected!("aes").then(|| unsafe { rounds(state, keys) })
-}
-
 macro_rules! aes {
     ($($(#[$doc:meta])* $name:ident = $state:ident => $expr:expr;)*) => {
         $($(#[$doc])*

@@ -21,15 +21,14 @@ fn lanes() {
 #[test]
 fn polynomials() {
     let mut rows = Rows::default();
-    for (text, size, part) in [
-        ("pmull v0.8h, v1.8b, v2.8b", 0, 0),
-        ("pmull2 v0.8h, v1.16b, v2.16b", 0, 1),
-        ("pmull v0.1q, v1.1d, v2.1d", 3, 0),
-        ("pmull2 v0.1q, v1.2d, v2.2d", 3, 1),
+    for (text, id) in [
+        ("pmull v0.8h, v1.8b, v2.8b", h::PMULL),
+        ("pmull2 v0.8h, v1.16b, v2.16b", h::PMULL2),
+        ("pmull v0.1q, v1.1d, v2.1d", h::PMULL_D),
+        ("pmull2 v0.1q, v1.2d, v2.2d", h::PMULL2_D),
     ] {
         rows.add(text, Kind::Integer, move |cpu| {
-            let arg = Arg::lanes(size, 1).with(part);
-            cpu.v[0] = cpu.wide(h::PMULL, arg, [cpu.v[1], cpu.v[2], 0]);
+            cpu.v[0] = cpu.wide(id, Arg::lanes(0, 16), [cpu.v[1], cpu.v[2], 0]);
         });
     }
     rows.check("polynomials");

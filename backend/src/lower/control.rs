@@ -4,10 +4,10 @@ use std::mem::offset_of;
 
 use base::cpu::{Approach, JumpCacheEntry, PC_DELTA};
 use base::{CpuFrame, GuestVirt};
-use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{
-    BlockCall, ExternalName, GlobalValueData, InstBuilder, JumpTableData, UserExternalName, Value,
-    types,
+    BlockCall, ExternalName, GlobalValueData, InstBuilder, InstructionData, JumpTableData,
+    UserExternalName, Value, ValueDef, types,
 };
 use ir::{Block, BlockKey, SlotSet, Terminator, Trap, Type};
 
@@ -155,6 +155,12 @@ impl Lowering<'_, '_> {
     }
 
     fn branch(&mut self, index: usize, cond: Value, taken: GuestVirt, fallthrough: GuestVirt) {
+        // Cranelift has the second way follow the branch. A loop is in one piece if that is the way back.
+        let loops = self.goes_back(index, taken) && !self.goes_back(index, fallthrough);
+        let (cond, taken, fallthrough) = match loops.then(|| self.complement(cond)).flatten() {
+            Some(not) => (not, fallthrough, taken),
+            None => (cond, taken, fallthrough),
+        };
         let (yes, no) = (self.edge_block(index, taken), self.edge_block(index, fallthrough));
         self.fb.ins().brif(cond, yes.block, &[], no.block, &[]);
         for edge in [yes, no] {
@@ -165,10 +171,30 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The block to branch to for an edge: the target itself if nothing comes between.
+    fn goes_back(&self, from: usize, to: GuestVirt) -> bool {
+        matches!(self.region.edge(to), Edge::Inside(to) if self.rank[from] >= self.rank[to])
+    }
+
+    /// The opposite of a condition that is a comparison.
+    fn complement(&mut self, cond: Value) -> Option<Value> {
+        let ValueDef::Result(def, _) = self.fb.func.dfg.value_def(cond) else { return None };
+        match self.fb.func.dfg.insts[def] {
+            InstructionData::IntCompare { cond, args: [a, b], .. } => {
+                Some(self.fb.ins().icmp(cond.complement(), a, b))
+            }
+            InstructionData::FloatCompare { cond, args: [a, b], .. } => {
+                Some(self.fb.ins().fcmp(cond.complement(), a, b))
+            }
+            _ => None,
+        }
+    }
+
+    /// The block to branch to for an edge: the target itself if nothing comes between. What is passed to a block to which
+    /// several edges go would have to be computed before the branch, whichever way it goes: a block
+    /// of the edge's own takes that.
     fn edge_block(&mut self, from: usize, pc: GuestVirt) -> EdgeBlock {
         match self.region.edge(pc) {
-            Edge::Inside(to) if self.rank[from] < self.rank[to] => {
+            Edge::Inside(to) if self.rank[from] < self.rank[to] && !self.joins[to] => {
                 EdgeBlock { block: self.clif_blocks[to], is_new: false, pc }
             }
             edge => {
@@ -236,7 +262,7 @@ impl Lowering<'_, '_> {
     }
 
     fn exit_slot(&mut self, number: usize) -> Value {
-        let name = UserExternalName { namespace: 0, index: EXIT_SLOTS };
+        let name = UserExternalName { namespace: EXIT_SLOTS, index: 0 };
         let name = self.fb.func.declare_imported_user_function(name);
         let slot = self.fb.create_global_value(GlobalValueData::Symbol {
             name: ExternalName::user(name),

@@ -31,12 +31,34 @@ impl Lowering<'_, '_> {
             }
             _ => None,
         };
-        let b = if inst.op == Opcode::FlagsSub { self.fb.ins().bnot(b) } else { b };
-        let flags = self.flags_of_sum(inst.ty, a, b, carry);
+        let flags = match (origin, inst.op, known_carry) {
+            (Some(Origin::Result(_)), ..) => self.flags_of_result(inst.ty, a),
+            (_, Opcode::FlagsSub, OperandKind::Const(1)) => self.flags_of_difference(inst.ty, a, b),
+            (_, Opcode::FlagsSub, _) => {
+                let b = self.fb.ins().bnot(b);
+                self.flags_of_sum(inst.ty, a, b, carry)
+            }
+            _ => self.flags_of_sum(inst.ty, a, b, carry),
+        };
         if let Some(origin) = origin {
             self.flag_origins.insert(flags, origin);
         }
         self.define(inst, flags);
+    }
+
+    fn flags_of_result(&mut self, ty: Type, result: Value) -> Value {
+        let zero = self.konst(0);
+        self.pack_flags(ty, result, zero, zero)
+    }
+
+    fn flags_of_difference(&mut self, ty: Type, a: Value, b: Value) -> Value {
+        let difference = self.fb.ins().isub(a, b);
+        let no_borrow = self.fb.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, a, b);
+        let no_borrow = self.fb.ins().uextend(types::I64, no_borrow);
+        let (from_b, from_a) = (self.fb.ins().bxor(a, b), self.fb.ins().bxor(a, difference));
+        let overflows = self.fb.ins().band(from_a, from_b);
+        let overflow = self.sign(overflows, ty);
+        self.pack_flags(ty, difference, no_borrow, overflow)
     }
 
     fn flags_of_sum(&mut self, ty: Type, a: Value, b: Value, carry: Value) -> Value {
@@ -51,19 +73,28 @@ impl Lowering<'_, '_> {
         let carries = self.fb.ins().bor(both, lost);
         let (from_a, from_b) = (self.fb.ins().bxor(a, sum), self.fb.ins().bxor(b, sum));
         let overflows = self.fb.ins().band(from_a, from_b);
-        let is_zero = self.fb.ins().icmp_imm_u(IntCC::Equal, sum, 0);
-        let is_zero = self.fb.ins().uextend(types::I64, is_zero);
-        let zero = self.fb.ins().ishl_imm_u(is_zero, 30);
-        let parts = [(sum, 31), (carries, 29), (overflows, 28)]
-            .map(|(value, bit)| self.sign_at(value, ty, bit));
-        parts.into_iter().fold(zero, |flags, part| self.fb.ins().bor(flags, part))
+        let [carry, overflow] = [carries, overflows].map(|value| self.sign(value, ty));
+        self.pack_flags(ty, sum, carry, overflow)
     }
 
-    /// A value's sign as a bit of 64.
-    fn sign_at(&mut self, value: Value, ty: Type, bit: i64) -> Value {
+    /// N and Z of a result, with C and V as numbers 0 or 1. Where the host adds scaled numbers at once, these three sums are
+    /// three instructions.
+    fn pack_flags(&mut self, ty: Type, result: Value, carry: Value, overflow: Value) -> Value {
+        let negative = self.sign(result, ty);
+        let zero = self.fb.ins().icmp_imm_u(IntCC::Equal, result, 0);
+        let zero = self.fb.ins().uextend(types::I64, zero);
+        let parts = [(carry, 1), (zero, 2), (negative, 3)];
+        let flags = parts.into_iter().fold(overflow, |flags, (part, bit)| {
+            let part = self.fb.ins().ishl_imm_u(part, bit);
+            self.fb.ins().iadd(flags, part)
+        });
+        self.fb.ins().ishl_imm_u(flags, 28)
+    }
+
+    /// A value's sign, 0 or 1.
+    fn sign(&mut self, value: Value, ty: Type) -> Value {
         let sign = self.fb.ins().ushr_imm_u(value, i64::from(ty.bits()) - 1);
-        let sign = self.convert(sign, Type::I64);
-        self.fb.ins().ishl_imm_u(sign, bit)
+        self.convert(sign, Type::I64)
     }
 
     pub(super) fn flag_condition(&mut self, block: &Block, inst: &Inst) {

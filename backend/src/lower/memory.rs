@@ -173,6 +173,8 @@ impl Lowering<'_, '_> {
             self.reload();
             self.check_helper_fault();
             self.define(inst, result);
+        } else if let Some(result) = self.intrinsic(block, inst) {
+            self.define(inst, result);
         } else {
             let result = self.call_helper(block, inst);
             if accumulates_flags(inst, self.guest) {

@@ -9,13 +9,14 @@ mod flags;
 mod float;
 mod forward;
 mod integer;
+mod intrinsic;
 mod memory;
 mod softmmu;
 mod values;
 mod vector;
 mod vector_float;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base::{CpuFrame, GuestVirt, RegSlot};
 use cranelift_codegen::ir::{
@@ -48,6 +49,8 @@ pub(crate) struct Lowering<'a, 'f> {
     clif_blocks: Vec<cranelift_codegen::ir::Block>,
     /// Position of each block in reverse post-order: edges that do not go forward are polled.
     rank: Vec<usize>,
+    /// Which blocks several edges go to.
+    joins: Vec<bool>,
     /// Which blocks are jumped to backwards.
     jumped_back_to: Vec<bool>,
     /// The current block's temporaries.
@@ -55,8 +58,11 @@ pub(crate) struct Lowering<'a, 'f> {
     recent_stores: forward::RecentStores,
     /// Of vectors that are extended scalars, the scalars.
     extended: HashMap<Value, Value>,
+    /// Vectors whose upper half is zero.
+    upper_zero: HashSet<Value>,
     /// How packed flags came about, for conditions on them.
     flag_origins: HashMap<Value, flags::Origin>,
+    known: intrinsic::Known,
     /// Dirty slots at the current place.
     dirty: SlotSet,
     /// The current guest instruction.
@@ -149,11 +155,14 @@ pub(crate) fn lower(
         limits,
         fuel,
         rank: region.rank(),
+        joins: region.joins(),
         jumped_back_to: region.polled(),
         temps: Vec::new(),
         recent_stores: forward::RecentStores::default(),
         extended: HashMap::new(),
+        upper_zero: HashSet::new(),
         flag_origins: HashMap::new(),
+        known: intrinsic::Known::default(),
         dirty: SlotSet::NONE,
         pc: GuestVirt(0),
         sigs,
@@ -200,6 +209,7 @@ impl Lowering<'_, '_> {
         }
         self.dirty = plan.dirty_in;
         self.recent_stores.forget();
+        self.known.begin_block();
         self.temps.clear();
         self.temps.resize(usize::from(block.temps), None);
         self.count_instructions(block);

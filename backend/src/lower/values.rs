@@ -74,7 +74,7 @@ impl Lowering<'_, '_> {
         self.as_integer(value)
     }
 
-    fn temp(&self, index: u16) -> Value {
+    pub(super) fn temp(&self, index: u16) -> Value {
         self.temps[usize::from(index)].expect("verified: defined before use")
     }
 
@@ -117,22 +117,20 @@ impl Lowering<'_, '_> {
     }
 
     /// The low bits of a vector. Where it is a scalar that was extended, that scalar's.
-    fn low_lane(&mut self, vector: Value, ty: Type) -> Value {
-        if let Some(&scalar) = self.extended.get(&vector)
+    pub(super) fn low_lane(&mut self, vector: Value, ty: Type) -> Value {
+        if let Some(&scalar) = self.extended.get(&self.as_made(vector))
             && self.fb.func.dfg.value_type(scalar).bits() >= ty.bits()
         {
             return self.convert(scalar, ty);
         }
-        let lanes = match ty {
-            Type::I8 => types::I8X16,
-            Type::I16 => types::I16X8,
-            Type::I32 => types::I32X4,
-            Type::F32 => types::F32X4,
-            Type::F64 => types::F64X2,
-            _ => types::I64X2,
+        // As a scalar of floating point it stays in its register; moving that to another is one instruction.
+        let (lanes, float) = match ty {
+            Type::F64 | Type::I64 => (types::F64X2, Type::F64),
+            _ => (types::F32X4, Type::F32),
         };
         let vector = self.bitcast(vector, lanes);
-        self.fb.ins().extractlane(vector, 0)
+        let low = self.fb.ins().extractlane(vector, 0);
+        if ty == float { low } else { self.convert(low, ty) }
     }
 
     /// A value's bits as an integer of its width.

@@ -1,9 +1,11 @@
 //! Operations on vectors of integers.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::{
+    InstBuilder, InstructionData, Opcode as ClifOpcode, Value, ValueDef, types,
+};
 use ir::ops::{SATURATED, Shape, flag};
-use ir::{Block, Inst, Opcode, OperandKind, Type};
+use ir::{Block, Inst, Opcode, Operand, OperandKind, Type};
 
 use super::Lowering;
 use super::values::clif_type;
@@ -13,6 +15,7 @@ impl Lowering<'_, '_> {
         if inst.op.info().shape == Shape::CallWide {
             return self.call(block, inst);
         }
+        let upper_zero = self.keeps_upper_zero(block, inst);
         let value = match inst.op.info().shape {
             Shape::Splat => self.splat(block, inst),
             Shape::GetLane => self.get_lane(block, inst),
@@ -30,10 +33,95 @@ impl Lowering<'_, '_> {
             Shape::Unary | Shape::FpUnary => self.unary_lanes(block, inst),
             _ => self.binary_lanes(block, inst),
         };
+        if upper_zero {
+            self.upper_zero.insert(self.as_made(value));
+        }
         self.define(inst, value);
     }
 
+    /// Whether the upper half of a result is zero because those of the operands are.
+    fn keeps_upper_zero(&mut self, block: &Block, inst: &Inst) -> bool {
+        let mut is_zero = |index: usize| {
+            let vector = self.held_vector(block, inst.args[index]);
+            vector.is_some_and(|vector| self.upper_zero.contains(&vector))
+        };
+        match inst.op {
+            Opcode::And => is_zero(0) || is_zero(1),
+            Opcode::ShlLanes
+            | Opcode::ShrLanesU
+            | Opcode::ShrLanesS
+            | Opcode::AndNot
+            | Opcode::Neg
+            | Opcode::AbsLanes => is_zero(0),
+            Opcode::Add
+            | Opcode::Sub
+            | Opcode::Mul
+            | Opcode::Or
+            | Opcode::Xor
+            | Opcode::MinS
+            | Opcode::MinU
+            | Opcode::MaxS
+            | Opcode::MaxU
+            | Opcode::AvgLanesU
+            | Opcode::LanesGtS
+            | Opcode::LanesGtU => is_zero(0) && is_zero(1),
+            _ => false,
+        }
+    }
+
+    /// What stands in the vector register of an operand, as the value that it was made as; `None` if it is in none.
+    fn held_vector(&mut self, block: &Block, operand: Operand) -> Option<Value> {
+        let value = match block.operand(operand) {
+            OperandKind::Temp(index) => self.temp(index),
+            OperandKind::Slot(slot) if self.guest.is_wide(slot) => {
+                let variable = self.variable(slot);
+                self.fb.use_var(variable)
+            }
+            _ => return None,
+        };
+        self.is_vector(value).then(|| self.as_made(value))
+    }
+
+    /// The vector that a value looks at, as it was made first.
+    pub(super) fn as_made(&self, mut vector: Value) -> Value {
+        let dfg = &self.fb.func.dfg;
+        while let ValueDef::Result(def, _) = dfg.value_def(vector)
+            && let InstructionData::LoadNoOffset { opcode: ClifOpcode::Bitcast, arg, .. } =
+                dfg.insts[def]
+            && dfg.value_type(arg).is_vector()
+        {
+            vector = arg;
+        }
+        vector
+    }
+
     pub(super) fn zext_wide(&mut self, block: &Block, inst: &Inst) {
+        let value = match self.held_vector(block, inst.args[0]) {
+            Some(vector) if matches!(inst.ty.bits(), 32 | 64) => self.low_part(vector, inst.ty),
+            _ => self.extend_scalar(block, inst),
+        };
+        self.upper_zero.insert(value);
+        self.define(inst, value);
+    }
+
+    /// The low bits of a vector, extended without leaving vector registers.
+    fn low_part(&mut self, vector: Value, ty: Type) -> Value {
+        if ty.bits() == 64 && self.upper_zero.contains(&vector) {
+            return vector;
+        }
+        let (ty, lanes) = match ty.bits() {
+            32 => (Type::F32, types::F32X4),
+            _ => (Type::F64, types::F64X2),
+        };
+        let low = self.low_lane(vector, ty);
+        let zero = self.zeros(Type::WIDE);
+        let zero = self.bitcast(zero, lanes);
+        let extended = self.fb.ins().insertlane(zero, low, 0);
+        self.extended.insert(extended, low);
+        extended
+    }
+
+    fn extend_scalar(&mut self, block: &Block, inst: &Inst) -> Value {
         let scalar = self.arg(block, inst, 0);
         let zero = self.zeros(Type::WIDE);
         // Cranelift's `scalar_to_vector` trusts that the register holds nothing above a float.
@@ -43,14 +131,14 @@ impl Lowering<'_, '_> {
                 let zero = self.bitcast(zero, lanes);
                 self.fb.ins().insertlane(zero, scalar, 0)
             }
+            Type::I32 => self.fb.ins().scalar_to_vector(types::I32X4, scalar),
             _ => {
                 let whole = self.convert(scalar, Type::I64);
                 self.fb.ins().scalar_to_vector(types::I64X2, whole)
             }
         };
-        let vector = self.bitcast(vector, clif_type(Type::WIDE));
         self.extended.insert(vector, scalar);
-        self.define(inst, vector);
+        vector
     }
 
     pub(super) fn zeros(&mut self, ty: Type) -> Value {

@@ -59,11 +59,11 @@ pub fn helper_id(name: &str) -> HelperId {
 }
 
 const fn row(name: &'static str, args: u8, effects: Effects, func: HelperFn) -> Helper {
-    Helper { name, args, effects, code: HelperCode::Scalar(func) }
+    Helper { name, args, effects, code: HelperCode::Scalar(func), intrinsic: None }
 }
 
 const fn wide_row(name: &'static str, effects: Effects, func: WideHelperFn) -> Helper {
-    Helper { name, args: 4, effects, code: HelperCode::Wide(func) }
+    Helper { name, args: 4, effects, code: HelperCode::Wide(func), intrinsic: None }
 }
 
 static HELPERS: [Helper; 6] = [

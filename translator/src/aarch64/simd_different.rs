@@ -158,9 +158,9 @@ impl SimdDifferent for Insn<'_> {
 
     /// PMULL, PMULL2 of bytes: Vd[i] = Vn[i] × Vm[i], polynomials over {0, 1}
     fn pmull(&self, V3 { rd, rn, rm, t }: V3) -> Flow {
-        let arg = Arg::lanes(0, 8).with(t & 1);
+        let helper = if t & 1 == 0 { helpers::PMULL } else { helpers::PMULL2 };
         let operands = [rn, rm].map(|n| self.v(n, Type::WIDE));
-        self.set_v(rd, self.call_v(helpers::PMULL, arg, &operands))
+        self.set_v(rd, self.call_v(helper, Arg::lanes(0, 8), &operands))
     }
 
     /// UADDL, UADDL2: Vd[i] = Vn[i] + Vm[i]
@@ -220,8 +220,8 @@ impl SimdDifferent for Insn<'_> {
 
     /// PMULL, PMULL2 of doublewords: Vd = Vn[q] × Vm[q], polynomials over {0, 1}
     fn pmull_d(&self, Q3Half { rd, rn, rm, q }: Q3Half) -> Flow {
-        let arg = Arg::lanes(3, 1).with(q.into());
+        let helper = if q { helpers::PMULL2_D } else { helpers::PMULL_D };
         let operands = [rn, rm].map(|n| self.v(n, Type::WIDE));
-        self.set_v(rd, self.call_v(helpers::PMULL, arg, &operands))
+        self.set_v(rd, self.call_v(helper, Arg::lanes(3, 1), &operands))
     }
 }

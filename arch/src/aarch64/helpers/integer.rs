@@ -2,6 +2,7 @@
 
 use super::arg::Arg;
 use super::lane::{Lane, lanes};
+use crate::crypto::carryless_product;
 
 macro_rules! counting {
     ($($(#[$doc:meta])* $name:ident |$x:ident| $body:expr;)*) => {
@@ -132,15 +133,25 @@ pub(super) fn pmul(_: Arg, n: u128, m: u128) -> u128 {
     u8::zip(n, m, |n, m| byte_product(n, m) as u8)
 }
 
-/// PMULL, PMULL2: of the first lane that counts and those after it; the first number is that lane's.
-pub(super) fn pmull(arg: Arg, n: u128, m: u128) -> u128 {
-    let shift = if arg.first() == 0 { 0 } else { 64 };
-    let (n, m) = (n >> shift, m >> shift);
-    if arg.size() == 3 {
-        return crate::crypto::carryless_product(n as u64, m as u64);
-    }
+/// PMULL of bytes: of the lower halves.
+pub(super) fn pmull(n: u128, m: u128) -> u128 {
     let (n, m) = (u8::split(n), u8::split(m));
     u16::join(|i| byte_product(n[i], m[i]))
+}
+
+/// PMULL2 of bytes: of the upper halves.
+pub(super) fn pmull2(n: u128, m: u128) -> u128 {
+    pmull(n >> 64, m >> 64)
+}
+
+/// PMULL of doublewords: of the lower ones.
+pub(super) fn pmull_d(n: u128, m: u128) -> u128 {
+    carryless_product(n as u64, m as u64)
+}
+
+/// PMULL2 of doublewords: of the upper ones.
+pub(super) fn pmull2_d(n: u128, m: u128) -> u128 {
+    pmull_d(n >> 64, m >> 64)
 }
 
 #[cfg(test)]
@@ -157,6 +168,8 @@ mod tests {
     #[test]
     fn products_of_polynomials() {
         assert_eq!(byte_product(0xff, 0xff), 0x5555);
-        assert_eq!(pmull(Arg::lanes(3, 1), 3, 3), 5);
+        assert_eq!(pmull_d(3, 3), 5);
+        assert_eq!(pmull2_d(3 << 64 | 1, 3 << 64), 5);
+        assert_eq!(pmull2(0x0102 << 64, 0xffff << 64), 0xff_01fe);
     }
 }

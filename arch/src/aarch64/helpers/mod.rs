@@ -25,7 +25,7 @@ pub mod widening;
 use base::cpu::{Effects, HelperCode};
 use base::float::Flags;
 use base::wide::{HostVector, bits_of, vector_of};
-use base::{CpuFrame, Helper, HelperId};
+use base::{CpuFrame, Helper, HelperId, Intrinsic};
 
 use super::{fpcr, slot};
 pub use crate::frame::FrameRef;
@@ -133,8 +133,17 @@ macro_rules! args {
     ($effects:ident ($($arg:ident),*)) => { <[&str]>::len(&[$(stringify!($arg)),*]) as u8 };
 }
 
+macro_rules! intrinsic {
+    () => {
+        None
+    };
+    ($intrinsic:ident) => {
+        Some(Intrinsic::$intrinsic)
+    };
+}
+
 macro_rules! helpers {
-    ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path;)*) => {
+    ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path $(, $intrinsic:ident)?;)*) => {
         #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the ids")]
         enum Index { $($id,)* }
 
@@ -147,6 +156,7 @@ macro_rules! helpers {
             args: args!($kind ($($arg),*)),
             effects: effects!($kind),
             code: code!($kind ($($arg),*) $func),
+            intrinsic: intrinsic!($($intrinsic)?),
         },)*];
     };
 }
@@ -268,25 +278,28 @@ helpers! {
     UMMLA "ummla" Lanes (n, m, d) integer::ummla;
     USMMLA "usmmla" Lanes (n, m, d) integer::usmmla;
     PMUL "pmul" Lanes (n, m) integer::pmul;
-    PMULL "pmull" Lanes (n, m) integer::pmull;
+    PMULL "pmull" Bits (n, m) integer::pmull;
+    PMULL2 "pmull2" Bits (n, m) integer::pmull2;
+    PMULL_D "pmull_d" Bits (n, m) integer::pmull_d, PolynomialProductLow;
+    PMULL2_D "pmull2_d" Bits (n, m) integer::pmull2_d, PolynomialProductHigh;
     // Cryptography.
-    AESE "aese" Bits (d, n) cipher::aese;
-    AESD "aesd" Bits (d, n) cipher::aesd;
-    AESMC "aesmc" Bits (n) cipher::aesmc;
-    AESIMC "aesimc" Bits (n) cipher::aesimc;
-    SHA1C "sha1c" Bits (n, m, d) hash::sha1c;
-    SHA1P "sha1p" Bits (n, m, d) hash::sha1p;
-    SHA1M "sha1m" Bits (n, m, d) hash::sha1m;
+    AESE "aese" Bits (d, n) cipher::aese, AesEncryptLast;
+    AESD "aesd" Bits (d, n) cipher::aesd, AesDecryptLast;
+    AESMC "aesmc" Bits (n) cipher::aesmc, AesMixColumns;
+    AESIMC "aesimc" Bits (n) cipher::aesimc, AesInvMixColumns;
+    SHA1C "sha1c" Bits (n, m, d) hash::sha1c, Sha1Choose;
+    SHA1P "sha1p" Bits (n, m, d) hash::sha1p, Sha1Parity;
+    SHA1M "sha1m" Bits (n, m, d) hash::sha1m, Sha1Majority;
     SHA1SU0 "sha1su0" Bits (n, m, d) hash::sha1su0;
-    SHA256H "sha256h" Bits (n, m, d) hash::sha256h;
-    SHA256H2 "sha256h2" Bits (n, m, d) hash::sha256h2;
-    SHA256SU1 "sha256su1" Bits (n, m, d) hash::sha256su1;
+    SHA256H "sha256h" Bits (n, m, d) hash::sha256h, Sha256Hash;
+    SHA256H2 "sha256h2" Bits (n, m, d) hash::sha256h2, Sha256Hash2;
+    SHA256SU1 "sha256su1" Bits (n, m, d) hash::sha256su1, Sha256Schedule1;
     SHA512H "sha512h" Bits (n, m, d) hash::sha512h;
     SHA512H2 "sha512h2" Bits (n, m, d) hash::sha512h2;
     SHA512SU1 "sha512su1" Bits (n, m, d) hash::sha512su1;
     SHA1H "sha1h" Bits (n) hash::sha1h;
     SHA1SU1 "sha1su1" Bits (n, d) hash::sha1su1;
-    SHA256SU0 "sha256su0" Bits (n, d) hash::sha256su0;
+    SHA256SU0 "sha256su0" Bits (n, d) hash::sha256su0, Sha256Schedule0;
     SHA512SU0 "sha512su0" Bits (n, d) hash::sha512su0;
     SM3SS1 "sm3ss1" Bits (n, m, a) hash::sm3ss1;
     SM3TT1A "sm3tt1a" Lanes (n, m, d) hash::sm3tt1a;

@@ -1,9 +1,9 @@
 //! FEAT_PAuth: signing and authenticating pointers.
 //!
 //! The function that computes authentication codes is ours (the architecture leaves it open: the API and GPI fields
-//! of ID_AA64ISAR1_EL1): five rounds of AES over pointer and modifier, keyed before and between. It needs to be
-//! unpredictable to a program that does not know its keys, no more; every function of a program may
-//! compute two.
+//! of ID_AA64ISAR1_EL1): the product of pointer and modifier, each combined with half of the key, with its own halves
+//! combined. It needs to be unpredictable to a program that does not know its keys, no more; every function
+//! of a program may compute two.
 //!
 //! Virtual addresses have 48 bits. Bit 55 of a pointer says which half of the address space it is to. Linux has the top
 //! byte of a program's half ignored (TCR_EL1.TBI0), for instructions, too (TBID0 is 0), so that a code there has the 7
@@ -11,8 +11,6 @@
 //! code takes the place of those bits, and a pointer that fails gets an error code; with it, a code is combined with
 //! them by exclusive or, and what is left over of a wrong one makes a pointer that is not canonical. By FEAT_FPAC
 //! that is an exception at once, which is left to translations.
-
-use crate::crypto::aes;
 
 /// Where a code is in any pointer.
 const CODE: u64 = 0x7f << 48;
@@ -24,13 +22,10 @@ const HALF: u32 = 55;
 const SPOILT: u64 = 1 << 54;
 const SPOILT_IN_TAG: u64 = 1 << 62;
 
-/// The code of a pointer or any other value. The key's halves are exchanged from round to round.
+/// The code of a pointer or any other value.
 fn code(value: u64, modifier: u64, key_lo: u64, key_hi: u64) -> u64 {
-    let key = u128::from(key_hi) << 64 | u128::from(key_lo);
-    let keys: [u128; 5] =
-        std::array::from_fn(|i| key.rotate_right(64 * (i as u32 + 1)) ^ i as u128);
-    let mixed = aes::encrypt_rounds((u128::from(modifier) << 64 | u128::from(value)) ^ key, &keys);
-    (mixed >> 64) as u64 ^ mixed as u64
+    let product = u128::from(value ^ key_lo) * u128::from(modifier ^ key_hi);
+    (product >> 64) as u64 ^ product as u64
 }
 
 /// Where the code of a pointer is.

@@ -67,6 +67,7 @@ macro_rules! helpers {
             args: <[&str]>::len(&[$(stringify!($arg)),*]) as u8,
             effects: Effects::$effects,
             code: HelperCode::Scalar(shim!($effects ($($arg),*) $func)),
+            intrinsic: None,
         },)*];
     };
 }
