@@ -8,6 +8,7 @@
 //! * A [`Source`] yields events in order, and says in its [`Header`] what they carry: what a format leaves out
 //!   is unknown, never "nothing happened".
 //! * A [`Sink`] writes them.
+//! * [`native`] is Ferry's own format, for long traces.
 
 mod architecture;
 mod error;

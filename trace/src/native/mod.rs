@@ -70,7 +70,7 @@
 //! | Bit | | What follows, in this order |
 //! |---|---|---|
 //! | 1 | extra | a byte: its bit 0 means that the number of a hart follows, bit 1 a difference from the expected order |
-//! | 0 | jump | another site: 0 new, 1 the last one that followed the hart's last one before the expected one did, 2 + n the n-th of the hart |
+//! | 0 | jump | another site: 0 new, 1 the one that followed the hart's last site before the expected one did, 2 + n the n-th |
 //! | 2 | more | a bit for each slot from the fifth on, in whole bytes |
 //! | 3 to 6 | | the first four slots were not as expected |
 //!
@@ -155,7 +155,7 @@ mod control {
     const FIRST_SLOT: usize = 3;
     const SLOTS: usize = 4;
 
-    /// The event is of another hart.
+    /// The event is of another hart than was expected.
     pub(super) const HART: u8 = 0x01;
     /// Its order is not the next one.
     pub(super) const ORDER: u8 = 0x02;
