@@ -23,7 +23,10 @@ pub(super) enum Kind {
     Other,
 }
 
-const UNITS: [&[u8]; 6] = [b"clk", b"ns", b"cs", b"cyc", b"tic", b"ps"];
+/// Of time.
+const fn is_unit(word: &[u8]) -> bool {
+    matches!(word, b"clk" | b"ns" | b"cs" | b"cyc" | b"tic" | b"ps")
+}
 
 /// A line without its time.
 pub(super) struct Start<'a> {
@@ -49,10 +52,10 @@ pub(super) fn start(text: &[u8], hart: u32) -> Result<Start<'_>, String> {
     let digits = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
     if digits != 0 && digits == word.len() {
         word = rest.word();
-        if UNITS.contains(&word) {
+        if is_unit(word) {
             word = rest.word();
         }
-    } else if digits != 0 && UNITS.contains(&&word[digits..]) {
+    } else if digits != 0 && is_unit(&word[digits..]) {
         word = rest.word();
     }
     let hart = match cpu_number(word)? {
@@ -76,8 +79,7 @@ pub(super) fn start(text: &[u8], hart: u32) -> Result<Start<'_>, String> {
 
 /// `cpu3`, `cluster1.cpu2`
 fn cpu_number(word: &[u8]) -> Result<Option<u32>, String> {
-    let lower = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_lowercase);
-    if !lower(word.first()) {
+    if !word.starts_with(b"cpu") && !word.starts_with(b"cluster") {
         return Ok(None);
     }
     let mut number = Some(0);
