@@ -231,28 +231,26 @@ fn register(
     event: &mut Event,
 ) -> Result<(), String> {
     let digits = value.strip_prefix(b"0x").unwrap_or(value);
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err("expected `0x<value>` after `->`".to_owned());
-    }
     let Some(register) = register_by_name(architecture, name) else { return Ok(()) };
-    if let Some(value) = value_of(architecture, register, digits) {
+    // There may be a byte too many, or more of a vector than is understood.
+    let mut lowest = Scan::new(&digits[digits.len().saturating_sub(32)..]);
+    let value = lowest.wide_hex().filter(|_| lowest.is_empty());
+    let value = value.ok_or("expected `0x<value>` after `->`")?.value;
+    if let Some(value) = kept(architecture, register, value) {
         event.writes.retain(|write| write.register != register);
         event.writes.push(RegWrite { register, value });
     }
     Ok(())
 }
 
-/// The register's value, of its lowest digits: there may be a byte too many, or more of a vector than is understood.
-fn value_of(architecture: Architecture, register: Register, digits: &[u8]) -> Option<u128> {
-    let wanted = register_bits(architecture, register).div_ceil(4) as usize;
-    let lowest = &digits[digits.len().saturating_sub(wanted)..];
-    let value = Scan::new(lowest).wide_hex()?.value;
+/// The register's value, if it is one.
+fn kept(architecture: Architecture, register: Register, value: u128) -> Option<u128> {
     match (architecture, register.class, register.number) {
         (Architecture::X86_64, RegClass::Flags, _) | (Architecture::Riscv64, RegClass::Int, 0) => {
             None
         }
         (Architecture::Aarch64, RegClass::Flags, _) => Some(value & 0xf000_0000),
-        _ => Some(value),
+        _ => Some(value & u128::MAX >> (128 - register_bits(architecture, register))),
     }
 }
 

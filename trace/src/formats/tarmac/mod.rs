@@ -13,9 +13,11 @@
 //! Other kinds (signals, caches, table walks, branches) are skipped. Instructions of A32 and T32 (`A`, `T` instead of
 //! `O`) are refused.
 
+mod line;
 mod sink;
 mod source;
+mod value;
 
+pub(super) use line::is_first_line;
 pub(super) use sink::TarmacSink;
 pub(super) use source::TarmacSource;
-pub(super) use source::is_first_line;

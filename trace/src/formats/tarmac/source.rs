@@ -2,8 +2,10 @@
 
 use std::io::BufRead;
 
+use super::line::{Kind, Start, start};
+use super::value::{Range, Value};
 use crate::formats::text::{Lines, Peeked, Scan, peek};
-use crate::formats::{check_effects, hart_number, of_hart};
+use crate::formats::{check_effects, of_hart};
 use crate::names::register_by_name;
 use crate::{
     Access, AccessKind, Architecture, Carries, Error, Event, Header, Insn, Privilege, RegClass,
@@ -38,27 +40,6 @@ struct Continues {
     column: usize,
     kind: AccessKind,
 }
-
-/// Kinds of lines, after which something is to be understood.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// `IT`, `IS`, `IF`
-    Indexed,
-    /// `ES`
-    Bracketed,
-    Register,
-    /// With the size, if it is in the kind.
-    Memory(AccessKind, Option<u8>),
-    /// With 16 bytes.
-    Row(AccessKind),
-    /// `E`
-    Event,
-    /// `EXC`
-    Exception,
-    Other,
-}
-
-const UNITS: [&[u8]; 6] = [b"clk", b"ns", b"cs", b"cyc", b"tic", b"ps"];
 
 impl<R: BufRead> TarmacSource<R> {
     /// Reads the beginning, too.
@@ -156,103 +137,6 @@ fn begins_at(text: &[u8], column: usize) -> bool {
     first == Some(column) && column != 0 && text[column].is_ascii_hexdigit()
 }
 
-/// A line without its time.
-struct Start<'a> {
-    hart: u32,
-    kind: Kind,
-    rest: Scan<'a>,
-}
-
-/// Whether a text that begins with this line is Tarmac.
-pub(in crate::formats) fn is_first_line(line: &[u8]) -> bool {
-    let is_known = |start: &Start<'_>| match start.kind {
-        Kind::Indexed => start.rest.rest.trim_ascii_start().starts_with(b"("),
-        Kind::Bracketed => true,
-        Kind::Register => line.first().is_some_and(u8::is_ascii_digit),
-        _ => false,
-    };
-    line.starts_with(b"Tarmac Text") || start(line, 0).is_ok_and(|start| is_known(&start))
-}
-
-fn start(text: &[u8], hart: u32) -> Result<Start<'_>, String> {
-    let mut rest = Scan::new(text);
-    let mut word = rest.word();
-    let digits = word.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(word.len());
-    if digits != 0 && digits == word.len() {
-        word = rest.word();
-        if UNITS.contains(&word) {
-            word = rest.word();
-        }
-    } else if digits != 0 && UNITS.contains(&&word[digits..]) {
-        word = rest.word();
-    }
-    let hart = match cpu_number(word)? {
-        None => hart,
-        Some(hart) => {
-            word = rest.word();
-            hart
-        }
-    };
-    let next = rest.rest.trim_ascii_start();
-    let kind = match kind(word) {
-        Kind::Indexed | Kind::Bracketed
-            if next.starts_with(b"EXC") || next.starts_with(b"Reset") =>
-        {
-            Kind::Exception
-        }
-        kind => kind,
-    };
-    Ok(Start { hart, kind, rest })
-}
-
-/// `cpu3`, `cluster1.cpu2`
-fn cpu_number(word: &[u8]) -> Result<Option<u32>, String> {
-    let lower = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_lowercase);
-    if !lower(word.first()) {
-        return Ok(None);
-    }
-    let mut number = Some(0);
-    for part in word.strip_suffix(b":").unwrap_or(word).split(|byte| *byte == b'.') {
-        let digits = part.strip_prefix(b"cpu").or_else(|| part.strip_prefix(b"cluster"));
-        let Some(digits) = digits else { return Ok(None) };
-        let mut scan = Scan::new(digits);
-        let part =
-            if digits.is_empty() { Some(0) } else { scan.decimal().filter(|_| scan.is_empty()) };
-        number =
-            number.zip(part.filter(|part| *part < 256)).map(|(number, part)| number << 8 | part);
-    }
-    let number = number.filter(|number| *number < 1 << 16).and_then(hart_number);
-    number.map(Some).ok_or_else(|| format!("`{}` is no CPU", word.escape_ascii()))
-}
-
-fn kind(word: &[u8]) -> Kind {
-    match word {
-        b"IT" | b"IS" | b"IF" => Kind::Indexed,
-        b"ES" => Kind::Bracketed,
-        b"R" => Kind::Register,
-        b"LD" => Kind::Row(AccessKind::Load),
-        b"ST" => Kind::Row(AccessKind::Store),
-        b"E" => Kind::Event,
-        b"EXC" => Kind::Exception,
-        [b'M', direction @ (b'R' | b'W'), rest @ ..] => memory(*direction, rest, 1),
-        [direction @ (b'R' | b'W'), rest @ ..] => memory(*direction, rest, 2),
-        _ => Kind::Other,
-    }
-}
-
-/// `R4`, `W8X`; `R04`
-fn memory(direction: u8, rest: &[u8], least_digits: usize) -> Kind {
-    let kind = if direction == b'R' { AccessKind::Load } else { AccessKind::Store };
-    let mut scan = Scan::new(rest);
-    let size = scan.decimal().and_then(|size| u8::try_from(size).ok());
-    let digits = rest.len() - scan.rest.len();
-    match (size, scan.rest) {
-        (Some(1..=16), _) if digits >= least_digits => Kind::Memory(kind, size),
-        (None, b"" | b"X") if least_digits == 1 => Kind::Memory(kind, None),
-        _ => Kind::Other,
-    }
-}
-
 impl Cpu {
     /// Gives its instruction away.
     fn give(&mut self, event: &mut Event) {
@@ -348,11 +232,12 @@ impl Cpu {
             }
             _ => return Err("expected the instruction set, `O`".to_owned()),
         }
-        let mode = rest.word().to_ascii_lowercase();
-        let level = mode.strip_prefix(b"el").and_then(<[u8]>::split_first);
-        let (&level @ b'0'..=b'3', stack) = level.ok_or("expected a mode like `EL1h_n`")? else {
-            return Err("expected an exception level from 0 to 3".to_owned());
+        let [b'e' | b'E', b'l' | b'L', level, stack @ ..] = rest.word() else {
+            return Err("expected a mode like `EL1h_n`".to_owned());
         };
+        if !matches!(level, b'0'..=b'3') {
+            return Err("expected an exception level from 0 to 3".to_owned());
+        }
         self.event.privilege = Some(Privilege(level - b'0'));
         self.uses_own_stack = stack.first() == Some(&b'h');
         Ok(())
@@ -524,71 +409,6 @@ fn phys_of(rest: &mut Scan<'_>) -> Option<u64> {
     let space = rest.before(b':');
     rest.eat(b":").filter(|()| matches!(space, b"S" | b"NS"))?;
     rest.hex().map(|hex| hex.value)
-}
-
-/// Some bits of a register: `<127:64>`; without it, all of them.
-#[derive(Clone, Copy)]
-struct Range {
-    low: u32,
-    /// From 1 to 128.
-    len: u32,
-}
-
-impl Range {
-    fn parse(text: &[u8]) -> Option<Self> {
-        if text.is_empty() {
-            return Some(Self { low: 0, len: 128 });
-        }
-        let mut scan = Scan::new(text);
-        scan.eat(b"<")?;
-        let high = scan.decimal().and_then(|high| u32::try_from(high).ok())?;
-        scan.eat(b":")?;
-        let low = scan.decimal().and_then(|low| u32::try_from(low).ok())?;
-        scan.eat(b">")?;
-        (low <= high && high < 128).then(|| Self { low, len: high - low + 1 })
-    }
-}
-
-/// A value in groups of digits, some of them `-` for what is not known.
-struct Value {
-    bits: u128,
-    /// Ones where bits are known; all ones beyond the digits.
-    known: u128,
-    digits: usize,
-}
-
-impl Value {
-    /// Groups up to this many digits, but at least one group.
-    fn parse(scan: &mut Scan<'_>, most: usize) -> Option<Self> {
-        let mut value = Self { bits: 0, known: u128::MAX, digits: 0 };
-        while value.digits == 0 || value.digits < most {
-            scan.blanks();
-            let before = *scan;
-            let group = scan.word();
-            let is_group =
-                |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'_' | b':');
-            let digits = group.iter().filter(|byte| !matches!(byte, b'_' | b':')).count();
-            // What follows the value is a comment, such as flags in words.
-            if digits == 0 || digits > 32 || !group.iter().all(is_group) {
-                *scan = before;
-                break;
-            }
-            group.iter().for_each(|byte| value.digit(*byte));
-        }
-        (value.digits != 0).then_some(value)
-    }
-
-    fn digit(&mut self, byte: u8) {
-        let known = match byte {
-            b'_' | b':' => return,
-            b'-' => 0,
-            _ => 0xf,
-        };
-        let digit = char::from(byte).to_digit(16).unwrap_or(0);
-        self.bits = self.bits << 4 | u128::from(digit);
-        self.known = self.known << 4 | known;
-        self.digits += 1;
-    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,18 @@ const DIGITS: [u8; 256] = {
     digits
 };
 
+/// The digit that is first.
+fn digit(text: &[u8]) -> Option<u8> {
+    text.first().map(|byte| DIGITS[usize::from(*byte)]).filter(|digit| *digit != 255)
+}
+
+/// The first eight digits, if there are so many: most numbers have 8 or 16, and one test for eight is faster.
+fn eight_digits(text: &[u8]) -> Option<u32> {
+    let digits = text.first_chunk::<8>()?.map(|byte| DIGITS[usize::from(byte)]);
+    let all = digits.iter().fold(0, |all, digit| all | digit);
+    (all < 16).then(|| digits.iter().fold(0, |value, digit| value << 4 | u32::from(*digit)))
+}
+
 /// A hexadecimal number, and of how many digits it is.
 #[derive(Clone, Copy)]
 pub(in crate::formats) struct Hex<T> {
@@ -83,11 +95,11 @@ impl<'a> Scan<'a> {
     pub(in crate::formats) fn hex(&mut self) -> Option<Hex<u64>> {
         let mut value = 0_u64;
         let mut digits = 0;
-        for &byte in self.rest {
-            let digit = DIGITS[usize::from(byte)];
-            if digit == 255 {
-                break;
-            }
+        while let Some(eight) = eight_digits(&self.rest[digits..]).filter(|_| value >> 32 == 0) {
+            value = value << 32 | u64::from(eight);
+            digits += 8;
+        }
+        while let Some(digit) = digit(&self.rest[digits..]) {
             if value >> 60 != 0 {
                 return None;
             }
@@ -102,11 +114,11 @@ impl<'a> Scan<'a> {
     pub(in crate::formats) fn wide_hex(&mut self) -> Option<Hex<u128>> {
         let mut value = 0_u128;
         let mut digits = 0;
-        for &byte in self.rest {
-            let digit = DIGITS[usize::from(byte)];
-            if digit == 255 {
-                break;
-            }
+        while let Some(eight) = eight_digits(&self.rest[digits..]).filter(|_| value >> 96 == 0) {
+            value = value << 32 | u128::from(eight);
+            digits += 8;
+        }
+        while let Some(digit) = digit(&self.rest[digits..]) {
             if value >> 124 != 0 {
                 return None;
             }
