@@ -51,9 +51,16 @@ impl Dump {
         Ok(())
     }
 
-    /// Whether the other dump has less, as one that is cut has.
-    pub(super) const fn has_more_than(&self, other: &Self) -> bool {
-        self.ends.len() > other.ends.len() || self.text.len() > other.text.len()
+    /// Whether the other dump has less, as one that is cut has. Lines in between have words of different lengths.
+    pub(super) fn has_more_than(&self, other: &Self) -> bool {
+        let last = |dump: &Self| dump.lines().last().map_or(0, <[u8]>::len);
+        let (lines, others) = (self.ends.len(), other.ends.len());
+        lines > others || (lines == others && last(self) > last(other))
+    }
+
+    /// Whether it is of the 16- or 32-bit code of a 64-bit CPU.
+    pub(super) fn is_of_32_bits(&self) -> bool {
+        self.starting(b"EIP=").is_some()
     }
 
     fn lines(&self) -> impl Iterator<Item = &[u8]> {

@@ -155,9 +155,13 @@ impl<R: BufRead> QemuSource<R> {
     /// The dump that was read is complete. `true` if it completes the event.
     fn finish_dump(&mut self, event: &mut Event) -> Result<bool, String> {
         let architecture = self.header.architecture;
-        let pc = self.dump.pc(architecture).ok_or_else(|| {
-            format!("a dump without a program counter of {}", architecture.name())
-        })?;
+        if self.dump.is_of_32_bits() {
+            return Err(
+                "an instruction of 16- or 32-bit code: only 64-bit code is understood".to_owned()
+            );
+        }
+        let unknown = || format!("a dump without a program counter of {}", architecture.name());
+        let pc = self.dump.pc(architecture).ok_or_else(unknown)?;
         let mut owners =
             self.beginning.iter().enumerate().filter(|(_, begun)| begun.dumped_pc == pc);
         let place = match (owners.next(), owners.next()) {

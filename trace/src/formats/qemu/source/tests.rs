@@ -50,6 +50,17 @@ fn dumps_belong_to_the_cpu_whose_block_begins_there() {
 }
 
 #[test]
+fn the_last_dump_may_have_shorter_words() {
+    let dump = |pc: u64, flags: &str| {
+        format!("RAX=0000000000000001\nRIP={pc:016x} CPL=3\nCCO={flags}\nEFER=0000000000000500\n")
+    };
+    let text =
+        [trace(0, 0x1000), dump(0x1000, "EFLAGS"), trace(0, 0x1004), dump(0x1004, "DECL")].concat();
+    assert_eq!(all(&text, None).unwrap().len(), 1);
+    assert!(matches!(all(&text[..text.len() - 4], None), Err(Error::CutShort(_))));
+}
+
+#[test]
 fn a_block_that_did_not_run_is_no_event() {
     let stopped = "Stopped execution of TB chain before 0x7f0000001004 [0000000000001004] \n";
     let text = [
@@ -91,6 +102,9 @@ fn mistakes_name_the_line() {
     assert!(reason(" x0/zero  00000000 x1/ra 00000000\n").contains("32 bits"));
     assert!(reason("0x1000:  0505  a\n0x1002:  0505  b\n").contains("several instructions"));
     assert!(reason("nothing\n").contains("without an instruction"));
+    let x86 = "Trace 0: 0x7f00 [ffff0000/00000000fffffff0/0/0] \nEAX=00000000 EBX=00000000\nEIP=0000fff0 EFL=00000002\n";
+    let entry = all(&format!("{x86}\n"), Some(Architecture::X86_64));
+    assert!(entry.unwrap_err().to_string().contains("32"));
     let cut = [&good, &*trace(0, 0x1004), " pc       0000000000001004\n"].concat();
     assert!(reason(&cut).contains("cut short"));
     assert!(matches!(all(&good, Some(Architecture::X86_64)), Err(Error::Architecture { .. })));
