@@ -58,6 +58,14 @@ impl Dump {
         lines > others || (lines == others && last(self) > last(other))
     }
 
+    /// The CPU's number, which RISC-V has in a register.
+    pub(super) fn hart(&self) -> Option<u64> {
+        let mut scan = Scan::new(self.starting(b" mhartid ")?);
+        scan.word();
+        scan.blanks();
+        scan.hex().map(|hart| hart.value)
+    }
+
     /// Whether it is of the 16- or 32-bit code of a 64-bit CPU.
     pub(super) fn is_of_32_bits(&self) -> bool {
         self.starting(b"EIP=").is_some()

@@ -1,6 +1,7 @@
 //! QEMU's log (`-D <file>`, "Invocation", `-d`) of `-one-insn-per-tb -d exec,cpu,nochain,in_asm`, with `fpu` for the
 //! floating-point and vector registers and `int` for exceptions; with a whole machine `-accel tcg,one-insn-per-tb=on`, and
-//! `-singlestep` before version 8.1.
+//! `-singlestep` before version 8.1. Where several CPUs run in threads of their own, their lines can be mixed beyond
+//! repair: `-accel tcg,thread=single` keeps them apart.
 //!
 //! * `Trace <cpu>: <block> [<cs_base>/<pc>/<flags>/<cflags>] <symbol>` before each block, one field less in older
 //!   versions. A dump of the registers as they are *before* the block follows: what an instruction wrote are the

@@ -162,14 +162,20 @@ impl<R: BufRead> QemuSource<R> {
         }
         let unknown = || format!("a dump without a program counter of {}", architecture.name());
         let pc = self.dump.pc(architecture).ok_or_else(unknown)?;
+        let hart = self.dump.hart();
+        let is_owner = |begun: &Begun| {
+            begun.dumped_pc == pc && hart.is_none_or(|hart| hart == u64::from(begun.hart))
+        };
         let mut owners =
-            self.beginning.iter().enumerate().filter(|(_, begun)| begun.dumped_pc == pc);
+            (0..self.beginning.len()).filter(|place| is_owner(&self.beginning[*place]));
         let place = match (owners.next(), owners.next()) {
-            (Some((place, _)), None) => place,
-            (None, _) => return Err(format!("a dump at {pc:#x}, where no block of a CPU begins")),
+            (Some(place), None) => place,
+            (None, _) => {
+                return Err(format!("a dump at {pc:#x}, where no block of its CPU begins"));
+            }
             (Some(_), Some(_)) => {
                 return Err(format!(
-                    "a dump at {pc:#x}, where blocks of several CPUs begin: they are interleaved"
+                    "a dump at {pc:#x}, where blocks of several CPUs begin: run QEMU with -accel tcg,thread=single"
                 ));
             }
         };

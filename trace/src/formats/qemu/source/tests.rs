@@ -47,6 +47,9 @@ fn dumps_belong_to_the_cpu_whose_block_begins_there() {
     assert_eq!(seen, [(1, 3), (0, 4)]);
     let text = [trace(0, 0x1000), trace(1, 0x1000), dump(0x1000, 1)].concat();
     assert!(all(&text, None).unwrap_err().to_string().contains("several CPUs"));
+    let numbered = |hart: u32, a0| format!(" mhartid  {hart:016x}\n{}", dump(0x1000, a0));
+    let text = [trace(0, 0x1000), trace(1, 0x1000), numbered(1, 1), numbered(0, 2)].concat();
+    assert_eq!(all(&text, None).unwrap().len(), 0);
 }
 
 #[test]
