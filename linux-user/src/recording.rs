@@ -14,7 +14,8 @@ use base::{CpuFrame, GuestVirt};
 use runtime::{Exit, ObservedAccess, Observer};
 use trace::frame::Watched;
 use trace::{
-    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Sink, Trap, Writes,
+    Access, AccessKind, Architecture, Carries, Event, Header, Insn, Privilege, RegWrite, Sink,
+    Trap, Writes,
 };
 
 use crate::locks::{Guard, Lock, Rank};
@@ -99,7 +100,7 @@ fn carries(memory: Memory, registers: Registers) -> Carries {
     let has_memory = memory == Memory::Recorded;
     Carries {
         insn: true,
-        privilege: false,
+        privilege: true,
         int: writes,
         float: writes,
         control: writes,
@@ -156,6 +157,7 @@ impl Recording {
         let recorder = Recorder {
             recording: Arc::clone(self),
             hart,
+            privilege: of_programs(self.architecture),
             watched,
             event: Event::default(),
             state: State::First,
@@ -236,6 +238,7 @@ impl fmt::Debug for Recording {
 struct Recorder {
     recording: Arc<Recording>,
     hart: u32,
+    privilege: Privilege,
     watched: Watched,
     /// The instruction that was executed last, if `state` is not [`State::First`] or [`State::Idle`].
     event: Event,
@@ -280,6 +283,7 @@ impl Observer for Recorder {
         self.event.clear();
         (self.event.hart, self.event.pc) = (self.hart, frame.pc);
         self.event.insn = Insn::new(code);
+        self.event.privilege = Some(self.privilege);
         self.state = if is_first { State::FirstPending } else { State::Pending };
     }
 
@@ -315,6 +319,14 @@ impl Observer for Recorder {
 
     fn ended(&mut self, frame: &CpuFrame) {
         self.complete(frame);
+    }
+}
+
+/// The level at which programs are executed.
+fn of_programs(architecture: Architecture) -> Privilege {
+    match architecture {
+        Architecture::Riscv64 | Architecture::Aarch64 => Privilege(0),
+        Architecture::X86_64 => Privilege(3),
     }
 }
 
