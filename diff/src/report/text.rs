@@ -120,15 +120,23 @@ fn registers(out: &mut String, d: &Divergence, context: &Context<'_>) {
     all.dedup();
     let shown =
         |value: Option<u128>| value.map_or_else(|| "?".to_owned(), |value| format!("{value:#x}"));
+    let mut zeros = 0;
     for register in all {
         let (a, b) = (d.reference.get(register), d.subject.get(register));
         let before = d.before.get(register);
+        if [a, b, before] == [Some(0); 3] {
+            zeros += 1;
+            continue;
+        }
         let differs = a.is_some() && b.is_some() && a != b;
         let mark = if differs { '*' } else { ' ' };
         let changed = if a.or(b) == before { String::new() } else { shown(before) };
         let name = register.shown(context.architecture).to_string();
         let line = format!("  {mark} {name:<14} {:>28}  {:>18}  {changed}", shown(a), shown(b));
         let _ = writeln!(out, "{}", line.trim_end());
+    }
+    if zeros > 0 {
+        let _ = writeln!(out, "    {zeros} others are zero on both sides, and were before");
     }
 }
 
