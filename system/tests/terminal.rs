@@ -27,7 +27,10 @@ fn start(test: &str, ending: &str) -> (Child, OwnedFd) {
     unlockpt(&controller).unwrap();
     let name = ptsname(&controller, Vec::new()).unwrap();
     let user = open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-    let child = Command::new(std::env::current_exe().unwrap())
+    // `nohup` may have had signals ignored, and that is inherited.
+    let child = Command::new("env")
+        .arg("--default-signal")
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(ENDING, ending)
         .stdin(user)
@@ -63,6 +66,7 @@ fn the_terminal_is_restored() {
                 let kill = format!("kill -{signal} {}", std::process::id());
                 Command::new("sh").args(["-c", &kill]).status().unwrap();
                 std::thread::sleep(Duration::from_secs(30));
+                std::process::exit(4);
             }
         }
     }
