@@ -121,11 +121,12 @@ fn translated_otherwise(frame: &mut CpuFrame, addr: GuestVirt) -> bool {
     first
 }
 
-/// A pointer that fails its authentication is left so at address 1; any other may have been about to misalign the stack.
+/// The instruction may have been about to misalign the stack; if not, it is a pointer that fails its authentication
+/// which is left so at address 1.
 fn misaligned(frame: &mut CpuFrame, addr: GuestVirt) -> Misaligned {
     match addr {
-        GuestVirt(1) => Misaligned::Illegal,
         _ if key::check_stack(frame) => Misaligned::Again,
+        GuestVirt(1) if frame.get(slot::SP) != 1 => Misaligned::Illegal,
         _ => Misaligned::Fault,
     }
 }
