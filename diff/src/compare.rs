@@ -314,8 +314,8 @@ impl<'a> Comparison<'a> {
 
     fn registers_differ(&mut self, hart: u32, a: &Event, b: &Event, found: &mut Vec<Difference>) {
         let known = &mut self.harts[hart as usize];
-        let writes = |side: &Side<'_>| side.execution.header().carries;
-        let (carries_a, carries_b) = (writes(&self.reference), writes(&self.subject));
+        let carries = |side: &Side<'_>| side.execution.header().carries;
+        let (carries_a, carries_b) = (carries(&self.reference), carries(&self.subject));
         for write in a.writes.iter().chain(&b.writes) {
             self.undo.push((write.register, known.reference.get(write.register)));
         }
@@ -327,7 +327,7 @@ impl<'a> Comparison<'a> {
             let (Some(x), Some(y)) = values else { continue };
             self.counts.registers += 1;
             if x != y
-                && (x ^ y) & guest::defined(self.architecture, a, register) != 0
+                && (x ^ y) & guest::defined(self.architecture, register) != 0
                 && !self.options.ignored.contains(&register)
             {
                 found.push(Difference::Register(register, x, y));

@@ -1,6 +1,6 @@
 //! Ferry's own file descriptors: at the top of the descriptor space, and not there for the guest.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use syscalls::{Errno, Sysno};
@@ -65,6 +65,13 @@ impl OwnFds {
         fds.sort_unstable();
         fds
     }
+}
+
+/// A descriptor that the Ferry before this one left open for us.
+#[expect(unsafe_code, reason = "takes ownership of an inherited descriptor")]
+pub(crate) fn inherited(fd: RawFd) -> OwnedFd {
+    // SAFETY: it was opened for this purpose, and nothing else here knows it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// One past the highest descriptor that this process may open, but not above the usual limit of

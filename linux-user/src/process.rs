@@ -14,7 +14,7 @@ use crate::abi::Abi;
 use crate::clone::{self, CloneRequest};
 use crate::config::Config;
 use crate::debug::Debugger;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Vcpu};
 use crate::fds::OwnFds;
 use crate::fs::FsContext;
 use crate::host::{self, args};
@@ -202,6 +202,13 @@ impl Process {
     /// `ENOENT`: it could not be opened at the start.
     pub(crate) fn own_executable(&self) -> Result<i32, Errno> {
         self.own_executable.as_ref().map(|fd| fd.as_raw_fd()).ok_or(Errno::ENOENT)
+    }
+
+    /// Has what a thread's CPU executes written down, if that was asked for.
+    pub(crate) fn observe(&self, cpu: &mut Vcpu) {
+        if let Some(observer) = self.recording.get().and_then(Recording::observer) {
+            cpu.set_observer(observer);
+        }
     }
 
     /// Writes what is left of what is written of its execution.

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
-use std::os::fd::FromRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::abi::CpuError;
 use crate::config::{Config, EnvChange};
 use crate::debug;
 use crate::engine::{self, EngineError, Vcpu};
-use crate::fds::OwnFds;
+use crate::fds::{OwnFds, inherited};
 use crate::fs::{FsContext, FsError};
 use crate::loader::{self, Executable, ProgramError};
 use crate::memory::AddressSpace;
@@ -116,23 +115,13 @@ fn run_recorded(
     loader::set_comm(&path);
     let argv0 = config.argv0.clone().unwrap_or_else(|| program.to_owned());
     let argv = std::iter::once(argv0).chain(args.iter().cloned()).map(OsString::into_vec).collect();
-    let executable = match config.program_fd.take().map(take_file) {
-        Some(file) => loader::resolve_file(&fs, &path, file, argv)?,
+    let executable = match config.program_fd.take().map(inherited) {
+        Some(file) => loader::resolve_file(&fs, &path, file.into(), argv)?,
         None => loader::resolve(&fs, &path, argv)?,
     };
-    let process = start(config, fds, fs, executable, (&path, &envp), record)?;
-    let (process, mut cpu) = process;
-    if let Some(observer) = process.recording.get().and_then(Recording::observer) {
-        cpu.set_observer(observer);
-    }
+    let (process, mut cpu) = start(config, fds, fs, executable, (&path, &envp), record)?;
+    process.observe(&mut cpu);
     Task::new(process, cpu, blocked).run_first()
-}
-
-/// The file that the Ferry before this one opened for us.
-#[expect(unsafe_code, reason = "takes ownership of an inherited descriptor")]
-fn take_file(fd: i32) -> File {
-    // SAFETY: it was opened for this purpose, and nothing else here knows it.
-    unsafe { File::from_raw_fd(fd) }
 }
 
 /// Loads a program into this process, which has run none yet.

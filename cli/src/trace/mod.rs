@@ -5,7 +5,6 @@ mod stored;
 
 pub(crate) use stored::architecture;
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::PathBuf;
@@ -98,7 +97,6 @@ fn record(args: RecordArgs) -> u8 {
         },
     };
     let Some((config, program, rest)) = run::parts(run) else { return OWN_ERROR };
-    let rest: Vec<OsString> = rest;
     match linux_user::trace(config, record, &program, &rest) {
         Err(error) => {
             complain(&error);

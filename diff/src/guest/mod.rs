@@ -27,10 +27,9 @@ pub fn outside(architecture: Architecture, event: &Event) -> Option<Outside> {
     }
 }
 
-/// Bits of a register that the manual gives a value after this instruction.
+/// Bits of a register that the manual gives a value.
 #[must_use]
-pub fn defined(architecture: Architecture, event: &Event, register: Register) -> u128 {
-    let _ = event;
+pub fn defined(architecture: Architecture, register: Register) -> u128 {
     match architecture {
         Architecture::Riscv64 => riscv64::defined(register),
         Architecture::Aarch64 => aarch64::defined(register),

@@ -10,7 +10,6 @@ use syscalls::{Errno, Sysno};
 use super::{CloneRequest, Registers, flags, robust};
 use crate::host::{self, args};
 use crate::process::Process;
-use crate::recording::Recording;
 use crate::signal::{self, SigSet};
 use crate::syscalls::SyscallResult;
 use crate::task::Task;
@@ -53,9 +52,7 @@ fn run(start: Start) {
     let Start { process, registers, blocked, has_tagged_addresses, request, started } = start;
     let mut cpu = process.engine.new_vcpu();
     registers.load(&mut cpu);
-    if let Some(observer) = process.recording.get().and_then(Recording::observer) {
-        cpu.set_observer(observer);
-    }
+    process.observe(&mut cpu);
     process.abi.start_clone(cpu.frame_mut(), &request);
     drop(registers);
     unshare_what_is_not_shared(&request);

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use syscalls::{Errno, Sysno};
 
 use crate::config::{self, Config};
-use crate::fds::OwnFds;
+use crate::fds::{OwnFds, inherited};
 use crate::host::{self, args};
 
 /// Why a root directory or a bind cannot be used.
@@ -107,14 +107,6 @@ impl Mount {
         Self { at: Vec::new(), host, kind: MountKind::Directory, held }
     }
 
-    /// A directory that the Ferry before this one held open.
-    #[expect(unsafe_code, reason = "takes ownership of an inherited descriptor")]
-    fn inherited(host: &Path, fd: RawFd, fds: &OwnFds) -> Self {
-        use std::os::fd::FromRawFd;
-        // SAFETY: it was opened for this purpose, and nothing else here knows it.
-        Self::of_open(host.to_owned(), unsafe { OwnedFd::from_raw_fd(fd) }, Some(fds))
-    }
-
     /// Keeps a directory open, if there is room.
     fn hold(self, fds: &OwnFds) -> Self {
         let flags = libc::O_PATH | libc::O_DIRECTORY;
@@ -182,9 +174,9 @@ impl Namespace {
     /// A directory or file named there is missing.
     pub(crate) fn from_config(config: &Config, fds: &OwnFds) -> Result<Option<Self>, FsError> {
         let Some(path) = &config.root else { return Ok(None) };
-        let mut inherited = config.mount_fds.iter().copied();
-        let mut mount = |path: &Path| match inherited.next().flatten() {
-            Some(fd) => Ok(Mount::inherited(path, fd, fds)),
+        let mut mount_fds = config.mount_fds.iter().copied();
+        let mut mount = |path: &Path| match mount_fds.next().flatten() {
+            Some(fd) => Ok(Mount::of_open(path.to_owned(), inherited(fd), Some(fds))),
             None => Mount::of(path).map(|mount| mount.hold(fds)),
         };
         let root = mount(path).and_then(Self::of_root);
