@@ -22,19 +22,10 @@ const FPU: &str = "org.gnu.gdb.riscv.fpu";
 const CSR: &str = "org.gnu.gdb.riscv.csr";
 const VIRTUAL: &str = "org.gnu.gdb.riscv.virtual";
 
-/// The calling convention's names of x0 to x31 (psABI, "Integer Register Convention").
-const X_NAMES: [&str; 32] = [
-    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "fp", "s1", "a0", "a1", "a2", "a3", "a4",
-    "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4",
-    "t5", "t6",
-];
-
-/// The calling convention's names of f0 to f31.
-const F_NAMES: [&str; 32] = [
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2",
-    "fa3", "fa4", "fa5", "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9",
-    "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
-];
+/// What gdb calls x0 to x31: by the calling convention, where x8 has two names.
+fn x_names() -> impl Iterator<Item = &'static str> {
+    slot::X_NAMES.into_iter().map(|name| if name == "s0" { "fp" } else { name })
+}
 
 fn register(
     number: u32,
@@ -50,7 +41,7 @@ fn register(
 #[must_use]
 pub fn user_registers() -> DebugRegisters {
     let mut registers = Vec::new();
-    for (number, name) in (0..).zip(X_NAMES) {
+    for (number, name) in (0..).zip(x_names()) {
         let kind = match name {
             "ra" => "code_ptr",
             "sp" | "gp" | "tp" | "fp" => "data_ptr",
@@ -59,7 +50,7 @@ pub fn user_registers() -> DebugRegisters {
         registers.push(register(number, name, 64, kind, CPU));
     }
     registers.push(register(PC, "pc", 64, "code_ptr", CPU));
-    for (number, name) in (F0..).zip(F_NAMES) {
+    for (number, name) in (F0..).zip(slot::F_NAMES) {
         registers.push(register(number, name, 64, "ieee_double", FPU));
     }
     for (number, name) in [(FFLAGS, "fflags"), (FRM, "frm"), (FCSR, "fcsr")] {

@@ -1,19 +1,10 @@
 //! RISC-V: the calling convention's names ("RISC-V ABIs Specification", Register Convention), and the privileged
 //! manual's "CSR Listing".
 
+use arch::riscv64::slot::{F_NAMES, X_NAMES};
+
 use super::{listed, numbered};
 use crate::{RegClass, Register};
-
-const INT: [&str; 32] = [
-    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4",
-    "a5", "a6", "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4",
-    "t5", "t6",
-];
-const FLOAT: [&str; 32] = [
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6", "ft7", "fs0", "fs1", "fa0", "fa1", "fa2",
-    "fa3", "fa4", "fa5", "fa6", "fa7", "fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9",
-    "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
-];
 
 /// A register, or a row of them that differ by an index: the first one's number and index, how many, and the name.
 struct Csr {
@@ -94,8 +85,8 @@ fn csr_number(name: &str) -> Option<u16> {
 }
 
 pub(super) fn by_name(name: &str) -> Option<Register> {
-    let int = || numbered(name, "x", 32).or_else(|| listed(&INT, name)).map(Register::int);
-    let float = || numbered(name, "f", 32).or_else(|| listed(&FLOAT, name)).map(Register::float);
+    let int = || numbered(name, "x", 32).or_else(|| listed(&X_NAMES, name)).map(Register::int);
+    let float = || numbered(name, "f", 32).or_else(|| listed(&F_NAMES, name)).map(Register::float);
     let vector = || numbered(name, "v", 32).map(Register::vector);
     let fp = || (name == "fp").then(|| Register::int(8));
     let csr = || csr_number(name).or_else(|| unnamed(name)).map(Register::control);
@@ -105,8 +96,8 @@ pub(super) fn by_name(name: &str) -> Option<Register> {
 pub(super) fn gdb_name(register: Register) -> Option<String> {
     let n = usize::from(register.number);
     match register.class {
-        RegClass::Int => INT.get(n).map(|&name| name.to_owned()),
-        RegClass::Float => FLOAT.get(n).map(|&name| name.to_owned()),
+        RegClass::Int => X_NAMES.get(n).map(|&name| name.to_owned()),
+        RegClass::Float => F_NAMES.get(n).map(|&name| name.to_owned()),
         RegClass::Vector => (n < 32).then(|| format!("v{n}")),
         RegClass::Control if register.number > 0xfff => None,
         RegClass::Control => {
