@@ -1,4 +1,4 @@
-//! qemu-user as an independent judge: all cases of a batch in one process, through a small program
+//! qemu-user, or the processor of the host, as an independent judge: all cases of a batch in one process, through a small program
 //! that loads the state, runs the instructions and reports what the signal at their end found
 //! (`testsuite/insn/oracle.h` and `testsuite/insn/<guest>/oracle.c`).
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base::GuestVirt;
 
-use super::guest::Guest;
+use super::guest::{Guest, Judge};
 use super::machine::{CODE, EDGE, End, PAGE, State};
 use crate::toolchain;
 use crate::{process, qemu};
@@ -22,7 +22,7 @@ const REST_BYTES: usize = 3 * 8 + 2 * EDGE;
 #[derive(Clone, Debug)]
 pub struct Oracle {
     guest: &'static Guest,
-    emulator: String,
+    emulator: Option<String>,
     program: PathBuf,
 }
 
@@ -46,7 +46,27 @@ impl Oracle {
     /// # Errors
     /// See [`OracleError`].
     pub fn find(guest: &'static Guest) -> Result<Self, OracleError> {
-        let emulator = qemu::user(guest.name)?;
+        if guest.judge == Judge::Host && std::env::consts::ARCH == guest.name {
+            return Self::build(guest, None);
+        }
+        Self::emulated(guest)
+    }
+
+    /// qemu-user, if this host has it.
+    ///
+    /// # Errors
+    /// See [`OracleError`].
+    pub fn emulated(guest: &'static Guest) -> Result<Self, OracleError> {
+        Self::build(guest, Some(qemu::user(guest.name)?))
+    }
+
+    /// As it stands in the names of tests.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        if self.emulator.is_some() { "qemu" } else { "host" }
+    }
+
+    fn build(guest: &'static Guest, emulator: Option<String>) -> Result<Self, OracleError> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("insn").join(guest.name);
         let flags = ["-nostdlib", "-static", "-ffreestanding", "-O2", "-fno-stack-protector"];
         let flags = [&flags[..], &["-fno-builtin"], guest.oracle_flags].concat();
@@ -63,8 +83,14 @@ impl Oracle {
     pub fn run(&self, cases: &[(&[u8], &State)]) -> Result<Vec<(State, End)>, OracleError> {
         let input: Vec<u8> =
             cases.iter().flat_map(|(code, state)| request(self.guest, code, state)).collect();
-        let mut command = Command::new(&self.emulator);
-        command.args(["-cpu", "max"]).arg(&self.program);
+        let mut command = match &self.emulator {
+            Some(emulator) => {
+                let mut command = Command::new(emulator);
+                command.args(["-cpu", "max"]).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         let outcome = process::run(&mut command, &input, Duration::from_secs(300))
             .map_err(|error| OracleError::Failed(error.to_string()))?;
         let answers = outcome.stdout.chunks_exact(8 * self.guest.words + REST_BYTES);
@@ -107,16 +133,20 @@ fn parse(guest: &'static Guest, code: &[u8], answer: &[u8]) -> (State, End) {
     }
     state.memory.copy_from_slice(memory);
     let [pc, signal, addr] = [0, 1, 2].map(|index| word(guest.words + index));
-    (state, end(code, GuestVirt(pc), signal as i32, GuestVirt(addr)))
+    let signal = (signal as u32 as i32, (signal >> 32) as i32);
+    (state, end(code, GuestVirt(pc), signal, GuestVirt(addr)))
 }
 
-fn end(code: &[u8], pc: GuestVirt, signal: i32, addr: GuestVirt) -> End {
+fn end(code: &[u8], pc: GuestVirt, (signal, si_code): (i32, i32), addr: GuestVirt) -> End {
     let inside = (pc.0.wrapping_sub(CODE.0) as usize) < code.len();
     match signal {
+        libc::SIGSYS => End::Syscall(pc),
+        libc::SIGALRM => End::Endless,
         _ if !inside => End::Stopped(pc),
         libc::SIGTRAP => End::Breakpoint(pc),
         libc::SIGILL => End::Illegal(pc),
         libc::SIGBUS => End::Misaligned { pc },
+        libc::SIGFPE => End::Arithmetic { pc, code: si_code },
         _ => End::Fault { pc, addr },
     }
 }

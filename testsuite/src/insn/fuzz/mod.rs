@@ -9,6 +9,7 @@
 
 pub mod aarch64;
 pub mod riscv64;
+pub mod x86_64;
 
 use base::{GuestVirt, RegSlot};
 use ir::ops::Shape;
@@ -116,11 +117,12 @@ impl Generator {
     #[must_use]
     pub fn new(guest: &'static guest::Guest, seed: u64) -> Option<Self> {
         let ferry = guest.ferry.as_ref()?;
+        let fuzz = ferry.fuzz?;
         Some(Self {
             guest,
-            fuzz: ferry.fuzz,
+            fuzz,
             rng: Rng::new(seed),
-            choices: (ferry.fuzz.choices)(),
+            choices: (fuzz.choices)(),
             frontend: (ferry.frontend)(),
             builder: Builder::new(),
         })
@@ -225,7 +227,7 @@ pub(super) fn address(rng: &mut Rng) -> u64 {
 
 impl Program {
     fn fuzz(&self) -> &'static Guest {
-        self.guest.ferry.as_ref().expect("a generator made it").fuzz
+        self.guest.ferry.as_ref().and_then(|ferry| ferry.fuzz).expect("a generator made it")
     }
 
     /// Sets the target register to where the first indirect jump shall go; the others become

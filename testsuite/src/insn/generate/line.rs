@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::assembler::Assembled;
+use crate::insn::case::ARITHMETIC;
 use crate::insn::guest::Register;
 use crate::insn::machine::{CODE, DATA, EDGE, End, PAGE, State};
 
@@ -16,8 +17,12 @@ pub fn of(
     end: End,
 ) -> String {
     let mut line = String::new();
-    for (word, _) in &assembled.instructions {
-        let _ = write!(line, "{word:08x} ");
+    let digits = |bytes: &[u8]| match before.guest.shortest {
+        1 => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        _ => bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    for (bytes, _) in &assembled.instructions {
+        let _ = write!(line, "{} ", digits(bytes));
     }
     for (_, text) in &assembled.instructions {
         let _ = write!(line, " \"{text}\"");
@@ -128,6 +133,10 @@ fn ending(end: End, length: u64) -> String {
         End::Syscall(pc) => (" syscall".to_owned(), pc, past),
         End::Misaligned { pc } => (" misaligned".to_owned(), pc, CODE),
         End::Fault { pc, addr } => (format!(" fault={}", text(addr.0)), pc, CODE),
+        End::Arithmetic { pc, code } => {
+            let name = ARITHMETIC.iter().find(|(_, value)| *value == code);
+            (format!(" arithmetic={}", name.map_or("fltunk", |(name, _)| name)), pc, CODE)
+        }
         End::Endless => (" endless".to_owned(), CODE, CODE),
     };
     if pc == usual { kind } else { format!("{kind} pc={}", text(pc.0)) }
@@ -141,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let instructions = vec![(0xf940_0020, "ldr x0, [x1]".to_owned())];
+        let instructions = vec![(vec![0x20, 0, 0x40, 0xf9], "ldr x0, [x1]".to_owned())];
         let assembled = Assembled { instructions };
         let mut before = AARCH64.state();
         for setting in ["x1=data+0x40", "v3=0x123456789abcdef0fedcba9876543210", "fpcr=rz+dn"] {

@@ -16,6 +16,7 @@ pub mod assembler;
 pub mod line;
 pub mod list;
 pub mod operands;
+mod x86_64;
 
 use super::guest::Guest;
 use super::machine::State;
@@ -57,6 +58,7 @@ impl Syntax {
 fn syntax(guest: &Guest, place: &str) -> Result<&'static Syntax, GenerateError> {
     match guest.name {
         "aarch64" => Ok(&aarch64::SYNTAX),
+        "x86_64" => Ok(&x86_64::SYNTAX),
         other => {
             let message = format!("nothing is known of {other}'s assembly language");
             Err(GenerateError::List { place: place.to_owned(), message })

@@ -5,9 +5,9 @@ use base::{CpuFrame, RegSlot};
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify, length};
 use translator::riscv64;
 
-use super::{Ferry, Guest, Misaligned, Narrow, Register};
+use super::{Ferry, Guest, Judge, Misaligned, Narrow, Register};
 use crate::insn::fuzz;
-use crate::insn::machine::WORDS;
+use crate::insn::machine::{End, WORDS};
 use crate::toolchain::Compiler;
 
 /// The word of `fcsr`.
@@ -23,6 +23,8 @@ pub static RISCV64: Guest = Guest {
     // c.ebreak
     breakpoint: &[0x02, 0x90],
     narrow: Narrow::Boxed,
+    forget: |_, _| {},
+    judge: Judge::Emulator,
     compiler: Compiler::Riscv64,
     oracle_flags: &["-mno-relax", "-mcmodel=medany"],
     ferry: Some(Ferry {
@@ -31,12 +33,13 @@ pub static RISCV64: Guest = Guest {
         load,
         save,
         translated_otherwise: |_, _| false,
-        misaligned: |_, _| Misaligned::Fault,
+        misaligned: |_, _, _| Misaligned::Fault,
+        system: End::Illegal,
         pending: &[],
         disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        fuzz: &fuzz::riscv64::GUEST,
+        fuzz: Some(&fuzz::riscv64::GUEST),
     }),
 };
 

@@ -1,0 +1,1 @@
+//! Random instructions of x86-64.

@@ -1,0 +1,245 @@
+//! x86-64. Words: the general registers in their encoding's order, rflags, mxcsr, fs_base, gs_base, fcw, fsw, ftw (abridged),
+//! fop, fip, fdp, the physical x87 registers of two words each, the vector registers of four.
+
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Instruction};
+
+use super::{Guest, Judge, Narrow, Register};
+use crate::insn::machine::{CODE, DATA, WORDS};
+use crate::toolchain::Compiler;
+
+pub(crate) const RSP: usize = 4;
+pub(crate) const RFLAGS: usize = 16;
+pub(crate) const MXCSR: usize = 17;
+pub(crate) const FS_BASE: usize = 18;
+pub(crate) const GS_BASE: usize = 19;
+pub(crate) const FCW: usize = 20;
+pub(crate) const FSW: usize = 21;
+pub(crate) const FTW: usize = 22;
+pub(crate) const FOP: usize = 23;
+pub(crate) const FIP: usize = 24;
+pub(crate) const FDP: usize = 25;
+/// The lower word of physical x87 register 0.
+pub(crate) const FPR: usize = 26;
+/// The lowest word of vector register 0.
+pub(crate) const YMM: usize = 42;
+
+/// x86-64.
+pub static X86_64: Guest = Guest {
+    name: "x86_64",
+    words: YMM + 64,
+    registers,
+    initial,
+    shortest: 1,
+    // int3
+    breakpoint: &[0xcc],
+    narrow: Narrow::ZeroExtended,
+    forget,
+    judge: Judge::Host,
+    compiler: Compiler::X86_64,
+    oracle_flags: &[
+        "-mgeneral-regs-only",
+        "-mno-red-zone",
+        "-fcf-protection=none",
+        "-fPIE",
+        "-Wl,--no-relax",
+    ],
+    ferry: None,
+};
+
+const FLAGS: &[(&str, u64)] = &[
+    ("cf", 1),
+    ("pf", 1 << 2),
+    ("af", 1 << 4),
+    ("zf", 1 << 6),
+    ("sf", 1 << 7),
+    ("tf", 1 << 8),
+    ("df", 1 << 10),
+    ("of", 1 << 11),
+    ("nt", 1 << 14),
+    ("ac", 1 << 18),
+    ("id", 1 << 21),
+];
+/// Exceptions, and what rounds down, up and toward zero.
+const SSE: &[(&str, u64)] = &[
+    ("ie", 1),
+    ("de", 2),
+    ("ze", 4),
+    ("oe", 8),
+    ("ue", 16),
+    ("pe", 32),
+    ("daz", 1 << 6),
+    ("im", 1 << 7),
+    ("dm", 1 << 8),
+    ("zm", 1 << 9),
+    ("om", 1 << 10),
+    ("um", 1 << 11),
+    ("pm", 1 << 12),
+    ("masked", 0x1f80),
+    ("rd", 1 << 13),
+    ("ru", 2 << 13),
+    ("rz", 3 << 13),
+    ("ftz", 1 << 15),
+];
+/// Masks, precision of 53 and 64 bits, rounding.
+const CONTROL: &[(&str, u64)] = &[
+    ("im", 1),
+    ("dm", 2),
+    ("zm", 4),
+    ("om", 8),
+    ("um", 16),
+    ("pm", 32),
+    ("masked", 0x7f),
+    ("pc53", 2 << 8),
+    ("pc64", 3 << 8),
+    ("rd", 1 << 10),
+    ("ru", 2 << 10),
+    ("rz", 3 << 10),
+];
+const STATUS: &[(&str, u64)] = &[
+    ("ie", 1),
+    ("de", 2),
+    ("ze", 4),
+    ("oe", 8),
+    ("ue", 16),
+    ("pe", 32),
+    ("sf", 64),
+    ("es", 128),
+    ("c0", 1 << 8),
+    ("c1", 1 << 9),
+    ("c2", 1 << 10),
+    ("top1", 1 << 11),
+    ("top2", 2 << 11),
+    ("top3", 3 << 11),
+    ("top4", 4 << 11),
+    ("top5", 5 << 11),
+    ("top6", 6 << 11),
+    ("top7", 7 << 11),
+    ("c3", 1 << 14),
+    ("b", 1 << 15),
+];
+
+/// Names of the general registers.
+pub(crate) const GPR_NAMES: [&str; 16] = [
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+    "r14", "r15",
+];
+
+/// Bits of rflags that cases name: those that are always set, and the interrupt flag, are not among them.
+const NAMED_FLAGS: u64 = 0x24_4dd5;
+
+fn registers() -> Vec<Register> {
+    let mut all: Vec<_> =
+        GPR_NAMES.iter().enumerate().map(|(n, name)| Register::word(*name, n)).collect();
+    for (name, word, values) in [
+        ("rflags", RFLAGS, FLAGS),
+        ("mxcsr", MXCSR, SSE),
+        ("fs_base", FS_BASE, &[]),
+        ("gs_base", GS_BASE, &[]),
+        ("fcw", FCW, CONTROL),
+        ("fsw", FSW, STATUS),
+        ("ftw", FTW, &[]),
+        ("fop", FOP, &[]),
+        ("fip", FIP, &[]),
+        ("fdp", FDP, &[]),
+    ] {
+        // What the last instruction and its operand were is not compared: processors differ in when they say so.
+        let reported = !matches!(word, FOP | FIP | FDP);
+        all.push(Register { values, reported, ..Register::word(name, word) });
+    }
+    let wide = |name: String, word, bits| Register { bits, ..Register::word(name, word) };
+    all.extend((0..8).map(|n| wide(format!("fpr{n}"), FPR + 2 * n, 80)));
+    for n in 0..16 {
+        all.push(wide(format!("xmm{n}"), YMM + 4 * n, 128));
+        all.push(wide(format!("ymmh{n}"), YMM + 4 * n + 2, 128));
+    }
+    all
+}
+
+/// Registers that tell each other apart, in vectors a double and a float near 1; the x87 stack is empty.
+fn initial(words: &mut [u64; WORDS]) {
+    for (n, word) in words.iter_mut().enumerate().take(16) {
+        *word = 0xfeed_0000_0000_0000 + (n as u64 + 1) * 0x1_0001;
+    }
+    words[RSP] = DATA.0 + 0x80;
+    words[MXCSR] = 0x1f80;
+    words[FCW] = 0x37f;
+    for n in 0..16 {
+        words[YMM + 4 * n] = 0x3ff0_0000_3f80_0000 | n as u64;
+        for part in 1..4 {
+            words[YMM + 4 * n + part] = 0xfeed_0000_0000_0000 + (n * 4 + part) as u64 * 0x1_0001;
+        }
+    }
+}
+
+/// The instructions of some code.
+pub(crate) fn instructions(code: &[u8]) -> impl Iterator<Item = Instruction> {
+    Decoder::with_ip(64, code, CODE.0, DecoderOptions::NONE).into_iter()
+}
+
+/// The flags that iced's bits stand for.
+pub(crate) fn flags_of(bits: u32) -> u64 {
+    use iced_x86::RflagsBits;
+    let of = |bit, flag| if bits & bit == 0 { 0 } else { flag };
+    of(RflagsBits::CF, 1)
+        | of(RflagsBits::PF, 1 << 2)
+        | of(RflagsBits::AF, 1 << 4)
+        | of(RflagsBits::ZF, 1 << 6)
+        | of(RflagsBits::SF, 1 << 7)
+        | of(RflagsBits::OF, 1 << 11)
+}
+
+/// Clears the flags that processors do not agree on.
+fn forget(code: &[u8], words: &mut [u64; WORDS]) {
+    let mut open = 0;
+    for insn in instructions(code) {
+        let given = insn.rflags_written() | insn.rflags_cleared() | insn.rflags_set();
+        open = open & !flags_of(given) | flags_of(insn.rflags_undefined());
+    }
+    words[RFLAGS] &= !open & NAMED_FLAGS;
+}
+
+/// A feature that the host does not have and the code needs.
+#[must_use]
+pub(crate) fn host_lacks(code: &[u8]) -> Option<String> {
+    let needed = instructions(code).flat_map(|insn| insn.cpuid_features().iter().copied());
+    needed.filter(|&feature| !host_has(feature)).map(|feature| format!("{feature:?}")).next()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn host_has(feature: CpuidFeature) -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    match feature {
+        CpuidFeature::SSE3 => has!("sse3"),
+        CpuidFeature::SSSE3 => has!("ssse3"),
+        CpuidFeature::SSE4_1 => has!("sse4.1"),
+        CpuidFeature::SSE4_2 => has!("sse4.2"),
+        CpuidFeature::POPCNT => has!("popcnt"),
+        CpuidFeature::AVX => has!("avx"),
+        CpuidFeature::AVX2 => has!("avx2"),
+        CpuidFeature::FMA => has!("fma"),
+        CpuidFeature::F16C => has!("f16c"),
+        CpuidFeature::BMI1 => has!("bmi1"),
+        CpuidFeature::BMI2 => has!("bmi2"),
+        CpuidFeature::LZCNT => has!("lzcnt"),
+        CpuidFeature::MOVBE => has!("movbe"),
+        CpuidFeature::ADX => has!("adx"),
+        CpuidFeature::AES => has!("aes"),
+        CpuidFeature::VAES => has!("vaes"),
+        CpuidFeature::PCLMULQDQ => has!("pclmulqdq"),
+        CpuidFeature::VPCLMULQDQ => has!("vpclmulqdq"),
+        CpuidFeature::SHA => has!("sha"),
+        CpuidFeature::GFNI => has!("gfni"),
+        CpuidFeature::RDRAND => has!("rdrand"),
+        CpuidFeature::RDSEED => has!("rdseed"),
+        CpuidFeature::XSAVE => has!("xsave"),
+        CpuidFeature::XSAVEC => has!("xsavec"),
+        CpuidFeature::XSAVEOPT => has!("xsaveopt"),
+        CpuidFeature::CMPXCHG16B => has!("cmpxchg16b"),
+        _ => true,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn host_has(_: CpuidFeature) -> bool {
+    true
+}
