@@ -5,7 +5,7 @@
 use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use ir::{Block, Condition, Inst, Opcode, OperandKind, Type};
+use ir::{Block, Condition, FpMode, FpRules, Inst, Opcode, OperandKind, Type};
 
 use super::Lowering;
 use super::integer::comparison;
@@ -159,15 +159,18 @@ impl Lowering<'_, '_> {
         self.fb.ins().ireduce(types::I8, bit)
     }
 
-    /// The flags of a comparison are those of the host's; only raising "invalid" is the slow path's.
+    /// The flags of a comparison are those of the host's; only raising flags is the slow path's.
     pub(super) fn float_flags(&mut self, block: &Block, inst: &Inst) {
         let args = [0, 1].map(|index| self.arg(block, inst, index));
         let Some(flags) = self.float_compare_flags(inst, args) else {
             let flags = self.slow(inst, &args);
             return self.define(inst, flags);
         };
-        let ordered = self.fb.ins().fcmp(FloatCC::Ordered, args[0], args[1]);
-        self.unless(ordered, |lowering| {
+        let mut silent = self.fb.ins().fcmp(FloatCC::Ordered, args[0], args[1]);
+        if let Some(usual) = self.watched_operands(inst, &args) {
+            silent = self.fb.ins().band(silent, usual);
+        }
+        self.unless(silent, |lowering| {
             lowering.slow(inst, &args);
         });
         self.flag_origins.insert(flags, Origin::Float(args[0], args[1]));
@@ -175,7 +178,11 @@ impl Lowering<'_, '_> {
     }
 
     fn float_compare_flags(&mut self, inst: &Inst, [a, b]: [Value; 2]) -> Option<Value> {
-        if inst.mode().has(ir::FpMode::FLUSH) {
+        let reads_zeros = match self.guest.fp {
+            FpRules::X86 => FpMode::ZERO_INPUTS,
+            FpRules::RiscV | FpRules::Arm => FpMode::FLUSH,
+        };
+        if inst.mode().has(reads_zeros) {
             return None;
         }
         let bits = [
