@@ -11,8 +11,8 @@ use super::list::Template;
 use super::operands::{Kind, Operand, Role};
 use super::{GenerateError, Syntax};
 use crate::cache;
-use crate::insn::guest::x86_64::{GPR_NAMES, instructions};
-use crate::insn::guest::Guest;
+use fuzz::guest::Guest;
+use fuzz::guest::x86_64::{GPR_NAMES, instructions};
 
 pub(super) static SYNTAX: Syntax = Syntax {
     assembler_flags: &["-msyntax=intel", "-mnaked-reg", "-O0"],
@@ -31,7 +31,7 @@ pub(super) fn assemble(
     let directory = cache::subdirectory("generated").map_err(failed("the test cache"))?;
     let stem = directory.join(format!("{}-{}-{unique}", guest.name, std::process::id()));
     let path = |extension: &str| stem.with_extension(extension);
-    let tool = |name: &str| guest.compiler.program().replace("gcc", name);
+    let tool = |name: &str| guest.compiler.command.replace("gcc", name);
     let count = templates.iter().map(|template| template.instructions.len()).sum::<usize>();
     fs::write(path("s"), source(templates)).map_err(failed("the source"))?;
     let mut command = Command::new(tool("as"));
@@ -57,7 +57,7 @@ pub(super) fn assemble(
     };
     let all = templates.iter().map(|template| {
         let lengths = lengths.by_ref().take(template.instructions.len()).collect::<Vec<_>>();
-        Assembled { instructions: template.instructions.iter().zip(lengths).map(&mut one).collect() }
+        Assembled { words: template.instructions.iter().zip(lengths).map(&mut one).collect() }
     });
     Ok(all.collect())
 }

@@ -3,25 +3,24 @@
 
 use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Instruction};
 
-use super::{Guest, Judge, Narrow, Register};
-use crate::insn::machine::{CODE, DATA, WORDS};
-use crate::toolchain::Compiler;
+use super::{Compiler, Guest, Judge, Narrow, Register};
+use crate::machine::{CODE, DATA, WORDS};
 
-pub(crate) const RSP: usize = 4;
-pub(crate) const RFLAGS: usize = 16;
-pub(crate) const MXCSR: usize = 17;
-pub(crate) const FS_BASE: usize = 18;
-pub(crate) const GS_BASE: usize = 19;
-pub(crate) const FCW: usize = 20;
-pub(crate) const FSW: usize = 21;
-pub(crate) const FTW: usize = 22;
-pub(crate) const FOP: usize = 23;
-pub(crate) const FIP: usize = 24;
-pub(crate) const FDP: usize = 25;
+pub const RSP: usize = 4;
+pub const RFLAGS: usize = 16;
+pub const MXCSR: usize = 17;
+pub const FS_BASE: usize = 18;
+pub const GS_BASE: usize = 19;
+pub const FCW: usize = 20;
+pub const FSW: usize = 21;
+pub const FTW: usize = 22;
+pub const FOP: usize = 23;
+pub const FIP: usize = 24;
+pub const FDP: usize = 25;
 /// The lower word of physical x87 register 0.
-pub(crate) const FPR: usize = 26;
+pub const FPR: usize = 26;
 /// The lowest word of vector register 0.
-pub(crate) const YMM: usize = 42;
+pub const YMM: usize = 42;
 
 /// x86-64.
 pub static X86_64: Guest = Guest {
@@ -35,7 +34,8 @@ pub static X86_64: Guest = Guest {
     narrow: Narrow::ZeroExtended,
     forget,
     judge: Judge::Host,
-    compiler: Compiler::X86_64,
+    compiler: Compiler { command: "x86_64-linux-gnu-gcc", package: "gcc-x86-64-linux-gnu" },
+    oracle_source: include_str!("../../oracle/x86_64.c"),
     oracle_flags: &[
         "-mgeneral-regs-only",
         "-mno-red-zone",
@@ -119,7 +119,7 @@ const STATUS: &[(&str, u64)] = &[
 ];
 
 /// Names of the general registers.
-pub(crate) const GPR_NAMES: [&str; 16] = [
+pub const GPR_NAMES: [&str; 16] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
     "r14", "r15",
 ];
@@ -172,12 +172,12 @@ fn initial(words: &mut [u64; WORDS]) {
 }
 
 /// The instructions of some code.
-pub(crate) fn instructions(code: &[u8]) -> impl Iterator<Item = Instruction> {
+pub fn instructions(code: &[u8]) -> impl Iterator<Item = Instruction> {
     Decoder::with_ip(64, code, CODE.0, DecoderOptions::NONE).into_iter()
 }
 
 /// The flags that iced's bits stand for.
-pub(crate) fn flags_of(bits: u32) -> u64 {
+pub fn flags_of(bits: u32) -> u64 {
     use iced_x86::RflagsBits;
     let of = |bit, flag| if bits & bit == 0 { 0 } else { flag };
     of(RflagsBits::CF, 1)
@@ -200,7 +200,7 @@ fn forget(code: &[u8], words: &mut [u64; WORDS]) {
 
 /// A feature that the host does not have and the code needs.
 #[must_use]
-pub(crate) fn host_lacks(code: &[u8]) -> Option<String> {
+pub fn host_lacks(code: &[u8]) -> Option<String> {
     let needed = instructions(code).flat_map(|insn| insn.cpuid_features().iter().copied());
     needed.filter(|&feature| !host_has(feature)).map(|feature| format!("{feature:?}")).next()
 }

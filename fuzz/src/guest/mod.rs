@@ -3,18 +3,17 @@
 //!
 //! A guest is a [`Guest`] in a file of its own, and a line in [`ALL`].
 
-pub(super) mod aarch64;
+pub(crate) mod aarch64;
 mod riscv64;
-pub(super) mod x86_64;
+pub mod x86_64;
 
 use std::fmt;
 
 use base::{CpuFrame, GuestVirt};
 use translator::Frontend;
 
-use super::fuzz;
-use super::machine::{End, State, WORDS};
-use crate::toolchain::Compiler;
+use crate::machine::{End, State, WORDS};
+use crate::program;
 
 pub use aarch64::AARCH64;
 pub use riscv64::RISCV64;
@@ -43,13 +42,24 @@ pub struct Guest {
     pub forget: fn(&[u8], &mut [u64; WORDS]),
     /// Who judges.
     pub judge: Judge,
-    /// Builds its programs.
+    /// Builds programs for it.
     pub compiler: Compiler,
+    /// The C source of its oracle, which includes `oracle.h`.
+    pub oracle_source: &'static str,
     /// What its oracle must be compiled with, beside what every oracle is compiled with.
     pub oracle_flags: &'static [&'static str],
     /// Ferry's part; `None` for a guest that Ferry does not have yet, whose cases go through the
     /// oracle only.
     pub ferry: Option<Ferry>,
+}
+
+/// A C compiler for a guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Compiler {
+    /// Its command.
+    pub command: &'static str,
+    /// The Debian package that has it.
+    pub package: &'static str,
 }
 
 /// How Ferry runs a guest.
@@ -80,7 +90,7 @@ pub struct Ferry {
     /// The name of the instruction that these bytes begin with.
     pub identify: fn(&[u8]) -> Option<&'static str>,
     /// How random programs of words are made.
-    pub fuzz: Option<&'static fuzz::Guest>,
+    pub random: Option<&'static program::Guest>,
 }
 
 /// Who says what is right.

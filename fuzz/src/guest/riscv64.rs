@@ -5,10 +5,9 @@ use base::{CpuFrame, RegSlot};
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify, length};
 use translator::riscv64;
 
-use super::{Ferry, Guest, Judge, Misaligned, Narrow, Register};
-use crate::insn::fuzz;
-use crate::insn::machine::{End, WORDS};
-use crate::toolchain::Compiler;
+use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
+use crate::machine::{End, WORDS};
+use crate::program;
 
 /// The word of `fcsr`.
 const FCSR: usize = 64;
@@ -25,7 +24,8 @@ pub static RISCV64: Guest = Guest {
     narrow: Narrow::Boxed,
     forget: |_, _| {},
     judge: Judge::Emulator,
-    compiler: Compiler::Riscv64,
+    compiler: Compiler { command: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
+    oracle_source: include_str!("../../oracle/riscv64.c"),
     oracle_flags: &["-mno-relax", "-mcmodel=medany"],
     ferry: Some(Ferry {
         ir: &riscv64::GUEST,
@@ -39,7 +39,7 @@ pub static RISCV64: Guest = Guest {
         disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        fuzz: Some(&fuzz::riscv64::GUEST),
+        random: Some(&program::riscv64::GUEST),
     }),
 };
 

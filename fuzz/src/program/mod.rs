@@ -16,9 +16,9 @@ use ir::ops::Shape;
 use ir::{Block, BlockKey, Builder, OperandKind, Terminator, Trap};
 use translator::{Frontend, Limits, Translation};
 
-use super::guest;
-use super::machine::{CODE, DATA, EDGE, End, PAGE, State};
-use super::rng::Rng;
+use crate::guest;
+use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
+use crate::rng::Rng;
 
 /// The most instructions in a program, its loop aside.
 const MAX_INSNS: usize = 24;
@@ -117,7 +117,7 @@ impl Generator {
     #[must_use]
     pub fn new(guest: &'static guest::Guest, seed: u64) -> Option<Self> {
         let ferry = guest.ferry.as_ref()?;
-        let fuzz = ferry.fuzz?;
+        let fuzz = ferry.random?;
         Some(Self {
             guest,
             fuzz,
@@ -227,7 +227,7 @@ pub(super) fn address(rng: &mut Rng) -> u64 {
 
 impl Program {
     fn fuzz(&self) -> &'static Guest {
-        self.guest.ferry.as_ref().and_then(|ferry| ferry.fuzz).expect("a generator made it")
+        self.guest.ferry.as_ref().and_then(|ferry| ferry.random).expect("a generator made it")
     }
 
     /// Sets the target register to where the first indirect jump shall go; the others become

@@ -1,9 +1,9 @@
 // What runs instruction cases on whatever executes this program, and reports the state after each:
 // requests come on standard input, responses go to standard output, in the layouts below, which
-// src/insn/oracle.rs shares. Freestanding, because a case may set every register: nothing here may
+// src/oracle.rs shares. Freestanding, because a case may set every register: nothing here may
 // rely on reserved ones, and the stack pointer is only good outside of a case.
 //
-// A guest's oracle.c includes this file after it has defined
+// A guest's file includes this file after it has defined
 //   WORDS                     how many 64-bit words of registers a state has
 //   breakpoint, BREAKPOINT    the unit that memory around the code is filled with, and its value
 //   system_call               up to six arguments; the numbers below are those of all newer ports

@@ -6,10 +6,9 @@ use base::{CpuFrame, GuestVirt};
 use decoders::aarch64::{ExtensionSet, INSTRUCTIONS, disassemble, identify};
 use translator::aarch64;
 
-use super::{Ferry, Guest, Judge, Misaligned, Narrow, Register};
-use crate::insn::fuzz;
-use crate::insn::machine::{DATA, End, PAGE, WORDS};
-use crate::toolchain::Compiler;
+use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
+use crate::machine::{DATA, End, PAGE, WORDS};
+use crate::program;
 
 pub(crate) const SP: usize = 31;
 pub(crate) const NZCV: usize = 32;
@@ -30,7 +29,8 @@ pub static AARCH64: Guest = Guest {
     narrow: Narrow::ZeroExtended,
     forget: |_, _| {},
     judge: Judge::Emulator,
-    compiler: Compiler::Aarch64,
+    compiler: Compiler { command: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
+    oracle_source: include_str!("../../oracle/aarch64.c"),
     oracle_flags: &["-mgeneral-regs-only", "-mno-outline-atomics"],
     ferry: Some(Ferry {
         ir: &aarch64::GUEST,
@@ -44,7 +44,7 @@ pub static AARCH64: Guest = Guest {
         disassemble: |pc, code| (disassemble(word(code), pc), 4),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        fuzz: Some(&fuzz::aarch64::GUEST),
+        random: Some(&program::aarch64::GUEST),
     }),
 };
 

@@ -1,1 +1,0 @@
-//! Random instructions of x86-64.
