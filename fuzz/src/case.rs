@@ -236,8 +236,8 @@ fn set_memory(state: &mut State, place: &str, text: &str) -> Result<(), String> 
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::guest::{AARCH64, RISCV64};
-    use crate::*;
 
     #[test]
     fn a_line_is_a_case() {
