@@ -12,3 +12,4 @@ pub mod frame;
 pub mod model;
 pub mod riscv64;
 mod sys;
+pub mod x86_64;
