@@ -8,7 +8,7 @@ use base::cpu::JumpCacheEntry;
 use base::{CpuFrame, GuestVirt, HostPtr, RegSlot};
 use ferry_backend::{CodeMemory, CompileOptions, Compiler, Region, entry};
 use ir::ops::flag;
-use ir::testing::{ARM_GUEST, GUEST};
+use ir::testing::{ARM_GUEST, GUEST, X86_GUEST};
 use ir::types::FpRound;
 use ir::{Block, BlockKey, FpMode, FpOp, Guest, Inst, Opcode, Operand, Type, lanes};
 
@@ -158,7 +158,7 @@ fn check(machine: &mut Machine, random: &mut Random, op: FpOp, cases: usize) {
             (0..ty.lanes())
                 .fold(0, |vector, lane| lanes::set(ty, vector, lane, random.operand(ty.lane())))
         });
-        let before = [0, 1][case % 2];
+        let before = [0, 1, 33, 32][case % 4];
         let mut flags = before;
         let wanted = op.compute(machine.guest.fp, operands, &mut flags);
         let found = machine.run(code, op, operands, before);
@@ -194,4 +194,5 @@ fn compiled_operations_are_exact() {
     let mut random = Random(seed);
     check_all(&GUEST, &[FpMode::NONE], &mut random);
     check_all(&ARM_GUEST, &[0, 1, 2, 3].map(FpMode), &mut random);
+    check_all(&X86_GUEST, &[0, 1, 4, 5].map(FpMode), &mut random);
 }

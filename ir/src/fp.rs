@@ -22,10 +22,23 @@ impl FpRules {
         let mut rules = match self {
             Self::RiscV => float::Rules::RISCV,
             Self::Arm => float::Rules::ARM,
+            Self::X86 => float::Rules::X86,
         };
-        if mode.has(FpMode::FLUSH) {
-            rules.denormals_in = DenormalsIn::FlushAndReport;
-            rules.denormals_out = DenormalsOut::Flush;
+        match self {
+            Self::X86 => {
+                if mode.has(FpMode::FLUSH) {
+                    rules.denormals_out = DenormalsOut::FlushInexact;
+                }
+                if mode.has(FpMode::ZERO_INPUTS) {
+                    rules.denormals_in = DenormalsIn::Flush;
+                }
+            }
+            Self::RiscV | Self::Arm => {
+                if mode.has(FpMode::FLUSH) {
+                    rules.denormals_in = DenormalsIn::FlushAndReport;
+                    rules.denormals_out = DenormalsOut::Flush;
+                }
+            }
         }
         if mode.has(FpMode::DEFAULT_NAN) {
             rules.nan = NanRule::Default;
@@ -37,14 +50,18 @@ impl FpRules {
     #[inline]
     #[must_use]
     pub const fn pack(self, mode: FpMode) -> u64 {
-        (self as u64) << 2 | mode.0 as u64
+        (self as u64) << 3 | mode.0 as u64
     }
 
     /// What such a number means.
     #[inline]
     #[must_use]
     pub const fn unpack(number: u64) -> (Self, FpMode) {
-        let rules = if number >> 2 & 1 == Self::Arm as u64 { Self::Arm } else { Self::RiscV };
+        let rules = match number >> 3 & 3 {
+            1 => Self::Arm,
+            2 => Self::X86,
+            _ => Self::RiscV,
+        };
         (rules, FpMode(number as u8 & FpMode::ALL.0))
     }
 }
@@ -189,6 +206,12 @@ macro_rules! evaluate {
                     Opcode::FMax if rules == FpRules::Arm => {
                         soft::max_num::<$format>(x, y, env).into()
                     }
+                    Opcode::FMin if rules == FpRules::X86 => {
+                        soft::min_x86::<$format>(x, y, env).into()
+                    }
+                    Opcode::FMax if rules == FpRules::X86 => {
+                        soft::max_x86::<$format>(x, y, env).into()
+                    }
                     Opcode::FMin => soft::minimum_number::<$format>(x, y, env).into(),
                     Opcode::FMax => soft::maximum_number::<$format>(x, y, env).into(),
                     Opcode::FMinimum => soft::minimum::<$format>(x, y, env).into(),
@@ -284,7 +307,7 @@ mod tests {
         for &op in Opcode::ALL {
             for (round, rules) in FpRound::ALL
                 .into_iter()
-                .flat_map(|round| [FpRules::RiscV, FpRules::Arm].map(|rules| (round, rules)))
+                .flat_map(|round| [FpRules::RiscV, FpRules::Arm, FpRules::X86].map(|rules| (round, rules)))
             {
                 let (ty, other) = (Type::F64x2, Type::I64);
                 let op = FpOp { op, ty, round, mode: FpMode::FLUSH, other };

@@ -43,6 +43,10 @@ pub enum FpRules {
     /// The first signalling NaN operand, else the first quiet one; tininess before rounding;
     /// conversions of NaN give zero (A-profile, FPCR.AH = 0).
     Arm,
+    /// The first NaN operand, else the negative default NaN; subnormal operands raise "denormal
+    /// operand"; tininess after rounding; conversions that are invalid give the integer indefinite; of
+    /// minimum and maximum the second operand if either is a NaN or both are zeros (SSE and AVX).
+    X86,
 }
 
 impl Guest {

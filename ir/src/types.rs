@@ -235,12 +235,15 @@ pub struct FpMode(pub u8);
 impl FpMode {
     /// Not at all.
     pub const NONE: Self = Self(0);
-    /// Subnormal operands and results count as zero, as the guest has it (Arm: FPCR.FZ).
+    /// Subnormal operands and results count as zero, as the guest has it (Arm: FPCR.FZ); under the rules of
+    /// x86 results only (MXCSR.FTZ).
     pub const FLUSH: Self = Self(1);
     /// Every NaN result is the default NaN (Arm: FPCR.DN).
     pub const DEFAULT_NAN: Self = Self(2);
+    /// Subnormal operands count as zero and raise nothing (x86: MXCSR.DAZ). Other guests do not set it.
+    pub const ZERO_INPUTS: Self = Self(4);
     /// Every bit.
-    pub const ALL: Self = Self(3);
+    pub const ALL: Self = Self(7);
 
     /// Whether it has all bits of `other`.
     #[must_use]
@@ -249,7 +252,8 @@ impl FpMode {
     }
 
     /// Each bit and how it stands in the text form.
-    pub const NAMED: [(Self, &'static str); 2] = [(Self::FLUSH, "fz"), (Self::DEFAULT_NAN, "dn")];
+    pub const NAMED: [(Self, &'static str); 3] =
+        [(Self::FLUSH, "fz"), (Self::DEFAULT_NAN, "dn"), (Self::ZERO_INPUTS, "daz")];
 }
 
 /// A condition on packed flags ([`crate::Opcode::FlagsAdd`]), in Arm's encoding.

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use base::GuestVirt;
 use ferry_testsuite as testsuite;
-use testsuite::insn::fuzz::{Generator, Program};
-use testsuite::insn::guest::{AARCH64, Guest, RISCV64};
-use testsuite::insn::machine::{CODE, End, State};
-use testsuite::insn::oracle::Oracle;
-use testsuite::insn::tier::{Runner, Tier};
+use fuzz::guest::{AARCH64, Guest, RISCV64};
+use fuzz::machine::{CODE, End, State};
+use fuzz::oracle::Oracle;
+use fuzz::program::{Generator, Program};
+use fuzz::tier::{Runner, Tier};
 use testsuite::seed;
 
 /// Programs that go to qemu-user together.
@@ -44,7 +44,7 @@ fn fuzz(guest: &'static Guest) {
     else {
         return skipped(&format!("Ferry has no {} yet", guest.name));
     };
-    let oracle = Oracle::find(guest).map_err(|error| skipped(&error)).ok();
+    let oracle = testsuite::insn::oracle(guest).map_err(|error| skipped(&error)).ok();
     let (start, mut done) = (Instant::now(), 0);
     while cases.map_or(start.elapsed() < TIME, |n| done < n) {
         let count = cases.map_or(BATCH, |n| BATCH.min(n - done));

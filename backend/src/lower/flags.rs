@@ -2,9 +2,10 @@
 //! they were made from; the flags themselves are then computed only where somebody still needs them,
 //! since Cranelift puts what has no effects next to its uses.
 
+use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use ir::{Block, Condition, Inst, Opcode, OperandKind, Type};
+use ir::{Block, Condition, FpMode, FpRules, Inst, Opcode, OperandKind, Type};
 
 use super::Lowering;
 use super::integer::comparison;
@@ -53,7 +54,11 @@ impl Lowering<'_, '_> {
 
     fn flags_of_difference(&mut self, ty: Type, a: Value, b: Value) -> Value {
         let difference = self.fb.ins().isub(a, b);
-        let no_borrow = self.fb.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, a, b);
+        let condition = match is_seeded(Defect::CarryOfEqualsLost) {
+            true => IntCC::UnsignedGreaterThan,
+            false => IntCC::UnsignedGreaterThanOrEqual,
+        };
+        let no_borrow = self.fb.ins().icmp(condition, a, b);
         let no_borrow = self.fb.ins().uextend(types::I64, no_borrow);
         let (from_b, from_a) = (self.fb.ins().bxor(a, b), self.fb.ins().bxor(a, difference));
         let overflows = self.fb.ins().band(from_a, from_b);
@@ -144,7 +149,8 @@ impl Lowering<'_, '_> {
                 self.fb.ins().ushr(mask, number)
             }
         };
-        let bit = if single.is_some() && condition as u8 % 2 == 1 {
+        let inverts = !is_seeded(Defect::ConditionInverted);
+        let bit = if inverts && single.is_some() && condition as u8 % 2 == 1 {
             self.fb.ins().bnot(bit)
         } else {
             bit
@@ -153,15 +159,18 @@ impl Lowering<'_, '_> {
         self.fb.ins().ireduce(types::I8, bit)
     }
 
-    /// The flags of a comparison are those of the host's; only raising "invalid" is the slow path's.
+    /// The flags of a comparison are those of the host's; only raising flags is the slow path's.
     pub(super) fn float_flags(&mut self, block: &Block, inst: &Inst) {
         let args = [0, 1].map(|index| self.arg(block, inst, index));
         let Some(flags) = self.float_compare_flags(inst, args) else {
             let flags = self.slow(inst, &args);
             return self.define(inst, flags);
         };
-        let ordered = self.fb.ins().fcmp(FloatCC::Ordered, args[0], args[1]);
-        self.unless(ordered, |lowering| {
+        let mut silent = self.fb.ins().fcmp(FloatCC::Ordered, args[0], args[1]);
+        if let Some(usual) = self.watched_operands(inst, &args) {
+            silent = self.fb.ins().band(silent, usual);
+        }
+        self.unless(silent, |lowering| {
             lowering.slow(inst, &args);
         });
         self.flag_origins.insert(flags, Origin::Float(args[0], args[1]));
@@ -169,7 +178,11 @@ impl Lowering<'_, '_> {
     }
 
     fn float_compare_flags(&mut self, inst: &Inst, [a, b]: [Value; 2]) -> Option<Value> {
-        if inst.mode().has(ir::FpMode::FLUSH) {
+        let reads_zeros = match self.guest.fp {
+            FpRules::X86 => FpMode::ZERO_INPUTS,
+            FpRules::RiscV | FpRules::Arm => FpMode::FLUSH,
+        };
+        if inst.mode().has(reads_zeros) {
             return None;
         }
         let bits = [

@@ -7,10 +7,11 @@
 //! every IEEE machine. All else goes to [`crate::fp_slow`].
 
 use base::CpuFrame;
+use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use ir::types::FpRound;
-use ir::{Block, FpMode, FpOp, Inst, Opcode, Type};
+use ir::{Block, FpMode, FpOp, FpRules, Inst, Opcode, Type};
 
 use super::Lowering;
 use super::values::clif_type;
@@ -40,8 +41,8 @@ impl Limit {
     pub(super) const ALL: [Self; 4] =
         [Self::Finite64, Self::Normal64, Self::Finite32, Self::Normal32];
 
-    fn of(op: Opcode, single: bool) -> Self {
-        match (tiny_is_exact(op), single) {
+    fn of(inst: &Inst, single: bool) -> Self {
+        match (tiny_is_exact(inst), single) {
             (true, false) => Self::Finite64,
             (false, false) => Self::Normal64,
             (true, true) => Self::Finite32,
@@ -68,9 +69,10 @@ impl Limit {
     }
 }
 
-/// Sums, differences and roots have no inexact tiny results.
-pub(super) fn tiny_is_exact(op: Opcode) -> bool {
-    matches!(op, Opcode::FAdd | Opcode::FSub | Opcode::FSqrt)
+/// Sums, differences and roots have no inexact tiny results, unless those are flushed.
+pub(super) fn tiny_is_exact(inst: &Inst) -> bool {
+    let is_exact = matches!(inst.op, Opcode::FAdd | Opcode::FSub | Opcode::FSqrt);
+    is_exact && !inst.mode().has(FpMode::FLUSH) || is_seeded(Defect::TinyResultsStand)
 }
 
 impl Lowering<'_, '_> {
@@ -88,16 +90,62 @@ impl Lowering<'_, '_> {
 
     /// An operation of floating point, by the host where its result stands.
     pub(super) fn arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Value {
-        match self.fast(inst, args) {
-            Some(fast) => self.guarded(inst, args, fast),
-            None => self.slow(inst, args),
+        let Some(fast) = self.fast(inst, args) else { return self.slow(inst, args) };
+        match self.watched_operands(inst, args) {
+            None => self.guarded(inst, args, fast, None),
+            Some(usual) => {
+                let stands = self.fb.ins().band(fast.1, usual);
+                self.guarded(inst, args, (fast.0, stands), Some(usual))
+            }
         }
+    }
+
+    /// Whether no operand is subnormal, where that matters: x86 reports those, or takes them for zeros.
+    pub(super) fn watched_operands(&mut self, inst: &Inst, args: &[Value]) -> Option<Value> {
+        let is_silent = match inst.op {
+            Opcode::SToF | Opcode::UToF => true,
+            Opcode::FRound | Opcode::FRoundX | Opcode::FToS | Opcode::FToU => {
+                !inst.mode().has(FpMode::ZERO_INPUTS)
+            }
+            _ => false,
+        };
+        if self.guest.fp != FpRules::X86 || is_silent {
+            return None;
+        }
+        let mut distinct = args.to_vec();
+        distinct.dedup();
+        if inst.operand_type(0).is_vector() {
+            return Some(self.no_subnormal_lane(&distinct));
+        }
+        let mut all = None;
+        for arg in distinct {
+            let one = self.is_not_subnormal(arg);
+            all = Some(match all {
+                Some(others) => self.fb.ins().band(others, one),
+                None => one,
+            });
+        }
+        all
+    }
+
+    /// Twice the bits less one: zero wraps, and a subnormal number is below twice the least normal one.
+    fn is_not_subnormal(&mut self, a: Value) -> Value {
+        let bits = self.as_integer(a);
+        let ty = self.fb.func.dfg.value_type(bits);
+        let doubled = self.fb.ins().iadd(bits, bits);
+        let less = self.fb.ins().iadd_imm_s(doubled, -1);
+        let limit = match ty {
+            types::I32 => i64::from(f32::MIN_POSITIVE.to_bits()) * 2 - 1,
+            _ => f64::MIN_POSITIVE.to_bits() as i64 * 2 - 1,
+        };
+        let limit = self.fb.ins().iconst(ty, limit);
+        self.fb.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, less, limit)
     }
 
     /// The host's operation, if it has one for this rounding.
     fn fast(&mut self, inst: &Inst, args: &[Value]) -> Option<Fast> {
         // Subnormal operands and results count as something else: leave them to the slow path.
-        if inst.mode().has(FpMode::FLUSH) {
+        if inst.mode().has(FpMode::FLUSH) && self.guest.fp != FpRules::X86 {
             return None;
         }
         let nearest = inst.round() == FpRound::NearestEven;
@@ -136,7 +184,7 @@ impl Lowering<'_, '_> {
         };
         let stands = match inst.ty.is_vector() {
             true => self.lanes_stand(inst, result),
-            false => self.result_stands(inst.op, result),
+            false => self.result_stands(inst, result),
         };
         (result, stands)
     }
@@ -144,10 +192,10 @@ impl Lowering<'_, '_> {
     /// Whether the host's result stands, by [`base::float::fast::result_stands`] or, for operations
     /// whose tiny results are exact, [`base::float::fast::exact_when_tiny_stands`]: the bits but for
     /// the sign are below a limit that is zero as long as "inexact" is not set.
-    fn result_stands(&mut self, op: Opcode, result: Value) -> Value {
+    fn result_stands(&mut self, inst: &Inst, result: Value) -> Value {
         let bits = self.as_integer(result);
         let ty = self.fb.func.dfg.value_type(bits);
-        let rule = Limit::of(op, ty == types::I32);
+        let rule = Limit::of(inst, ty == types::I32);
         let magnitude = self.fb.ins().ishl_imm_u(bits, 1);
         let above_least = match rule.least() {
             0 => magnitude,
@@ -187,8 +235,17 @@ impl Lowering<'_, '_> {
         self.load_frame(types::I64, self.guest.fp_flags.offset() as i32)
     }
 
-    /// Ordered and unequal operands need no rule about NaNs or zeros.
+    /// Ordered and unequal operands need no rule about NaNs or zeros. Of equal ones x86 takes the second.
     fn min_max(&mut self, op: Opcode, args: &[Value]) -> Fast {
+        if self.guest.fp == FpRules::X86 && matches!(op, Opcode::FMin | Opcode::FMax) {
+            let condition = match op {
+                Opcode::FMin => FloatCC::LessThan,
+                _ => FloatCC::GreaterThan,
+            };
+            let first = self.fb.ins().fcmp(condition, args[0], args[1]);
+            let result = self.fb.ins().select(first, args[0], args[1]);
+            return (result, self.fb.ins().fcmp(FloatCC::Ordered, args[0], args[1]));
+        }
         let less = self.fb.ins().fcmp(FloatCC::LessThan, args[0], args[1]);
         let decided = self.fb.ins().fcmp(FloatCC::OrderedNotEqual, args[0], args[1]);
         let result = match op {
@@ -302,15 +359,22 @@ impl Lowering<'_, '_> {
             }
             (Type::F64, Type::F32) if nearest => {
                 let result = self.fb.ins().fdemote(types::F32, a);
-                Some((result, self.result_stands(inst.op, result)))
+                Some((result, self.result_stands(inst, result)))
             }
             _ => None,
         }
     }
 
     /// The fast result where it stands, else that of the slow path, which may set flags. In between,
-    /// out of line: as long as "inexact" is not set, a result stands if it is exact.
-    pub(super) fn guarded(&mut self, inst: &Inst, args: &[Value], (fast, stands): Fast) -> Value {
+    /// out of line: as long as "inexact" is not set, a result stands if it is exact (and, where that matters, the
+    /// operands are usual).
+    pub(super) fn guarded(
+        &mut self,
+        inst: &Inst,
+        args: &[Value],
+        (fast, stands): Fast,
+        usual: Option<Value>,
+    ) -> Value {
         let (cold, done) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(cold);
         let result_type = self.fb.func.dfg.value_type(fast);
@@ -320,6 +384,10 @@ impl Lowering<'_, '_> {
         if let Some(exact) = self.is_exact(inst, args, fast) {
             let slow = self.fb.create_block();
             self.fb.set_cold_block(slow);
+            let exact = match usual {
+                Some(usual) => self.fb.ins().band(exact, usual),
+                None => exact,
+            };
             self.fb.ins().brif(exact, done, &[fast.into()], slow, &[]);
             self.begin(slow);
         }

@@ -3,7 +3,7 @@
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use ir::{Block, Inst, Opcode, Type};
+use ir::{Block, FpRules, Inst, Opcode, Type};
 
 use super::Lowering;
 use super::float::{Fast, tiny_is_exact};
@@ -55,7 +55,7 @@ impl Lowering<'_, '_> {
         let infinity = self.splat_of(lanes, infinity);
         // Without their signs, encodings compare as integers do.
         let mut stand = self.fb.ins().icmp(IntCC::SignedGreaterThan, infinity, magnitude);
-        if !tiny_is_exact(inst.op) {
+        if !tiny_is_exact(inst) {
             let least = self.splat_of(lanes, least);
             let above = self.fb.ins().icmp(IntCC::SignedGreaterThan, magnitude, least);
             stand = self.fb.ins().band(stand, above);
@@ -160,6 +160,9 @@ impl Lowering<'_, '_> {
     /// Where neither is a NaN, equal lanes are the same bits or zeros of both signs.
     fn min_max_lanes(&mut self, inst: &Inst, args: &[Value]) -> Fast {
         let (a, b) = (args[0], args[1]);
+        if self.guest.fp == FpRules::X86 && matches!(inst.op, Opcode::FMin | Opcode::FMax) {
+            return self.min_max_x86(inst, a, b);
+        }
         let least = matches!(inst.op, Opcode::FMin | Opcode::FMinimum);
         let whole = clif_type(Type::WIDE);
         let less = self.fb.ins().fcmp(FloatCC::LessThan, a, b);
@@ -171,6 +174,54 @@ impl Lowering<'_, '_> {
         };
         let result = self.fb.ins().bitselect(equal, same, unequal);
         (self.bitcast(result, clif_type(inst.ty)), self.ordered_lanes(a, b))
+    }
+
+    /// Where neither is a NaN: the first where it is less (or greater), else the second.
+    fn min_max_x86(&mut self, inst: &Inst, a: Value, b: Value) -> Fast {
+        let first = match inst.op {
+            Opcode::FMin => self.fb.ins().fcmp(FloatCC::LessThan, a, b),
+            _ => self.fb.ins().fcmp(FloatCC::LessThan, b, a),
+        };
+        let whole = clif_type(Type::WIDE);
+        let [first, x, y] = [first, a, b].map(|value| self.bitcast(value, whole));
+        let result = self.fb.ins().bitselect(first, x, y);
+        (self.bitcast(result, clif_type(inst.ty)), self.ordered_lanes(a, b))
+    }
+
+    /// Whether no lane of any is subnormal: the magnitude less one, its sign flipped, is below that of the least
+    /// normal number, which zero is not.
+    pub(super) fn no_subnormal_lane(&mut self, vectors: &[Value]) -> Value {
+        let mut subnormal: Option<Value> = None;
+        for &vector in vectors {
+            let single = self.fb.func.dfg.value_type(vector) == types::F32X4;
+            let (ty, less, least) = match single {
+                true => {
+                    let least = u64::from(f32::MIN_POSITIVE.to_bits());
+                    (Type::I32x4, (1 << 31) - 1, least + (1 << 31) - 1)
+                }
+                false => {
+                    let least = f64::MIN_POSITIVE.to_bits();
+                    (Type::I64x2, (1 << 63) - 1, least + (1 << 63) - 1)
+                }
+            };
+            let magnitude = self.fb.ins().fabs(vector);
+            let magnitude = self.bitcast(magnitude, clif_type(ty));
+            let (less, least) = (self.splat_of(ty, less), self.splat_of(ty, least));
+            let flipped = self.fb.ins().iadd(magnitude, less);
+            let mask = self.fb.ins().icmp(IntCC::SignedGreaterThan, least, flipped);
+            let mask = self.bitcast(mask, types::I64X2);
+            subnormal = Some(match subnormal {
+                Some(other) => self.fb.ins().bor(other, mask),
+                None => mask,
+            });
+        }
+        match subnormal {
+            Some(mask) => {
+                let any = self.fb.ins().vany_true(mask);
+                self.fb.ins().icmp_imm_u(IntCC::Equal, any, 0)
+            }
+            None => self.fb.ins().iconst(types::I8, 1),
+        }
     }
 
     fn compare_float_lanes(&mut self, op: Opcode, args: &[Value]) -> Fast {

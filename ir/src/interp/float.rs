@@ -91,6 +91,12 @@ fn number<F: fast::HostFormat>(op: Opcode, rules: FpRules) -> Option<Float> {
         (Opcode::FMax, FpRules::Arm) => {
             |env, a, b, _| fast::max_num::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
         }
+        (Opcode::FMin, FpRules::X86) => {
+            |env, a, b, _| fast::min_x86::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        }
+        (Opcode::FMax, FpRules::X86) => {
+            |env, a, b, _| fast::max_x86::<F>(bits::<F>(a), bits::<F>(b), env).to_u64()
+        }
         _ => return None,
     })
 }

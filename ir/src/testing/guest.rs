@@ -26,6 +26,8 @@ const INTEGER_NAMES: [&str; 17] = [
 ];
 /// The same with the floating-point rules of another architecture.
 pub static ARM_GUEST: Guest = Guest { fp: FpRules::Arm, ..GUEST };
+/// The same with those of SSE and AVX.
+pub static X86_GUEST: Guest = Guest { fp: FpRules::X86, ..GUEST };
 
 const VECTOR_NAMES: [&str; 4] = ["v0", "v1", "v2", "v3"];
 const FLOAT_NAMES: [&str; 8] = ["f0", "f1", "f2", "f3", "f4", "f5", "f6", "f7"];

@@ -8,6 +8,6 @@ mod reference;
 mod sandbox;
 
 pub use generate::{Choices, block};
-pub use guest::{ARM_GUEST, GUEST, helper_id};
+pub use guest::{ARM_GUEST, GUEST, X86_GUEST, helper_id};
 pub use reference::{Outcome, outcome, outcome_of_all};
 pub use sandbox::Sandbox;

@@ -2,20 +2,21 @@
 
 use super::{Lowerer, ZERO};
 use crate::block::{Block, Inst};
-use crate::guest::Guest;
+use crate::guest::{FpRules, Guest};
 use crate::interp::eval::Pure;
 use crate::interp::float::{RULES_SHIFT, float_function, pack_environment};
 use crate::interp::micro::{Micro, Reg};
 use crate::ops::Opcode;
 use crate::types::{FpMode, FpRound, Type};
 
-/// Micro-operations for what is frequent: rounding to nearest even, subnormal numbers kept.
-fn frequent(inst: &Inst) -> Option<Micro> {
-    if inst.mode().has(FpMode::FLUSH) {
+/// Micro-operations for what is frequent: rounding to nearest even, subnormal numbers kept. Those of arithmetic look
+/// at results only, so they are none for a guest that is told of subnormal operands.
+fn frequent(inst: &Inst, rules: FpRules) -> Option<Micro> {
+    if inst.mode().has(FpMode::FLUSH) || inst.mode().has(FpMode::ZERO_INPUTS) {
         return None;
     }
     let compares = inst.op.info().shape == crate::ops::Shape::FpCompare;
-    if !compares && inst.round() != FpRound::NearestEven {
+    if !compares && (inst.round() != FpRound::NearestEven || rules == FpRules::X86) {
         return None;
     }
     Some(match (inst.op, inst.ty) {
@@ -37,8 +38,8 @@ fn frequent(inst: &Inst) -> Option<Micro> {
 }
 
 /// The same for operands that were NaN-boxed.
-fn boxed(inst: &Inst) -> Option<Micro> {
-    Some(match (frequent(inst), inst.op, inst.ty) {
+fn boxed(inst: &Inst, rules: FpRules) -> Option<Micro> {
+    Some(match (frequent(inst, rules), inst.op, inst.ty) {
         (Some(Micro::FAddS), ..) => Micro::FAddSBoxed,
         (Some(Micro::FSubS), ..) => Micro::FSubSBoxed,
         (Some(Micro::FMulS), ..) => Micro::FMulSBoxed,
@@ -82,9 +83,9 @@ impl Lowerer {
 
     fn arithmetic(&mut self, guest: &Guest, inst: &Inst, mut regs: [Reg; 3]) {
         let operands = &inst.args[..inst.op.info().shape.operands()];
-        let kind = match boxed(inst) {
+        let kind = match boxed(inst, guest.fp) {
             Some(kind) if self.take_unboxed(operands, &mut regs) => Some(kind),
-            _ => frequent(inst),
+            _ => frequent(inst, guest.fp),
         };
         let [a, b, c] = regs;
         match kind {

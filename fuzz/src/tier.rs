@@ -6,19 +6,54 @@ use std::collections::VecDeque;
 
 use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
 use base::cpu::JumpCacheEntry;
+use base::sys::access;
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestVirt};
 use ir::Precision;
+use ir::eval::{self, Denied};
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
 use ir::opt::{Optimiser, Options, Passes};
 use ir::{Block, BlockKey, Builder, Trap};
 use translator::{Frontend, Limits, Translation};
 
-use super::guest::{Ferry, Guest, Misaligned};
-use super::machine::{CODE, End, Memory, State};
+use crate::guest::{Ferry, Guest, Misaligned};
+use crate::machine::{CODE, End, Memory, State};
 
 /// Blocks after which a run counts as endless.
 const MAX_STEPS: u32 = 2000;
+
+/// All that a run of guest code depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Setup {
+    /// What runs it.
+    pub engine: Engine,
+    /// How blocks are optimised.
+    pub passes: Passes,
+    /// How exact optimised blocks keep registers, and where compiled code has sync points.
+    pub precision: Precision,
+    /// Whether compiled code has the host's own instructions for intrinsics.
+    pub intrinsics: Intrinsics,
+}
+
+/// What runs blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Engine {
+    /// The evaluator: what the others are compared with.
+    Evaluator,
+    /// The interpreter.
+    Interpreter,
+    /// Regions, compiled.
+    Region,
+}
+
+/// How compiled code computes what only some hosts have instructions for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Intrinsics {
+    /// By the host's instructions.
+    Host,
+    /// By helpers.
+    Helpers,
+}
 
 /// A way to run guest code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,13 +84,24 @@ impl Tier {
         }
     }
 
-    /// How exact an optimised block must keep the slots; `None` if blocks are not optimised.
-    fn optimised(self) -> Option<Precision> {
-        match self {
-            Self::Interpreter | Self::Region => None,
-            Self::OptimisedInterpreter => Some(Precision::EveryAccess),
-            Self::OptimisedRegion => Some(Precision::Replay),
-        }
+    /// The tier of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tier| tier.name() == name)
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn setup(self) -> Setup {
+        let (engine, passes, precision) = match self {
+            Self::Interpreter => (Engine::Interpreter, Passes::NONE, Precision::EveryAccess),
+            Self::Region => (Engine::Region, Passes::NONE, Precision::Replay),
+            Self::OptimisedInterpreter => {
+                (Engine::Interpreter, Passes::ALL, Precision::EveryAccess)
+            }
+            Self::OptimisedRegion => (Engine::Region, Passes::ALL, Precision::Replay),
+        };
+        Setup { engine, passes, precision, intrinsics: Intrinsics::Host }
     }
 }
 
@@ -68,6 +114,8 @@ pub struct Runner {
     lowerer: Lowerer,
     optimiser: Optimiser,
     compiler: Compiler,
+    /// What the compiler was made for.
+    compiles: (Precision, Intrinsics),
     code_memory: CodeMemory,
     frame: Box<CpuFrame>,
     _jump_cache: Vec<JumpCacheEntry>,
@@ -122,7 +170,7 @@ impl Runner {
         frame.jump_cache = jump_cache.as_mut_ptr();
         frame.helpers = helpers.as_ptr();
         frame.fp_slow = Some(backend::fp_slow::call);
-        let compiler = Compiler::new(ferry.ir, CompileOptions::for_host());
+        let compiles = (Precision::default(), Intrinsics::Host);
         Some(Self {
             guest,
             ferry,
@@ -130,7 +178,8 @@ impl Runner {
             builder: Builder::new(),
             lowerer: Lowerer::new(),
             optimiser: Optimiser::new(),
-            compiler: compiler.expect("a compiler for this host"),
+            compiler: compiler(ferry, compiles),
+            compiles,
             code_memory: CodeMemory::new(16 << 20).expect("code memory"),
             frame,
             _jump_cache: jump_cache,
@@ -143,20 +192,68 @@ impl Runner {
     /// # Panics
     /// If Ferry itself refuses the code.
     pub fn run(&mut self, tier: Tier, code: &[u8], before: &State) -> (State, End) {
+        self.run_as(tier.setup(), code, before)
+    }
+
+    /// Runs `code` from `before`, in any setup.
+    ///
+    /// # Panics
+    /// If Ferry itself refuses the code.
+    pub fn run_as(&mut self, setup: Setup, code: &[u8], before: &State) -> (State, End) {
         let mut memory = Memory::lock();
         fault::set_hook(leave_compiled_code);
+        let compiles = (setup.precision, setup.intrinsics);
+        if setup.engine == Engine::Region && compiles != self.compiles {
+            self.compiler = compiler(self.ferry, compiles);
+            self.compiles = compiles;
+        }
         memory.load(self.ferry, code, before, &mut self.frame);
-        let end = self.run_to_end(tier, code);
+        let end = self.run_to_end(setup, code.len());
         (memory.save(self.ferry, self.guest, &self.frame), end)
     }
 
-    fn run_to_end(&mut self, tier: Tier, code: &[u8]) -> End {
+    /// Runs `code` from `before` by the interpreter, one instruction at a time, and shows each: its address, its
+    /// bytes, the frame after it, and how the run ended if it did not go on.
+    pub fn step(
+        &mut self,
+        code: &[u8],
+        before: &State,
+        mut see: impl FnMut(GuestVirt, &[u8], &CpuFrame, Option<End>),
+    ) {
+        let mut memory = Memory::lock();
+        memory.load(self.ferry, code, before, &mut self.frame);
+        let (mut pc, length) = (CODE, code.len());
+        for _ in 0..MAX_STEPS {
+            if !contains(length, pc) {
+                return;
+            }
+            let fetched = fetch(length);
+            let at = pc.0.wrapping_sub(CODE.0) as usize;
+            let bytes = (self.ferry.disassemble)(pc, &fetched[at..]).1;
+            let key = BlockKey::new(pc, self.frame.key_flags);
+            let Some(block) = self.translate(length, key, Limits::STEP) else { return };
+            let stop = self.interpret_block(&block, &mut Direct);
+            let step = self.after(stop);
+            let end = match step {
+                Step::At(_) => None,
+                Step::End(end) => Some(end),
+            };
+            see(pc, &fetched[at..length.min(at + bytes)], &self.frame, end);
+            match step {
+                Step::At(next) => pc = next,
+                Step::End(_) => return,
+            }
+        }
+    }
+
+    fn run_to_end(&mut self, setup: Setup, code: usize) -> End {
         let mut pc = CODE;
         for _ in 0..MAX_STEPS {
-            let step = match tier {
+            let step = match setup.engine {
                 _ if !contains(code, pc) => return End::Stopped(pc),
-                Tier::Interpreter | Tier::OptimisedInterpreter => self.interpret(tier, code, pc),
-                Tier::Region | Tier::OptimisedRegion => self.run_region(tier, code, pc),
+                Engine::Evaluator => self.evaluate(code, pc),
+                Engine::Interpreter => self.interpret(setup, code, pc),
+                Engine::Region => self.run_region(setup, code, pc),
             };
             match step {
                 Step::At(next) => pc = next,
@@ -166,27 +263,47 @@ impl Runner {
         End::Endless
     }
 
-    fn translate_for(&mut self, tier: Tier, code: &[u8], key: BlockKey) -> Option<Block> {
-        let mut block = self.translate(code, key)?;
-        if let Some(precision) = tier.optimised() {
-            let options = Options { passes: Passes::ALL, precision };
+    fn translate_for(&mut self, setup: Setup, code: usize, key: BlockKey) -> Option<Block> {
+        let mut block = self.translate(code, key, Limits::default())?;
+        if setup.passes != Passes::NONE {
+            let options = Options { passes: setup.passes, precision: setup.precision };
             self.optimiser.optimise(&mut block, self.ferry.ir, options);
         }
         Some(block)
     }
 
-    fn translate(&mut self, code: &[u8], key: BlockKey) -> Option<Block> {
+    /// Of the code as it is now: programs may change it.
+    fn translate(&mut self, code: usize, key: BlockKey, limits: Limits) -> Option<Block> {
         let offset = key.pc().0.wrapping_sub(CODE.0) as usize;
+        let code = fetch(code);
         let code = code.get(offset..)?;
-        match self.frontend.translate(&self.builder, key, code, Limits::default()) {
+        match self.frontend.translate(&self.builder, key, code, limits) {
             Translation::Done { next } => Some(self.builder.finish(next)),
             Translation::Unfetchable(_) => None,
         }
     }
 
-    fn interpret(&mut self, tier: Tier, code: &[u8], pc: GuestVirt) -> Step {
+    fn evaluate(&mut self, code: usize, pc: GuestVirt) -> Step {
         let key = BlockKey::new(pc, self.frame.key_flags);
-        let Some(block) = self.translate_for(tier, code, key) else {
+        let Some(block) = self.translate(code, key, Limits::default()) else {
+            return Step::End(End::Stopped(pc));
+        };
+        let garbage = 0x5bad_5bad_5bad_5bad;
+        // SAFETY: the frame is this runner's own, with what the guest's helpers expect.
+        let exit =
+            unsafe { eval::run(&block, self.ferry.ir, &mut self.frame, &mut Guarded, garbage) };
+        match exit {
+            eval::Exit::Goto(pc) => Step::At(pc),
+            eval::Exit::Lookup(pc) => self.after(Stop::Lookup(pc)),
+            eval::Exit::Trap(trap, pc) => self.after(Stop::Trap(trap, pc)),
+            eval::Exit::Misaligned { pc, addr } => self.after_misaligned(pc, addr),
+            eval::Exit::Fault { pc, addr } => self.after_fault(pc, addr),
+        }
+    }
+
+    fn interpret(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Step {
+        let key = BlockKey::new(pc, self.frame.key_flags);
+        let Some(block) = self.translate_for(setup, code, key) else {
             return Step::End(End::Stopped(pc));
         };
         let stop = self.interpret_block(&block, &mut Direct);
@@ -240,7 +357,7 @@ impl Runner {
     }
 
     /// All blocks that control can reach from `pc` without leaving the code, as one region.
-    fn region(&mut self, tier: Tier, code: &[u8], pc: GuestVirt) -> Option<Region> {
+    fn region(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Option<Region> {
         let flags = self.frame.key_flags;
         let mut blocks: Vec<Block> = Vec::new();
         let mut wanted = VecDeque::from([pc]);
@@ -249,15 +366,15 @@ impl Runner {
                 continue;
             }
             let key = BlockKey::new(pc, flags);
-            let Some(block) = self.translate_for(tier, code, key) else { continue };
+            let Some(block) = self.translate_for(setup, code, key) else { continue };
             wanted.extend(block.successors());
             blocks.push(block);
         }
         (!blocks.is_empty()).then(|| Region::new(blocks, vec![0]))
     }
 
-    fn run_region(&mut self, tier: Tier, code: &[u8], pc: GuestVirt) -> Step {
-        let Some(region) = self.region(tier, code, pc) else {
+    fn run_region(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Step {
+        let Some(region) = self.region(setup, code, pc) else {
             return Step::End(End::Stopped(pc));
         };
         let compiled = self.compiler.compile(&region).expect("a region");
@@ -271,7 +388,7 @@ impl Runner {
             ExitCode::Lookup | ExitCode::Unchecked => self.after(Stop::Lookup(pc)),
             // The look-up of a FENCE.I may come after a poll.
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
-            ExitCode::Interpret => self.interpret(Tier::Interpreter, code, pc),
+            ExitCode::Interpret => self.interpret(Tier::Interpreter.setup(), code, pc),
             ExitCode::Syscall => Step::End(End::Syscall(pc)),
             ExitCode::Illegal | ExitCode::System => Step::End(End::Illegal(pc)),
             ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
@@ -309,14 +426,14 @@ impl Runner {
 
     /// Repeats what compiled code did since its last sync point, up to the fault, by blocks that are
     /// not optimised.
-    fn replay(&mut self, code: &[u8], sync_point: GuestVirt, fault_pc: GuestVirt) -> Step {
+    fn replay(&mut self, code: usize, sync_point: GuestVirt, fault_pc: GuestVirt) -> Step {
         let fault_addr = fault::last_fault().addr;
         let mut memory = Direct;
         let mut replay = Replay::new(&mut memory, fault_addr);
         let mut pc = sync_point;
         for step in 0..MAX_STEPS {
             let key = BlockKey::new(pc, self.frame.key_flags);
-            let Some(block) = self.translate(code, key) else {
+            let Some(block) = self.translate(code, key, Limits::default()) else {
                 return Step::End(End::Stopped(pc));
             };
             let lowered = self.lowerer.lower(self.ferry.ir, &block, i32::MAX).expect("a block");
@@ -335,6 +452,48 @@ impl Runner {
     }
 }
 
-fn contains(code: &[u8], pc: GuestVirt) -> bool {
-    (pc.0.wrapping_sub(CODE.0) as usize) < code.len()
+/// Whether the pc is in code of this length.
+fn contains(code: usize, pc: GuestVirt) -> bool {
+    (pc.0.wrapping_sub(CODE.0) as usize) < code
+}
+
+/// Code of this length as it is in memory now.
+fn fetch(length: usize) -> Vec<u8> {
+    let mut code = vec![0; length];
+    // The page is mapped for as long as anybody runs.
+    let _ = access::copy_from_guest(&mut code, CODE);
+    code
+}
+
+fn compiler(ferry: &'static Ferry, (precision, intrinsics): (Precision, Intrinsics)) -> Compiler {
+    let intrinsics = intrinsics == Intrinsics::Host;
+    let options = CompileOptions { precision, intrinsics, ..CompileOptions::for_host() };
+    Compiler::new(ferry.ir, options).expect("a compiler for this host")
+}
+
+/// Memory for the evaluator.
+struct Guarded;
+
+impl eval::Memory for Guarded {
+    fn load(&mut self, addr: GuestVirt, bytes: u32) -> Result<u128, Denied> {
+        match bytes {
+            1 => access::load8(addr).map(u128::from),
+            2 => access::load16(addr).map(u128::from),
+            4 => access::load32(addr).map(u128::from),
+            8 => access::load64(addr).map(u128::from),
+            _ => access::load128(addr),
+        }
+        .map_err(|_| Denied(fault::last_fault().addr))
+    }
+
+    fn store(&mut self, addr: GuestVirt, bytes: u32, value: u128) -> Result<(), Denied> {
+        match bytes {
+            1 => access::store8(addr, value as u8),
+            2 => access::store16(addr, value as u16),
+            4 => access::store32(addr, value as u32),
+            8 => access::store64(addr, value as u64),
+            _ => access::store128(addr, value),
+        }
+        .map_err(|_| Denied(fault::last_fault().addr))
+    }
 }

@@ -2,30 +2,41 @@
 
 use std::fmt::Write as _;
 
-use super::assembler::Assembled;
-use crate::insn::guest::Register;
-use crate::insn::machine::{CODE, DATA, EDGE, End, PAGE, State};
+use crate::guest::Register;
+use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
+
+/// An instruction of a case.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Instruction {
+    /// Its bytes as a number, the first one least significant.
+    pub word: u32,
+    /// How many bytes it has.
+    pub bytes: usize,
+    /// Its assembly text.
+    pub text: String,
+}
 
 /// The line of a case.
 #[must_use]
 pub fn of(
-    assembled: &Assembled,
+    instructions: &[Instruction],
     marks: &[String],
     before: &State,
     after: &State,
     end: End,
 ) -> String {
     let mut line = String::new();
-    for (word, _) in &assembled.instructions {
-        let _ = write!(line, "{word:08x} ");
+    for Instruction { word, bytes, .. } in instructions {
+        let _ = write!(line, "{word:0digits$x} ", digits = 2 * bytes);
     }
-    for (_, text) in &assembled.instructions {
+    for Instruction { text, .. } in instructions {
         let _ = write!(line, " \"{text}\"");
     }
+    let length: usize = instructions.iter().map(|instruction| instruction.bytes).sum();
     line.push_str(&changes(&State::new(before.guest), before));
     line.push_str("  =>");
     line.push_str(&changes(before, after));
-    line.push_str(&ending(end, assembled.code().len() as u64));
+    line.push_str(&ending(end, length as u64));
     for mark in marks {
         let _ = write!(line, " {mark}");
     }
@@ -136,13 +147,13 @@ fn ending(end: End, length: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::insn::case;
-    use crate::insn::guest::AARCH64;
+    use crate::case;
+    use crate::guest::AARCH64;
 
     #[test]
     fn what_is_written_is_read() {
-        let instructions = vec![(0xf940_0020, "ldr x0, [x1]".to_owned())];
-        let assembled = Assembled { instructions };
+        let text = "ldr x0, [x1]".to_owned();
+        let instructions = [Instruction { word: 0xf940_0020, bytes: 4, text }];
         let mut before = AARCH64.state();
         for setting in ["x1=data+0x40", "v3=0x123456789abcdef0fedcba9876543210", "fpcr=rz+dn"] {
             case::set(&mut before, setting).expect("a good setting");
@@ -152,7 +163,7 @@ mod tests {
             case::set(&mut after, setting).expect("a good setting");
         }
         let end = End::Fault { pc: CODE, addr: DATA };
-        let line = of(&assembled, &[], &before, &after, end);
+        let line = of(&instructions, &[], &before, &after, end);
         assert_eq!(
             line,
             "f9400020  \"ldr x0, [x1]\" x1=data+0x40 fpcr=rz+dn v3=0x123456789abcdef0fedcba9876543210  \

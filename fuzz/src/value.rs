@@ -2,12 +2,12 @@
 
 use base::float::{Env, F16, F32, F64, Flags, Format, Round, Rules, soft};
 
-use super::guest::Narrow;
-use super::machine::{CODE, DATA};
+use crate::guest::Narrow;
+use crate::machine::{CODE, DATA};
 
 /// `0x12`, `-1`, `data+8`, `code-4`, `s:1.5`, `d:-inf`, `h:nan`, `s:snan`: in two's complement of
 /// 128 bits.
-pub(super) fn parse(text: &str, narrow: Narrow) -> Result<u128, String> {
+pub(crate) fn parse(text: &str, narrow: Narrow) -> Result<u128, String> {
     for (name, base) in [("data", DATA.0), ("code", CODE.0)] {
         if let Some(rest) = text.strip_prefix(name) {
             let offset = if rest.is_empty() { 0 } else { number(rest)? };
@@ -28,7 +28,7 @@ pub(super) fn parse(text: &str, narrow: Narrow) -> Result<u128, String> {
 }
 
 /// A value that fits into so many bits, signed or unsigned.
-pub(super) fn parse_bits(text: &str, bits: u32, narrow: Narrow) -> Result<u128, String> {
+pub(crate) fn parse_bits(text: &str, bits: u32, narrow: Narrow) -> Result<u128, String> {
     let value = parse(text, narrow)?;
     let above = if bits < 128 { (value as i128) >> bits } else { 0 };
     let mask = u128::MAX >> (128 - bits);

@@ -18,9 +18,9 @@
 
 use base::GuestVirt;
 
-use super::guest::{Guest, Register};
-use super::machine::{CODE, End, State};
-use super::value;
+use crate::guest::{Guest, Register};
+use crate::machine::{CODE, End, State};
+use crate::value;
 
 /// A case.
 #[derive(Clone, Debug)]
@@ -69,7 +69,10 @@ fn without_comment(line: &str) -> &str {
 }
 
 /// Parses one line.
-fn parse(guest: &'static Guest, name: &str, line: &str) -> Result<Case, String> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse(guest: &'static Guest, name: &str, line: &str) -> Result<Case, String> {
     let (left, right) = line.split_once("=>").ok_or("no '=>'")?;
     let mut quoted = left.split('"');
     let words = quoted.next().unwrap_or_default();
@@ -153,8 +156,11 @@ impl Ending {
     }
 }
 
-/// `register=value` or `[place].size=value`.
-pub(super) fn set(state: &mut State, setting: &str) -> Result<(), String> {
+/// Changes a state as `register=value` or `[place].size=value` says.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn set(state: &mut State, setting: &str) -> Result<(), String> {
     let (name, text) = setting.split_once('=').ok_or_else(|| format!("what is '{setting}'?"))?;
     if let Some(rest) = name.strip_prefix('[') {
         return set_memory(state, rest, text);
@@ -231,7 +237,7 @@ fn set_memory(state: &mut State, place: &str, text: &str) -> Result<(), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::insn::guest::{AARCH64, RISCV64};
+    use crate::guest::{AARCH64, RISCV64};
 
     #[test]
     fn a_line_is_a_case() {

@@ -5,10 +5,9 @@ use base::{CpuFrame, RegSlot};
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify, length};
 use translator::riscv64;
 
-use super::{Ferry, Guest, Misaligned, Narrow, Register};
-use crate::insn::fuzz;
-use crate::insn::machine::WORDS;
-use crate::toolchain::Compiler;
+use super::{Compiler, Ferry, Guest, Misaligned, Narrow, Register};
+use crate::machine::WORDS;
+use crate::program;
 
 /// The word of `fcsr`.
 const FCSR: usize = 64;
@@ -23,7 +22,8 @@ pub static RISCV64: Guest = Guest {
     // c.ebreak
     breakpoint: &[0x02, 0x90],
     narrow: Narrow::Boxed,
-    compiler: Compiler::Riscv64,
+    compiler: Compiler { command: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
+    oracle_source: include_str!("../../oracle/riscv64.c"),
     oracle_flags: &["-mno-relax", "-mcmodel=medany"],
     ferry: Some(Ferry {
         ir: &riscv64::GUEST,
@@ -36,7 +36,7 @@ pub static RISCV64: Guest = Guest {
         disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        fuzz: &fuzz::riscv64::GUEST,
+        random: &program::riscv64::GUEST,
     }),
 };
 

@@ -3,9 +3,9 @@
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, InstructionInfo, Op, identify, length};
 
 use super::{Guest, Jump, Pattern, Program, address};
-use crate::insn::guest::RISCV64;
-use crate::insn::machine::{End, State};
-use crate::insn::rng::Rng;
+use crate::guest::RISCV64;
+use crate::machine::{End, State};
+use crate::rng::Rng;
 
 /// Registers that hold addresses, if nothing has changed them.
 const POINTERS: [u8; 8] = [2, 8, 9, 14, 15, 18, 19, 20];

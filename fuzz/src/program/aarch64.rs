@@ -3,9 +3,9 @@
 use decoders::aarch64::{Extension, ExtensionSet, INSTRUCTIONS, InstructionInfo, identify};
 
 use super::{Guest, Jump, Pattern, Program, address};
-use crate::insn::guest::{AARCH64, aarch64};
-use crate::insn::machine::{End, State};
-use crate::insn::rng::Rng;
+use crate::guest::{AARCH64, aarch64};
+use crate::machine::{End, State};
+use crate::rng::Rng;
 
 /// Registers that hold addresses, if nothing has changed them.
 const POINTERS: [u8; 8] = [19, 20, 21, 22, 23, 24, 25, 26];

@@ -98,4 +98,4 @@ static uint32_t jump(uint32_t offset)
     return 0x14000000 | (offset >> 2 & 0x03ffffff);
 }
 
-#include "../oracle.h"
+#include "oracle.h"

@@ -3,7 +3,7 @@
 //!
 //! A guest is a [`Guest`] in a file of its own, and a line in [`ALL`].
 
-pub(super) mod aarch64;
+pub(crate) mod aarch64;
 mod riscv64;
 
 use std::fmt;
@@ -11,9 +11,8 @@ use std::fmt;
 use base::{CpuFrame, GuestVirt};
 use translator::Frontend;
 
-use super::fuzz;
-use super::machine::{State, WORDS};
-use crate::toolchain::Compiler;
+use crate::machine::{State, WORDS};
+use crate::program;
 
 pub use aarch64::AARCH64;
 pub use riscv64::RISCV64;
@@ -37,13 +36,24 @@ pub struct Guest {
     pub breakpoint: &'static [u8],
     /// What a literal of a narrow floating-point format stands for in a wide register.
     pub narrow: Narrow,
-    /// Builds its programs.
+    /// Builds programs for it.
     pub compiler: Compiler,
+    /// The C source of its oracle, which includes `oracle.h`.
+    pub oracle_source: &'static str,
     /// What its oracle must be compiled with, beside what every oracle is compiled with.
     pub oracle_flags: &'static [&'static str],
     /// Ferry's part; `None` for a guest that Ferry does not have yet, whose cases go through the
     /// oracle only.
     pub ferry: Option<Ferry>,
+}
+
+/// A C compiler for a guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Compiler {
+    /// Its command.
+    pub command: &'static str,
+    /// The Debian package that has it.
+    pub package: &'static str,
 }
 
 /// How Ferry runs a guest.
@@ -72,7 +82,7 @@ pub struct Ferry {
     /// The name of the instruction that these bytes begin with.
     pub identify: fn(&[u8]) -> Option<&'static str>,
     /// How random programs are made.
-    pub fuzz: &'static fuzz::Guest,
+    pub random: &'static program::Guest,
 }
 
 /// What an instruction that was left as misaligned comes to.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use base::{CpuFrame, GuestVirt};
 
-use super::guest::{Ferry, Guest};
+use crate::guest::{Ferry, Guest};
 
 /// Where a case's code lies, to be read and to be fetched. All else on its page is filled with breakpoints.
 pub const CODE: GuestVirt = GuestVirt(0x1000_0000);

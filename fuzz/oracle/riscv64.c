@@ -77,4 +77,4 @@ static uint32_t jump(uint32_t offset)
          | (offset >> 12 & 0xff) << 12 | 0x6f;
 }
 
-#include "../oracle.h"
+#include "oracle.h"

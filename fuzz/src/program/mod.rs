@@ -15,9 +15,9 @@ use ir::ops::Shape;
 use ir::{Block, BlockKey, Builder, OperandKind, Terminator, Trap};
 use translator::{Frontend, Limits, Translation};
 
-use super::guest;
-use super::machine::{CODE, DATA, EDGE, End, PAGE, State};
-use super::rng::Rng;
+use crate::guest;
+use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
+use crate::rng::Rng;
 
 /// The most instructions in a program, its loop aside.
 const MAX_INSNS: usize = 24;
@@ -118,9 +118,9 @@ impl Generator {
         let ferry = guest.ferry.as_ref()?;
         Some(Self {
             guest,
-            fuzz: ferry.fuzz,
+            fuzz: ferry.random,
             rng: Rng::new(seed),
-            choices: (ferry.fuzz.choices)(),
+            choices: (ferry.random.choices)(),
             frontend: (ferry.frontend)(),
             builder: Builder::new(),
         })
@@ -225,7 +225,7 @@ pub(super) fn address(rng: &mut Rng) -> u64 {
 
 impl Program {
     fn fuzz(&self) -> &'static Guest {
-        self.guest.ferry.as_ref().expect("a generator made it").fuzz
+        self.guest.ferry.as_ref().expect("a generator made it").random
     }
 
     /// Sets the target register to where the first indirect jump shall go; the others become

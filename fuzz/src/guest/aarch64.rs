@@ -6,10 +6,9 @@ use base::{CpuFrame, GuestVirt};
 use decoders::aarch64::{ExtensionSet, INSTRUCTIONS, disassemble, identify};
 use translator::aarch64;
 
-use super::{Ferry, Guest, Misaligned, Narrow, Register};
-use crate::insn::fuzz;
-use crate::insn::machine::{DATA, PAGE, WORDS};
-use crate::toolchain::Compiler;
+use super::{Compiler, Ferry, Guest, Misaligned, Narrow, Register};
+use crate::machine::{DATA, PAGE, WORDS};
+use crate::program;
 
 pub(crate) const SP: usize = 31;
 pub(crate) const NZCV: usize = 32;
@@ -28,7 +27,8 @@ pub static AARCH64: Guest = Guest {
     // brk #0
     breakpoint: &[0x00, 0x00, 0x20, 0xd4],
     narrow: Narrow::ZeroExtended,
-    compiler: Compiler::Aarch64,
+    compiler: Compiler { command: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
+    oracle_source: include_str!("../../oracle/aarch64.c"),
     oracle_flags: &["-mgeneral-regs-only", "-mno-outline-atomics"],
     ferry: Some(Ferry {
         ir: &aarch64::GUEST,
@@ -41,7 +41,7 @@ pub static AARCH64: Guest = Guest {
         disassemble: |pc, code| (disassemble(word(code), pc), 4),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        fuzz: &fuzz::aarch64::GUEST,
+        random: &program::aarch64::GUEST,
     }),
 };
 
