@@ -5,7 +5,10 @@
 
 #![expect(unsafe_code, reason = "the engines pass the frame as a raw pointer")]
 
+pub mod memory;
 pub mod system;
+pub mod x87;
+pub mod xsave;
 
 use base::cpu::{Effects, HelperCode};
 use base::float::{Env, Flags};
@@ -140,6 +143,27 @@ helpers! {
     SET_EFLAGS "set_eflags" Frame (value, mask) system::set_eflags;
     MXCSR "mxcsr" Frame () system::mxcsr;
     SET_MXCSR "set_mxcsr" Frame (value) system::set_mxcsr;
+    XGETBV "xgetbv" Frame (xcr0) system::xgetbv;
+    // What the CPU is: the model as `CpuModel::to_words` gives it.
+    CPUID "cpuid" Frame (features, more, signature) system::cpuid;
+    // x87. `what` is the opcode of 11 bits, and above it bits 79:64 of an operand.
+    X87 "x87" Frame (what, pc, operand, address) x87::execute;
+    X87_FLAGS "x87_flags" Frame (what, pc) x87::compare_to_flags;
+    X87_STORE "x87_store" Memory (what, pc, address) x87::store;
+    FLDCW "fldcw" Frame (value) x87::fldcw;
+    FNCLEX "fnclex" Frame () x87::fnclex;
+    FNINIT "fninit" Frame () x87::fninit;
+    FLDENV "fldenv" Memory (address, bits) x87::fldenv;
+    FNSTENV "fnstenv" Memory (address, bits) x87::fnstenv;
+    FRSTOR "frstor" Memory (address, bits) x87::frstor;
+    FNSAVE "fnsave" Memory (address, bits) x87::fnsave;
+    // FXSAVE, XSAVE. `bits` is 64 or 32, for the width of pointers; a mask is EDX:EAX.
+    FXSAVE "fxsave" Memory (address, bits) xsave::fxsave;
+    FXRSTOR "fxrstor" Memory (address, bits) xsave::fxrstor;
+    XSAVE "xsave" Memory (address, bits, mask, xcr0) xsave::xsave;
+    XSAVEOPT "xsaveopt" Memory (address, bits, mask, xcr0) xsave::xsaveopt;
+    XSAVEC "xsavec" Memory (address, bits, mask, xcr0) xsave::xsavec;
+    XRSTOR "xrstor" Memory (address, bits, mask, xcr0) xsave::xrstor;
     // Time and waiting.
     PAUSE "pause" Frame () system::pause;
 }

@@ -1,6 +1,6 @@
 //! Threads of Ferry's own.
 
-#![expect(unsafe_code, reason = "signal masks")]
+#![expect(unsafe_code, reason = "the C library's calls")]
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -20,6 +20,13 @@ where
     let thread = Builder::new().name(name.into()).spawn(work);
     swap_mask(before);
     thread
+}
+
+/// The number of the host's CPU that runs this thread; by the time that it is known, it may be another one.
+#[must_use]
+pub fn current_cpu() -> u32 {
+    // SAFETY: takes nothing, and returns a number.
+    u32::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(0)
 }
 
 /// Sets the calling thread's mask, and returns what it was. By the system call itself: the C library
