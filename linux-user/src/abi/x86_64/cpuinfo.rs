@@ -1,34 +1,46 @@
-//! What Linux tells of the CPU: /proc/cpuinfo (`arch/x86/kernel/cpu/proc.c`), in agreement with CPUID.
+//! /proc/cpuinfo (`arch/x86/kernel/cpu/proc.c`), in agreement with CPUID.
 
 use arch::x86_64::CpuModel;
-use arch::x86_64::feature::Word;
+use arch::x86_64::cpuid::{BRAND, CACHES, LINE_BYTES, LINEAR_BITS, PHYSICAL_BITS, VENDOR, cpuid};
 
-/// EDX of CPUID's leaf 1.
-pub(super) fn leaf_1_edx(cpu: &CpuModel) -> u64 {
-    let rows = cpu.features().map(|feature| feature.row());
-    rows.filter(|row| row.word == Word::L1Edx).fold(0, |all, row| all | 1 << row.bit)
-}
+/// The time stamp counter's MHz: it counts nanoseconds.
+const MHZ: u32 = 1000;
 
 /// /proc/cpuinfo, for this many processors.
 pub(super) fn text(cpu: &CpuModel, processors: usize) -> String {
     let signature = cpu.signature();
     let flags = cpu.linux_flags().join(" ");
+    let level = cpuid(cpu, 0, 0, 0).registers()[0];
+    let cache = CACHES.last().map_or(0, |cache| cache.kib());
     let processor = |n: usize| {
         format!(
-            "processor\t: {n}\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\n\
-             model name\t: {name}\nstepping\t: {stepping}\ncpu MHz\t\t: 1000.000\n\
-             physical id\t: 0\nsiblings\t: {processors}\ncore id\t\t: {n}\ncpu cores\t: {processors}\n\
-             apicid\t\t: {n}\ninitial apicid\t: {n}\nfpu\t\t: yes\nfpu_exception\t: yes\n\
-             cpuid level\t: {level}\nwp\t\t: yes\nflags\t\t: {flags}\nbugs\t\t:\nbogomips\t: 2000.00\n\
-             clflush size\t: 64\ncache_alignment\t: 64\n\
-             address sizes\t: 46 bits physical, 48 bits virtual\npower management:\n\n",
-            vendor = "GenuineIntel",
+            "processor\t: {n}\nvendor_id\t: {VENDOR}\ncpu family\t: {family}\nmodel\t\t: {model}\n\
+             model name\t: {BRAND}\nstepping\t: {stepping}\ncpu MHz\t\t: {MHZ}.000\n\
+             cache size\t: {cache} KB\nphysical id\t: 0\nsiblings\t: {processors}\n\
+             core id\t\t: {n}\ncpu cores\t: {processors}\napicid\t\t: {n}\n\
+             initial apicid\t: {n}\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: {level}\n\
+             wp\t\t: yes\nflags\t\t: {flags}\nbugs\t\t:\nbogomips\t: {bogomips}.00\n\
+             clflush size\t: {LINE_BYTES}\ncache_alignment\t: {LINE_BYTES}\n\
+             address sizes\t: {PHYSICAL_BITS} bits physical, {LINEAR_BITS} bits virtual\n\
+             power management:\n\n",
             family = signature.family(),
             model = signature.model(),
-            name = "Ferry",
             stepping = signature.stepping(),
-            level = 0xd,
+            bogomips = 2 * MHZ,
         )
     };
     (0..processors).map(processor).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_features_are_the_models() {
+        let v2 = text(&"x86-64-v2".parse().unwrap(), 2);
+        assert_eq!(v2.matches("processor\t:").count(), 2);
+        let flags = v2.lines().find(|line| line.starts_with("flags")).unwrap();
+        assert!(flags.contains(" sse4_2 ") && !flags.contains(" avx"), "{flags}");
+    }
 }

@@ -12,9 +12,9 @@ mod xstate;
 use std::sync::{Arc, OnceLock};
 
 use arch::debug::{DebugRegisters, DebugValue};
-use arch::x86_64::feature::Feature;
+use arch::x86_64::feature::{Feature, Word};
 use arch::x86_64::slot::{self, gpr};
-use arch::x86_64::{CpuModel, debug};
+use arch::x86_64::{CpuModel, cpuid, debug};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use runtime::Exit;
 use syscalls::Errno;
@@ -174,7 +174,7 @@ impl Abi for X86_64 {
 
     /// EDX of CPUID's leaf 1.
     fn hwcap(&self) -> u64 {
-        cpuinfo::leaf_1_edx(&self.cpu)
+        u64::from(cpuid::word(&self.cpu, Word::L1Edx))
     }
 
     fn hwcap2(&self) -> u64 {

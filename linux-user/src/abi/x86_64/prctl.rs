@@ -5,7 +5,6 @@ use arch::x86_64::slot;
 use base::{CpuFrame, GuestVirt};
 use syscalls::Errno;
 
-use super::xstate;
 use crate::syscalls::Args;
 use crate::user::UserPtr;
 
@@ -49,7 +48,7 @@ pub(super) fn arch_prctl(
         // CPUID never faults here, and cannot be made to.
         ARCH_GET_CPUID => return Ok(1),
         ARCH_SET_CPUID => return Err(Errno::ENODEV),
-        ARCH_GET_XCOMP_SUPP | ARCH_GET_XCOMP_PERM => xstate::features(cpu),
+        ARCH_GET_XCOMP_SUPP | ARCH_GET_XCOMP_PERM => cpu.xcr0(),
         // Nothing needs a permission; what there is, is had.
         ARCH_REQ_XCOMP_PERM => return Err(Errno::EOPNOTSUPP),
         ARCH_GET_UNTAG_MASK => u64::MAX,

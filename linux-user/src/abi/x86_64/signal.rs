@@ -131,7 +131,7 @@ pub(super) fn enter(
     // There is no code of the kernel's own to return through.
     let restorer = entry.trampoline.ok_or(Errno::EFAULT)?.0;
     let fpstate = state_place(cpu, entry.stack);
-    let more = if xstate::features(cpu) == 0 { 0 } else { UC_FP_XSTATE };
+    let more = if cpu.xcr0() == 0 { 0 } else { UC_FP_XSTATE };
     let context = UserContext {
         flags: more | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
         link: 0,
