@@ -695,15 +695,24 @@ impl Vcpu {
         if let Some(system) = &self.system {
             return Some(Exit::GuestFault(system.softmmu.last_fault()));
         }
+        let before = self.engine.epoch.current();
         if !self.engine.write_fault(&fault) {
             return Some(Exit::DataFault(fault));
         }
+        let dropped = self.engine.epoch.current();
         if let Some(observer) = &mut self.observer {
             observer.again();
         }
         // That instruction may lie on the page it writes to: it must not be translated to be kept,
         // which would protect the page again.
-        self.step()
+        let exit = self.step();
+        if dropped != before && self.engine.is_coherent() {
+            // Nor what is being executed elsewhere, before anybody can learn of the write.
+            self.leave_epoch();
+            self.engine.wait_until_forgotten(dropped);
+            self.enter_epoch();
+        }
+        exit
     }
 
     fn watches_mut(&mut self) -> &mut Watches {
