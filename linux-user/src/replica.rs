@@ -114,8 +114,7 @@ impl Replica {
         let engine = Engine::new(abi.frontend(), config, memory.clone())?;
         if let ReplicaTier::Compiled { passes, precision, intrinsics } = tier {
             let options = CompileOptions { precision, intrinsics, ..CompileOptions::for_host() };
-            let regions =
-                RegionConfig { workers: 0, passes, options, ..RegionConfig::default() };
+            let regions = RegionConfig { workers: 0, passes, options, ..RegionConfig::default() };
             engine.set_promoter(RegionCompiler::new(regions)?);
         }
         memory.set_engine(Arc::clone(&engine));

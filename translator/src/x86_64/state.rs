@@ -5,7 +5,7 @@ use arch::x86_64::feature::Feature;
 use arch::x86_64::{helpers, slot};
 use base::HelperId;
 use decoders::x86_64::{Code, Mnemonic};
-use ir::{Type, Val};
+use ir::Val;
 
 use super::data::{RAX, RCX, RDX};
 use super::table::Semantics;

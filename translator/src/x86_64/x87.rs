@@ -231,8 +231,7 @@ impl<'b> Insn<'b> {
             M::Fcmovbe | M::Fcmovnbe => self.carry() | self.zero(),
             _ => self.parity(),
         };
-        let is_negated =
-            matches!(mnemonic, M::Fcmovnb | M::Fcmovne | M::Fcmovnbe | M::Fcmovnu);
+        let is_negated = matches!(mnemonic, M::Fcmovnb | M::Fcmovne | M::Fcmovnbe | M::Fcmovnu);
         let moves = if is_negated { condition ^ self.konst(1) } else { condition };
         self.x87_call(self.konst(self.x87_opcode()), moves, self.konst(0))
     }

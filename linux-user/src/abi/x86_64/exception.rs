@@ -5,7 +5,9 @@ use arch::x86_64::{flags, mxcsr, slot};
 use base::sys::access;
 use base::sys::fault::HostFault;
 use base::{CpuFrame, GuestVirt};
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind, Register};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind, Register,
+};
 use runtime::{Exit, FetchFaultCause};
 
 use crate::signal::{
@@ -198,7 +200,10 @@ fn raised(frame: &CpuFrame, plain: Plain) -> CpuException {
 fn waits_for_x87(insn: &Instruction) -> bool {
     use iced_x86::CpuidFeature;
     let is_x87 = |feature: &CpuidFeature| {
-        matches!(feature, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::MMX)
+        matches!(
+            feature,
+            CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::MMX
+        )
     };
     insn.cpuid_features().iter().any(is_x87) || insn.code() == Code::Wait
 }
