@@ -16,6 +16,7 @@ mod compiler;
 pub mod entry;
 pub mod fp_slow;
 mod host_insn;
+mod packed;
 mod lower;
 pub mod memory_slow;
 mod preserve;

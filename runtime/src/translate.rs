@@ -124,7 +124,7 @@ impl Engine {
                 Err(error) => return Err(untranslatable(key.pc(), &error)),
             };
             let watched = tickets.iter().flatten().any(Ticket::is_compared);
-            let kept = watched || self.config.observation == Observation::Instructions;
+            let kept = watched || self.config.observation != Observation::None;
             let source = kept.then(|| translator.bytes[..guest_bytes as usize].into());
             let mut tb = Tb::new(code, guest_bytes, source);
             tb.validate = validate;

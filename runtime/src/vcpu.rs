@@ -534,7 +534,7 @@ impl Vcpu {
     }
 
     /// Where code lies around here.
-    fn surroundings(&self) -> Surroundings {
+    pub(crate) fn surroundings(&self) -> Surroundings {
         let Some(system) = &self.system else { return Surroundings::default() };
         let delta = self.frame().get(PC_DELTA);
         Surroundings { delta, pages: system.softmmu.tlb.fetched_pages() }
@@ -653,6 +653,13 @@ impl Vcpu {
         };
         self.set_pc(pc);
         None
+    }
+
+    /// As [`Vcpu::after_compiled`], and what comes next is looked up again, though it could be linked.
+    pub(crate) fn after_observed_compiled(&mut self, stop: CompiledStop) -> Option<Exit> {
+        let exit = self.after_compiled(stop);
+        (self.arrival, self.next) = (Arrival::Anyhow, None);
+        exit
     }
 
     /// A region spans pages that may lie elsewhere by now: if they do, tier 0 goes on without it.

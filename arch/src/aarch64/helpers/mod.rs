@@ -14,7 +14,7 @@ mod env;
 pub mod float;
 pub mod hash;
 pub mod integer;
-mod lane;
+
 pub mod memory;
 pub mod pauth;
 pub mod saturate;
@@ -28,6 +28,7 @@ use base::wide::{HostVector, bits_of, vector_of};
 use base::{CpuFrame, Helper, HelperId, Intrinsic};
 
 use super::{fpcr, slot};
+use crate::lane;
 pub use crate::frame::FrameRef;
 pub use arg::Arg;
 pub use env::{FpEnv, Saturation};
