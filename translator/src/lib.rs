@@ -6,6 +6,7 @@
 
 pub mod aarch64;
 pub mod riscv64;
+pub mod x86_64;
 
 use base::GuestVirt;
 use ir::{BlockKey, Builder, Guest};

@@ -54,3 +54,8 @@ pub(crate) fn reciprocal_estimate(words: u128) -> u128 {
 pub(crate) fn reciprocal_root_estimate(words: u128) -> u128 {
     each_word(words, |x| 1.0 / x.sqrt())
 }
+
+/// See the x86-64 version.
+pub(crate) fn tsc() -> Option<u64> {
+    None
+}

@@ -1,4 +1,4 @@
-//! x86-64: PCLMULQDQ and AES-NI, RCPPS and RSQRTPS.
+//! x86-64: PCLMULQDQ, AES-NI, RCPPS, RSQRTPS and the time-stamp counter.
 
 #![expect(unsafe_code, reason = "calls of functions compiled for optional CPU features")]
 
@@ -83,4 +83,10 @@ aes! {
     };
     /// InvMixColumns.
     aes_inv_mix_columns = state => _mm_aesimc_si128(state);
+}
+
+/// A counter of time, of a constant frequency.
+pub(crate) fn tsc() -> Option<u64> {
+    // SAFETY: every x86-64 CPU has it.
+    Some(unsafe { std::arch::x86_64::_rdtsc() })
 }

@@ -10,6 +10,8 @@ pub mod gather;
 pub mod packed;
 pub mod sse_float;
 pub mod string_compare;
+pub mod integer;
+pub mod string;
 pub mod system;
 
 use base::cpu::{Effects, HelperCode};
@@ -237,6 +239,26 @@ helpers! {
     MASK_LOAD "mask_load" Memory (what, base) gather::mask_load;
     MASK_STORE "mask_store" Memory (what, base) gather::mask_store;
     MASKMOVDQU "maskmovdqu" Memory (what, base) gather::maskmovdqu;
+    TSC "tsc" Frame () system::tsc;
+    TSC_AUX "tsc_aux" Frame () system::tsc_aux;
+    RANDOM "random" Frame () system::random;
+    BAD_SELECTOR "bad_selector" Pure (selector, place) system::bad_selector;
+    SYNC_CODE "sync_code" Frame () system::sync_code;
+    // Integers.
+    DIV128 "div128" Pure (low, high, divisor) integer::div128;
+    IDIV128 "idiv128" Pure (low, high, divisor) integer::idiv128;
+    IDIV128_OVERFLOWS "idiv128_overflows" Pure (low, high, divisor) integer::idiv128_overflows;
+    PDEP "pdep" Pure (value, mask) integer::pdep;
+    PEXT "pext" Pure (value, mask) integer::pext;
+    CRC32 "crc32" Pure (accumulator, value, bytes) integer::crc32;
+    LOCK_NEG "lock_neg" Memory (addr, bytes) integer::lock_neg;
+    CMPXCHG16B "cmpxchg16b" Memory (addr) integer::cmpxchg16b;
+    // String instructions.
+    REP_MOVS "rep_movs" Memory (repeat) string::movs;
+    REP_STOS "rep_stos" Memory (repeat) string::stos;
+    REP_LODS "rep_lods" Memory (repeat) string::lods;
+    REP_CMPS "rep_cmps" Memory (repeat) string::cmps;
+    REP_SCAS "rep_scas" Memory (repeat) string::scas;
 }
 
 /// Calls a helper of vectors as IR does; `None` if it is none.

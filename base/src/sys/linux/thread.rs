@@ -22,6 +22,13 @@ where
     thread
 }
 
+/// The number of the processor that this thread runs on, or did a moment ago.
+#[must_use]
+pub fn processor() -> u32 {
+    // SAFETY: the call takes nothing; an error, where it is unknown, is negative.
+    u32::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(0)
+}
+
 /// Sets the calling thread's mask, and returns what it was. By the system call itself: the C library
 /// keeps two signals out of the masks that it is given, but the guest's own may hold them.
 fn swap_mask(new: u64) -> u64 {
