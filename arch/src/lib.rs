@@ -9,6 +9,7 @@ pub mod aarch64;
 mod crypto;
 pub mod debug;
 pub mod frame;
+mod lane;
 pub mod model;
 pub mod riscv64;
 mod sys;

@@ -6,11 +6,12 @@
 
 use std::arch::is_x86_feature_detected;
 
-use base::GuestVirt;
+use base::{GuestVirt, Packed};
 use cranelift_codegen::ir::{AbiParam, Signature, types};
 use cranelift_codegen::isa::CallConv;
 
 use crate::compiler::CompileError;
+use crate::packed;
 
 /// The namespace of their names in Cranelift's IR; the index is the instruction's number.
 pub(crate) const NAMESPACE: u32 = 1;
@@ -50,10 +51,13 @@ pub(crate) enum HostInsn {
     Sha1rnds4Parity,
     /// SHA1RNDS4 xmm0, xmm1, 2: the function Maj
     Sha1rnds4Majority,
+    /// On xmm0 and xmm1.
+    Packed(Packed),
 }
 
 impl HostInsn {
-    const ALL: [Self; 13] = [
+    /// All but those of [`HostInsn::Packed`].
+    const OWN: [Self; 13] = [
         Self::Aesenc,
         Self::Aesenclast,
         Self::Aesdec,
@@ -85,6 +89,7 @@ impl HostInsn {
             Self::Sha1rnds4Choose => &[0x0f, 0x3a, 0xcc, 0xc1, 0x00],
             Self::Sha1rnds4Parity => &[0x0f, 0x3a, 0xcc, 0xc1, 0x01],
             Self::Sha1rnds4Majority => &[0x0f, 0x3a, 0xcc, 0xc1, 0x02],
+            Self::Packed(op) => packed::code(op),
         }
     }
 
@@ -95,17 +100,23 @@ impl HostInsn {
                 is_x86_feature_detected!("aes")
             }
             Self::PclmulqdqLow | Self::PclmulqdqHigh => is_x86_feature_detected!("pclmulqdq"),
+            Self::Packed(op) => packed::is_available(op),
             _ => is_x86_feature_detected!("sha"),
         }
     }
 
     /// Its number, as an index in [`NAMESPACE`].
     pub(crate) fn number(self) -> u32 {
-        self as u32
+        match self {
+            Self::Packed(op) => Self::OWN.len() as u32 + op as u32,
+            own => Self::OWN.iter().position(|&other| other == own).unwrap_or_default() as u32,
+        }
     }
 
     pub(crate) fn by_number(number: u32) -> Option<Self> {
-        Self::ALL.get(number as usize).copied()
+        let number = number as usize;
+        let packed = || Packed::ALL.get(number.checked_sub(Self::OWN.len())?).copied();
+        Self::OWN.get(number).copied().or_else(|| packed().map(Self::Packed))
     }
 
     /// How many vectors it reads, from xmm0 on.
@@ -176,11 +187,12 @@ mod tests {
 
     #[test]
     fn numbers_name_instructions() {
-        for (number, insn) in (0..).zip(HostInsn::ALL) {
+        let packed = Packed::ALL.into_iter().map(HostInsn::Packed);
+        for (number, insn) in (0..).zip(HostInsn::OWN.into_iter().chain(packed)) {
             assert_eq!((insn.number(), HostInsn::by_number(number)), (number, Some(insn)));
             assert!(insn.code().len() + 1 >= CALL_LENGTH, "{insn:?}: there are nops for the rest");
         }
-        assert_eq!(HostInsn::by_number(99), None);
+        assert_eq!(HostInsn::by_number(999), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod fp_slow;
 mod host_insn;
 mod lower;
 pub mod memory_slow;
+mod packed;
 mod preserve;
 pub mod region;
 pub mod register_mapper;

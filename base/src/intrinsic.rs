@@ -37,11 +37,22 @@ pub enum Intrinsic {
     Sha1Parity,
     /// The same with the function Maj.
     Sha1Majority,
+    /// SHA256RNDS2 of x86: two rounds of SHA-256. `a` has the variables c, d, g, h, `b` has a, b, e, f, the last one lowest,
+    /// `c` two words of the schedule with the constants added.
+    Sha256Rounds2,
+    /// The signs of bytes, as bits from 0 on.
+    ByteSigns,
+    /// The signs of words, as bits from 0 on.
+    WordSigns,
+    /// The signs of doublewords, as bits from 0 on.
+    DoublewordSigns,
+    /// An operation of two operands that x86 has.
+    Packed(Packed),
 }
 
 impl Intrinsic {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
+    /// All of them but [`Intrinsic::Packed`].
+    pub const ALL: [Self; 17] = [
         Self::AesEncryptLast,
         Self::AesDecryptLast,
         Self::AesMixColumns,
@@ -55,5 +66,193 @@ impl Intrinsic {
         Self::Sha1Choose,
         Self::Sha1Parity,
         Self::Sha1Majority,
+        Self::Sha256Rounds2,
+        Self::ByteSigns,
+        Self::WordSigns,
+        Self::DoublewordSigns,
+    ];
+}
+
+/// A packed operation of two operands `a` and `b`, which x86 has in one instruction of this name (Intel SDM, volume 2). `a` is the
+/// destination of the form with two operands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Packed {
+    /// PADDSB: saturating sums of signed bytes.
+    Paddsb,
+    /// PADDSW.
+    Paddsw,
+    /// PADDUSB.
+    Paddusb,
+    /// PADDUSW.
+    Paddusw,
+    /// PSUBSB.
+    Psubsb,
+    /// PSUBSW.
+    Psubsw,
+    /// PSUBUSB.
+    Psubusb,
+    /// PSUBUSW.
+    Psubusw,
+    /// PACKSSWB: `a` narrowed in the lower half, `b` in the upper.
+    Packsswb,
+    /// PACKSSDW.
+    Packssdw,
+    /// PACKUSWB.
+    Packuswb,
+    /// PACKUSDW.
+    Packusdw,
+    /// PMULHW.
+    Pmulhw,
+    /// PMULHUW.
+    Pmulhuw,
+    /// PMULHRSW.
+    Pmulhrsw,
+    /// PMADDWD.
+    Pmaddwd,
+    /// PMADDUBSW: `a` unsigned, `b` signed.
+    Pmaddubsw,
+    /// PMULUDQ.
+    Pmuludq,
+    /// PMULDQ.
+    Pmuldq,
+    /// PSADBW.
+    Psadbw,
+    /// PSLLW by the low doubleword of `b`.
+    Psllw,
+    /// PSLLD.
+    Pslld,
+    /// PSLLQ.
+    Psllq,
+    /// PSRLW.
+    Psrlw,
+    /// PSRLD.
+    Psrld,
+    /// PSRLQ.
+    Psrlq,
+    /// PSRAW.
+    Psraw,
+    /// PSRAD.
+    Psrad,
+    /// PSHUFB.
+    Pshufb,
+    /// PHADDW.
+    Phaddw,
+    /// PHADDD.
+    Phaddd,
+    /// PHADDSW.
+    Phaddsw,
+    /// PHSUBW.
+    Phsubw,
+    /// PHSUBD.
+    Phsubd,
+    /// PHSUBSW.
+    Phsubsw,
+    /// PSIGNB.
+    Psignb,
+    /// PSIGNW.
+    Psignw,
+    /// PSIGND.
+    Psignd,
+    /// PHMINPOSUW of `b`.
+    Phminposuw,
+    /// AESENC.
+    Aesenc,
+    /// AESENCLAST.
+    Aesenclast,
+    /// AESDEC.
+    Aesdec,
+    /// AESDECLAST.
+    Aesdeclast,
+    /// AESIMC of `b`.
+    Aesimc,
+    /// SHA1NEXTE.
+    Sha1nexte,
+    /// SHA1MSG1.
+    Sha1msg1,
+    /// SHA1MSG2.
+    Sha1msg2,
+    /// SHA256MSG1.
+    Sha256msg1,
+    /// SHA256MSG2.
+    Sha256msg2,
+    /// GF2P8MULB.
+    Gf2p8mulb,
+    /// VPSLLVD: `a` by lanes of `b`.
+    Vpsllvd,
+    /// VPSLLVQ.
+    Vpsllvq,
+    /// VPSRLVD.
+    Vpsrlvd,
+    /// VPSRLVQ.
+    Vpsrlvq,
+    /// VPSRAVD.
+    Vpsravd,
+    /// VPERMILPS: words of `a` that `b` names.
+    Vpermilps,
+    /// VPERMILPD: doublewords of `a` that bits 1 of `b` name.
+    Vpermilpd,
+}
+
+impl Packed {
+    /// All of them, by their numbers.
+    pub const ALL: [Self; 57] = [
+        Self::Paddsb,
+        Self::Paddsw,
+        Self::Paddusb,
+        Self::Paddusw,
+        Self::Psubsb,
+        Self::Psubsw,
+        Self::Psubusb,
+        Self::Psubusw,
+        Self::Packsswb,
+        Self::Packssdw,
+        Self::Packuswb,
+        Self::Packusdw,
+        Self::Pmulhw,
+        Self::Pmulhuw,
+        Self::Pmulhrsw,
+        Self::Pmaddwd,
+        Self::Pmaddubsw,
+        Self::Pmuludq,
+        Self::Pmuldq,
+        Self::Psadbw,
+        Self::Psllw,
+        Self::Pslld,
+        Self::Psllq,
+        Self::Psrlw,
+        Self::Psrld,
+        Self::Psrlq,
+        Self::Psraw,
+        Self::Psrad,
+        Self::Pshufb,
+        Self::Phaddw,
+        Self::Phaddd,
+        Self::Phaddsw,
+        Self::Phsubw,
+        Self::Phsubd,
+        Self::Phsubsw,
+        Self::Psignb,
+        Self::Psignw,
+        Self::Psignd,
+        Self::Phminposuw,
+        Self::Aesenc,
+        Self::Aesenclast,
+        Self::Aesdec,
+        Self::Aesdeclast,
+        Self::Aesimc,
+        Self::Sha1nexte,
+        Self::Sha1msg1,
+        Self::Sha1msg2,
+        Self::Sha256msg1,
+        Self::Sha256msg2,
+        Self::Gf2p8mulb,
+        Self::Vpsllvd,
+        Self::Vpsllvq,
+        Self::Vpsrlvd,
+        Self::Vpsrlvq,
+        Self::Vpsravd,
+        Self::Vpermilps,
+        Self::Vpermilpd,
     ];
 }

@@ -14,4 +14,4 @@ pub mod wide;
 
 pub use addr::{GuestPhys, GuestVirt, HostPtr};
 pub use cpu::{CpuFrame, Helper, HelperFn, HelperId, RegSlot, TlbEntry};
-pub use intrinsic::Intrinsic;
+pub use intrinsic::{Intrinsic, Packed};

@@ -1,6 +1,6 @@
-//! Bytes to instructions, for every guest whose decoder is built from a table.
+//! Bytes to instructions, for every guest: from tables of ours, x86-64 by a library.
 //!
-//! A guest is a module with an `Op` for each instruction, argument structures, visitor traits
+//! A guest with tables is a module with an `Op` for each instruction, argument structures, visitor traits
 //! without default methods, a disassembler, and the list of what is covered. All of it is
 //! generated from the tables in the folder of the guest's name.
 //!
@@ -9,3 +9,4 @@
 
 pub mod aarch64;
 pub mod riscv64;
+pub mod x86_64;

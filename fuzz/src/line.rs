@@ -10,7 +10,7 @@ use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Instruction {
     /// Its bytes.
-    pub bytes: Vec<u8>,
+    pub code: Vec<u8>,
     /// Its assembly text.
     pub text: String,
 }
@@ -29,13 +29,13 @@ pub fn of(
         1 => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
         _ => bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect(),
     };
-    for Instruction { bytes, .. } in instructions {
-        let _ = write!(line, "{} ", digits(bytes));
+    for Instruction { code, .. } in instructions {
+        let _ = write!(line, "{} ", digits(code));
     }
     for Instruction { text, .. } in instructions {
         let _ = write!(line, " \"{text}\"");
     }
-    let length: usize = instructions.iter().map(|instruction| instruction.bytes.len()).sum();
+    let length: usize = instructions.iter().map(|instruction| instruction.code.len()).sum();
     line.push_str(&changes(&State::new(before.guest), before));
     line.push_str("  =>");
     line.push_str(&changes(before, after));
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let text = "ldr x0, [x1]".to_owned();
-        let instructions = [Instruction { bytes: vec![0x20, 0, 0x40, 0xf9], text }];
+        let instructions = [Instruction { code: vec![0x20, 0, 0x40, 0xf9], text }];
         let mut before = AARCH64.state();
         for setting in ["x1=data+0x40", "v3=0x123456789abcdef0fedcba9876543210", "fpcr=rz+dn"] {
             case::set(&mut before, setting).expect("a good setting");

@@ -228,6 +228,8 @@ fn end(code: &[u8], pc: GuestVirt, (signal, si_code): (i32, i32), addr: GuestVir
         _ if !inside => End::Stopped(pc),
         libc::SIGTRAP => End::Breakpoint(pc),
         libc::SIGILL => End::Illegal(pc),
+        // #SS of an address that is not canonical.
+        libc::SIGBUS if si_code == 0x80 => End::Fault { pc, addr: GuestVirt(0) },
         libc::SIGBUS => End::Misaligned { pc },
         libc::SIGFPE => End::Arithmetic { pc, code: si_code },
         _ => End::Fault { pc, addr },

@@ -217,12 +217,12 @@ impl Runner {
     }
 
     /// Runs `code` from `before` by the interpreter, one instruction at a time, and shows each: its address, its
-    /// bytes, the frame after it, and how the run ended if it did not go on.
+    /// bytes, the frame after it, and where it goes on or how it ended.
     pub fn step(
         &mut self,
         code: &[u8],
         before: &State,
-        mut see: impl FnMut(GuestVirt, &[u8], &CpuFrame, Option<End>),
+        mut see: impl FnMut(GuestVirt, &[u8], &CpuFrame, Result<GuestVirt, End>),
     ) {
         let mut memory = Memory::lock();
         memory.load(self.ferry, code, before, &mut self.frame);
@@ -238,16 +238,23 @@ impl Runner {
             let Some(block) = self.translate(length, key, Limits::STEP) else { return };
             let stop = self.interpret_block(&block, &mut Direct);
             let step = self.after(stop);
-            let end = match step {
-                Step::At(_) => None,
-                Step::End(end) => Some(end),
+            let next = match step {
+                Step::At(next) => Ok(next),
+                Step::End(end) => Err(end),
             };
-            see(pc, &fetched[at..length.min(at + bytes)], &self.frame, end);
+            see(pc, &fetched[at..length.min(at + bytes)], &self.frame, next);
             match step {
                 Step::At(next) => pc = next,
                 Step::End(_) => return,
             }
         }
+    }
+
+    /// The floating-point flags of a state, as the guest's slot holds them.
+    pub fn flags_of(&mut self, state: &State) -> u64 {
+        let mut frame = CpuFrame::new();
+        (self.ferry.load)(&state.words, &mut frame);
+        frame.get(self.ferry.ir.fp_flags)
     }
 
     fn run_to_end(&mut self, setup: Setup, code: usize) -> End {

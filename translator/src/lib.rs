@@ -6,6 +6,7 @@
 
 pub mod aarch64;
 pub mod riscv64;
+pub mod x86_64;
 
 use base::GuestVirt;
 use ir::{BlockKey, Builder, Guest};
@@ -33,6 +34,11 @@ pub trait Frontend: Send + Sync {
         code: &[u8],
         limits: Limits,
     ) -> Translation;
+
+    /// Whether fetches of instructions see every store at once, though the program says nothing (as on x86).
+    fn is_coherent(&self) -> bool {
+        false
+    }
 
     /// Whether [`Frontend::translate_guarded`] is another translation.
     fn knows_guards(&self) -> bool {

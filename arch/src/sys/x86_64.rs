@@ -1,11 +1,12 @@
-//! x86-64: PCLMULQDQ and AES-NI.
+//! x86-64: PCLMULQDQ and AES-NI, RCPPS and RSQRTPS, and the time-stamp counter.
 
 #![expect(unsafe_code, reason = "calls of functions compiled for optional CPU features")]
 
 use std::arch::x86_64::{
     __m128i, _mm_aesdec_si128, _mm_aesdeclast_si128, _mm_aesenc_si128, _mm_aesenclast_si128,
-    _mm_aesimc_si128, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x,
-    _mm_setzero_si128, _mm_unpackhi_epi64,
+    _mm_aesimc_si128, _mm_castps_si128, _mm_castsi128_ps, _mm_clmulepi64_si128, _mm_cvtsi64_si128,
+    _mm_cvtsi128_si64, _mm_rcp_ps, _mm_rsqrt_ps, _mm_set_epi64x, _mm_setzero_si128,
+    _mm_unpackhi_epi64,
 };
 
 /// Every x86-64 CPU has SSE2; the attribute is what the intrinsics ask of their callers.
@@ -19,6 +20,26 @@ fn unpack(vector: __m128i) -> u128 {
     let low = _mm_cvtsi128_si64(vector) as u64;
     let high = _mm_cvtsi128_si64(_mm_unpackhi_epi64(vector, vector)) as u64;
     u128::from(high) << 64 | u128::from(low)
+}
+
+/// RCPPS. The manuals bound its error and leave the rest to the processor.
+pub(crate) fn reciprocal_estimate(words: u128) -> u128 {
+    #[target_feature(enable = "sse2")]
+    fn estimate(words: u128) -> u128 {
+        unpack(_mm_castps_si128(_mm_rcp_ps(_mm_castsi128_ps(pack(words)))))
+    }
+    // SAFETY: every x86-64 CPU has SSE2.
+    unsafe { estimate(words) }
+}
+
+/// RSQRTPS, likewise.
+pub(crate) fn reciprocal_root_estimate(words: u128) -> u128 {
+    #[target_feature(enable = "sse2")]
+    fn estimate(words: u128) -> u128 {
+        unpack(_mm_castps_si128(_mm_rsqrt_ps(_mm_castsi128_ps(pack(words)))))
+    }
+    // SAFETY: every x86-64 CPU has SSE2.
+    unsafe { estimate(words) }
 }
 
 /// The product of two polynomials over GF(2), 127 bits.
@@ -63,4 +84,10 @@ aes! {
     };
     /// InvMixColumns.
     aes_inv_mix_columns = state => _mm_aesimc_si128(state);
+}
+
+/// A counter of time, of a constant frequency.
+pub(crate) fn tsc() -> Option<u64> {
+    // SAFETY: every x86-64 CPU has it.
+    Some(unsafe { std::arch::x86_64::_rdtsc() })
 }

@@ -104,6 +104,8 @@ registers! {
 
 /// CS of 64-bit programs (Linux: `__USER_CS`).
 pub const USER_CS: u64 = 0x33;
+/// CS of 32-bit programs (Linux: `__USER32_CS`).
+pub const USER_CS_32: u64 = 0x23;
 /// SS of programs (Linux: `__USER_DS`).
 pub const USER_SS: u64 = 0x2b;
 /// The x87 control word after FNINIT: everything masked, 64 bits of precision, to nearest.

@@ -105,6 +105,17 @@ impl Lowering<'_, '_> {
             Intrinsic::Sha1Majority => {
                 self.sha1_rounds(block, inst, HostInsn::Sha1rnds4Majority, 0x8f1b_bcdc)
             }
+            Intrinsic::Sha256Rounds2 => {
+                let (abef, words) = (b(), self.vector_arg(block, inst, 2));
+                self.host_insn(HostInsn::Sha256rnds2, &[words, a, abef])
+            }
+            Intrinsic::ByteSigns => self.signs(a, types::I8X16),
+            Intrinsic::WordSigns => self.signs(a, types::I32X4),
+            Intrinsic::DoublewordSigns => self.signs(a, types::I64X2),
+            Intrinsic::Packed(op) => {
+                let b = b();
+                self.host_insn(HostInsn::Packed(op), &[a, b])
+            }
         })
     }
 
@@ -128,9 +139,24 @@ impl Lowering<'_, '_> {
             | Intrinsic::Sha256Schedule1
             | Intrinsic::Sha1Choose
             | Intrinsic::Sha1Parity
-            | Intrinsic::Sha1Majority => HostInsn::Sha256rnds2,
+            | Intrinsic::Sha1Majority
+            | Intrinsic::Sha256Rounds2 => HostInsn::Sha256rnds2,
+            Intrinsic::ByteSigns | Intrinsic::WordSigns | Intrinsic::DoublewordSigns => {
+                return Some(intrinsic);
+            }
+            Intrinsic::Packed(op) => HostInsn::Packed(op),
         };
         insn.is_available().then_some(intrinsic)
+    }
+
+    /// The signs of lanes as a number, and zeros above it.
+    fn signs(&mut self, a: Value, lanes: cranelift_codegen::ir::Type) -> Value {
+        let a = self.bitcast(a, lanes);
+        let signs = self.fb.ins().vhigh_bits(types::I64, a);
+        let vector = self.fb.ins().scalar_to_vector(types::I64X2, signs);
+        self.extended.insert(vector, signs);
+        self.upper_zero.insert(vector);
+        vector
     }
 
     /// An operand as one vector, and as the same value whatever it was looked at in between.

@@ -9,6 +9,7 @@ use translator::aarch64;
 use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
 use crate::machine::{DATA, End, PAGE, WORDS};
 use crate::program;
+use crate::shape::{File, Zero};
 
 pub(crate) const SP: usize = 31;
 pub(crate) const NZCV: usize = 32;
@@ -22,6 +23,7 @@ pub static AARCH64: Guest = Guest {
     name: "aarch64",
     words: V0 + 64,
     registers,
+    register_named,
     initial,
     shortest: 4,
     // brk #0
@@ -74,6 +76,22 @@ fn registers() -> Vec<Register> {
         (0..32).map(|n| Register { bits: 128, ..Register::word(format!("v{n}"), V0 + 2 * n) }),
     );
     all
+}
+
+fn register_named(name: &str) -> Option<(File, u8, Zero)> {
+    match name {
+        "xzr" | "wzr" => return Some((File::Integer, 31, Zero::Always)),
+        "sp" | "wsp" => return Some((File::Integer, 31, Zero::No)),
+        _ => {}
+    }
+    let (letter, number) = name.split_at_checked(1)?;
+    let file = match letter {
+        "x" | "w" => File::Integer,
+        "b" | "h" | "s" | "d" | "q" | "v" => File::Float,
+        _ => return None,
+    };
+    let number = number.parse().ok().filter(|&number| number < 32)?;
+    Some((file, number, Zero::No))
 }
 
 /// Registers that tell each other apart; in vector registers a double and a float near 1.

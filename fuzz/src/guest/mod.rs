@@ -14,6 +14,7 @@ use translator::Frontend;
 
 use crate::machine::{End, State, WORDS};
 use crate::program;
+use crate::shape::{File, Zero};
 
 pub use aarch64::AARCH64;
 pub use riscv64::RISCV64;
@@ -30,6 +31,8 @@ pub struct Guest {
     pub words: usize,
     /// What cases call its registers.
     pub registers: fn() -> Vec<Register>,
+    /// What assembly text means by a name: file, number, and whether it always is zero.
+    pub register_named: fn(&str) -> Option<(File, u8, Zero)>,
     /// The registers that a case starts from.
     pub initial: fn(&mut [u64; WORDS]),
     /// Bytes of its shortest instruction.

@@ -8,6 +8,7 @@ use translator::riscv64;
 use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
 use crate::machine::{End, WORDS};
 use crate::program;
+use crate::shape::{File, Zero};
 
 /// The word of `fcsr`.
 const FCSR: usize = 64;
@@ -17,6 +18,7 @@ pub static RISCV64: Guest = Guest {
     name: "riscv64",
     words: FCSR + 1,
     registers,
+    register_named,
     initial,
     shortest: 2,
     // c.ebreak
@@ -58,6 +60,15 @@ fn registers() -> Vec<Register> {
     };
     all.extend([field("fflags", 0, 5, true), field("frm", 5, 3, true), field("fcsr", 0, 8, false)]);
     all
+}
+
+fn register_named(name: &str) -> Option<(File, u8, Zero)> {
+    if name == "zero" {
+        return Some((File::Integer, 0, Zero::Always));
+    }
+    let slot = (1..64_u16).find(|&n| slot::name(RegSlot(n)).is_some_and(|known| known == name))?;
+    let file = if slot < 32 { File::Integer } else { File::Float };
+    Some((file, slot as u8 & 31, Zero::No))
 }
 
 /// Registers that tell each other apart, floating-point ones NaN-boxed.

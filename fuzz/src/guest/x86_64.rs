@@ -1,10 +1,14 @@
 //! x86-64. Words: the general registers in their encoding's order, rflags, mxcsr, fs_base, gs_base, fcw, fsw, ftw (abridged),
 //! fop, fip, fdp, the physical x87 registers of two words each, the vector registers of four.
 
-use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Instruction};
+use arch::x86_64::{CpuModel, flags, mxcsr, slot};
+use base::{CpuFrame, GuestVirt};
+use decoders::x86_64::{Decoded, Options, decode, text};
+use iced_x86::{Code, CpuidFeature, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
+use translator::x86_64;
 
-use super::{Compiler, Guest, Judge, Narrow, Register};
-use crate::machine::{CODE, DATA, WORDS};
+use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
+use crate::machine::{CODE, DATA, End, WORDS};
 
 pub const RSP: usize = 4;
 pub const RFLAGS: usize = 16;
@@ -43,7 +47,21 @@ pub static X86_64: Guest = Guest {
         "-fPIE",
         "-Wl,--no-relax",
     ],
-    ferry: None,
+    ferry: Some(Ferry {
+        ir: &x86_64::GUEST,
+        frontend: || Box::new(x86_64::Frontend::new(CpuModel::default())),
+        load,
+        save,
+        translated_otherwise: |_, _| false,
+        misaligned,
+        // #GP
+        system: |pc| End::Fault { pc, addr: GuestVirt(0) },
+        pending: &[],
+        disassemble,
+        instructions: || crate::program::x86_64::encodings().into_iter().map(name_of).collect(),
+        identify: |code| instructions(code).next().filter(|i| !i.is_invalid()).map(|i| name_of(i.code())),
+        random: None,
+    }),
 };
 
 const FLAGS: &[(&str, u64)] = &[
@@ -169,6 +187,105 @@ fn initial(words: &mut [u64; WORDS]) {
             words[YMM + 4 * n + part] = 0xfeed_0000_0000_0000 + (n * 4 + part) as u64 * 0x1_0001;
         }
     }
+}
+
+fn load(words: &[u64; WORDS], frame: &mut CpuFrame) {
+    frame.slots[..16].copy_from_slice(&words[..16]);
+    flags::set_eflags(frame, words[RFLAGS]);
+    mxcsr::set(frame, words[MXCSR] as u32);
+    let special = [slot::FS_BASE, slot::GS_BASE, slot::FCW, slot::FSW, slot::FTW, slot::FOP, slot::FIP, slot::FDP];
+    for (slot, word) in special.into_iter().zip(FS_BASE..) {
+        frame.set(slot, words[word]);
+    }
+    frame.set(slot::CS, slot::USER_CS);
+    frame.set(slot::SS, slot::USER_SS);
+    for slot in [slot::DS, slot::ES, slot::FS, slot::GS] {
+        frame.set(slot, 0);
+    }
+    for (word, index) in wide_slots() {
+        frame.slots[index] = words[word];
+    }
+}
+
+fn save(frame: &CpuFrame, words: &mut [u64; WORDS]) {
+    words[..16].copy_from_slice(&frame.slots[..16]);
+    words[RFLAGS] = flags::eflags(frame);
+    words[MXCSR] = mxcsr::get(frame).into();
+    let special = [slot::FS_BASE, slot::GS_BASE, slot::FCW, slot::FSW, slot::FTW, slot::FOP, slot::FIP, slot::FDP];
+    for (slot, word) in special.into_iter().zip(FS_BASE..) {
+        words[word] = frame.get(slot);
+    }
+    for (word, index) in wide_slots() {
+        words[word] = frame.slots[index];
+    }
+}
+
+/// Words of wide registers, and the slots that they are.
+fn wide_slots() -> impl Iterator<Item = (usize, usize)> {
+    let x87 = (0..16).map(|n| (FPR + n, slot::fpr(0).index() + n));
+    let vector = (0..16_usize).flat_map(|n| {
+        let (low, high) = (slot::xmm(n as u8).index(), slot::ymm_high(n as u8).index());
+        let word = YMM + 4 * n;
+        [(word, low), (word + 1, low + 1), (word + 2, high), (word + 3, high + 1)]
+    });
+    x87.chain(vector)
+}
+
+/// Which exception an instruction raised: as Linux tells it, #GP as a fault at 0.
+fn misaligned(frame: &mut CpuFrame, code: &[u8], _: GuestVirt) -> Misaligned {
+    let pc = CODE;
+    let protection = Misaligned::Other(End::Fault { pc, addr: GuestVirt(0) });
+    let Some(insn) = instructions(code).next() else { return protection };
+    let arithmetic = |code| Misaligned::Other(End::Arithmetic { pc, code });
+    let x87 = (frame.get(slot::FSW) & !frame.get(slot::FCW)) as u32 & 0x3f;
+    let mxcsr = mxcsr::get(frame);
+    let sse = mxcsr & !(mxcsr >> 7) & 0x3f;
+    let features = insn.cpuid_features();
+    let is_x87 = features.iter().any(|feature| {
+        matches!(feature, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::MMX)
+    });
+    match insn.mnemonic() {
+        Mnemonic::Div | Mnemonic::Idiv => arithmetic(1),
+        _ if x87 != 0 && (is_x87 || insn.mnemonic() == Mnemonic::Wait) => arithmetic(si_code(x87)),
+        _ if sse != 0 && !is_aligned_access(&insn) => arithmetic(si_code(sse)),
+        _ => protection,
+    }
+}
+
+/// Whether misalignment is what such an instruction may raise, too; that is not told apart.
+fn is_aligned_access(insn: &Instruction) -> bool {
+    let has_memory = (0..insn.op_count()).any(|n| insn.op_kind(n) == OpKind::Memory);
+    let is_legacy = insn.code().encoding() == iced_x86::EncodingKind::Legacy;
+    has_memory && is_legacy && insn.memory_size().size() >= 16 && insn.mnemonic() != Mnemonic::Movups
+        && insn.mnemonic() != Mnemonic::Movupd && insn.memory_base() == iced_x86::Register::None
+}
+
+/// What Linux says of floating-point exceptions.
+fn si_code(exceptions: u32) -> i32 {
+    match exceptions {
+        e if e & 1 != 0 => 7,
+        e if e & 4 != 0 => 3,
+        e if e & 8 != 0 => 4,
+        e if e & 0x12 != 0 => 5,
+        _ => 6,
+    }
+}
+
+fn disassemble(pc: GuestVirt, code: &[u8]) -> (String, usize) {
+    match decode(pc, code, Options::default()) {
+        Decoded::Instruction(insn) => (text(&insn), insn.len()),
+        _ => ("(bad)".to_owned(), code.len()),
+    }
+}
+
+/// The name of what an encoding computes.
+fn name_of(code: Code) -> &'static str {
+    static NAMES: std::sync::OnceLock<std::collections::BTreeMap<String, ()>> = std::sync::OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        Code::values().map(|code| (format!("{:?}", code.mnemonic()).to_lowercase(), ())).collect()
+    });
+    let name = format!("{:?}", code.mnemonic()).to_lowercase();
+    names.get_key_value(&name).map_or("", |(name, ())| name.as_str())
 }
 
 /// The instructions of some code.

@@ -17,7 +17,8 @@ const SYSTEM_REGISTERS: [u32; 3] = [0xd51b_4200, 0xd51b_4400, 0xd51b_4420];
 
 /// AArch64.
 pub static GUEST: Guest = Guest {
-    choices,
+    encodings,
+    is_choice,
     adjust,
     suits,
     pointers: &POINTERS,
@@ -27,23 +28,33 @@ pub static GUEST: Guest = Guest {
     back,
     length: |_| 4,
     no_operation: |_| 0xd503_201f,
+    patchers: [17, 18],
+    // str w18, [x17]; dc cvau, x17; dsb ish; ic ivau, x17; dsb ish; isb
+    patch: &[0xb900_0232, 0xd50b_7b31, 0xd503_3b9f, 0xd50b_7531, 0xd503_3b9f, 0xd503_3fdf],
+    // add x0..x7, x0..x7, #imm
+    harmless: |rng| {
+        let bits = rng.bits() as u32;
+        0x9100_0000 | bits & 7 | (bits >> 3 & 7) << 5 | bits & 0x003f_fc00
+    },
     excused,
 };
 
-fn choices() -> Vec<Pattern> {
+fn encodings() -> Vec<Pattern> {
     let pattern = |info: &'static InstructionInfo| Pattern {
         name: info.name,
+        extension: info.extension.name(),
+        chapter: info.chapter,
         mask: info.mask,
         value: info.value,
         bytes: 4,
     };
-    INSTRUCTIONS.iter().filter(|info| is_choice(info)).map(pattern).collect()
+    INSTRUCTIONS.iter().map(pattern).collect()
 }
 
 /// Jumps are made apart, calls of the system would be real; keys and random numbers differ from run to
 /// run, blocks of DC ZVA from CPU to CPU; the code that literals lie in is mapped for qemu-user only; copies of
 /// memory make sense in threes; qemu-user 10.0.2 has no CSSC.
-fn is_choice(info: &InstructionInfo) -> bool {
+fn is_choice(info: &Pattern) -> bool {
     const JUMPS: [&str; 14] = [
         "b", "bl", "b_cond", "bc_cond", "cbz", "cbnz", "tbz", "tbnz", "br", "blr", "ret", "eret",
         "drps", "brk",
@@ -52,19 +63,19 @@ fn is_choice(info: &InstructionInfo) -> bool {
         "svc", "hvc", "smc", "hlt", "dcps1", "dcps2", "dcps3", "wfe", "wfi", "sys", "sysl", "adr",
         "adrp",
     ];
-    const EXTENSIONS: [Extension; 6] = [
-        Extension::PAuth,
-        Extension::RNG,
-        Extension::WFxT,
-        Extension::MOPS,
-        Extension::MTE,
-        Extension::CSSC,
+    let extensions = [
+        Extension::PAuth.name(),
+        Extension::RNG.name(),
+        Extension::WFxT.name(),
+        Extension::MOPS.name(),
+        Extension::MTE.name(),
+        Extension::CSSC.name(),
     ];
     let name = info.name;
     let literal = name.contains("_lit");
     let cache = name.starts_with("dc_") || name.starts_with("ic_") || name.ends_with("_rctx");
     let odd = JUMPS.contains(&name) || OTHERS.contains(&name) || literal || cache;
-    !odd && !EXTENSIONS.contains(&info.extension)
+    !odd && !extensions.contains(&info.extension)
 }
 
 fn is_load_or_store(word: u32) -> bool {

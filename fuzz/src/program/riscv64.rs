@@ -12,7 +12,8 @@ const POINTERS: [u8; 8] = [2, 8, 9, 14, 15, 18, 19, 20];
 
 /// RISC-V 64.
 pub static GUEST: Guest = Guest {
-    choices,
+    encodings,
+    is_choice,
     adjust,
     suits,
     pointers: &POINTERS,
@@ -22,22 +23,32 @@ pub static GUEST: Guest = Guest {
     back,
     length: |word| length(word as u16) as usize,
     no_operation: |bytes| if bytes == 2 { 0x0001 } else { 0x0000_0013 },
+    patchers: [6, 7],
+    // sw t2,0(t1); fence.i
+    patch: &[0x0073_2023, 0x0000_100f],
+    // addi a0..a7,a0..a7,imm
+    harmless: |rng| {
+        let bits = rng.bits() as u32;
+        0x13 | (10 + (bits & 7)) << 7 | (10 + (bits >> 3 & 7)) << 15 | bits & 0xfff0_0000
+    },
     excused,
 };
 
-fn choices() -> Vec<Pattern> {
+fn encodings() -> Vec<Pattern> {
     let pattern = |info: &'static InstructionInfo| Pattern {
         name: info.name,
+        extension: info.extension.name(),
+        chapter: info.chapter,
         mask: info.mask,
         value: info.value,
         bytes: usize::from(info.width) / 8,
     };
-    INSTRUCTIONS.iter().filter(|info| is_choice(info)).map(pattern).collect()
+    INSTRUCTIONS.iter().map(pattern).collect()
 }
 
 /// Jumps are made apart; system calls would be real; counters differ from run to run; the
 /// others do not behave under qemu-user as under Linux.
-fn is_choice(info: &InstructionInfo) -> bool {
+fn is_choice(info: &Pattern) -> bool {
     let name = info.name.trim_start_matches("c.");
     let is_jump = matches!(name, "j" | "jal" | "jr" | "jalr")
         || name.starts_with('b') && {

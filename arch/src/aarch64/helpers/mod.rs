@@ -14,7 +14,7 @@ mod env;
 pub mod float;
 pub mod hash;
 pub mod integer;
-mod lane;
+
 pub mod memory;
 pub mod pauth;
 pub mod saturate;
@@ -29,6 +29,7 @@ use base::{CpuFrame, Helper, HelperId, Intrinsic};
 
 use super::{fpcr, slot};
 pub use crate::frame::FrameRef;
+use crate::lane;
 pub use arg::Arg;
 pub use env::{FpEnv, Saturation};
 

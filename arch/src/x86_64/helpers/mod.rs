@@ -5,7 +5,14 @@
 
 #![expect(unsafe_code, reason = "the engines pass the frame as a raw pointer")]
 
+pub mod crypto;
+pub mod gather;
+pub mod integer;
 pub mod memory;
+pub mod packed;
+pub mod sse_float;
+pub mod string;
+pub mod string_compare;
 pub mod system;
 pub mod x87;
 pub mod xsave;
@@ -13,7 +20,7 @@ pub mod xsave;
 use base::cpu::{Effects, HelperCode};
 use base::float::{Env, Flags};
 use base::wide::{HostVector, bits_of, vector_of};
-use base::{CpuFrame, Helper, HelperId, Intrinsic};
+use base::{CpuFrame, Helper, HelperId, Intrinsic, Packed};
 
 use super::{mxcsr, slot};
 pub use crate::frame::FrameRef;
@@ -116,10 +123,13 @@ macro_rules! intrinsic {
     ($intrinsic:ident) => {
         Some(Intrinsic::$intrinsic)
     };
+    (Packed($packed:ident)) => {
+        Some(Intrinsic::Packed(Packed::$packed))
+    };
 }
 
 macro_rules! helpers {
-    ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path $(, $intrinsic:ident)?;)*) => {
+    ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path $(, $intrinsic:ident $(($packed:ident))?)?;)*) => {
         #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the ids")]
         enum Index { $($id,)* }
 
@@ -132,7 +142,7 @@ macro_rules! helpers {
             args: args!($kind ($($arg),*)),
             effects: effects!($kind),
             code: code!($kind ($($arg),*) $func),
-            intrinsic: intrinsic!($($intrinsic)?),
+            intrinsic: intrinsic!($($intrinsic $(($packed))?)?),
         },)*];
     };
 }
@@ -166,6 +176,113 @@ helpers! {
     XRSTOR "xrstor" Memory (address, bits, mask, xcr0) xsave::xrstor;
     // Time and waiting.
     PAUSE "pause" Frame () system::pause;
+    TSC "tsc" Frame () system::tsc;
+    TSC_AUX "tsc_aux" Frame () system::tsc_aux;
+    RANDOM "random" Frame () system::random;
+    BAD_SELECTOR "bad_selector" Pure (selector, place) system::bad_selector;
+    SYNC_CODE "sync_code" Frame () system::sync_code;
+    // Integers.
+    DIV128 "div128" Pure (low, high, divisor) integer::div128;
+    IDIV128 "idiv128" Pure (low, high, divisor) integer::idiv128;
+    IDIV128_OVERFLOWS "idiv128_overflows" Pure (low, high, divisor) integer::idiv128_overflows;
+    PDEP "pdep" Pure (value, mask) integer::pdep;
+    PEXT "pext" Pure (value, mask) integer::pext;
+    CRC32 "crc32" Pure (accumulator, value, bytes) integer::crc32;
+    LOCK_NEG "lock_neg" Memory (addr, bytes) integer::lock_neg;
+    CMPXCHG16B "cmpxchg16b" Memory (addr) integer::cmpxchg16b;
+    // String instructions.
+    REP_MOVS "rep_movs" Memory (repeat) string::movs;
+    REP_STOS "rep_stos" Memory (repeat) string::stos;
+    REP_LODS "rep_lods" Memory (repeat) string::lods;
+    REP_CMPS "rep_cmps" Memory (repeat) string::cmps;
+    REP_SCAS "rep_scas" Memory (repeat) string::scas;
+    // Packed integers.
+    PMOVMSKB "pmovmskb" Bits (a) packed::pmovmskb, ByteSigns;
+    MOVMSKPS "movmskps" Bits (a) packed::movmskps, WordSigns;
+    MOVMSKPD "movmskpd" Bits (a) packed::movmskpd, DoublewordSigns;
+    MPSADBW "mpsadbw" Lanes (a, b) packed::mpsadbw;
+    PADDSB "paddsb" Bits (a, b) packed::paddsb, Packed(Paddsb);
+    PADDSW "paddsw" Bits (a, b) packed::paddsw, Packed(Paddsw);
+    PADDUSB "paddusb" Bits (a, b) packed::paddusb, Packed(Paddusb);
+    PADDUSW "paddusw" Bits (a, b) packed::paddusw, Packed(Paddusw);
+    PSUBSB "psubsb" Bits (a, b) packed::psubsb, Packed(Psubsb);
+    PSUBSW "psubsw" Bits (a, b) packed::psubsw, Packed(Psubsw);
+    PSUBUSB "psubusb" Bits (a, b) packed::psubusb, Packed(Psubusb);
+    PSUBUSW "psubusw" Bits (a, b) packed::psubusw, Packed(Psubusw);
+    PACKSSWB "packsswb" Bits (a, b) packed::packsswb, Packed(Packsswb);
+    PACKSSDW "packssdw" Bits (a, b) packed::packssdw, Packed(Packssdw);
+    PACKUSWB "packuswb" Bits (a, b) packed::packuswb, Packed(Packuswb);
+    PACKUSDW "packusdw" Bits (a, b) packed::packusdw, Packed(Packusdw);
+    PMULHW "pmulhw" Bits (a, b) packed::pmulhw, Packed(Pmulhw);
+    PMULHUW "pmulhuw" Bits (a, b) packed::pmulhuw, Packed(Pmulhuw);
+    PMULHRSW "pmulhrsw" Bits (a, b) packed::pmulhrsw, Packed(Pmulhrsw);
+    PMADDWD "pmaddwd" Bits (a, b) packed::pmaddwd, Packed(Pmaddwd);
+    PMADDUBSW "pmaddubsw" Bits (a, b) packed::pmaddubsw, Packed(Pmaddubsw);
+    PMULUDQ "pmuludq" Bits (a, b) packed::pmuludq, Packed(Pmuludq);
+    PMULDQ "pmuldq" Bits (a, b) packed::pmuldq, Packed(Pmuldq);
+    PSADBW "psadbw" Bits (a, b) packed::psadbw, Packed(Psadbw);
+    PSLLW "psllw" Bits (a, b) packed::psllw, Packed(Psllw);
+    PSLLD "pslld" Bits (a, b) packed::pslld, Packed(Pslld);
+    PSLLQ "psllq" Bits (a, b) packed::psllq, Packed(Psllq);
+    PSRLW "psrlw" Bits (a, b) packed::psrlw, Packed(Psrlw);
+    PSRLD "psrld" Bits (a, b) packed::psrld, Packed(Psrld);
+    PSRLQ "psrlq" Bits (a, b) packed::psrlq, Packed(Psrlq);
+    PSRAW "psraw" Bits (a, b) packed::psraw, Packed(Psraw);
+    PSRAD "psrad" Bits (a, b) packed::psrad, Packed(Psrad);
+    PSHUFB "pshufb" Bits (a, b) packed::pshufb, Packed(Pshufb);
+    PHADDW "phaddw" Bits (a, b) packed::phaddw, Packed(Phaddw);
+    PHADDD "phaddd" Bits (a, b) packed::phaddd, Packed(Phaddd);
+    PHADDSW "phaddsw" Bits (a, b) packed::phaddsw, Packed(Phaddsw);
+    PHSUBW "phsubw" Bits (a, b) packed::phsubw, Packed(Phsubw);
+    PHSUBD "phsubd" Bits (a, b) packed::phsubd, Packed(Phsubd);
+    PHSUBSW "phsubsw" Bits (a, b) packed::phsubsw, Packed(Phsubsw);
+    PSIGNB "psignb" Bits (a, b) packed::psignb, Packed(Psignb);
+    PSIGNW "psignw" Bits (a, b) packed::psignw, Packed(Psignw);
+    PSIGND "psignd" Bits (a, b) packed::psignd, Packed(Psignd);
+    PHMINPOSUW "phminposuw" Bits (a, b) packed::phminposuw, Packed(Phminposuw);
+    AESENC "aesenc" Bits (a, b) crypto::aesenc, Packed(Aesenc);
+    AESENCLAST "aesenclast" Bits (a, b) crypto::aesenclast, Packed(Aesenclast);
+    AESDEC "aesdec" Bits (a, b) crypto::aesdec, Packed(Aesdec);
+    AESDECLAST "aesdeclast" Bits (a, b) crypto::aesdeclast, Packed(Aesdeclast);
+    AESIMC "aesimc" Bits (a, b) crypto::aesimc, Packed(Aesimc);
+    SHA1NEXTE "sha1nexte" Bits (a, b) crypto::sha1nexte, Packed(Sha1nexte);
+    SHA1MSG1 "sha1msg1" Bits (a, b) crypto::sha1msg1, Packed(Sha1msg1);
+    SHA1MSG2 "sha1msg2" Bits (a, b) crypto::sha1msg2, Packed(Sha1msg2);
+    SHA256MSG1 "sha256msg1" Bits (a, b) crypto::sha256msg1, Packed(Sha256msg1);
+    SHA256MSG2 "sha256msg2" Bits (a, b) crypto::sha256msg2, Packed(Sha256msg2);
+    GF2P8MULB "gf2p8mulb" Bits (a, b) crypto::gf2p8mulb, Packed(Gf2p8mulb);
+    VPSLLVD "vpsllvd" Bits (a, b) packed::vpsllvd, Packed(Vpsllvd);
+    VPSLLVQ "vpsllvq" Bits (a, b) packed::vpsllvq, Packed(Vpsllvq);
+    VPSRLVD "vpsrlvd" Bits (a, b) packed::vpsrlvd, Packed(Vpsrlvd);
+    VPSRLVQ "vpsrlvq" Bits (a, b) packed::vpsrlvq, Packed(Vpsrlvq);
+    VPSRAVD "vpsravd" Bits (a, b) packed::vpsravd, Packed(Vpsravd);
+    VPERMILPS "vpermilps" Bits (a, b) packed::vpermilps, Packed(Vpermilps);
+    VPERMILPD "vpermilpd" Bits (a, b) packed::vpermilpd, Packed(Vpermilpd);
+    PCLMULLQLQDQ "pclmullqlqdq" Bits (a, b) crypto::pclmullqlqdq, PolynomialProductLow;
+    AESKEYGENASSIST "aeskeygenassist" Lanes (a) crypto::aeskeygenassist;
+    SHA1RNDS4 "sha1rnds4" Lanes (a, b) crypto::sha1rnds4;
+    SHA256RNDS2 "sha256rnds2" Bits (cdgh, abef, words) crypto::sha256rnds2, Sha256Rounds2;
+    GF2P8AFFINEQB "gf2p8affineqb" Lanes (a, b) crypto::gf2p8affineqb;
+    GF2P8AFFINEINVQB "gf2p8affineinvqb" Lanes (a, b) crypto::gf2p8affineinvqb;
+    // SSE4.2 strings.
+    PCMPSTR_INDEX "pcmpstr_index" Lanes (a, b) string_compare::index;
+    PCMPSTR_MASK "pcmpstr_mask" Lanes (a, b) string_compare::mask;
+    PCMPSTR_FLAGS "pcmpstr_flags" Lanes (a, b) string_compare::flags;
+    PCMPESTR_LENGTHS "pcmpestr_lengths" Pure (a, b) string_compare::lengths;
+    // Floating point.
+    CMP_LANES "cmp_lanes" Float (a, b) sse_float::compare;
+    DP "dp" Float (a, b) sse_float::dot_product;
+    VCVTPH2PS "vcvtph2ps" Float (a) sse_float::vcvtph2ps;
+    VCVTPS2PH "vcvtps2ph" Float (a) sse_float::vcvtps2ph;
+    RCP "rcp" Bits (a) sse_float::rcp;
+    RSQRT "rsqrt" Bits (a) sse_float::rsqrt;
+    XM_BEGIN "xm_begin" Frame () sse_float::begin_unmasked;
+    XM_END "xm_end" Frame (before) sse_float::end_unmasked;
+    // Memory under masks.
+    GATHER "gather" Memory (what, base) gather::gather;
+    MASK_LOAD "mask_load" Memory (what, base) gather::mask_load;
+    MASK_STORE "mask_store" Memory (what, base) gather::mask_store;
+    MASKMOVDQU "maskmovdqu" Memory (what, base) gather::maskmovdqu;
 }
 
 /// Calls a helper of vectors as IR does; `None` if it is none.
@@ -185,6 +302,9 @@ pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> Option<u64> {
     // SAFETY: the frame is borrowed, and no helper keeps it.
     Some(unsafe { code(frame, a, b, c, d) })
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod native_tests;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,12 @@
-//! EFLAGS and MXCSR as one value, what the CPU says of itself, and what waits.
+//! EFLAGS and MXCSR as one value, what the CPU says of itself, time, random numbers, selectors, and what waits.
 
-use base::RegSlot;
-use base::sys::thread;
+use base::sys::{clock, random, thread};
+use base::{CpuFrame, RegSlot};
 
 use super::FrameRef;
+use crate::sys;
 use crate::x86_64::{CpuModel, cpuid, flags, mxcsr, slot, xsave};
+
 
 const RAX: RegSlot = slot::gpr(0);
 const RCX: RegSlot = slot::gpr(1);
@@ -46,7 +48,7 @@ pub(super) fn xgetbv(frame: FrameRef, xcr0: u64) -> u64 {
 pub(super) fn cpuid(mut frame: FrameRef, features: u64, more: u64, signature: u64) -> u64 {
     let model = CpuModel::from_words([features, more, signature]);
     let (leaf, subleaf) = (frame.get(RAX) as u32, frame.get(RCX) as u32);
-    let leaf = cpuid::cpuid(&model, leaf, subleaf, thread::current_cpu());
+    let leaf = cpuid::cpuid(&model, leaf, subleaf, thread::processor());
     for (slot, value) in [RAX, RBX, RCX, RDX].into_iter().zip(leaf.registers()) {
         frame.set(slot, u64::from(value));
     }
@@ -56,5 +58,41 @@ pub(super) fn cpuid(mut frame: FrameRef, features: u64, more: u64, signature: u6
 /// PAUSE: for a spin-wait loop.
 pub(super) fn pause(_: FrameRef) -> u64 {
     std::hint::spin_loop();
+    0
+}
+
+/// RDTSC: the time-stamp counter, which is the host's if it has one.
+pub(super) fn tsc(_: FrameRef) -> u64 {
+    sys::tsc().unwrap_or_else(clock::monotonic_nanos)
+}
+
+/// RDTSCP, RDPID: IA32_TSC_AUX, in which Linux has the processor's number.
+pub(super) fn tsc_aux(_: FrameRef) -> u64 {
+    thread::processor().into()
+}
+
+/// RDRAND, RDSEED: a number, and CF, which is clear if there is none: then it is 0.
+pub(super) fn random(mut frame: FrameRef) -> u64 {
+    let number = random::bits();
+    frame.set(slot::CARRY, u64::from(number.is_some()));
+    number.unwrap_or(0)
+}
+
+/// Whether a segment register, by its slot, cannot get a selector: 1 or 0. The segments of Linux that every program may use
+/// are those of user code and data.
+pub(super) fn bad_selector(selector: u64, place: u64) -> u64 {
+    let is_stack = place == u64::from(slot::SS.0);
+    let is_good = match (selector | 3, is_stack) {
+        (slot::USER_SS, true) => selector & 3 == 3,
+        (3 | slot::USER_CS | slot::USER_SS | slot::USER_CS_32, false) => true,
+        _ => false,
+    };
+    u64::from(!is_good)
+}
+
+/// What serialises: what was translated from memory that others can write to without our noticing has to be compared with
+/// it. The runtime does so before it looks the next block up.
+pub(super) fn sync_code(frame: FrameRef) -> u64 {
+    frame.interrupt(CpuFrame::INTERRUPT_SYNC_CODE);
     0
 }

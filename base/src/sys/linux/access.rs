@@ -190,6 +190,79 @@ unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> Result<(), usize> {
     if err == 0 { Ok(()) } else { Err(left) }
 }
 
+/// In which direction a repeated access goes through memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// To higher addresses.
+    Up,
+    /// To lower ones.
+    Down,
+}
+
+macro_rules! repeated {
+    ($direction:expr, $err:ident, $left:ident, $insn:literal, $($operands:tt)*) => {
+        // SAFETY: accesses guest memory, which no Rust reference covers; a fault leaves the rest in rcx and goes on at
+        // the fixup. The direction flag is clear afterwards in any case.
+        unsafe {
+            match $direction {
+                Direction::Up => guarded!($insn, err = out(reg) $err, inout("rcx") $left,
+                    $($operands)* options(nostack)),
+                Direction::Down => guarded!("{err:e}", "std", $insn, "cld", err = out(reg) $err,
+                    inout("rcx") $left, $($operands)* options(nostack)),
+            }
+        }
+    };
+}
+
+/// Copies elements of 1, 2, 4 or 8 bytes within guest memory, one after the other, so that what overlaps is copied
+/// more than once. On a fault, says how many were not copied.
+pub fn repeat_move(
+    direction: Direction,
+    bytes: u32,
+    to: GuestVirt,
+    from: GuestVirt,
+    count: u64,
+) -> Result<(), u64> {
+    let err: u32;
+    let mut left = count;
+    let (to, from) = (to.0, from.0);
+    match bytes {
+        1 => {
+            repeated!(direction, err, left, "rep movsb", inout("rdi") to => _, inout("rsi") from => _,)
+        }
+        2 => {
+            repeated!(direction, err, left, "rep movsw", inout("rdi") to => _, inout("rsi") from => _,)
+        }
+        4 => {
+            repeated!(direction, err, left, "rep movsd", inout("rdi") to => _, inout("rsi") from => _,)
+        }
+        _ => {
+            repeated!(direction, err, left, "rep movsq", inout("rdi") to => _, inout("rsi") from => _,)
+        }
+    }
+    if err == 0 { Ok(()) } else { Err(left) }
+}
+
+/// Fills guest memory with an element of 1, 2, 4 or 8 bytes. On a fault, says how many are missing.
+pub fn repeat_store(
+    direction: Direction,
+    bytes: u32,
+    to: GuestVirt,
+    value: u64,
+    count: u64,
+) -> Result<(), u64> {
+    let err: u32;
+    let mut left = count;
+    let to = to.0;
+    match bytes {
+        1 => repeated!(direction, err, left, "rep stosb", inout("rdi") to => _, in("rax") value,),
+        2 => repeated!(direction, err, left, "rep stosw", inout("rdi") to => _, in("rax") value,),
+        4 => repeated!(direction, err, left, "rep stosd", inout("rdi") to => _, in("rax") value,),
+        _ => repeated!(direction, err, left, "rep stosq", inout("rdi") to => _, in("rax") value,),
+    }
+    if err == 0 { Ok(()) } else { Err(left) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::fault;
@@ -256,6 +329,21 @@ mod tests {
         assert_eq!(compare_exchange128(addr, 7, 1 << 100), Ok(7));
         assert_eq!(compare_exchange128(addr, 7, 3), Ok(1 << 100));
         assert_eq!(compare_exchange128(GuestVirt(16), 0, 0), Err(Faulted));
+    }
+
+    #[test]
+    fn repeated_accesses_go_one_after_the_other() {
+        fault::install();
+        let mut bytes = Box::new([1_u8, 2, 3, 4, 5, 6, 7, 8, 0, 0]);
+        let addr = GuestVirt(bytes.as_mut_ptr() as u64);
+        repeat_move(Direction::Up, 1, addr.wrapping_add(1), addr, 3).unwrap();
+        assert_eq!(bytes[..5], [1, 1, 1, 1, 5]);
+        repeat_move(Direction::Down, 2, addr.wrapping_add(8), addr.wrapping_add(6), 2).unwrap();
+        assert_eq!(bytes[4..], [5, 6, 5, 6, 7, 8]);
+        repeat_store(Direction::Down, 4, addr.wrapping_add(4), 0x0909_0a0a, 2).unwrap();
+        assert_eq!(bytes[..8], [10, 10, 9, 9, 10, 10, 9, 9]);
+        assert_eq!(repeat_move(Direction::Up, 8, GuestVirt(8), addr, 5), Err(5));
+        assert_eq!(repeat_store(Direction::Up, 1, GuestVirt(8), 0, 7), Err(7));
     }
 
     #[test]

@@ -22,10 +22,10 @@ where
     thread
 }
 
-/// The number of the host's CPU that runs this thread; by the time that it is known, it may be another one.
+/// The number of the processor that this thread runs on, or did a moment ago.
 #[must_use]
-pub fn current_cpu() -> u32 {
-    // SAFETY: takes nothing, and returns a number.
+pub fn processor() -> u32 {
+    // SAFETY: the call takes nothing; an error, where it is unknown, is negative.
     u32::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(0)
 }
 

@@ -24,7 +24,7 @@ impl Assembled {
     #[must_use]
     pub fn instructions(&self) -> Vec<Instruction> {
         let instruction = |(bytes, text): &(Vec<u8>, String)| Instruction {
-            bytes: bytes.clone(),
+            code: bytes.clone(),
             text: text.clone(),
         };
         self.words.iter().map(instruction).collect()

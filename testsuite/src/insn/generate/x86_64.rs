@@ -4,15 +4,15 @@ use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use iced_x86::{Formatter as _, IntelFormatter};
-
 use super::assembler::{Assembled, explain, failed, run};
 use super::list::Template;
 use super::operands::{Kind, Operand, Role};
 use super::{GenerateError, Syntax};
 use crate::cache;
 use fuzz::guest::Guest;
-use fuzz::guest::x86_64::{GPR_NAMES, instructions};
+use decoders::x86_64::{Decoded, Options, decode};
+use fuzz::guest::x86_64::GPR_NAMES;
+use fuzz::machine::CODE;
 
 pub(super) static SYNTAX: Syntax = Syntax {
     assembler_flags: &["-msyntax=intel", "-mnaked-reg", "-O0"],
@@ -77,11 +77,10 @@ fn source(templates: &[&Template]) -> String {
 
 /// In the decoder's words.
 fn text_of(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    if let Some(insn) = instructions(bytes).next() {
-        IntelFormatter::new().format(&insn, &mut text);
+    match decode(CODE, bytes, Options::default()) {
+        Decoded::Instruction(insn) => decoders::x86_64::text(&insn),
+        _ => "(bad)".to_owned(),
     }
-    text
 }
 
 /// The registers in one instruction's text, in its order, then those that it uses without naming them.

@@ -1,7 +1,7 @@
-//! Vectors as lanes of integers; lane 0 is the lowest.
+//! Vectors as lanes of integers, for the helpers of all guests; lane 0 is the lowest.
 
 /// An integer that a vector is made of.
-pub(super) trait Lane: Copy {
+pub(crate) trait Lane: Copy {
     /// All lanes of a vector.
     type Lanes: AsRef<[Self]>;
     /// The other signedness.
@@ -88,7 +88,7 @@ lane! {
 }
 
 /// Narrow signed lanes and those of twice their width.
-pub(super) trait Narrow: Lane {
+pub(crate) trait Narrow: Lane {
     type Wide: Lane;
 }
 
@@ -131,7 +131,7 @@ macro_rules! narrow_lanes {
     };
 }
 
-pub(super) use {lanes, narrow_lanes};
+pub(crate) use {lanes, narrow_lanes};
 
 #[cfg(test)]
 mod tests {

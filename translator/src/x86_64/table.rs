@@ -1,0 +1,44 @@
+//! From encodings to semantics: the one table. Each chapter has its part of it.
+
+use std::sync::LazyLock;
+
+use decoders::x86_64::{Code, EncodingKind};
+
+use super::{
+    Flow, Insn, arithmetic, bit, control, data, shift, sse_integer, state, string, system, x87,
+};
+
+/// What an instruction means.
+pub(super) type Semantics = for<'i, 'b> fn(&'i Insn<'b>) -> Flow;
+
+/// The chapters' parts of the table: where one has no entry, the next is asked.
+const CHAPTERS: &[fn(Code) -> Option<Semantics>] = &[
+    data::table,
+    arithmetic::table,
+    shift::table,
+    bit::table,
+    control::table,
+    string::table,
+    system::table,
+    state::table,
+    x87::table,
+    sse_integer::table,
+];
+
+static TABLE: LazyLock<Vec<Option<Semantics>>> = LazyLock::new(|| {
+    let find = |code| CHAPTERS.iter().find_map(|chapter| chapter(code));
+    // The chapters ask for mnemonics, which AVX-512 and others share.
+    let known = |code: &Code| matches!(code.encoding(), EncodingKind::Legacy | EncodingKind::VEX);
+    Code::values().map(|code| Some(code).filter(known).and_then(find)).collect()
+});
+
+/// What an encoding means; `None` if it is undefined, or not implemented.
+pub(super) fn semantics(code: Code) -> Option<Semantics> {
+    TABLE[code as usize]
+}
+
+/// Whether an encoding means something, on CPUs that have its features.
+#[must_use]
+pub fn is_implemented(code: Code) -> bool {
+    semantics(code).is_some()
+}
