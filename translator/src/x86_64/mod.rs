@@ -49,6 +49,12 @@ use crate::{Disassembled, Limits, Translation};
 
 pub use table::is_implemented;
 
+/// Whether a CPU has all that the decoder says an instruction needs.
+#[must_use]
+pub fn has_features(cpu: &CpuModel, features: &[decoder::CpuidFeature]) -> bool {
+    Present::of(cpu).has_all(features)
+}
+
 /// x86-64 in user mode to the layers that know no guest.
 pub static GUEST: Guest = Guest {
     name: "x86_64",
