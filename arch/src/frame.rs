@@ -8,6 +8,55 @@ use base::{CpuFrame, GuestVirt, RegSlot};
 /// Where the translation flags start in a block's key.
 const KEY_FLAGS_SHIFT: u32 = 48;
 
+/// A CPU's registers, whether it is running or not.
+pub(crate) trait Registers {
+    /// A register slot.
+    fn slot(&self, slot: RegSlot) -> u64;
+    /// Writes a register slot.
+    fn set_slot(&mut self, slot: RegSlot, value: u64);
+    /// Changes the translation flags.
+    fn change_key_flags(&mut self, change: impl FnOnce(u64) -> u64);
+
+    /// A wide register slot.
+    fn wide(&self, slot: RegSlot) -> u128 {
+        u128::from(self.slot(RegSlot(slot.0 + 1))) << 64 | u128::from(self.slot(slot))
+    }
+
+    /// Writes a wide register slot.
+    fn set_wide_slot(&mut self, slot: RegSlot, value: u128) {
+        self.set_slot(slot, value as u64);
+        self.set_slot(RegSlot(slot.0 + 1), (value >> 64) as u64);
+    }
+}
+
+impl Registers for CpuFrame {
+    fn slot(&self, slot: RegSlot) -> u64 {
+        self.get(slot)
+    }
+
+    fn set_slot(&mut self, slot: RegSlot, value: u64) {
+        self.set(slot, value);
+    }
+
+    fn change_key_flags(&mut self, change: impl FnOnce(u64) -> u64) {
+        self.key_flags = change(self.key_flags);
+    }
+}
+
+impl Registers for FrameRef {
+    fn slot(&self, slot: RegSlot) -> u64 {
+        self.get(slot)
+    }
+
+    fn set_slot(&mut self, slot: RegSlot, value: u64) {
+        self.set(slot, value);
+    }
+
+    fn change_key_flags(&mut self, change: impl FnOnce(u64) -> u64) {
+        self.set_key_flags(change(self.key_flags()));
+    }
+}
+
 /// The frame of the CPU that runs on this thread. Only the fields that it names are touched, never
 /// the frame as a whole: other threads set `interrupt` meanwhile.
 #[derive(Debug)]

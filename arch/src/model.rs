@@ -64,6 +64,18 @@ impl<F: FeatureTable> FeatureSet<F> {
         )
     }
 
+    /// A bit for each feature, by its place in the table.
+    #[must_use]
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// The set that [`FeatureSet::bits`] gave the bits of.
+    #[must_use]
+    pub fn from_bits(bits: u128) -> Self {
+        Self(bits, PhantomData)
+    }
+
     /// The features, in the order of their table.
     pub fn iter(self) -> impl Iterator<Item = F> {
         F::ALL.iter().copied().filter(move |&feature| self.contains(feature))

@@ -24,6 +24,7 @@
 
 use base::RegSlot;
 use base::cpu::Effects;
+use base::defect::{Defect, is_seeded};
 use ir::ops::flag;
 use ir::{Block, Guest, Inst, Opcode, Operand, Precision, SlotSet};
 
@@ -178,7 +179,7 @@ fn classify(insn: &[Inst], guest: &Guest, before: Since) -> (bool, Since) {
         load.zip(store).is_some_and(|(l, s)| l < s)
     };
     let unrepeatable = store_after_load || accesses.contains(&Access::Unrepeatable);
-    let needs_sync = unrepeatable
+    let needs_sync = (unrepeatable && !is_seeded(Defect::LosesSyncPoint))
         || before == Since::Unrepeatable
         || (before == Since::Loads && accesses.contains(&Access::Store));
     let after = if unrepeatable {

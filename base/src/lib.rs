@@ -6,6 +6,7 @@
 
 pub mod addr;
 pub mod cpu;
+pub mod defect;
 pub mod float;
 pub mod intrinsic;
 pub mod sys;

@@ -10,10 +10,12 @@ mod ctl;
 mod diff;
 mod doctor;
 mod execution;
+mod fuzz;
 mod gdb;
 mod isa;
 mod run;
 mod run_qemu;
+mod rvfi_dii;
 mod syscalls;
 mod trace;
 
@@ -50,6 +52,10 @@ enum Command {
     Trace(Box<trace::TraceArgs>),
     /// Compare two executions, and say where they part
     Diff(Box<diff::DiffArgs>),
+    /// Run random instruction sequences by every tier and a reference, and make findings of what differs
+    Fuzz(Box<fuzz::FuzzArgs>),
+    /// Execute what a tester injects over a socket (TestRIG)
+    RvfiDii(rvfi_dii::RvfiDiiArgs),
     /// List the system calls of a guest architecture and how well they are supported
     Syscalls(syscalls::SyscallsArgs),
     /// List the extensions and instructions of a guest architecture and which are implemented
@@ -86,6 +92,8 @@ fn start() -> u8 {
         Command::Ctl(args) => ctl::main(&args),
         Command::Trace(args) => trace::main(*args),
         Command::Diff(args) => diff::main(&args),
+        Command::Fuzz(args) => fuzz::main(*args),
+        Command::RvfiDii(args) => rvfi_dii::main(&args),
         Command::Syscalls(args) => syscalls::main(&args),
         Command::Isa(args) => isa::main(&args),
         Command::Doctor => doctor::main(),

@@ -83,7 +83,7 @@ pub(crate) struct Program {
     /// Its stack pointer at the start.
     pub(crate) sp: GuestVirt,
     /// The vdso's code that returns from a signal handler.
-    pub(crate) sigreturn: GuestVirt,
+    pub(crate) sigreturn: Option<GuestVirt>,
 }
 
 impl Process {

@@ -44,6 +44,9 @@ pub enum Observation {
     None,
     /// They can, by an [`crate::Observer`]: each is a block of its own, and interpreted.
     Instructions,
+    /// The same, but each block is compiled, to a region of its own, if it can be. What compiled code reads and
+    /// writes in memory, the observer is not told.
+    Compiled,
 }
 
 /// The settings of an engine.
@@ -93,8 +96,12 @@ impl Default for EngineConfig {
 impl EngineConfig {
     /// What observation demands of other settings.
     pub(crate) fn settled(mut self) -> Self {
-        if self.observation == Observation::Instructions {
-            (self.tier, self.limits) = (Tier::Interp, Limits::STEP);
+        match self.observation {
+            Observation::None => {}
+            Observation::Instructions => {
+                (self.tier, self.limits) = (Tier::Interp, Limits::STEP);
+            }
+            Observation::Compiled => (self.tier, self.limits) = (Tier::Jit, Limits::STEP),
         }
         self
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use base::{CpuFrame, GuestVirt};
 use ir::BlockKey;
@@ -246,6 +247,26 @@ impl Engine {
     #[must_use]
     pub fn is_forgotten(&self, epoch: u64) -> bool {
         oldest_seen(&self.cpus.lock()) >= epoch
+    }
+
+    /// Whether the guest's fetches see every store at once.
+    pub(crate) fn is_coherent(&self) -> bool {
+        self.frontend.is_coherent()
+    }
+
+    /// Waits until every CPU has left the code of before an epoch, which was told already. Not by a CPU that runs: two
+    /// would wait for each other.
+    pub(crate) fn wait_until_forgotten(&self, epoch: u64) {
+        /// After so many looks, the other CPU's thread is not running.
+        const IMPATIENT: u32 = 64;
+        let mut looks = 0;
+        while !self.is_forgotten(epoch) {
+            looks += 1;
+            match looks {
+                ..IMPATIENT => std::thread::yield_now(),
+                _ => std::thread::sleep(Duration::from_micros(50)),
+            }
+        }
     }
 
     pub(crate) fn translations(&self) -> MutexGuard<'_, Translations> {

@@ -46,7 +46,11 @@ impl Engine {
             }
             dropped
         };
+        let epoch = self.epoch.current();
         self.tell(&dropped);
+        if !dropped.is_nothing() && self.is_coherent() {
+            self.wait_until_forgotten(epoch);
+        }
     }
 
     /// The guest synchronises its instruction stream with memory in this range: what was

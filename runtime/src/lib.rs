@@ -47,6 +47,7 @@ pub use engine::{Engine, EngineError};
 pub use exit::{Exit, FetchFault, FetchFaultCause};
 pub use fork::ForkGuard;
 pub use ir::Precision;
+pub use ir::opt::Passes;
 pub use log::{LogError, LogItem, LogItems, LogSink};
 pub use observe::{ObservedAccess, Observer};
 pub use perf_map::PerfMap;

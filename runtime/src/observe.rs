@@ -1,6 +1,8 @@
 //! Executions instruction by instruction, with what each reads and writes in memory: for traces.
 
 use std::fmt;
+use std::ptr::NonNull;
+use std::sync::Arc;
 
 use base::sys::access::Faulted;
 use base::{CpuFrame, GuestVirt};
@@ -8,12 +10,14 @@ use ir::interp::{Alone, Direct, Entry, Memory, Site, Stop};
 use softmmu::AccessKind;
 
 use crate::block::Tb;
+use crate::config::Observation;
 use crate::debug::Watched;
 use crate::exit::Exit;
+use crate::promote::Promoter;
 use crate::vcpu::{Vcpu, interpret};
 
 /// Told of every instruction that one CPU executes. The CPU's engine must have
-/// [`crate::Observation::Instructions`].
+/// [`Observation::Instructions`] or [`Observation::Compiled`].
 pub trait Observer: fmt::Debug + Send {
     /// The instruction at the frame's pc, with these bytes, is about to be executed.
     fn before(&mut self, frame: &CpuFrame, code: &[u8]);
@@ -63,19 +67,41 @@ impl Vcpu {
 
     /// Executes a block of one instruction.
     pub(crate) fn execute_observed(&mut self, block: &Tb) -> Option<Exit> {
+        let compiled = self.compiled_to_observe(block);
         // SAFETY: as in `frame`; the observer is no part of the frame.
         let frame = unsafe { &*self.shared.frame() };
         if let Some(observer) = &mut self.observer {
             observer.before(frame, block.source.as_deref().unwrap_or_default());
         }
-        let stop = self.interpret_alone(block.entry());
-        let exit = self.after_interpreter(stop);
+        let exit = match compiled {
+            // SAFETY: the block was found in this epoch, and so was what it is compiled to; the frame is this CPU's.
+            Some((promoter, code)) => unsafe {
+                let stop = promoter.enter(self.shared.frame(), code);
+                self.after_observed_compiled(stop)
+            },
+            None => {
+                let stop = self.interpret_alone(block.entry());
+                self.after_interpreter(stop)
+            }
+        };
         // SAFETY: as above.
         let frame = unsafe { &*self.shared.frame() };
         if let Some(observer) = &mut self.observer {
             observer.after(frame, exit.as_ref());
         }
         exit
+    }
+
+    /// The code of a block that is to be observed as compiled code; `None` if it is to be interpreted.
+    fn compiled_to_observe(&self, block: &Tb) -> Option<(Arc<dyn Promoter>, NonNull<u8>)> {
+        let engine = self.engine();
+        if engine.config().observation != Observation::Compiled || block.second_page.is_some() {
+            return None;
+        }
+        if block.compiled().is_none() && !block.is_watched() {
+            engine.promoter()?.promote(engine, block.key(), self.surroundings());
+        }
+        Some((Arc::clone(engine.promoter()?), block.compiled()?))
     }
 
     /// Interprets one block and no further, and tells the observer of its accesses.

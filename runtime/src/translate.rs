@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use base::GuestVirt;
+use base::cpu::Effects;
 use ir::interp::{Code, LowerError, Lowerer};
-use ir::{Block, BlockKey, Builder};
+use ir::ops::flag;
+use ir::{Block, BlockKey, Builder, Guest, Inst, Opcode};
 use translator::{Limits, Translation};
 
 use crate::block::{Tb, TbRef, pages_of};
@@ -21,6 +23,7 @@ use crate::config::{Addresses, Observation};
 use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::exit::{FetchFault, FetchFaultCause};
+use crate::invalidate::Dropped;
 use crate::log::LogItem;
 use crate::pages::{Page, Translations, bytes_at, grains};
 
@@ -107,6 +110,11 @@ impl Engine {
                 Attempt::Done(guest_bytes) => guest_bytes,
                 Attempt::Again => continue,
             };
+            let validate = tickets.iter().flatten().any(|ticket| ticket.validate);
+            if let Some(store) = self.store_before_end(translator, key).filter(|_| validate) {
+                limits.max_insns = store;
+                continue;
+            }
             let code = match self.lower(translator, key) {
                 Ok(code) => code,
                 Err(LowerError::TooLarge(_)) if limits.max_insns > 1 => {
@@ -116,10 +124,10 @@ impl Engine {
                 Err(error) => return Err(untranslatable(key.pc(), &error)),
             };
             let watched = tickets.iter().flatten().any(Ticket::is_compared);
-            let kept = watched || self.config.observation == Observation::Instructions;
+            let kept = watched || self.config.observation != Observation::None;
             let source = kept.then(|| translator.bytes[..guest_bytes as usize].into());
             let mut tb = Tb::new(code, guest_bytes, source);
-            tb.validate = tickets.iter().flatten().any(|t| t.validate);
+            tb.validate = validate;
             tb.second_page = second_page;
             if tb.is_watched() {
                 tb.budget().store(0, Ordering::Relaxed);
@@ -129,6 +137,26 @@ impl Engine {
                 return Ok(tb);
             }
         }
+    }
+
+    /// Where what was built goes on after a store that the guest may have made to it, without a word: how many
+    /// instructions there are up to there. Nothing may follow it in a block that is compared with memory before it
+    /// is executed.
+    fn store_before_end(&self, translator: &Translator, key: BlockKey) -> Option<u32> {
+        if !self.frontend.is_coherent() {
+            return None;
+        }
+        let guest = self.frontend.guest();
+        translator.builder.with_finished(key.pc(), |block| {
+            let mut insns = 0;
+            for inst in &block.insts {
+                insns += u32::from(inst.op == Opcode::Mark);
+                if may_store(inst, guest) {
+                    break;
+                }
+            }
+            (insns < block.guest_insns).then_some(insns)
+        })
     }
 
     /// One instruction's code, for a single execution: not kept, so nothing is protected.
@@ -177,6 +205,9 @@ impl Engine {
             let mut tickets = [Some(ticket.ok_or(fault(page))?), None];
             let limits = self.config.limits;
             let built = self.build_with(builder, &mut bytes, key, from, limits, &mut tickets)?;
+            if let Some(ticket) = tickets.iter().flatten().find(|ticket| ticket.validate) {
+                return Err(fault(ticket.page));
+            }
             if let Attempt::Done((guest_bytes, next)) = built {
                 self.confirm(&tickets, &bytes_at(from, guest_bytes.into()));
                 return Ok(builder.finish(next));
@@ -210,13 +241,28 @@ impl Engine {
             let mut settling = translations.settling.get(&page).map(|s| s.number);
             drop(translations);
             if protect {
-                settling = self.protect(page, cpu);
                 shared = self.code_pages.is_shared(page);
+                if shared && self.frontend.is_coherent() {
+                    self.let_validate(page);
+                    continue;
+                }
+                settling = self.protect(page, cpu);
             }
             // Before anything is fetched, so that whoever synchronises knows of it.
             settling.inspect(|&number| self.note_settling(page, number));
             return Ticket { page, moment: clock, validate, shared, settling };
         }
+    }
+
+    /// From now on, blocks of a page are compared with memory before each execution.
+    fn let_validate(&self, page: GuestVirt) {
+        let mut dropped = Dropped::default();
+        {
+            let mut translations = self.translations();
+            self.drop_page(&mut translations, page, &mut dropped);
+            translations.pages.entry(page).or_default().validate = true;
+        }
+        self.tell(&dropped);
     }
 
     /// A ticket for a page whose writes are all noticed, which is what compiled code needs: it is not
@@ -385,6 +431,15 @@ impl Ticket {
     fn is_compared(&self) -> bool {
         self.validate || self.shared || self.settling.is_some()
     }
+}
+
+/// Whether an operation may write to guest memory.
+fn may_store(inst: &Inst, guest: &Guest) -> bool {
+    if inst.op.info().shape.is_call() {
+        let helper = guest.helper(inst.helper());
+        return helper.is_none_or(|helper| helper.effects == Effects::Memory);
+    }
+    inst.op.info().has(flag::FAULTS | flag::WRITES)
 }
 
 /// Whether pieces of code are what they were when the tickets were made, as far as writes are noticed.

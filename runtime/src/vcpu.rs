@@ -534,7 +534,7 @@ impl Vcpu {
     }
 
     /// Where code lies around here.
-    fn surroundings(&self) -> Surroundings {
+    pub(crate) fn surroundings(&self) -> Surroundings {
         let Some(system) = &self.system else { return Surroundings::default() };
         let delta = self.frame().get(PC_DELTA);
         Surroundings { delta, pages: system.softmmu.tlb.fetched_pages() }
@@ -655,6 +655,13 @@ impl Vcpu {
         None
     }
 
+    /// As [`Vcpu::after_compiled`], and what comes next is looked up again, though it could be linked.
+    pub(crate) fn after_observed_compiled(&mut self, stop: CompiledStop) -> Option<Exit> {
+        let exit = self.after_compiled(stop);
+        (self.arrival, self.next) = (Arrival::Anyhow, None);
+        exit
+    }
+
     /// A region spans pages that may lie elsewhere by now: if they do, tier 0 goes on without it.
     fn check_span(&mut self, span: RegionSpan) -> Option<Exit> {
         let pages = self.engine.promoter().map(|promoter| promoter.span(span));
@@ -688,15 +695,24 @@ impl Vcpu {
         if let Some(system) = &self.system {
             return Some(Exit::GuestFault(system.softmmu.last_fault()));
         }
+        let before = self.engine.epoch.current();
         if !self.engine.write_fault(&fault) {
             return Some(Exit::DataFault(fault));
         }
+        let dropped = self.engine.epoch.current();
         if let Some(observer) = &mut self.observer {
             observer.again();
         }
         // That instruction may lie on the page it writes to: it must not be translated to be kept,
         // which would protect the page again.
-        self.step()
+        let exit = self.step();
+        if dropped != before && self.engine.is_coherent() {
+            // Nor what is being executed elsewhere, before anybody can learn of the write.
+            self.leave_epoch();
+            self.engine.wait_until_forgotten(dropped);
+            self.enter_epoch();
+        }
+        exit
     }
 
     fn watches_mut(&mut self) -> &mut Watches {

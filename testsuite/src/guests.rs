@@ -3,7 +3,6 @@
 
 use std::sync::LazyLock;
 
-use crate::insn;
 use crate::toolchain::Compiler;
 
 /// A guest architecture.
@@ -66,7 +65,7 @@ impl Guest {
     /// Whether this workspace's Ferry runs its programs: has its system calls, and all of its instructions.
     #[must_use]
     pub fn is_in_ferry(&self) -> bool {
-        let translated = insn::guest::ALL
+        let translated = fuzz::guest::ALL
             .iter()
             .filter(|guest| guest.name == self.name)
             .any(|guest| guest.ferry.as_ref().is_some_and(|ferry| ferry.pending.is_empty()));

@@ -16,10 +16,11 @@ pub mod insn;
 pub mod known;
 pub mod machine;
 pub mod process;
-pub mod qemu;
 pub mod seed;
 pub mod suite;
 pub mod toolchain;
+
+pub use fuzz::qemu;
 
 use std::path::{Path, PathBuf};
 

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use ferry_testsuite as testsuite;
+use fuzz::case::{self, Case};
+use fuzz::guest::{self, Ferry, Guest};
+use fuzz::machine::{CODE, End, State};
+use fuzz::oracle::Oracle;
+use fuzz::tier::{Runner, Tier};
 use libtest_mimic::{Arguments, Failed, Trial};
-use testsuite::insn::case::{self, Case};
-use testsuite::insn::guest::{self, Ferry, Guest};
-use testsuite::insn::machine::{CODE, End, State};
-use testsuite::insn::oracle::Oracle;
-use testsuite::insn::tier::{Runner, Tier};
 
 fn main() -> ExitCode {
     let mut trials = Vec::new();
@@ -28,7 +28,8 @@ fn main() -> ExitCode {
 
 fn trials_of(guest: &'static Guest) -> Result<Vec<Trial>, String> {
     let files = read_files(guest)?;
-    let oracle = Oracle::find(guest).map_err(|error| eprintln!("skipped: insn: {error}")).ok();
+    let oracle =
+        testsuite::insn::oracle(guest).map_err(|error| eprintln!("skipped: insn: {error}")).ok();
     let mut trials = Vec::new();
     if let Some(ferry) = &guest.ferry {
         trials.push(coverage(guest, ferry, &files));

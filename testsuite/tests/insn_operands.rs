@@ -10,12 +10,12 @@ use std::process::ExitCode;
 use std::{fs, io};
 
 use ferry_testsuite as testsuite;
+use fuzz::guest::{self, Guest};
+use fuzz::machine::{End, State};
+use fuzz::oracle::Oracle;
+use fuzz::tier::{Runner, Tier};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::insn::generate::{self, Sample};
-use testsuite::insn::guest::{self, Guest};
-use testsuite::insn::machine::{End, State};
-use testsuite::insn::oracle::Oracle;
-use testsuite::insn::tier::{Runner, Tier};
 use testsuite::{cache, seed};
 
 const FEW: usize = 2;
@@ -42,7 +42,7 @@ fn trials_of(guest: &'static Guest, seed: u64) -> io::Result<Vec<Trial>> {
     let Some(ferry) = guest.ferry.as_ref().filter(|_| !lists.is_empty()) else {
         return Ok(vec![]);
     };
-    let oracle = match Oracle::find(guest) {
+    let oracle = match testsuite::insn::oracle(guest) {
         Ok(oracle) => oracle,
         Err(error) => {
             eprintln!("skipped: insn_operands: {error}");

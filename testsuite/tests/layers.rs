@@ -6,7 +6,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// For each crate, which crates of ours it may depend on. A crate that is not here fails the test.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("ferry-base", &[]),
     ("ferry-arch", &["ferry-base"]),
     ("ferry-ir", &["ferry-base"]),
@@ -17,6 +17,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("ferry-diff", &["ferry-base", "ferry-arch", "ferry-decoders", "ferry-trace"]),
     ("ferry-translator", &["ferry-base", "ferry-arch", "ferry-ir", "ferry-decoders"]),
     ("ferry-backend", &["ferry-base", "ferry-ir"]),
+    ("ferry-fuzz", BELOW_FUZZ),
     ("ferry-runtime", BELOW_RUNTIME),
     ("ferry-linux-user", BELOW_MODES),
     ("ferry-system", BELOW_MODES),
@@ -31,6 +32,16 @@ const BELOW_RUNTIME: &[&str] = &[
     "ferry-ir",
     "ferry-decoders",
     "ferry-softmmu",
+    "ferry-translator",
+    "ferry-backend",
+];
+
+const BELOW_FUZZ: &[&str] = &[
+    "ferry-base",
+    "ferry-trace",
+    "ferry-arch",
+    "ferry-ir",
+    "ferry-decoders",
     "ferry-translator",
     "ferry-backend",
 ];
@@ -50,6 +61,7 @@ const BELOW_CLI: &[&str] = &[
     "ferry-base",
     "ferry-trace",
     "ferry-diff",
+    "ferry-fuzz",
     "ferry-arch",
     "ferry-ir",
     "ferry-decodetree",
@@ -66,6 +78,7 @@ const WITH_TESTSUITE: &[&str] = &[
     "ferry-base",
     "ferry-trace",
     "ferry-diff",
+    "ferry-fuzz",
     "ferry-arch",
     "ferry-ir",
     "ferry-decodetree",

@@ -35,6 +35,11 @@ pub trait Frontend: Send + Sync {
         limits: Limits,
     ) -> Translation;
 
+    /// Whether fetches of instructions see every store at once, though the program says nothing (as on x86).
+    fn is_coherent(&self) -> bool {
+        false
+    }
+
     /// Whether [`Frontend::translate_guarded`] is another translation.
     fn knows_guards(&self) -> bool {
         false

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::feature::{Feature, FeatureSet, LINUX_FLAGS};
+use super::xsave;
 use crate::model;
 
 /// A CPU by its features and its name for itself.
@@ -195,6 +196,30 @@ impl CpuModel {
     #[must_use]
     pub fn signature(&self) -> Signature {
         self.signature
+    }
+
+    /// The model as numbers that IR can pass to a helper.
+    #[must_use]
+    pub fn to_words(self) -> [u64; 3] {
+        let bits = self.features.bits();
+        [bits as u64, (bits >> 64) as u64, u64::from(self.signature.0)]
+    }
+
+    /// The model of these numbers.
+    #[must_use]
+    pub fn from_words([low, high, signature]: [u64; 3]) -> Self {
+        let bits = u128::from(high) << 64 | u128::from(low);
+        Self { features: FeatureSet::from_bits(bits), signature: Signature(signature as u32) }
+    }
+
+    /// XCR0: the components of the state that XSAVE saves. 0 if there is no XSAVE.
+    #[must_use]
+    pub fn xcr0(&self) -> u64 {
+        match (self.has(Feature::OSXSAVE), self.has(Feature::AVX)) {
+            (false, _) => 0,
+            (true, false) => xsave::X87 | xsave::SSE,
+            (true, true) => xsave::X87 | xsave::SSE | xsave::AVX,
+        }
     }
 
     /// The flags of /proc/cpuinfo, in Linux's order.

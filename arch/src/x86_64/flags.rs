@@ -106,6 +106,12 @@ impl Unpacked {
         }
     }
 
+    /// Writes the flags that arithmetic gives.
+    pub fn set_status(&mut self, status: u64) {
+        let Self { df, other, .. } = *self;
+        *self = Self { df, other, ..Self::of(status) };
+    }
+
     /// EFLAGS.
     #[must_use]
     pub fn eflags(self) -> u64 {

@@ -3,12 +3,15 @@
 //! it.
 
 pub mod cpu;
+pub mod cpuid;
 pub mod feature;
 pub mod flags;
 pub mod helpers;
 pub mod key;
 pub mod mxcsr;
 pub mod slot;
+pub mod x87;
+pub mod xsave;
 
 pub use cpu::{CpuModel, CpuModelError};
 

@@ -4,6 +4,7 @@ use base::CpuFrame;
 use base::float::{DenormalsIn, DenormalsOut, Env, Flags, Round, Rules};
 
 use super::{key, slot};
+use crate::frame::Registers;
 
 /// The sticky flags: IE, DE, ZE, OE, UE, PE from bit 0 on.
 pub const STICKY: u32 = 0x3f;
@@ -50,14 +51,25 @@ pub fn flags_of(mxcsr: u32) -> Flags {
 /// MXCSR.
 #[must_use]
 pub fn get(frame: &CpuFrame) -> u32 {
-    frame.get(slot::MXCSR) as u32 | sticky_of(Flags(frame.get(slot::FP_FLAGS) as u8))
+    read(frame)
 }
 
 /// Writes MXCSR, and the translation flags with it. Bits that do not exist are ignored: instructions check them first.
 pub fn set(frame: &mut CpuFrame, value: u32) {
-    frame.set(slot::MXCSR, u64::from(value & WRITABLE & !STICKY));
-    frame.set(slot::FP_FLAGS, u64::from(flags_of(value).0));
-    key::follow(frame);
+    write(frame, value);
+}
+
+/// [`get`], also while the CPU runs.
+pub(crate) fn read(registers: &impl Registers) -> u32 {
+    let sticky = sticky_of(Flags(registers.slot(slot::FP_FLAGS) as u8));
+    registers.slot(slot::MXCSR) as u32 | sticky
+}
+
+/// [`set`], also while the CPU runs.
+pub(crate) fn write(registers: &mut impl Registers, value: u32) {
+    registers.set_slot(slot::MXCSR, u64::from(value & WRITABLE & !STICKY));
+    registers.set_slot(slot::FP_FLAGS, u64::from(flags_of(value).0));
+    registers.change_key_flags(|old| key::key_flags(old, value));
 }
 
 /// The rounding mode that an MXCSR names.

@@ -2,6 +2,7 @@
 //! they were made from; the flags themselves are then computed only where somebody still needs them,
 //! since Cranelift puts what has no effects next to its uses.
 
+use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use ir::{Block, Condition, FpMode, FpRules, Inst, Opcode, OperandKind, Type};
@@ -53,7 +54,11 @@ impl Lowering<'_, '_> {
 
     fn flags_of_difference(&mut self, ty: Type, a: Value, b: Value) -> Value {
         let difference = self.fb.ins().isub(a, b);
-        let no_borrow = self.fb.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, a, b);
+        let condition = match is_seeded(Defect::CarryOfEqualsLost) {
+            true => IntCC::UnsignedGreaterThan,
+            false => IntCC::UnsignedGreaterThanOrEqual,
+        };
+        let no_borrow = self.fb.ins().icmp(condition, a, b);
         let no_borrow = self.fb.ins().uextend(types::I64, no_borrow);
         let (from_b, from_a) = (self.fb.ins().bxor(a, b), self.fb.ins().bxor(a, difference));
         let overflows = self.fb.ins().band(from_a, from_b);
@@ -144,7 +149,8 @@ impl Lowering<'_, '_> {
                 self.fb.ins().ushr(mask, number)
             }
         };
-        let bit = if single.is_some() && condition as u8 % 2 == 1 {
+        let inverts = !is_seeded(Defect::ConditionInverted);
+        let bit = if inverts && single.is_some() && condition as u8 % 2 == 1 {
             self.fb.ins().bnot(bit)
         } else {
             bit

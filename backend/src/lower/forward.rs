@@ -15,6 +15,7 @@
 //!
 //! To the placement of sync points the load remains a load: a replay performs it.
 
+use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Type, Value, types};
 
@@ -80,7 +81,7 @@ impl RecentStores {
 
     /// The stores that make up the `bytes` at `offset` from `base`, exactly.
     fn pieces(&self, base: Value, offset: i32, bytes: u32) -> Option<Pieces> {
-        if self.base != Some(base) {
+        if self.base != Some(base) && !is_seeded(Defect::ForwardsFromAnyBase) {
             return None;
         }
         let end = offset.saturating_add(bytes as i32);

@@ -1,5 +1,6 @@
 //! Integer operations.
 
+use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use ir::ops::Shape;
@@ -125,6 +126,9 @@ impl Lowering<'_, '_> {
             _ => {
                 // As unsigned, a negative `a` counts 2^64 too much: take `b` from the upper half.
                 let unsigned = self.fb.ins().umulhi(a, b);
+                if is_seeded(Defect::HighProductUncorrected) {
+                    return unsigned;
+                }
                 let sign = self.fb.ins().sshr_imm_u(a, 63);
                 let excess = self.fb.ins().band(sign, b);
                 self.fb.ins().isub(unsigned, excess)
@@ -172,7 +176,8 @@ impl Lowering<'_, '_> {
             let negated = self.fb.ins().ineg(a);
             result = self.fb.ins().select(by_minus_one, negated, result);
         }
-        let for_zero = if kind.remainder { a } else { minus_one };
+        let for_zero =
+            if kind.remainder && !is_seeded(Defect::RemainderByZero) { a } else { minus_one };
         self.fb.ins().select(by_zero, for_zero, result)
     }
 

@@ -3,6 +3,7 @@
 //! taken by rolling back to the last sync point.
 
 use base::CpuFrame;
+use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, SigRef, Value, types};
 use ir::ops::Shape;
@@ -63,6 +64,9 @@ impl Lowering<'_, '_> {
                 ins.load(clif_type(ty), flags, base, offset)
             }
             (Opcode::LoadS, Type::I8) => ins.sload8(types::I64, flags, base, offset),
+            (Opcode::LoadS, Type::I16) if is_seeded(Defect::HalfwordUnsigned) => {
+                ins.uload16(types::I64, flags, base, offset)
+            }
             (Opcode::LoadS, Type::I16) => ins.sload16(types::I64, flags, base, offset),
             (Opcode::LoadS, _) => ins.sload32(flags, base, offset),
             (_, Type::I8) => ins.uload8(types::I64, flags, base, offset),
@@ -139,6 +143,7 @@ impl Lowering<'_, '_> {
             Opcode::AtomicAnd => AtomicRmwOp::And,
             Opcode::AtomicOr => AtomicRmwOp::Or,
             Opcode::AtomicXor => AtomicRmwOp::Xor,
+            Opcode::AtomicMinS if is_seeded(Defect::AtomicMinimumUnsigned) => AtomicRmwOp::Umin,
             Opcode::AtomicMinS => AtomicRmwOp::Smin,
             Opcode::AtomicMaxS => AtomicRmwOp::Smax,
             Opcode::AtomicMinU => AtomicRmwOp::Umin,

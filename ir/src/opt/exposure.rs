@@ -1,6 +1,7 @@
 //! Where the guest, or a replay, can find out what slots hold.
 
 use base::cpu::Effects;
+use base::defect::{Defect, is_seeded};
 
 use crate::block::{Block, Inst};
 use crate::guest::Guest;
@@ -78,7 +79,8 @@ impl Insn {
 
 /// Whether an operation itself, wherever it stands, reads all slots.
 pub(super) fn reads_all_slots(inst: &Inst, guest: &Guest, precision: Precision) -> bool {
-    let faults = precision == Precision::EveryAccess && inst.op.info().has(flag::FAULTS);
+    let exact = !is_seeded(Defect::DropsWritesBeforeFaults);
+    let faults = exact && precision == Precision::EveryAccess && inst.op.info().has(flag::FAULTS);
     faults || uses_frame(inst, guest)
 }
 

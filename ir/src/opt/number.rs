@@ -7,6 +7,7 @@ use super::values::{Computation, Known, computation};
 use super::walk::Walk;
 use crate::block::{Inst, Operand};
 use crate::ops::{Opcode, flag};
+use base::defect::{Defect, is_seeded};
 
 /// Turns the operation into a move if its result still stands somewhere; gives what it moves.
 pub(super) fn merge(walk: &mut Walk<'_>, inst: &mut Inst, args: [Known; 4]) -> Option<Known> {
@@ -28,6 +29,9 @@ pub(super) fn remember(walk: &mut Walk<'_>, inst: &Inst, args: [Known; 4], known
 fn key(walk: &Walk<'_>, inst: &Inst, args: [Known; 4]) -> Computation {
     let mut key = computation(inst, args);
     let info = inst.op.info();
+    if is_seeded(Defect::NumbersWithoutConstants) && key.args[1].constant().is_some() {
+        key.args[1] = Known::Const(0);
+    }
     if info.has(flag::COMMUTES) && order(args[0]) > order(args[1]) {
         key.args.swap(0, 1);
     }

@@ -7,6 +7,7 @@ use super::values::{Computation, Known, Values};
 use crate::fold;
 use crate::ops::{Opcode, Shape};
 use crate::types::Type;
+use base::defect::{Defect, is_seeded};
 
 /// What an operation is instead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +89,7 @@ impl Rules<'_> {
     fn extend(self, op: Opcode, a: Known) -> Found {
         let (facts, bits) = (self.values.facts(a), self.ty.bits());
         let unchanged = match op {
+            Opcode::Sext if is_seeded(Defect::DropsExtension) => facts.unsigned <= bits,
             Opcode::Sext => facts.signed <= bits || facts.unsigned < bits,
             _ => facts.unsigned <= bits,
         };
@@ -154,7 +156,8 @@ impl Rules<'_> {
             return self.op(Opcode::Add, a, self.number(k.wrapping_neg()));
         }
         let (x, c) = self.with_constant(Opcode::Add, a)?;
-        self.op(Opcode::Add, x, self.number(c.wrapping_add(k)))
+        let wrong = u64::from(is_seeded(Defect::SumOffByOne));
+        self.op(Opcode::Add, x, self.number(c.wrapping_add(k).wrapping_add(wrong)))
     }
 
     fn bitwise(self, op: Opcode, a: Known, k: u64) -> Found {

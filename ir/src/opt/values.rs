@@ -1,6 +1,7 @@
 //! Values: what temporaries and slots hold at a place of the forward walk, how it was computed,
 //! and where it can still be read.
 
+use base::defect::{Defect, is_seeded};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -182,6 +183,9 @@ impl Values {
     fn live_slot(&self, index: u32) -> Option<Operand> {
         let value = &self.values[index as usize];
         let slot = value.slot.as_slot()?;
+        if is_seeded(Defect::ForwardsStaleSlots) {
+            return Some(value.slot);
+        }
         self.slot_holds(slot, Known::Value(index)).then_some(value.slot)
     }
 

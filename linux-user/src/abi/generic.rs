@@ -28,7 +28,7 @@ pub(super) fn stat(stat: &libc::stat) -> Vec<u8> {
 }
 
 /// `struct semid64_ds` of 64-bit architectures (asm-generic/sembuf.h).
-pub(super) fn semid_ds(status: &libc::semid_ds) -> Vec<u8> {
+pub(in crate::abi) fn semid_ds(status: &libc::semid_ds) -> Vec<u8> {
     let perm = &status.sem_perm;
     let mut out = Vec::with_capacity(88);
     for word in [perm.__key as u32, perm.uid, perm.gid, perm.cuid, perm.cgid] {

@@ -3,6 +3,7 @@
 pub(crate) mod aarch64;
 mod generic;
 pub(crate) mod riscv64;
+pub(crate) mod x86_64;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::clone::CloneRequest;
 use crate::loader::elf::Properties;
 use crate::loader::vdso::VdsoSpec;
 use crate::memory::vma::Prot;
-use crate::signal::{ILL_ILLOPC, SignalEntry, SignalReturn};
+use crate::signal::{CpuException, ILL_ILLOPC, SignalEntry, SignalReturn, Trap};
 use crate::syscalls::{Args, Table};
 use crate::window;
 
@@ -36,7 +37,8 @@ pub(crate) struct Architecture {
 pub(crate) type OnCpu = fn(Option<&str>) -> Result<Box<dyn Abi>, CpuError>;
 
 /// Every guest architecture.
-pub(crate) const ALL: &[Architecture] = &[riscv64::ARCHITECTURE, aarch64::ARCHITECTURE];
+pub(crate) const ALL: &[Architecture] =
+    &[riscv64::ARCHITECTURE, aarch64::ARCHITECTURE, x86_64::ARCHITECTURE];
 
 /// The architecture of that name.
 pub(crate) fn by_name(name: &str) -> Option<&'static Architecture> {
@@ -103,6 +105,11 @@ pub(crate) trait Abi: Send + Sync {
         window::END
     }
 
+    /// Bytes below the stack pointer that are in use, too.
+    fn red_zone(&self) -> u64 {
+        0
+    }
+
     /// Where a signal frame lies below the free end of a stack.
     fn signal_frame_place(&self, stack: GuestVirt) -> GuestVirt;
 
@@ -132,6 +139,12 @@ pub(crate) trait Abi: Send + Sync {
     /// What an exit really is, where the CPU left an instruction for a reason of the architecture's own.
     fn explain(&self, _frame: &CpuFrame, exit: Exit) -> Exit {
         exit
+    }
+
+    /// What an exit is as an exception, where the architecture has its own way to tell of it; the pc is where the
+    /// kernel says that it was. The last exception's trap is what this one leaves unchanged.
+    fn exception(&self, _frame: &mut CpuFrame, _exit: &Exit, _last: Trap) -> Option<CpuException> {
+        None
     }
 
     /// The `si_code` of the SIGILL for an instruction that was left to whoever runs the CPU ([`Exit::System`]).
@@ -165,12 +178,30 @@ pub(crate) trait Abi: Send + Sync {
         None
     }
 
+    /// arch_prctl(2)
+    ///
+    /// # Errors
+    /// As the manual says; `ENOSYS` where there is no such call.
+    fn arch_prctl(&self, _frame: &mut CpuFrame, _args: &Args) -> Result<u64, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Whether mmap(2) knows `MAP_32BIT`.
+    fn has_low_mappings(&self) -> bool {
+        false
+    }
+
+    /// Lines of /proc/self/maps for what every program has beyond its own addresses.
+    fn special_mappings(&self) -> &'static str {
+        ""
+    }
+
     /// The functions of its vdso.
     fn vdso(&self) -> &'static VdsoSpec;
 
-    /// The vdso's function that returns from a signal handler.
-    fn sigreturn_symbol(&self) -> &'static str {
-        "__vdso_rt_sigreturn"
+    /// The vdso's function that returns from a signal handler; none if programs must bring their own.
+    fn sigreturn_symbol(&self) -> Option<&'static str> {
+        Some("__vdso_rt_sigreturn")
     }
 
     /// `AT_HWCAP`

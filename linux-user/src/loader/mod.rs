@@ -48,7 +48,7 @@ pub(crate) struct Image {
     /// The auxiliary vector, as /proc/self/auxv shows it.
     pub(crate) auxv: Vec<u8>,
     /// The vdso's code that returns from a signal handler.
-    pub(crate) sigreturn: GuestVirt,
+    pub(crate) sigreturn: Option<GuestVirt>,
 }
 
 /// What cannot be known from the file.
@@ -175,15 +175,15 @@ fn map_stack(memory: &AddressSpace, top: u64, len: u64, executable: bool) -> Res
     memory.map(&MapRequest { flags, prot, name: Some(STACK), ..request }).map(|_| ())
 }
 
-fn map_vdso(abi: &dyn Abi, memory: &AddressSpace) -> Result<(GuestVirt, GuestVirt), Errno> {
+fn map_vdso(abi: &dyn Abi, memory: &AddressSpace) -> Result<(GuestVirt, Option<GuestVirt>), Errno> {
     let spec = abi.vdso();
     let vdso = vdso::build(spec);
     let request = MapRequest::anonymous(GuestVirt(0), vdso.bytes.len() as u64);
     let at = memory.map(&MapRequest { name: Some("[vdso]"), ..request })?;
     UserSlice { addr: at, len: vdso.bytes.len() as u64 }.write(&vdso.bytes)?;
     memory.protect_range(at, PAGE_SIZE, Prot(Prot::READ | Prot::EXEC))?;
-    let sigreturn = vdso.offsets.iter().find(|(name, _)| *name == abi.sigreturn_symbol());
-    Ok((at, at.wrapping_add(sigreturn.map_or(0, |(_, offset)| *offset))))
+    let sigreturn = vdso.offsets.iter().find(|(name, _)| Some(*name) == abi.sigreturn_symbol());
+    Ok((at, sigreturn.map(|(_, offset)| at.wrapping_add(*offset))))
 }
 
 /// The name that the main thread starts with: the last part of the path that was executed, a script's

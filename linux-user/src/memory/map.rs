@@ -16,6 +16,9 @@ pub(crate) const STACK: &str = "[stack]";
 /// From this size on, anonymous memory starts where the host can use huge pages.
 const HUGE_PAGE: u64 = 2 << 20;
 
+/// Where mappings with `MAP_32BIT` lie: in the second GiB (`arch/x86/kernel/sys_x86_64.c`).
+const LOW: Range<u64> = 0x4000_0000..0x8000_0000;
+
 /// What mmap(2) is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MapRequest {
@@ -82,7 +85,7 @@ impl MapRequest {
     /// The host call that maps it at `start` with this kind of fixing.
     fn map_on_host(&self, start: u64, len: u64, fixing: i32, lock: i32) -> Result<(), Errno> {
         let fixings = libc::MAP_FIXED | libc::MAP_FIXED_NOREPLACE;
-        // A flag of x86's alone, which other guests do not have.
+        // What it asks for has been seen to.
         let flags = (self.flags & !(fixings | libc::MAP_32BIT)) | fixing | lock;
         let offset = self.offset as i64;
         host::call(Sysno::mmap, args![start, len, self.prot.host(), flags, self.fd, offset])
@@ -334,6 +337,9 @@ fn choose(maps: &mut Maps, request: &MapRequest, len: u64) -> Option<u64> {
         && maps.tree.is_free(range)
     {
         return Some(wish);
+    }
+    if request.has(libc::MAP_32BIT) {
+        return maps.tree.find_free(len, PAGE_SIZE, LOW);
     }
     let huge =
         request.has(libc::MAP_HUGETLB) || (request.has(libc::MAP_ANONYMOUS) && len >= HUGE_PAGE);

@@ -7,7 +7,7 @@ use runtime::{Exit, FetchFaultCause};
 use syscalls::Errno;
 
 use super::action::{Action, Handler, flags};
-use super::fault::MemoryFault;
+use super::fault::{CpuException, MemoryFault};
 use super::host::{self, Target};
 use super::info::{SI_KERNEL, SigInfo};
 use super::set::SigSet;
@@ -27,7 +27,10 @@ const BUS_ADRERR: i32 = 2;
 pub(crate) const ILL_ILLOPC: i32 = 1;
 /// Illegal operand.
 pub(crate) const ILL_ILLOPN: i32 = 2;
-const TRAP_BRKPT: i32 = 1;
+/// A breakpoint.
+pub(crate) const TRAP_BRKPT: i32 = 1;
+/// A single step.
+pub(crate) const TRAP_TRACE: i32 = 2;
 
 /// Delivers what has come, if anything, and settles an interrupted system call. Called after every
 /// exit of the CPU.
@@ -103,15 +106,16 @@ fn enter_handler(task: &mut Task, info: &SigInfo, action: &Action, entry: GuestV
         handler: entry,
         info: *info,
         wants_info: action.has(flags::SIGINFO),
-        stack: alternate.unwrap_or(sp),
+        stack: alternate.unwrap_or(GuestVirt(sp.0.wrapping_sub(abi.red_zone()))),
         trampoline: if action.has(flags::RESTORER) {
-            action.restorer
+            Some(action.restorer)
         } else {
             task.process.program.sigreturn
         },
         blocked: task.signals.mask_after_handler(),
         altstack: task.signals.altstack.to_user(sp),
         fault: task.signals.fault,
+        trap: task.signals.trap,
     };
     let overflows = |frame| task.signals.altstack.is_on(sp) && !task.signals.altstack.is_on(frame);
     let place = abi.signal_frame_place(entry.stack);
@@ -170,7 +174,14 @@ pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
         return;
     }
     let pc = GuestVirt(task.cpu.frame().pc);
-    let Some(info) = describe(fault, pc, abi) else { return };
+    let info = match abi.exception(task.cpu.frame_mut(), fault, task.signals.trap) {
+        Some(CpuException { info, trap }) => {
+            task.signals.trap = trap;
+            Some(info)
+        }
+        None => describe(fault, pc, abi),
+    };
+    let Some(info) = info else { return };
     task.signals.fault = MemoryFault::after(task.signals.fault, fault, pc);
     tracing::debug!(?fault, pc = pc.0, "guest fault");
     if let Some(info) = debug::filter(task, info) {

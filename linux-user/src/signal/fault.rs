@@ -3,6 +3,28 @@
 use base::GuestVirt;
 use runtime::{Exit, FetchFaultCause};
 
+use super::SigInfo;
+
+/// An exception of the CPU, on architectures that number them and tell of them in signal frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Trap {
+    /// Its vector.
+    pub(crate) number: u64,
+    /// Its error code.
+    pub(crate) error: u64,
+    /// The address that faulted last.
+    pub(crate) address: GuestVirt,
+}
+
+/// An exception as Linux tells of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CpuException {
+    /// The signal.
+    pub(crate) info: SigInfo,
+    /// What signal frames tell of it, from now on.
+    pub(crate) trap: Trap,
+}
+
 /// A memory fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct MemoryFault {

@@ -28,11 +28,12 @@ use syscalls::Errno;
 pub(crate) use action::{Action, Handler, ProcessSignals, flags};
 pub(crate) use altstack::{AltStack, UserStack};
 pub(crate) use deliver::{
-    ILL_ILLOPC, ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, bad_frame, deliver, raise_fault,
+    ILL_ILLOPC, ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, TRAP_BRKPT, TRAP_TRACE, bad_frame, deliver,
+    raise_fault,
 };
-pub(crate) use fault::{Access, Cause, MemoryFault};
+pub(crate) use fault::{Access, Cause, CpuException, MemoryFault, Trap};
 pub(crate) use host::{die_of, exit_thread};
-pub(crate) use info::SigInfo;
+pub(crate) use info::{SI_KERNEL, SigInfo};
 pub(crate) use set::{SigSet, is_valid};
 pub(crate) use wait::{read_mask, with_mask};
 
@@ -54,6 +55,8 @@ pub(crate) struct TaskSignals {
     pub(crate) altstack: AltStack,
     /// The last memory fault.
     fault: Option<MemoryFault>,
+    /// The last exception, where they are told of so.
+    trap: Trap,
 }
 
 /// What an ABI needs to know to enter a handler.
@@ -67,13 +70,15 @@ pub(crate) struct SignalEntry {
     /// The end of the free part of the stack on which the handler runs.
     pub(crate) stack: GuestVirt,
     /// What the handler returns to.
-    pub(crate) trampoline: GuestVirt,
+    pub(crate) trampoline: Option<GuestVirt>,
     /// The mask when the handler has returned.
     pub(crate) blocked: SigSet,
     /// The alternate stack, as the frame shows it.
     pub(crate) altstack: UserStack,
     /// The task's last memory fault.
     pub(crate) fault: Option<MemoryFault>,
+    /// The task's last exception.
+    pub(crate) trap: Trap,
 }
 
 /// What an ABI read from the frame of a handler that returns.
@@ -106,7 +111,14 @@ impl TaskSignals {
     /// With this mask and nothing pending. The thread stays closed until [`TaskSignals::open`].
     pub(crate) fn new(blocked: SigSet, interrupter: Interrupter) -> Self {
         let inbox = Inbox::new(interrupter);
-        Self { inbox, blocked, saved: None, altstack: AltStack::default(), fault: None }
+        Self {
+            inbox,
+            blocked,
+            saved: None,
+            altstack: AltStack::default(),
+            fault: None,
+            trap: Trap::default(),
+        }
     }
 
     /// Makes the thread on which this is called the task's; it must be closed.

@@ -55,13 +55,13 @@ fn gaps(first: u32, last: u32, without: &[i32]) -> Vec<(u32, u32)> {
 }
 
 /// dup3(2)
-fn dup3(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn dup3(task: &mut Task, args: &Args) -> SyscallResult {
     let flags = task.process.abi.open_flags_to_host(args.int(2));
     Ok(host::call(Sysno::dup3, args![args.int(0), args.int(1), flags])?)
 }
 
 /// pipe2(2)
-fn pipe2(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn pipe2(task: &mut Task, args: &Args) -> SyscallResult {
     let flags = task.process.abi.open_flags_to_host(args.int(1));
     Ok(host::call(Sysno::pipe2, args![args.addr(0), flags])?)
 }

@@ -56,7 +56,7 @@ fn cachestat(_: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// getdents64(2), without Ferry's descriptors and threads where they are listed.
-fn getdents64(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn getdents64(task: &mut Task, args: &Args) -> SyscallResult {
     let (fd, addr, size) = (args.int(0), args.addr(1), args.long(2));
     let buffer = UserSlice::new(addr, size)?;
     crate::memory::prepare_write(buffer);

@@ -100,7 +100,7 @@ fn new_entry(task: &Task, args: &Args, n: usize) -> Result<Place, Errno> {
 }
 
 /// openat(2)
-fn openat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn openat(task: &mut Task, args: &Args) -> SyscallResult {
     let path = args.ptr::<u8>(1).read_path()?;
     let how = open::How { flags: args.int(2), mode: args.uint(3) };
     open::open(task, args.int(0), &path, how)
@@ -113,7 +113,7 @@ fn openat2(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// faccessat(2), which has no flags in the kernel.
-fn faccessat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn faccessat(task: &mut Task, args: &Args) -> SyscallResult {
     let place = place_to_read(task, args, 0, Last::Follow, 0)?;
     access(&place, args.int(2), 0)
 }
@@ -139,7 +139,7 @@ fn access(place: &Place, mode: i32, flags: i32) -> SyscallResult {
 }
 
 /// readlinkat(2)
-fn readlinkat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn readlinkat(task: &mut Task, args: &Args) -> SyscallResult {
     let size = args.int(3);
     if size <= 0 {
         return Err(Errno::EINVAL.into());
@@ -152,7 +152,7 @@ fn readlinkat(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// newfstatat(2)
-fn newfstatat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn newfstatat(task: &mut Task, args: &Args) -> SyscallResult {
     let flags = args.int(3);
     let place = place_to_read(task, args, 0, Last::unless_nofollow(flags), flags)?;
     let stat = host_stat(place.dirfd(), place.name(), place.at_flags(flags))?;
@@ -226,33 +226,33 @@ fn chroot(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// mknodat(2)
-fn mknodat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn mknodat(task: &mut Task, args: &Args) -> SyscallResult {
     let place = new_entry(task, args, 0)?;
     let pass = args![place.dirfd(), place.name(), args.uint(2), args.uint(3)];
     Ok(host::call(Sysno::mknodat, pass)?)
 }
 
 /// mkdirat(2)
-fn mkdirat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn mkdirat(task: &mut Task, args: &Args) -> SyscallResult {
     let place = new_entry(task, args, 0)?;
     Ok(host::call(Sysno::mkdirat, args![place.dirfd(), place.name(), args.uint(2)])?)
 }
 
 /// unlinkat(2)
-fn unlinkat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn unlinkat(task: &mut Task, args: &Args) -> SyscallResult {
     let place = place(task, args, 0, Last::Entry, 0)?.not_mounted()?;
     Ok(host::call(Sysno::unlinkat, args![place.dirfd(), place.name(), args.int(2)])?)
 }
 
 /// symlinkat(2)
-fn symlinkat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn symlinkat(task: &mut Task, args: &Args) -> SyscallResult {
     let text = args.ptr::<u8>(0).read_path()?;
     let place = new_entry(task, args, 1)?;
     Ok(host::call(Sysno::symlinkat, args![text.as_c_str(), place.dirfd(), place.name()])?)
 }
 
 /// linkat(2)
-fn linkat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn linkat(task: &mut Task, args: &Args) -> SyscallResult {
     let flags = args.int(4);
     let old = place(task, args, 0, Last::if_follow(flags), flags)?;
     let new = new_entry(task, args, 2)?;
@@ -262,7 +262,7 @@ fn linkat(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// renameat(2)
-fn renameat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn renameat(task: &mut Task, args: &Args) -> SyscallResult {
     rename(task, args, 0)
 }
 
@@ -285,7 +285,7 @@ fn truncate(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// fchmodat(2), which has no flags in the kernel.
-fn fchmodat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn fchmodat(task: &mut Task, args: &Args) -> SyscallResult {
     let place = place(task, args, 0, Last::Follow, 0)?;
     let pinned = place.pinned()?;
     Ok(host::call(Sysno::fchmodat, args![libc::AT_FDCWD, pinned.path(), args.uint(2)])?)
@@ -305,7 +305,7 @@ fn fchmodat2(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// fchownat(2)
-fn fchownat(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn fchownat(task: &mut Task, args: &Args) -> SyscallResult {
     let flags = args.int(4);
     let place = place(task, args, 0, Last::unless_nofollow(flags), flags)?;
     let (owner, group) = (args.uint(2), args.uint(3));
@@ -321,6 +321,21 @@ fn utimensat(task: &mut Task, args: &Args) -> SyscallResult {
     }
     let place = place(task, args, 0, Last::unless_nofollow(flags), flags)?;
     let pass = args![place.dirfd(), place.name(), args.addr(2), place.at_flags(flags)];
+    Ok(host::call(Sysno::utimensat, pass)?)
+}
+
+/// Sets the times of the file to which the first two arguments lead: access and modification in seconds and
+/// nanoseconds, or the present for both. Without a path it is about the descriptor.
+pub(super) fn set_times(task: &Task, args: &Args, times: Option<[[i64; 2]; 2]>) -> SyscallResult {
+    let times = times.as_ref().map_or(Arg::from(0), Arg::reads);
+    if args.ptr::<u8>(1).is_null() {
+        if args.int(0) == libc::AT_FDCWD {
+            return Err(Errno::EFAULT.into());
+        }
+        return Ok(host::call(Sysno::utimensat, args![args.int(0), 0, times, 0])?);
+    }
+    let place = place(task, args, 0, Last::Follow, 0)?;
+    let pass = args![place.dirfd(), place.name(), times, place.at_flags(0)];
     Ok(host::call(Sysno::utimensat, pass)?)
 }
 

@@ -56,7 +56,8 @@ fn protections(task: &Task) -> u32 {
 
 /// mmap(2)
 fn mmap(task: &mut Task, args: &Args) -> SyscallResult {
-    let flags = args.int(3);
+    let low = if task.process.abi.has_low_mappings() { 0 } else { libc::MAP_32BIT };
+    let flags = args.int(3) & !low;
     let fd = if flags & libc::MAP_ANONYMOUS == 0 { args.int(4) } else { -1 };
     let request = MapRequest {
         addr: args.addr(0),

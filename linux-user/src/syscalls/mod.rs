@@ -12,6 +12,7 @@ mod fs;
 pub(crate) mod ioctl;
 mod iovec;
 mod ipc;
+mod legacy;
 pub mod matrix;
 mod memory;
 mod message;
@@ -27,6 +28,7 @@ mod system;
 mod table;
 mod thread;
 mod time;
+mod x86;
 mod xattr;
 
 pub(crate) use row::{Action, ArgKind, Args, Row, Support};

@@ -18,7 +18,7 @@ rows! {
 }
 
 /// inotify_init1(2)
-fn inotify_init1(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn inotify_init1(task: &mut Task, args: &Args) -> SyscallResult {
     let flags = task.process.abi.open_flags_to_host(args.int(0));
     Ok(host::call(Sysno::inotify_init1, args![flags])?)
 }

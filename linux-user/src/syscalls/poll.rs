@@ -7,7 +7,7 @@ use super::row::rows;
 use super::{Args, SyscallResult};
 use crate::host::{self, Arg, args};
 use crate::memory;
-use crate::signal::{read_mask, with_mask};
+use crate::signal::{SigSet, read_mask, with_mask};
 use crate::task::Task;
 use crate::user::{UserPtr, UserSlice};
 
@@ -32,12 +32,22 @@ rows! {
 
 /// ppoll(2)
 fn ppoll(task: &mut Task, args: &Args) -> SyscallResult {
+    let mask = read_mask(args.ptr(3), args.long(4))?;
+    poll(task, args, Arg::from(args.addr(2)), mask)
+}
+
+/// Waits for descriptors, the first two arguments, for some seconds and nanoseconds at most.
+pub(super) fn poll_until(task: &mut Task, args: &Args, time: Option<[i64; 2]>) -> SyscallResult {
+    let mut time = time;
+    let timeout = time.as_mut().map_or(Arg::from(0), Arg::writes);
+    poll(task, args, timeout, None)
+}
+
+fn poll(task: &mut Task, args: &Args, timeout: Arg, mask: Option<SigSet>) -> SyscallResult {
     let (fds, count) = (args.addr(0), args.long(1));
     const POLLFD_BYTES: u64 = 8;
     let len = count.checked_mul(POLLFD_BYTES).ok_or(Errno::EINVAL)?;
     memory::prepare_write(UserSlice::new(fds, len)?);
-    let mask = read_mask(args.ptr(3), args.long(4))?;
-    let timeout = args.addr(2);
     with_mask(task, mask, Sysno::ppoll, |mask| {
         args![fds, count, timeout, mask.pointer(), mask.size()]
     })
@@ -49,13 +59,27 @@ fn pselect6(task: &mut Task, args: &Args) -> SyscallResult {
         Some([addr, size]) => read_mask(UserPtr::new(GuestVirt(addr)), size)?,
         None => None,
     };
+    select(task, args, Arg::from(args.addr(4)), mask)
+}
+
+/// Waits for sets of descriptors, the first four arguments, for some seconds and nanoseconds at most. Leaves there what
+/// was left of them.
+pub(super) fn select_until(
+    task: &mut Task,
+    args: &Args,
+    time: Option<&mut [i64; 2]>,
+) -> SyscallResult {
+    select(task, args, time.map_or(Arg::from(0), Arg::writes), None)
+}
+
+fn select(task: &mut Task, args: &Args, timeout: Arg, mask: Option<SigSet>) -> SyscallResult {
     // One bit for each descriptor; the kernel stops at the highest that may be open.
     let bytes = args.long(0).min(1 << 20) / 8 + 8;
     for set in 1..=3 {
         memory::prepare_write(UserSlice { addr: args.addr(set), len: bytes });
     }
     with_mask(task, mask, Sysno::pselect6, |mask| {
-        let [read, write, except, timeout] = [1, 2, 3, 4].map(|n| args.addr(n));
+        let [read, write, except] = [1, 2, 3].map(|n| args.addr(n));
         args![args.int(0), read, write, except, timeout, mask.pair()]
     })
 }
@@ -74,7 +98,7 @@ fn epoll_ctl(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// epoll_pwait(2)
-fn epoll_pwait(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn epoll_pwait(task: &mut Task, args: &Args) -> SyscallResult {
     let timeout = Arg::from(args.int(3));
     epoll_wait(task, args, Sysno::epoll_pwait, timeout)
 }

@@ -154,7 +154,7 @@ fn sigaltstack(task: &mut Task, args: &Args) -> SyscallResult {
 }
 
 /// signalfd(2)
-fn signalfd4(task: &mut Task, args: &Args) -> SyscallResult {
+pub(super) fn signalfd4(task: &mut Task, args: &Args) -> SyscallResult {
     let fd = args.int(0);
     if task.process.fds.is_own(fd) {
         return Err(Errno::EBADF.into());

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use syscalls::{Errno, Sysno};
 
 use super::{
-    Row, descriptor, exec, file, fs, ioctl, iovec, ipc, memory, message, mount, notify, poll,
-    process, signal, socket, system, thread, time, xattr,
+    Row, descriptor, exec, file, fs, ioctl, iovec, ipc, legacy, memory, message, mount, notify,
+    poll, process, signal, socket, system, thread, time, x86, xattr,
 };
 
 /// The families, in the order in which they are listed.
@@ -31,6 +31,8 @@ pub(crate) const FAMILIES: &[(&str, &[Row])] = &[
     ("poll", poll::ROWS),
     ("ipc", ipc::ROWS),
     ("system", system::ROWS),
+    ("legacy", legacy::ROWS),
+    ("x86", x86::ROWS),
 ];
 
 /// A row under a guest's number.

@@ -10,7 +10,7 @@ use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Com
 use base::{GuestPhys, HostPtr};
 use ir::{Block, BlockKey, Builder, opt};
 
-use crate::config::Addresses;
+use crate::config::{Addresses, Observation};
 use crate::engine::Engine;
 use crate::log::LogItem;
 use crate::perf_map::PerfMap;
@@ -34,6 +34,8 @@ pub struct RegionConfig {
     pub code_bytes: usize,
     /// How code is generated.
     pub options: CompileOptions,
+    /// What the optimiser does to each block.
+    pub passes: opt::Passes,
     /// Where to tell `perf` the names of compiled code.
     pub perf_map: Option<PerfMap>,
 }
@@ -44,6 +46,7 @@ impl Default for RegionConfig {
             workers: 1,
             code_bytes: 64 << 20,
             options: CompileOptions::for_host(),
+            passes: opt::Passes::ALL,
             perf_map: None,
         }
     }
@@ -135,6 +138,8 @@ pub(crate) fn compile_around(
 enum Failure {
     #[error("its code cannot be fetched")]
     Fetch,
+    #[error("it would not come back after each instruction")]
+    Loop,
     #[error(transparent)]
     Compile(#[from] CompileError),
     #[error(transparent)]
@@ -154,6 +159,9 @@ fn try_compile(
     let layout = layout(engine, key, surroundings);
     let formed = form::form(&EngineProfile { engine, shared }, key, layout);
     let mut formed = formed.ok_or(Failure::Fetch)?;
+    if engine.config().observation == Observation::Compiled && loops_alone(&formed.region) {
+        return Err(Failure::Loop);
+    }
     let region = &mut formed.region;
     if !formed.span.is_empty() {
         region.span = Some(shared.next_span.fetch_add(1, Ordering::Relaxed));
@@ -188,6 +196,11 @@ fn try_compile(
     }
     engine.count_region(insns, bytes, nanos);
     Ok(())
+}
+
+/// Whether the seed jumps to itself, which it does without leaving the region.
+fn loops_alone(region: &Region) -> bool {
+    region.blocks.iter().any(|block| block.successors().any(|pc| pc == block.key.pc()))
 }
 
 /// How the pages of a region around this block lie.
@@ -266,13 +279,14 @@ impl Profile for EngineProfile<'_> {
     fn translate(&self, builder: &Builder, key: BlockKey, from: BlockKey) -> Option<Block> {
         let mut block = self.engine.translate_ir(builder, key, from.pc()).ok()?;
         let precision = self.shared.config.options.precision;
-        let options = opt::Options { passes: opt::Passes::ALL, precision };
+        let options = opt::Options { passes: self.shared.config.passes, precision };
         opt::optimise(&mut block, self.engine.frontend().guest(), options);
         Some(block)
     }
 
     fn is_warm(&self, key: BlockKey) -> bool {
-        self.engine.is_warm(key)
+        // Where each instruction is observed, a region is one.
+        self.engine.config().observation == Observation::None && self.engine.is_warm(key)
     }
 
     fn is_compiled(&self, key: BlockKey) -> bool {

@@ -72,6 +72,41 @@ fn a_page_that_thrashes_is_validated_instead_of_protected() {
     assert_eq!(guest.memory.protections.load(Ordering::Relaxed), 1 + 8);
 }
 
+/// A block that overwrites its own next instruction, over and over.
+fn self_writer(memory_is_shared: bool) -> Guest {
+    let code = [sw(6, 5, 4), addi(2, 2, 0), add(6, 6, 9), addi(1, 1, -1), bne(1, 0, -16), ECALL];
+    let mut guest = Guest::coherent(EngineConfig { thrash_limit: 4, ..interpreted() }, &code);
+    guest.memory.shared.store(memory_is_shared, Ordering::Relaxed);
+    let base = guest.memory.base.0;
+    for (register, value) in [(1, 300), (5, base), (6, addi(2, 2, 1).into()), (9, 1 << 20)] {
+        guest.set_x(register, value);
+    }
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    assert_eq!(guest.x(2), (1..=300).sum::<u64>());
+    guest
+}
+
+#[test]
+fn a_block_sees_its_own_stores_though_its_page_is_not_protected() {
+    let thrashing = self_writer(false);
+    assert_eq!(thrashing.engine.stats().code_writes, 4);
+    let shared = self_writer(true);
+    assert_eq!(shared.engine.stats().code_writes, 0);
+    assert_eq!(shared.memory.protections.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn coherent_fetches_see_writes_through_other_mappings() {
+    let mut guest = Guest::coherent(interpreted(), &[addi(5, 0, 1), ECALL]);
+    guest.memory.shared.store(true, Ordering::Relaxed);
+    for value in 1..20 {
+        // Nobody notices.
+        guest.memory.put(0, &[addi(5, 0, value)]);
+        guest.set_pc(0);
+        assert_eq!((guest.cpu.run(), guest.x(5)), (Exit::Syscall, value as u64));
+    }
+}
+
 #[test]
 fn changed_mappings_are_translated_anew() {
     let mut guest = Guest::new(&[addi(5, 0, 1), ECALL]);

@@ -10,7 +10,8 @@ use base::addr::PAGE_SIZE;
 use ferry_runtime::{
     CodePages, Engine, EngineConfig, FetchFault, FetchFaultCause, LogItems, LogSink, Tier, Vcpu,
 };
-use translator::riscv64::Frontend;
+use ir::{BlockKey, Builder};
+use translator::{Disassembled, Frontend, Limits, Translation, riscv64};
 
 /// Pages of guest memory: code at the start, data from the middle on, then a hole.
 pub(crate) const PAGES: u64 = 16;
@@ -120,6 +121,41 @@ impl CodePages for Memory {
     }
 }
 
+fn riscv64() -> Arc<dyn Frontend> {
+    Arc::new(riscv64::Frontend::new("max".parse().unwrap()))
+}
+
+/// RISC-V as if its fetches saw every store at once.
+struct Coherent(Arc<dyn Frontend>);
+
+impl Frontend for Coherent {
+    fn guest(&self) -> &'static ir::Guest {
+        self.0.guest()
+    }
+
+    fn max_insn_bytes(&self) -> usize {
+        self.0.max_insn_bytes()
+    }
+
+    fn translate(
+        &self,
+        builder: &Builder,
+        key: BlockKey,
+        code: &[u8],
+        limits: Limits,
+    ) -> Translation {
+        self.0.translate(builder, key, code, limits)
+    }
+
+    fn is_coherent(&self) -> bool {
+        true
+    }
+
+    fn disassemble(&self, pc: GuestVirt, code: &[u8]) -> Disassembled {
+        self.0.disassemble(pc, code)
+    }
+}
+
 /// A guest with one CPU, whose code starts at offset 0.
 pub(crate) struct Guest {
     pub(crate) memory: Arc<Memory>,
@@ -146,9 +182,22 @@ impl Guest {
         code: &[u32],
         prepare: impl FnOnce(&Engine),
     ) -> Self {
+        Self::translated(riscv64(), config, code, prepare)
+    }
+
+    /// One whose fetches see every store at once.
+    pub(crate) fn coherent(config: EngineConfig, code: &[u32]) -> Self {
+        Self::translated(Arc::new(Coherent(riscv64())), config, code, |_| {})
+    }
+
+    fn translated(
+        frontend: Arc<dyn Frontend>,
+        config: EngineConfig,
+        code: &[u32],
+        prepare: impl FnOnce(&Engine),
+    ) -> Self {
         let memory = Memory::new();
         memory.put(0, code);
-        let frontend = Arc::new(Frontend::new("max".parse().unwrap()));
         let engine = Engine::new(frontend, config, Arc::clone(&memory) as _).unwrap();
         prepare(&engine);
         let mut cpu = engine.new_vcpu();

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 use ferry_testsuite::insn::generate;
-use ferry_testsuite::insn::guest::{self, Guest};
+use fuzz::guest::{self, Guest};
 
 const USAGE: &str = "usage: insn-cases GUEST [CHAPTER...]
 Writes testsuite/insn/GUEST/CHAPTER.ins from CHAPTER.gen, for all chapters that have one by default. Results are

@@ -4,8 +4,8 @@
 use arch::aarch64::fpcr;
 use decoders::aarch64::{INSTRUCTIONS, InstructionInfo, disassemble};
 
-use super::testsuite::insn::rng::Rng;
 use super::{Job, Subject};
+use fuzz::rng::Rng;
 
 /// Encodings of an instruction, each in a mode of its own.
 const ENCODINGS: usize = 60;

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferry_testsuite as testsuite;
+use fuzz::rng::Rng;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::guests::Guest;
-use testsuite::insn::rng::Rng;
 use testsuite::{cache, guests, process, qemu, seed, suite};
 
 /// An instruction in one mode on some operands.

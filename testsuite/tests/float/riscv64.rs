@@ -3,8 +3,8 @@
 use base::float::{Env, F16, F32, F64, Format, RawBits, Round, Rules, soft};
 use decoders::riscv64::{INSTRUCTIONS, InstructionInfo};
 
-use super::testsuite::insn::rng::Rng;
 use super::{Job, Subject};
+use fuzz::rng::Rng;
 
 /// Operands of an instruction in a mode.
 const SAMPLE: usize = 1000;

@@ -2,6 +2,7 @@
 
 use arch::aarch64::{helpers, slot};
 use base::cpu::Approach;
+use base::defect::{Defect, is_seeded};
 use decoders::aarch64::{
     Barrier, Branch, BranchAuth, BranchBit, BranchCond, BranchReg, BranchSystem, BranchZero, Bti,
     Exception, Hint as HintNumber, Pstate, Sys, SysReg, SysRt, Timeout,
@@ -295,6 +296,9 @@ impl BranchSystem for Insn<'_> {
 
     /// ISB: see [`base::CpuFrame::INTERRUPT_SYNC_CODE`]
     fn isb(&self, _: Barrier) -> Flow {
+        if is_seeded(Defect::IsbKeepsCode) {
+            return Flow::Next;
+        }
         self.b.call_void(helpers::SYNC_CODE, &[]);
         self.look_up_next()
     }

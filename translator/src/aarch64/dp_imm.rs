@@ -1,5 +1,6 @@
 //! Data processing - immediate (Arm ARM, C4.1.92).
 
+use base::defect::{Defect, is_seeded};
 use decoders::aarch64::{
     AddImm, AddTag, Bitfield, DpImm, Extract, LogicImm, MinMax, MoveWide, PcRel,
 };
@@ -198,7 +199,8 @@ impl DpImm for Insn<'_> {
         let by = |amount: u32| self.b.konst_of(ty, amount.into());
         let result = if immr == 0 {
             // A mask of a W register has zeros above it.
-            return self.set_x(rd, self.x(rn) & self.konst(ones(imms + 1)));
+            let too_few = u32::from(is_seeded(Defect::UbfxTooNarrow));
+            return self.set_x(rd, self.x(rn) & self.konst(ones(imms + 1 - too_few)));
         } else if imms == ty.bits() - 1 {
             n.shr_u(by(immr))
         } else if imms + 1 == immr {

@@ -1,6 +1,7 @@
 //! Data processing - register (Arm ARM, C4.1.95).
 
 use arch::aarch64::helpers;
+use base::defect::{Defect, is_seeded};
 use decoders::aarch64::{
     ArithExt, ArithReg, AuthZero, CondImm, CondReg, CondSelect, Crc32, DpReg, LogicReg, MulAdd,
     MulAddLong, RdRn, RdRnX, RotateFlags, Rrr, RrrX, SetFlags,
@@ -496,6 +497,14 @@ impl DpReg for Insn<'_> {
 
     /// ADCS: as ADC, and the flags of it
     fn adcs(&self, args: Rrr) -> Flow {
+        if is_seeded(Defect::AdcsForgetsCarry) {
+            return {
+                let (n, m) = self.operands(args);
+                let carry = self.carry();
+                self.set_nzcv(self.b.flags_add(n, m, self.konst(0)));
+                self.set_r(args.rd, n + m + carry.at(width(args.sf)))
+            };
+        }
         let (n, m) = self.operands(args);
         let carry = self.carry();
         self.set_nzcv(self.b.flags_add(n, m, carry));
@@ -542,6 +551,7 @@ impl DpReg for Insn<'_> {
     /// CCMP (register): the flags of R[n] - R[m] if the condition holds, else nzcv
     fn ccmp_reg(&self, CondReg { sf, rn, rm, cond, nzcv }: CondReg) -> Flow {
         let flags = self.b.flags_sub(self.r(sf, rn), self.r(sf, rm), self.konst(1));
+        let nzcv = if is_seeded(Defect::CcmpWrongFlag) { nzcv ^ 2 } else { nzcv };
         self.compare_if(cond, flags, nzcv)
     }
 
@@ -561,6 +571,9 @@ impl DpReg for Insn<'_> {
 
     /// CSEL: R[d] = R[n] if the condition holds, else R[m]
     fn csel(&self, CondSelect { sf, rd, rn, rm, cond }: CondSelect) -> Flow {
+        if is_seeded(Defect::CselInverted) {
+            return self.set_r(rd, self.choose(cond ^ 1, self.r(sf, rn), self.r(sf, rm)));
+        }
         self.set_r(rd, self.choose(cond, self.r(sf, rn), self.r(sf, rm)))
     }
 

@@ -1,5 +1,6 @@
 //! Advanced SIMD: table lookup, permutations, extraction, copies and immediates (Arm ARM, C4.1.96).
 
+use base::defect::{Defect, is_seeded};
 use decoders::aarch64::{DupV, Ext, InsV, InsX, Modified, MovX, SimdPermute, Tbl, V2, V3};
 use ir::{Opcode, Type, Val};
 
@@ -128,6 +129,9 @@ impl SimdPermute for Insn<'_> {
 
     /// UMOV: Rd = Vn[index], zero-extended
     fn umov(&self, MovX { rd, rn, index, size, .. }: MovX) -> Flow {
+        if is_seeded(Defect::UmovWrongLane) {
+            return self.set_x(rd, self.v(rn, int_vector(size)).lane_u((index ^ 1).into()));
+        }
         self.set_x(rd, self.v(rn, int_vector(size)).lane_u(index.into()))
     }
 

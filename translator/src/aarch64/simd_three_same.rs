@@ -2,6 +2,7 @@
 
 use arch::aarch64::helpers::{self, Arg};
 use base::HelperId;
+use base::defect::{Defect, is_seeded};
 use decoders::aarch64::{Q3, Q3Half, Rot, SimdThreeSame, V3};
 use ir::{Opcode, Type, Val};
 
@@ -194,6 +195,9 @@ impl SimdThreeSame for Insn<'_> {
 
     /// SQADD: Vd[i] = sat(Vn[i] + Vm[i])
     fn sqadd_v(&self, args: V3) -> Flow {
+        if is_seeded(Defect::SqaddWraps) {
+            return self.saturate3(args, |n, m| n + m);
+        }
         self.saturate3(args, |n, m| n.lanes(Opcode::SatAddS, m))
     }
 
@@ -299,6 +303,9 @@ impl SimdThreeSame for Insn<'_> {
 
     /// ADDP (vector): sums of neighbours
     fn addp_v(&self, args: V3) -> Flow {
+        if is_seeded(Defect::AddpSwapsVectors) {
+            return self.pairs(V3 { rn: args.rm, rm: args.rn, ..args }, |n, m| n + m);
+        }
         self.pairs(args, |n, m| n + m)
     }
 

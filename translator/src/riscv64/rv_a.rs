@@ -4,6 +4,7 @@
 //! need nothing: such an operation is sequentially consistent in IR.
 
 use arch::riscv64::{helpers, slot};
+use base::defect::{Defect, is_seeded};
 use decoders::riscv64::{Atomic, Reserve, RvA};
 use ir::{MemOrder, Opcode, Type, Val};
 
@@ -55,6 +56,10 @@ impl<'b> Insn<'b> {
     }
 
     fn amo(&self, ty: Type, op: Opcode, Atomic { rd, rs1, rs2, .. }: Atomic) -> Flow {
+        let op = match op {
+            Opcode::AtomicMaxS if is_seeded(Defect::AmomaxIsUnsigned) => Opcode::AtomicMaxU,
+            op => op,
+        };
         if ty != Type::I8 {
             self.b.align_check(ty, self.x(rs1));
         }

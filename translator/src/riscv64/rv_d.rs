@@ -1,6 +1,7 @@
 //! D: double-precision floating point, version 2.2.
 
 use arch::riscv64::helpers;
+use base::defect::{Defect, is_seeded};
 use decoders::riscv64::{I, R, R2, R2Rm, R4Rm, RRm, RvD, S};
 use ir::{MemOrder, Type};
 
@@ -21,6 +22,10 @@ impl RvD for Insn<'_> {
     /// FMADD.D: f[rd] = f[rs1] × f[rs2] + f[rs3], rounded once
     fn fmadd_d(&self, R4Rm { rd, rs1, rs2, rs3, rm }: R4Rm) -> Flow {
         self.rounded(rm, |round| {
+            if is_seeded(Defect::FmaddRoundsTwice) {
+                let product = self.d(rs1).fmul(self.d(rs2), round);
+                return self.set_f(rd, product.fadd(self.d(rs3), round));
+            }
             let result = self.d(rs1).fmul_add(self.d(rs2), self.d(rs3), round);
             self.set_f(rd, result)
         })

@@ -2,6 +2,7 @@
 //! is part of what IR's operations do.
 
 use arch::riscv64::helpers;
+use base::defect::{Defect, is_seeded};
 use decoders::riscv64::{I, R, R2, R2Rm, R4Rm, RRm, RvF, S};
 use ir::{MemOrder, Type};
 
@@ -53,7 +54,11 @@ impl RvF for Insn<'_> {
 
     /// FADD.S: f[rd] = f[rs1] + f[rs2]
     fn fadd_s(&self, RRm { rd, rs1, rs2, rm }: RRm) -> Flow {
-        self.rounded(rm, |round| self.set_s(rd, self.s(rs1).fadd(self.s(rs2), round)))
+        self.rounded(rm, |round| {
+            let wrong = is_seeded(Defect::FaddIgnoresRounding);
+            let round = if wrong { ir::FpRound::NearestEven } else { round };
+            self.set_s(rd, self.s(rs1).fadd(self.s(rs2), round))
+        })
     }
 
     /// FSUB.S: f[rd] = f[rs1] - f[rs2]
@@ -103,6 +108,9 @@ impl RvF for Insn<'_> {
 
     /// FMIN.S: f[rd] = the smaller of f[rs1] and f[rs2] (IEEE 754-2019 minimumNumber)
     fn fmin_s(&self, R { rd, rs1, rs2 }: R) -> Flow {
+        if is_seeded(Defect::FminKeepsNan) {
+            return self.set_s(rd, self.s(rs1).fminimum(self.s(rs2)));
+        }
         self.set_s(rd, self.s(rs1).fmin(self.s(rs2)))
     }
 

@@ -4,6 +4,7 @@
 use arch::riscv64::helpers;
 use base::GuestVirt;
 use base::cpu::Approach;
+use base::defect::{Defect, is_seeded};
 use decoders::riscv64::{B, Fence, I, J, Locality, Prefetch, R, RvI, S, Shift, U};
 use ir::{Hint, MemOrder, Terminator, Trap, Type, Val};
 
@@ -70,6 +71,9 @@ impl RvI for Insn<'_> {
 
     /// AUIPC: x[rd] = pc + imm
     fn auipc(&self, U { rd, imm }: U) -> Flow {
+        if is_seeded(Defect::AuipcFromNextPc) {
+            return self.set_x(rd, self.address(self.next.wrapping_offset(imm)));
+        }
         self.set_x(rd, self.address(self.pc.wrapping_offset(imm)))
     }
 
@@ -144,6 +148,9 @@ impl RvI for Insn<'_> {
 
     /// LBU: x[rd] = M[x[rs1] + imm][7:0]
     fn lbu(&self, args: I) -> Flow {
+        if is_seeded(Defect::LbuExtendsSign) {
+            return self.load_s(Type::I8, args);
+        }
         self.load_u(Type::I8, args)
     }
 
@@ -225,6 +232,9 @@ impl RvI for Insn<'_> {
 
     /// ANDI: x[rd] = x[rs1] & imm
     fn andi(&self, I { rd, rs1, imm }: I) -> Flow {
+        if is_seeded(Defect::AndiOffByOne) {
+            return self.set_x(rd, self.x(rs1) & self.imm(imm + 1));
+        }
         self.set_x(rd, self.x(rs1) & self.imm(imm))
     }
 
@@ -259,6 +269,9 @@ impl RvI for Insn<'_> {
 
     /// SUB: x[rd] = x[rs1] - x[rs2]
     fn sub(&self, R { rd, rs1, rs2 }: R) -> Flow {
+        if is_seeded(Defect::SubSwapsOperands) {
+            return self.set_x(rd, self.x(rs2) - self.x(rs1));
+        }
         self.set_x(rd, self.x(rs1) - self.x(rs2))
     }
 
@@ -274,6 +287,9 @@ impl RvI for Insn<'_> {
 
     /// SLTU: x[rd] = x[rs1] <u x[rs2]
     fn sltu(&self, R { rd, rs1, rs2 }: R) -> Flow {
+        if is_seeded(Defect::SltuComparesSigned) {
+            return self.set_x(rd, self.x(rs1).lt_s(self.x(rs2)));
+        }
         self.set_x(rd, self.x(rs1).lt_u(self.x(rs2)))
     }
 
@@ -306,6 +322,9 @@ impl RvI for Insn<'_> {
     fn addiw(&self, I { rd, rs1, imm }: I) -> Flow {
         // SEXT.W by name.
         let sum = if imm == 0 { self.w(rs1) } else { self.w(rs1) + self.konst_w(imm as u64) };
+        if is_seeded(Defect::AddiwZeroExtends) {
+            return self.set_x(rd, sum.zext());
+        }
         self.set_x(rd, sum.sext())
     }
 
@@ -346,6 +365,9 @@ impl RvI for Insn<'_> {
 
     /// SRAW (RV64I): x[rd] = sext(x[rs1][31:0] >>s x[rs2][4:0])
     fn sraw(&self, R { rd, rs1, rs2 }: R) -> Flow {
+        if is_seeded(Defect::SrawForgetsWidth) {
+            return self.set_x(rd, self.x(rs1).shr_s(self.x(rs2)));
+        }
         self.set_x(rd, self.w(rs1).shr_s(self.w(rs2)).sext())
     }
 

@@ -34,12 +34,14 @@ mod sse_crypto;
 mod sse_float;
 mod sse_integer;
 mod sse_move;
+mod state;
 mod string;
 mod system;
 mod table;
 #[cfg(test)]
 mod tests;
 mod vector;
+mod x87;
 
 use arch::x86_64::helpers::HELPERS;
 use arch::x86_64::{CpuModel, key, slot};

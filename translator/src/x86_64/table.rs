@@ -6,7 +6,7 @@ use decoders::x86_64::{Code, EncodingKind};
 
 use super::{
     Flow, Insn, arithmetic, avx, bit, control, data, shift, sse_convert, sse_crypto, sse_float,
-    sse_integer, sse_move, string, system,
+    sse_integer, sse_move, state, string, system, x87,
 };
 
 /// What an instruction means.
@@ -21,6 +21,8 @@ const CHAPTERS: &[fn(Code) -> Option<Semantics>] = &[
     control::table,
     string::table,
     system::table,
+    state::table,
+    x87::table,
     sse_move::table,
     sse_integer::table,
     sse_float::table,

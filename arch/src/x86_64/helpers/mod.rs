@@ -7,12 +7,15 @@
 
 pub mod crypto;
 pub mod gather;
+pub mod integer;
+pub mod memory;
 pub mod packed;
 pub mod sse_float;
-pub mod string_compare;
-pub mod integer;
 pub mod string;
+pub mod string_compare;
 pub mod system;
+pub mod x87;
+pub mod xsave;
 
 use base::cpu::{Effects, HelperCode};
 use base::float::{Env, Flags};
@@ -150,8 +153,49 @@ helpers! {
     SET_EFLAGS "set_eflags" Frame (value, mask) system::set_eflags;
     MXCSR "mxcsr" Frame () system::mxcsr;
     SET_MXCSR "set_mxcsr" Frame (value) system::set_mxcsr;
+    XGETBV "xgetbv" Frame (xcr0) system::xgetbv;
+    // What the CPU is: the model as `CpuModel::to_words` gives it.
+    CPUID "cpuid" Frame (features, more, signature) system::cpuid;
+    // x87. `what` is the opcode of 11 bits, and above it bits 79:64 of an operand.
+    X87 "x87" Frame (what, pc, operand, address) x87::execute;
+    X87_FLAGS "x87_flags" Frame (what, pc) x87::compare_to_flags;
+    X87_STORE "x87_store" Memory (what, pc, address) x87::store;
+    FLDCW "fldcw" Frame (value) x87::fldcw;
+    FNCLEX "fnclex" Frame () x87::fnclex;
+    FNINIT "fninit" Frame () x87::fninit;
+    FLDENV "fldenv" Memory (address, bits) x87::fldenv;
+    FNSTENV "fnstenv" Memory (address, bits) x87::fnstenv;
+    FRSTOR "frstor" Memory (address, bits) x87::frstor;
+    FNSAVE "fnsave" Memory (address, bits) x87::fnsave;
+    // FXSAVE, XSAVE. `bits` is 64 or 32, for the width of pointers; a mask is EDX:EAX.
+    FXSAVE "fxsave" Memory (address, bits) xsave::fxsave;
+    FXRSTOR "fxrstor" Memory (address, bits) xsave::fxrstor;
+    XSAVE "xsave" Memory (address, bits, mask, xcr0) xsave::xsave;
+    XSAVEOPT "xsaveopt" Memory (address, bits, mask, xcr0) xsave::xsaveopt;
+    XSAVEC "xsavec" Memory (address, bits, mask, xcr0) xsave::xsavec;
+    XRSTOR "xrstor" Memory (address, bits, mask, xcr0) xsave::xrstor;
     // Time and waiting.
     PAUSE "pause" Frame () system::pause;
+    TSC "tsc" Frame () system::tsc;
+    TSC_AUX "tsc_aux" Frame () system::tsc_aux;
+    RANDOM "random" Frame () system::random;
+    BAD_SELECTOR "bad_selector" Pure (selector, place) system::bad_selector;
+    SYNC_CODE "sync_code" Frame () system::sync_code;
+    // Integers.
+    DIV128 "div128" Pure (low, high, divisor) integer::div128;
+    IDIV128 "idiv128" Pure (low, high, divisor) integer::idiv128;
+    IDIV128_OVERFLOWS "idiv128_overflows" Pure (low, high, divisor) integer::idiv128_overflows;
+    PDEP "pdep" Pure (value, mask) integer::pdep;
+    PEXT "pext" Pure (value, mask) integer::pext;
+    CRC32 "crc32" Pure (accumulator, value, bytes) integer::crc32;
+    LOCK_NEG "lock_neg" Memory (addr, bytes) integer::lock_neg;
+    CMPXCHG16B "cmpxchg16b" Memory (addr) integer::cmpxchg16b;
+    // String instructions.
+    REP_MOVS "rep_movs" Memory (repeat) string::movs;
+    REP_STOS "rep_stos" Memory (repeat) string::stos;
+    REP_LODS "rep_lods" Memory (repeat) string::lods;
+    REP_CMPS "rep_cmps" Memory (repeat) string::cmps;
+    REP_SCAS "rep_scas" Memory (repeat) string::scas;
     // Packed integers.
     PMOVMSKB "pmovmskb" Bits (a) packed::pmovmskb, ByteSigns;
     MOVMSKPS "movmskps" Bits (a) packed::movmskps, WordSigns;
@@ -239,26 +283,6 @@ helpers! {
     MASK_LOAD "mask_load" Memory (what, base) gather::mask_load;
     MASK_STORE "mask_store" Memory (what, base) gather::mask_store;
     MASKMOVDQU "maskmovdqu" Memory (what, base) gather::maskmovdqu;
-    TSC "tsc" Frame () system::tsc;
-    TSC_AUX "tsc_aux" Frame () system::tsc_aux;
-    RANDOM "random" Frame () system::random;
-    BAD_SELECTOR "bad_selector" Pure (selector, place) system::bad_selector;
-    SYNC_CODE "sync_code" Frame () system::sync_code;
-    // Integers.
-    DIV128 "div128" Pure (low, high, divisor) integer::div128;
-    IDIV128 "idiv128" Pure (low, high, divisor) integer::idiv128;
-    IDIV128_OVERFLOWS "idiv128_overflows" Pure (low, high, divisor) integer::idiv128_overflows;
-    PDEP "pdep" Pure (value, mask) integer::pdep;
-    PEXT "pext" Pure (value, mask) integer::pext;
-    CRC32 "crc32" Pure (accumulator, value, bytes) integer::crc32;
-    LOCK_NEG "lock_neg" Memory (addr, bytes) integer::lock_neg;
-    CMPXCHG16B "cmpxchg16b" Memory (addr) integer::cmpxchg16b;
-    // String instructions.
-    REP_MOVS "rep_movs" Memory (repeat) string::movs;
-    REP_STOS "rep_stos" Memory (repeat) string::stos;
-    REP_LODS "rep_lods" Memory (repeat) string::lods;
-    REP_CMPS "rep_cmps" Memory (repeat) string::cmps;
-    REP_SCAS "rep_scas" Memory (repeat) string::scas;
 }
 
 /// Calls a helper of vectors as IR does; `None` if it is none.

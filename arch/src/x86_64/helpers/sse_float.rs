@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use base::float::{DenormalsIn, DenormalsOut, Env, F16, F32, F64, Flags, Format, RawBits, Round, soft};
+use base::float::{
+    DenormalsIn, DenormalsOut, Env, F16, F32, F64, Flags, Format, RawBits, Round, soft,
+};
 
 use super::FrameRef;
 use crate::lane::Lane;
@@ -22,8 +24,10 @@ fn count(arg: u64) -> usize {
 
 /// For which relations the predicates 0 to 15 of CMPPS hold: less 1, equal 2, greater 4, unordered 8. Bit 4 of a predicate
 /// exchanges what is quiet and what signals.
-const PREDICATES: [u8; 16] =
-    [0b0010, 0b0001, 0b0011, 0b1000, 0b1101, 0b1110, 0b1100, 0b0111, 0b1010, 0b1001, 0b1011, 0, 0b0101, 0b0110, 0b0100, 0b1111];
+const PREDICATES: [u8; 16] = [
+    0b0010, 0b0001, 0b0011, 0b1000, 0b1101, 0b1110, 0b1100, 0b0111, 0b1010, 0b1001, 0b1011, 0,
+    0b0101, 0b0110, 0b0100, 0b1111,
+];
 /// Which of them signal.
 const SIGNALING: u16 = 0b0110_0110_0110_0110;
 
@@ -131,7 +135,8 @@ pub(super) fn begin_unmasked(mut frame: FrameRef) -> u64 {
 pub(super) fn end_unmasked(mut frame: FrameRef, before: u64) -> u64 {
     const OF_OPERANDS: u8 = Flags::NV.0 | Flags::ID.0 | Flags::DZ.0;
     let mut raised = frame.get(slot::FP_FLAGS) as u8;
-    let masks = mxcsr::flags_of((frame.get(slot::MXCSR) as u32 & mxcsr::MASKS) >> mxcsr::MASKS_SHIFT);
+    let masks =
+        mxcsr::flags_of((frame.get(slot::MXCSR) as u32 & mxcsr::MASKS) >> mxcsr::MASKS_SHIFT);
     let unmasked = raised & !masks.0;
     if unmasked & OF_OPERANDS != 0 {
         raised &= OF_OPERANDS;

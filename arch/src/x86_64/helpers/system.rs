@@ -1,12 +1,17 @@
-//! EFLAGS and MXCSR as one value, time, random numbers, selectors, and what waits.
+//! EFLAGS and MXCSR as one value, what the CPU says of itself, time, random numbers, selectors, and what waits.
 
-use base::CpuFrame;
-use base::float::Flags;
 use base::sys::{clock, random, thread};
+use base::{CpuFrame, RegSlot};
 
 use super::FrameRef;
 use crate::sys;
-use crate::x86_64::{flags, key, mxcsr, slot};
+use crate::x86_64::{CpuModel, cpuid, flags, mxcsr, slot, xsave};
+
+
+const RAX: RegSlot = slot::gpr(0);
+const RCX: RegSlot = slot::gpr(1);
+const RDX: RegSlot = slot::gpr(2);
+const RBX: RegSlot = slot::gpr(3);
 
 /// PUSHF, LAHF: EFLAGS.
 pub(super) fn eflags(frame: FrameRef) -> u64 {
@@ -22,16 +27,31 @@ pub(super) fn set_eflags(mut frame: FrameRef, value: u64, mask: u64) -> u64 {
 
 /// STMXCSR: MXCSR.
 pub(super) fn mxcsr(frame: FrameRef) -> u64 {
-    let sticky = mxcsr::sticky_of(Flags(frame.get(slot::FP_FLAGS) as u8));
-    frame.get(slot::MXCSR) | u64::from(sticky)
+    u64::from(mxcsr::read(&frame))
 }
 
 /// LDMXCSR: MXCSR, of which no bit is set that does not exist.
 pub(super) fn set_mxcsr(mut frame: FrameRef, value: u64) -> u64 {
-    let value = value as u32;
-    frame.set(slot::MXCSR, u64::from(value & mxcsr::WRITABLE & !mxcsr::STICKY));
-    frame.set(slot::FP_FLAGS, u64::from(mxcsr::flags_of(value).0));
-    frame.set_key_flags(key::key_flags(frame.key_flags(), value));
+    mxcsr::write(&mut frame, value as u32);
+    0
+}
+
+/// XGETBV of register 0 or 1, by ECX: EDX:EAX as one value. Of another register it is a general-protection fault.
+pub(super) fn xgetbv(frame: FrameRef, xcr0: u64) -> u64 {
+    match frame.get(RCX) as u32 {
+        0 => xcr0,
+        _ => xcr0 & xsave::in_use(&frame),
+    }
+}
+
+/// CPUID.
+pub(super) fn cpuid(mut frame: FrameRef, features: u64, more: u64, signature: u64) -> u64 {
+    let model = CpuModel::from_words([features, more, signature]);
+    let (leaf, subleaf) = (frame.get(RAX) as u32, frame.get(RCX) as u32);
+    let leaf = cpuid::cpuid(&model, leaf, subleaf, thread::processor());
+    for (slot, value) in [RAX, RBX, RCX, RDX].into_iter().zip(leaf.registers()) {
+        frame.set(slot, u64::from(value));
+    }
     0
 }
 

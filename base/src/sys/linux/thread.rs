@@ -1,6 +1,6 @@
 //! Threads of Ferry's own.
 
-#![expect(unsafe_code, reason = "signal masks")]
+#![expect(unsafe_code, reason = "the C library's calls")]
 
 use std::io;
 use std::thread::{Builder, JoinHandle};

@@ -1,6 +1,7 @@
 //! Neighbouring micro-operations that become one.
 
 use base::cpu::SLOT_COUNT;
+use base::defect::{Defect, is_seeded};
 
 use super::{Last, Lowerer};
 use crate::block::{Inst, Operand};
@@ -47,7 +48,8 @@ impl Lowerer {
                 MicroOp { kind: Micro::ShlShrU, a: before.a, imm, ..op }
             }
             Micro::AddR if op.a == before.dst && op.b != before.dst => {
-                MicroOp { kind: Micro::ShlAdd, a: before.a, imm: shift, ..op }
+                let wrong = u64::from(is_seeded(Defect::FusedShiftOffByOne));
+                MicroOp { kind: Micro::ShlAdd, a: before.a, imm: shift + wrong, ..op }
             }
             Micro::AddR if op.b == before.dst && op.a != before.dst => {
                 MicroOp { kind: Micro::ShlAdd, a: before.a, b: op.a, imm: shift, ..op }

@@ -1,6 +1,7 @@
 //! Integer operations, and calls.
 
 use base::cpu::Effects;
+use base::defect::{Defect, is_seeded};
 
 use super::{LowerError, Lowerer, SINK, Source, ZERO};
 use crate::block::{Block, Inst, Operand};
@@ -68,6 +69,9 @@ fn wide(op: Opcode) -> Option<Forms> {
         Opcode::MaxS => forms(Micro::MaxSR, None),
         Opcode::Eq => forms(Micro::EqR, Some(Micro::EqI)),
         Opcode::Ne => forms(Micro::NeR, Some(Micro::NeI)),
+        Opcode::LtU if is_seeded(Defect::ImmediateComparesSigned) => {
+            forms(Micro::LtUR, Some(Micro::LtSI))
+        }
         Opcode::LtU => forms(Micro::LtUR, Some(Micro::LtUI)),
         Opcode::LtS => forms(Micro::LtSR, Some(Micro::LtSI)),
         _ => None,
@@ -76,6 +80,9 @@ fn wide(op: Opcode) -> Option<Forms> {
 
 fn word(op: Opcode) -> Option<Forms> {
     match op {
+        Opcode::Add if is_seeded(Defect::WordSumUnextended) => {
+            word_forms(Micro::AddR, Some(Micro::AddI))
+        }
         Opcode::Add => word_forms(Micro::AddWR, Some(Micro::AddWI)),
         Opcode::Sub => word_forms(Micro::SubWR, None),
         Opcode::Mul => word_forms(Micro::MulWR, None),
@@ -239,8 +246,8 @@ impl Lowerer {
     }
 
     pub(super) fn compare(&mut self, block: &Block, inst: &Inst) {
-        if inst.ty == Type::I64 {
-            return self.binary(block, inst);
+        if inst.ty == Type::I64 || is_seeded(Defect::ComparesAllBits) {
+            return self.binary(block, &Inst { ty: Type::I64, ..*inst });
         }
         let a = self.source(block, inst.args[0]);
         let b = self.source(block, inst.args[1]);
@@ -253,6 +260,10 @@ impl Lowerer {
     pub(super) fn select(&mut self, block: &Block, inst: &Inst) {
         let [cond, if_true, if_false] =
             [inst.args[0], inst.args[1], inst.args[2]].map(|operand| self.reg(block, operand));
+        let (if_true, if_false) = match is_seeded(Defect::SelectSwapped) {
+            true => (if_false, if_true),
+            false => (if_true, if_false),
+        };
         let imm = u64::from(if_false);
         self.define(inst.dst, Type::I64, Micro::Select, cond, if_true, imm);
     }

@@ -200,8 +200,8 @@ impl Abi for Aarch64 {
         &vdso::SPEC
     }
 
-    fn sigreturn_symbol(&self) -> &'static str {
-        "__kernel_rt_sigreturn"
+    fn sigreturn_symbol(&self) -> Option<&'static str> {
+        Some("__kernel_rt_sigreturn")
     }
 
     fn hwcap(&self) -> u64 {

@@ -218,7 +218,7 @@ pub(super) fn enter(
         frame.set(x(2), place.0 + SigInfo::BYTES as u64);
     }
     frame.set(x(29), record_place.0);
-    frame.set(x(30), entry.trampoline.0);
+    frame.set(x(30), entry.trampoline.unwrap_or_default().0);
     frame.set(slot::SP, place.0);
     frame.set(slot::TCO, 0);
     frame.pc = entry.handler.0;

@@ -110,7 +110,7 @@ pub(super) fn enter(
     UserPtr::new(place).write(Frame { info: entry.info.0, context })?;
     forget_reservation(frame);
     frame.pc = entry.handler.0;
-    frame.set(RA, entry.trampoline.0);
+    frame.set(RA, entry.trampoline.unwrap_or_default().0);
     frame.set(SP, place.0);
     frame.set(A0, entry.info.signal() as u64);
     frame.set(A1, place.0);

@@ -22,7 +22,9 @@ pub(crate) fn generate(process: &Process, content: Content, path: &[u8]) -> Resu
         None => host.to_owned(),
     };
     Ok(match content {
-        Content::Maps => process.memory.proc_maps(guest_path).into_bytes(),
+        Content::Maps => {
+            (process.memory.proc_maps(guest_path) + process.abi.special_mappings()).into_bytes()
+        }
         Content::Smaps => process.memory.proc_smaps(guest_path).into_bytes(),
         Content::Auxv => process.program.auxv.clone(),
         Content::Cmdline => zero_terminated(&process.program.argv),

@@ -8,21 +8,33 @@ use std::{fs, io, process};
 use super::GenerateError;
 use super::list::Template;
 use crate::cache;
-use crate::insn::guest::Guest;
-use crate::insn::machine::CODE;
+use fuzz::guest::Guest;
+use fuzz::line::Instruction;
+use fuzz::machine::CODE;
 
 /// A template's instructions.
 #[derive(Clone, Debug)]
 pub struct Assembled {
     /// Word and text of each.
-    pub instructions: Vec<(u32, String)>,
+    pub words: Vec<(u32, String)>,
 }
 
 impl Assembled {
+    /// As they stand in a case.
+    #[must_use]
+    pub fn instructions(&self) -> Vec<Instruction> {
+        let instruction = |(word, text): &(u32, String)| Instruction {
+            word: *word,
+            bytes: 4,
+            text: text.clone(),
+        };
+        self.words.iter().map(instruction).collect()
+    }
+
     /// The bytes.
     #[must_use]
     pub fn code(&self) -> Vec<u8> {
-        self.instructions.iter().flat_map(|(word, _)| word.to_le_bytes()).collect()
+        self.words.iter().flat_map(|(word, _)| word.to_le_bytes()).collect()
     }
 }
 
@@ -38,7 +50,7 @@ pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>
     let stem = directory.join(format!("{}-{}-{unique}", guest.name, process::id()));
     let (source, object) = (stem.with_extension("s"), stem.with_extension("o"));
     fs::write(&source, text(templates)).map_err(failed("the source"))?;
-    let tool = |name: &str| guest.compiler.program().replace("gcc", name);
+    let tool = |name: &str| guest.compiler.command.replace("gcc", name);
     let mut command = Command::new(tool("as"));
     command
         .args(super::syntax(guest, "the list")?.assembler_flags)
@@ -52,10 +64,10 @@ pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>
     let mut rest = parse(&listing).into_iter();
     let mut all = Vec::new();
     for template in templates {
-        let instructions = template.instructions.iter().map_while(|_| rest.next()).collect();
-        let mut assembled = Assembled { instructions };
+        let words = template.instructions.iter().map_while(|_| rest.next()).collect();
+        let mut assembled = Assembled { words };
         if relative(template, &assembled) {
-            assembled.instructions = at_code(guest, &stem, &tool("objdump"), &assembled)?;
+            assembled.words = at_code(guest, &stem, &tool("objdump"), &assembled)?;
         }
         all.push(assembled);
     }
@@ -69,7 +81,7 @@ pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>
 fn relative(template: &Template, assembled: &Assembled) -> bool {
     let by_text =
         template.instructions.iter().any(|text| text.contains(".+") || text.contains(".-"));
-    by_text || assembled.instructions.iter().any(|(_, text)| text.starts_with("adr"))
+    by_text || assembled.words.iter().any(|(_, text)| text.starts_with("adr"))
 }
 
 /// One line an instruction, so that line numbers say which it was.

@@ -5,7 +5,7 @@
 //! * [`list`] is what is to be made (`testsuite/insn/<guest>/<chapter>.gen`).
 //! * [`assembler`] turns it into words and the text that a disassembler must show.
 //! * [`operands`] chooses what registers hold.
-//! * [`line`] writes the cases.
+//! * [`fuzz::line`] writes the cases.
 //! * `aarch64` is what is known of that assembly language; it is the only one so far.
 //!
 //! Operands depend on nothing but the text of their line, so that a change to one line leaves all
@@ -13,14 +13,16 @@
 
 mod aarch64;
 pub mod assembler;
-pub mod line;
 pub mod list;
 pub mod operands;
 
-use super::guest::Guest;
-use super::machine::State;
-use super::oracle::{CODE_MAX, Oracle, OracleError};
-use super::rng::Rng;
+use fuzz::guest::Guest;
+use fuzz::line;
+use fuzz::machine::State;
+use fuzz::oracle::{CODE_MAX, OracleError};
+use fuzz::rng::Rng;
+
+use super::oracle;
 use list::Template;
 use operands::Operand;
 
@@ -100,7 +102,7 @@ pub fn generate(guest: &'static Guest, name: &str, text: &str) -> Result<String,
     let entries = list::parse(name, text)?;
     let templates: Vec<&Template> = entries.iter().flat_map(list::Entry::templates).collect();
     let assembled = assembler::assemble(guest, &templates)?;
-    let oracle = Oracle::find(guest)?;
+    let oracle = oracle(guest)?;
     let mut cases = Vec::new();
     for (template, assembled) in templates.iter().zip(&assembled) {
         if assembled.code().len() > CODE_MAX {
@@ -119,7 +121,7 @@ pub fn generate(guest: &'static Guest, name: &str, text: &str) -> Result<String,
         .iter()
         .zip(&answers)
         .map(|((assembled, template, before), (after, end))| {
-            let text = line::of(assembled, &template.marks, before, after, *end);
+            let text = line::of(&assembled.instructions(), &template.marks, before, after, *end);
             (std::ptr::from_ref(*template), text)
         })
         .collect();

@@ -7,6 +7,7 @@ mod structure;
 mod tag;
 
 use arch::aarch64::helpers;
+use base::defect::{Defect, is_seeded};
 use decoders::aarch64::{
     Atomic, AuthLoad, CasPair, Copy, Extension, Lane, LdstFp, LdstFpLit, LdstFpReg, LdstImm,
     LdstLit, LdstReg, LoadPair, LoadStore, Ordered, OrderedExt, OrderedImm, Pair, PairFp,
@@ -417,6 +418,7 @@ impl LoadStore for Insn<'_> {
 
     /// LDP: R[t2]:R[t] = memory
     fn ldp(&self, Pair { sf, rt, rt2, rn, imm, mode }: Pair) -> Flow {
+        let (rt, rt2) = if is_seeded(Defect::LdpSwapsRegisters) { (rt2, rt) } else { (rt, rt2) };
         self.indexed((rn, imm, mode), |at| {
             if self.at_once(sf, rn) {
                 let both = self.b.load_wide(at.base, at.offset, MemOrder::Plain);

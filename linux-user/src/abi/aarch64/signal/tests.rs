@@ -64,7 +64,7 @@ fn entry(fault: Option<MemoryFault>) -> SignalEntry {
         info: SigInfo::fault(libc::SIGSEGV, 1, GuestVirt(0x1238)),
         wants_info: true,
         stack: GuestVirt(0),
-        trampoline: GuestVirt(0x40_2000),
+        trampoline: Some(GuestVirt(0x40_2000)),
         blocked: SigSet(0x55),
         altstack: UserStack { sp: 1, flags: 0, pad: 0, size: 2 },
         fault,

@@ -1,0 +1,130 @@
+//! x87 (SDM vol. 1, chapter 8). Translations check for pending exceptions before instructions that wait for them.
+
+use super::FrameRef;
+use super::memory::{self, Noted};
+use crate::x86_64::flags;
+use crate::x86_64::slot;
+use crate::x86_64::x87::{
+    BUSY, CONTROL, CONTROL_FIXED, ES, EXCEPTIONS, Format, Op, Operand, SF, State,
+};
+
+/// The opcode, and the operand's bits 79:64 above it.
+fn unpack(what: u64) -> (Option<Op>, u16) {
+    (Op::from_opcode(what as u16), (what >> 16) as u16)
+}
+
+/// An instruction that writes no memory.
+pub(super) fn execute(mut frame: FrameRef, what: u64, pc: u64, operand: u64, address: u64) -> u64 {
+    let (Some(op), high) = unpack(what) else { return 0 };
+    let bytes = (u128::from(high) << 64 | u128::from(operand)).to_le_bytes();
+    op.execute(&frame, Operand { pc, bytes, address }).write(&mut frame);
+    0
+}
+
+/// FCOMI, FCOMIP, FUCOMI, FUCOMIP: the flags ZF, PF and CF get what they say, the other three are cleared.
+pub(super) fn compare_to_flags(mut frame: FrameRef, what: u64, pc: u64) -> u64 {
+    /// What no comparison leaves: so it shows whether there was any result.
+    const UNTOUCHED: u8 = flags::SF as u8;
+    let (Some(op), _) = unpack(what) else { return 0 };
+    let mut operand = Operand { pc, ..Operand::default() };
+    operand.bytes[0] = UNTOUCHED;
+    let executed = op.execute(&frame, operand);
+    executed.write(&mut frame);
+    if executed.bytes[0] & UNTOUCHED == 0 {
+        const RESULT: u64 = flags::ZF | flags::PF | flags::CF;
+        let mut unpacked = flags::Unpacked::read(|slot| frame.get(slot));
+        unpacked.set_status(u64::from(executed.bytes[0]) & RESULT);
+        unpacked.write(|slot, value| frame.set(slot, value));
+    }
+    0
+}
+
+/// An instruction that writes memory: registers change only if it could.
+pub(super) fn store(mut frame: FrameRef, what: u64, pc: u64, address: u64) -> u64 {
+    let (Some(op), _) = unpack(what) else { return 0 };
+    let executed = op.execute(&frame, Operand { pc, bytes: [0; 16], address });
+    let bytes = op.stores().filter(|_| executed.is_stored).unwrap_or(0);
+    if memory::write(&mut frame, address, &executed.bytes[..bytes]).is_ok() {
+        executed.write(&mut frame);
+    }
+    0
+}
+
+/// FLDCW
+pub(super) fn fldcw(mut frame: FrameRef, value: u64) -> u64 {
+    let mut state = State {
+        control: value as u16 & CONTROL | CONTROL_FIXED,
+        status: frame.get(slot::FSW) as u16,
+        ..State::default()
+    };
+    state.summarise();
+    frame.set(slot::FCW, state.control.into());
+    frame.set(slot::FSW, state.status.into());
+    0
+}
+
+/// FNCLEX
+pub(super) fn fnclex(mut frame: FrameRef) -> u64 {
+    let cleared = EXCEPTIONS | SF | ES | BUSY;
+    frame.set(slot::FSW, frame.get(slot::FSW) & u64::from(!cleared));
+    0
+}
+
+/// FNINIT. What registers hold stays.
+pub(super) fn fninit(mut frame: FrameRef) -> u64 {
+    initialise(&mut frame);
+    0
+}
+
+fn initialise(frame: &mut FrameRef) {
+    let registers = State::read(frame).registers;
+    State { registers, ..State::initial() }.write(frame);
+}
+
+fn format(bits: u64) -> Format {
+    if bits == 16 { Format::Bits16 } else { Format::Bits32 }
+}
+
+/// FLDENV, with an operand size of 16 bits or another.
+pub(super) fn fldenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
+    let format = format(bits);
+    let mut bytes = vec![0; format.environment_bytes()];
+    if memory::read(&mut frame, &mut bytes, address).is_ok() {
+        let mut state = State::read(&frame);
+        state.set_environment(format, &bytes);
+        state.write(&mut frame);
+    }
+    0
+}
+
+/// FNSTENV: exceptions are masked afterwards.
+pub(super) fn fnstenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
+    let mut state = State::read(&frame);
+    if memory::write(&mut frame, address, &state.environment(format(bits))) != Err(Noted) {
+        state.control |= EXCEPTIONS;
+        state.summarise();
+        state.write(&mut frame);
+    }
+    0
+}
+
+/// FRSTOR
+pub(super) fn frstor(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
+    let format = format(bits);
+    let mut bytes = vec![0; format.state_bytes()];
+    if memory::read(&mut frame, &mut bytes, address).is_ok() {
+        let mut state = State::read(&frame);
+        state.set_image(format, &bytes);
+        state.write(&mut frame);
+    }
+    0
+}
+
+/// FNSAVE: FNINIT follows.
+pub(super) fn fnsave(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
+    let image = State::read(&frame).image(format(bits));
+    if memory::write(&mut frame, address, &image).is_ok() {
+        initialise(&mut frame);
+    }
+    0
+}

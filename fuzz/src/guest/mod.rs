@@ -1,0 +1,186 @@
+//! What instruction cases know of a guest: the names of its registers and where they lie in a
+//! state, how its oracle is built, and how a state gets into Ferry's CPU and back.
+//!
+//! A guest is a [`Guest`] in a file of its own, and a line in [`ALL`].
+
+pub(crate) mod aarch64;
+mod riscv64;
+
+use std::fmt;
+
+use base::{CpuFrame, GuestVirt};
+use translator::Frontend;
+
+use crate::machine::{State, WORDS};
+use crate::program;
+use crate::shape::{File, Zero};
+
+pub use aarch64::AARCH64;
+pub use riscv64::RISCV64;
+
+/// Every guest that has cases.
+pub static ALL: [&Guest; 2] = [&RISCV64, &AARCH64];
+
+/// A guest, as far as instruction cases know it.
+pub struct Guest {
+    /// As Ferry calls it, and as its files are named.
+    pub name: &'static str,
+    /// How many words of registers its states have, in the order in which its oracle has them.
+    pub words: usize,
+    /// What cases call its registers.
+    pub registers: fn() -> Vec<Register>,
+    /// What assembly text means by a name: file, number, and whether it always is zero.
+    pub register_named: fn(&str) -> Option<(File, u8, Zero)>,
+    /// The registers that a case starts from.
+    pub initial: fn(&mut [u64; WORDS]),
+    /// Bytes of its shortest instruction.
+    pub shortest: usize,
+    /// The instruction that memory around code is filled with.
+    pub breakpoint: &'static [u8],
+    /// What a literal of a narrow floating-point format stands for in a wide register.
+    pub narrow: Narrow,
+    /// Builds programs for it.
+    pub compiler: Compiler,
+    /// The C source of its oracle, which includes `oracle.h`.
+    pub oracle_source: &'static str,
+    /// What its oracle must be compiled with, beside what every oracle is compiled with.
+    pub oracle_flags: &'static [&'static str],
+    /// Ferry's part; `None` for a guest that Ferry does not have yet, whose cases go through the
+    /// oracle only.
+    pub ferry: Option<Ferry>,
+}
+
+/// A C compiler for a guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Compiler {
+    /// Its command.
+    pub command: &'static str,
+    /// The Debian package that has it.
+    pub package: &'static str,
+}
+
+/// How Ferry runs a guest.
+pub struct Ferry {
+    /// To the IR.
+    pub ir: &'static ir::Guest,
+    /// A translator for a CPU with all extensions.
+    pub frontend: fn() -> Box<dyn Frontend>,
+    /// Puts the registers of a state into a frame.
+    pub load: fn(&[u64; WORDS], &mut CpuFrame),
+    /// Reads them back.
+    pub save: fn(&CpuFrame, &mut [u64; WORDS]),
+    /// Asked when an access to this address has faulted: whether translations are otherwise from now on,
+    /// so that the instruction is to be executed again.
+    pub translated_otherwise: fn(&mut CpuFrame, GuestVirt) -> bool,
+    /// What it means that an instruction was left as misaligned, with this address.
+    pub misaligned: fn(&mut CpuFrame, GuestVirt) -> Misaligned,
+    /// Beginnings of the names of chapters that are not translated yet: their cases go through the oracle
+    /// only.
+    pub pending: &'static [&'static str],
+    /// The text of the instruction that these bytes begin with at that address, whatever its
+    /// extension, and its length.
+    pub disassemble: fn(GuestVirt, &[u8]) -> (String, usize),
+    /// The names of all instructions that are decoded.
+    pub instructions: fn() -> Vec<&'static str>,
+    /// The name of the instruction that these bytes begin with.
+    pub identify: fn(&[u8]) -> Option<&'static str>,
+    /// How random programs are made.
+    pub random: &'static program::Guest,
+}
+
+/// What an instruction that was left as misaligned comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Misaligned {
+    /// It is translated otherwise from now on, and to be executed again.
+    Again,
+    /// It is misaligned.
+    Fault,
+    /// It is illegal.
+    Illegal,
+}
+
+/// What becomes of the bits above a narrow floating-point value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Narrow {
+    /// They are ones (RISC-V's NaN boxing).
+    Boxed,
+    /// They are zeros.
+    ZeroExtended,
+}
+
+/// A register, or a field of one, as cases name it.
+#[derive(Clone, Debug)]
+pub struct Register {
+    /// The manual's name.
+    pub name: String,
+    /// The word of the state that holds its lowest bit.
+    pub word: usize,
+    /// Which bit of that word this is.
+    pub shift: u32,
+    /// How wide it is: 128 for one of two words.
+    pub bits: u32,
+    /// Names that may stand for values, joined by `+`.
+    pub values: &'static [(&'static str, u64)],
+    /// Whether differences between states are reported by this name.
+    pub reported: bool,
+}
+
+impl Register {
+    /// A register of one word.
+    fn word(name: impl Into<String>, word: usize) -> Self {
+        let name = name.into();
+        Self { name, word, shift: 0, bits: 64, values: &[], reported: true }
+    }
+
+    /// Its value.
+    #[must_use]
+    pub fn get(&self, words: &[u64; WORDS]) -> u128 {
+        if self.bits == 128 {
+            return u128::from(words[self.word]) | u128::from(words[self.word + 1]) << 64;
+        }
+        u128::from(words[self.word] >> self.shift & self.mask())
+    }
+
+    /// Sets it; bits beyond its width are dropped.
+    pub fn set(&self, words: &mut [u64; WORDS], value: u128) {
+        if self.bits == 128 {
+            words[self.word] = value as u64;
+            words[self.word + 1] = (value >> 64) as u64;
+            return;
+        }
+        let word = &mut words[self.word];
+        *word = *word & !(self.mask() << self.shift) | (value as u64 & self.mask()) << self.shift;
+    }
+
+    fn mask(&self) -> u64 {
+        u64::MAX >> (64 - self.bits.min(64))
+    }
+}
+
+impl Guest {
+    /// The state that a case starts from.
+    #[must_use]
+    pub fn state(&'static self) -> State {
+        State::new(self)
+    }
+
+    /// The register of that name.
+    #[must_use]
+    pub fn register(&self, name: &str) -> Option<Register> {
+        (self.registers)().into_iter().find(|register| register.name == name)
+    }
+}
+
+impl PartialEq for Guest {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Guest {}
+
+impl fmt::Debug for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}

@@ -1,0 +1,506 @@
+//! Ferry's ways to run a case.
+#![expect(unsafe_code, reason = "runs translated code")]
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
+use base::cpu::JumpCacheEntry;
+use base::sys::access;
+use base::sys::fault::{self, HostFault};
+use base::{CpuFrame, GuestVirt};
+use ir::Precision;
+use ir::eval::{self, Denied};
+use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
+use ir::opt::{Optimiser, Options, Passes};
+use ir::{Block, BlockKey, Builder, Trap};
+use translator::{Frontend, Limits, Translation};
+
+use crate::guest::{Ferry, Guest, Misaligned};
+use crate::machine::{CODE, End, Memory, State};
+
+/// Blocks after which a run counts as endless.
+const MAX_STEPS: u32 = 2000;
+
+/// All that a run of guest code depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Setup {
+    /// What runs it.
+    pub engine: Engine,
+    /// How blocks are optimised.
+    pub passes: Passes,
+    /// How exact optimised blocks keep registers, and where compiled code has sync points.
+    pub precision: Precision,
+    /// Whether compiled code has the host's own instructions for intrinsics.
+    pub intrinsics: Intrinsics,
+}
+
+/// What runs blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Engine {
+    /// The evaluator: what the others are compared with.
+    Evaluator,
+    /// The interpreter.
+    Interpreter,
+    /// Regions, compiled.
+    Region,
+}
+
+/// How compiled code computes what only some hosts have instructions for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Intrinsics {
+    /// By the host's instructions.
+    Host,
+    /// By helpers.
+    Helpers,
+}
+
+/// A way to run guest code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tier {
+    /// The interpreter, block by block.
+    Interpreter,
+    /// Regions of all that the code's blocks lead to, compiled.
+    Region,
+    /// The interpreter on optimised blocks.
+    OptimisedInterpreter,
+    /// Regions of optimised blocks.
+    OptimisedRegion,
+}
+
+impl Tier {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Interpreter, Self::Region, Self::OptimisedInterpreter, Self::OptimisedRegion];
+
+    /// As it stands in the names of tests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interpreter => "interpreter",
+            Self::Region => "region",
+            Self::OptimisedInterpreter => "optimised-interpreter",
+            Self::OptimisedRegion => "optimised-region",
+        }
+    }
+
+    /// The tier of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tier| tier.name() == name)
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn setup(self) -> Setup {
+        let (engine, passes, precision) = match self {
+            Self::Interpreter => (Engine::Interpreter, Passes::NONE, Precision::EveryAccess),
+            Self::Region => (Engine::Region, Passes::NONE, Precision::Replay),
+            Self::OptimisedInterpreter => {
+                (Engine::Interpreter, Passes::ALL, Precision::EveryAccess)
+            }
+            Self::OptimisedRegion => (Engine::Region, Passes::ALL, Precision::Replay),
+        };
+        Setup { engine, passes, precision, intrinsics: Intrinsics::Host }
+    }
+}
+
+/// Runs code from a state, and says where it got to.
+pub struct Runner {
+    guest: &'static Guest,
+    ferry: &'static Ferry,
+    frontend: Box<dyn Frontend>,
+    builder: Builder,
+    lowerer: Lowerer,
+    optimiser: Optimiser,
+    compiler: Compiler,
+    /// What the compiler was made for.
+    compiles: (Precision, Intrinsics),
+    code_memory: CodeMemory,
+    frame: Box<CpuFrame>,
+    _jump_cache: Vec<JumpCacheEntry>,
+    _helpers: Vec<usize>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner").finish_non_exhaustive()
+    }
+}
+
+/// What one step came to.
+enum Step {
+    At(GuestVirt),
+    End(End),
+}
+
+thread_local! {
+    /// The frame that compiled code of this thread runs on, and the host pc at which it faulted.
+    static RUNNING: Cell<(*const CpuFrame, usize)> = const { Cell::new((std::ptr::null(), 0)) };
+}
+
+/// Leaves compiled code that faulted.
+fn leave_compiled_code(_: &HostFault, context: &mut libc::ucontext_t) -> bool {
+    let (frame, _) = RUNNING.get();
+    if frame.is_null() {
+        return false;
+    }
+    let registers = &mut context.uc_mcontext.gregs;
+    RUNNING.set((frame, registers[libc::REG_RIP as usize] as usize));
+    // SAFETY: `run_region` sets the frame for as long as it is inside.
+    let exit = entry::fault_exit(unsafe { &*frame });
+    registers[libc::REG_RIP as usize] = exit.pc as i64;
+    registers[libc::REG_RSP as usize] = exit.sp as i64;
+    registers[libc::REG_RAX as usize] = exit.result as i64;
+    true
+}
+
+impl Runner {
+    /// A runner of a CPU with all extensions; `None` of a guest that Ferry does not have.
+    ///
+    /// # Panics
+    /// If the host refuses memory for code.
+    #[must_use]
+    pub fn new(guest: &'static Guest) -> Option<Self> {
+        let ferry = guest.ferry.as_ref()?;
+        let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
+        let mut jump_cache = vec![empty; JumpCacheEntry::COUNT];
+        let helpers: Vec<_> = ferry.ir.helpers.iter().map(|helper| helper.code.address()).collect();
+        let mut frame = CpuFrame::new();
+        frame.jump_cache = jump_cache.as_mut_ptr();
+        frame.helpers = helpers.as_ptr();
+        frame.fp_slow = Some(backend::fp_slow::call);
+        let compiles = (Precision::default(), Intrinsics::Host);
+        Some(Self {
+            guest,
+            ferry,
+            frontend: (ferry.frontend)(),
+            builder: Builder::new(),
+            lowerer: Lowerer::new(),
+            optimiser: Optimiser::new(),
+            compiler: compiler(ferry, compiles),
+            compiles,
+            code_memory: CodeMemory::new(16 << 20).expect("code memory"),
+            frame,
+            _jump_cache: jump_cache,
+            _helpers: helpers,
+        })
+    }
+
+    /// Runs `code` from `before`.
+    ///
+    /// # Panics
+    /// If Ferry itself refuses the code.
+    pub fn run(&mut self, tier: Tier, code: &[u8], before: &State) -> (State, End) {
+        self.run_as(tier.setup(), code, before)
+    }
+
+    /// Runs `code` from `before`, in any setup.
+    ///
+    /// # Panics
+    /// If Ferry itself refuses the code.
+    pub fn run_as(&mut self, setup: Setup, code: &[u8], before: &State) -> (State, End) {
+        let mut memory = Memory::lock();
+        fault::set_hook(leave_compiled_code);
+        let compiles = (setup.precision, setup.intrinsics);
+        if setup.engine == Engine::Region && compiles != self.compiles {
+            self.compiler = compiler(self.ferry, compiles);
+            self.compiles = compiles;
+        }
+        memory.load(self.ferry, code, before, &mut self.frame);
+        let end = self.run_to_end(setup, code.len());
+        (memory.save(self.ferry, self.guest, &self.frame), end)
+    }
+
+    /// Runs `code` from `before` by the interpreter, one instruction at a time, and shows each: its address, its
+    /// bytes, the frame after it, and where it goes on or how it ended.
+    pub fn step(
+        &mut self,
+        code: &[u8],
+        before: &State,
+        mut see: impl FnMut(GuestVirt, &[u8], &CpuFrame, Result<GuestVirt, End>),
+    ) {
+        let mut memory = Memory::lock();
+        memory.load(self.ferry, code, before, &mut self.frame);
+        let (mut pc, length) = (CODE, code.len());
+        for _ in 0..MAX_STEPS {
+            if !contains(length, pc) {
+                return;
+            }
+            let fetched = fetch(length);
+            let at = pc.0.wrapping_sub(CODE.0) as usize;
+            let bytes = (self.ferry.disassemble)(pc, &fetched[at..]).1;
+            let key = BlockKey::new(pc, self.frame.key_flags);
+            let Some(block) = self.translate(length, key, Limits::STEP) else { return };
+            let stop = self.interpret_block(&block, &mut Direct);
+            let step = self.after(stop);
+            let next = match step {
+                Step::At(next) => Ok(next),
+                Step::End(end) => Err(end),
+            };
+            see(pc, &fetched[at..length.min(at + bytes)], &self.frame, next);
+            match step {
+                Step::At(next) => pc = next,
+                Step::End(_) => return,
+            }
+        }
+    }
+
+    /// The floating-point flags of a state, as the guest's slot holds them.
+    pub fn flags_of(&mut self, state: &State) -> u64 {
+        let mut frame = CpuFrame::new();
+        (self.ferry.load)(&state.words, &mut frame);
+        frame.get(self.ferry.ir.fp_flags)
+    }
+
+    fn run_to_end(&mut self, setup: Setup, code: usize) -> End {
+        let mut pc = CODE;
+        for _ in 0..MAX_STEPS {
+            let step = match setup.engine {
+                _ if !contains(code, pc) => return End::Stopped(pc),
+                Engine::Evaluator => self.evaluate(code, pc),
+                Engine::Interpreter => self.interpret(setup, code, pc),
+                Engine::Region => self.run_region(setup, code, pc),
+            };
+            match step {
+                Step::At(next) => pc = next,
+                Step::End(end) => return end,
+            }
+        }
+        End::Endless
+    }
+
+    fn translate_for(&mut self, setup: Setup, code: usize, key: BlockKey) -> Option<Block> {
+        let mut block = self.translate(code, key, Limits::default())?;
+        if setup.passes != Passes::NONE {
+            let options = Options { passes: setup.passes, precision: setup.precision };
+            self.optimiser.optimise(&mut block, self.ferry.ir, options);
+        }
+        Some(block)
+    }
+
+    /// Of the code as it is now: programs may change it.
+    fn translate(&mut self, code: usize, key: BlockKey, limits: Limits) -> Option<Block> {
+        let offset = key.pc().0.wrapping_sub(CODE.0) as usize;
+        let code = fetch(code);
+        let code = code.get(offset..)?;
+        match self.frontend.translate(&self.builder, key, code, limits) {
+            Translation::Done { next } => Some(self.builder.finish(next)),
+            Translation::Unfetchable(_) => None,
+        }
+    }
+
+    fn evaluate(&mut self, code: usize, pc: GuestVirt) -> Step {
+        let key = BlockKey::new(pc, self.frame.key_flags);
+        let Some(block) = self.translate(code, key, Limits::default()) else {
+            return Step::End(End::Stopped(pc));
+        };
+        let garbage = 0x5bad_5bad_5bad_5bad;
+        // SAFETY: the frame is this runner's own, with what the guest's helpers expect.
+        let exit =
+            unsafe { eval::run(&block, self.ferry.ir, &mut self.frame, &mut Guarded, garbage) };
+        match exit {
+            eval::Exit::Goto(pc) => Step::At(pc),
+            eval::Exit::Lookup(pc) => self.after(Stop::Lookup(pc)),
+            eval::Exit::Trap(trap, pc) => self.after(Stop::Trap(trap, pc)),
+            eval::Exit::Misaligned { pc, addr } => self.after_misaligned(pc, addr),
+            eval::Exit::Fault { pc, addr } => self.after_fault(pc, addr),
+        }
+    }
+
+    fn interpret(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Step {
+        let key = BlockKey::new(pc, self.frame.key_flags);
+        let Some(block) = self.translate_for(setup, code, key) else {
+            return Step::End(End::Stopped(pc));
+        };
+        let stop = self.interpret_block(&block, &mut Direct);
+        self.after(stop)
+    }
+
+    fn interpret_block<M: interp::Memory>(&mut self, block: &Block, memory: &mut M) -> Stop {
+        let code = self.lowerer.lower(self.ferry.ir, block, i32::MAX).expect("a good block");
+        self.interpret_code(&code, memory)
+    }
+
+    fn interpret_code<M: interp::Memory>(&mut self, code: &interp::Code, memory: &mut M) -> Stop {
+        let frame = &raw mut *self.frame;
+        let mut context = interp::Context { frame, memory, jumps: &Alone, retired: 0 };
+        // SAFETY: the frame is this runner's own, and the code was lowered for its guest.
+        unsafe { interp::run(&mut context, code.entry()) }
+    }
+
+    fn after(&mut self, stop: Stop) -> Step {
+        match stop {
+            Stop::Unlinked { target: pc, .. } | Stop::Indirect(pc) => Step::At(pc),
+            Stop::Lookup(pc) => {
+                // FENCE.I: nothing is kept from one block to the next.
+                *self.frame.interrupt.get_mut() = 0;
+                Step::At(pc)
+            }
+            Stop::Trap(Trap::Illegal | Trap::System, pc) => Step::End(End::Illegal(pc)),
+            Stop::Trap(Trap::Breakpoint, pc) => Step::End(End::Breakpoint(pc)),
+            Stop::Trap(Trap::Syscall, pc) => Step::End(End::Syscall(pc)),
+            Stop::Misaligned { pc, addr } => self.after_misaligned(pc, addr),
+            Stop::Trap(Trap::Misaligned, pc) => self.after_misaligned(pc, pc),
+            Stop::Fault(pc) => self.after_fault(pc, fault::last_fault().addr),
+            Stop::HelperFault { pc, addr } => self.after_fault(pc, addr),
+            Stop::Attention(_) | Stop::Interrupted(_) => unreachable!("a block alone"),
+        }
+    }
+
+    fn after_fault(&mut self, pc: GuestVirt, addr: GuestVirt) -> Step {
+        if (self.ferry.translated_otherwise)(&mut self.frame, addr) {
+            return Step::At(pc);
+        }
+        Step::End(End::Fault { pc, addr })
+    }
+
+    fn after_misaligned(&mut self, pc: GuestVirt, addr: GuestVirt) -> Step {
+        match (self.ferry.misaligned)(&mut self.frame, addr) {
+            Misaligned::Again => Step::At(pc),
+            Misaligned::Fault => Step::End(End::Misaligned { pc }),
+            Misaligned::Illegal => Step::End(End::Illegal(pc)),
+        }
+    }
+
+    /// All blocks that control can reach from `pc` without leaving the code, as one region.
+    fn region(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Option<Region> {
+        let flags = self.frame.key_flags;
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut wanted = VecDeque::from([pc]);
+        while let Some(pc) = wanted.pop_front() {
+            if !contains(code, pc) || blocks.iter().any(|block| block.key.pc() == pc) {
+                continue;
+            }
+            let key = BlockKey::new(pc, flags);
+            let Some(block) = self.translate_for(setup, code, key) else { continue };
+            wanted.extend(block.successors());
+            blocks.push(block);
+        }
+        (!blocks.is_empty()).then(|| Region::new(blocks, vec![0]))
+    }
+
+    fn run_region(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Step {
+        let Some(region) = self.region(setup, code, pc) else {
+            return Step::End(End::Stopped(pc));
+        };
+        let compiled = self.compiler.compile(&region).expect("a region");
+        let placed = self.place(&compiled);
+        let (exit, fault_at) = self.enter(placed.entries[0].0 as *const u8);
+        let pc = GuestVirt(self.frame.pc);
+        match exit {
+            ExitCode::Unlinked => Step::At(compiled.exits[self.frame.exit as usize].target),
+            ExitCode::Indirect => Step::At(pc),
+            // No region of a process spans pages.
+            ExitCode::Lookup | ExitCode::Unchecked => self.after(Stop::Lookup(pc)),
+            // The look-up of a FENCE.I may come after a poll.
+            ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
+            ExitCode::Interpret => self.interpret(Tier::Interpreter.setup(), code, pc),
+            ExitCode::Syscall => Step::End(End::Syscall(pc)),
+            ExitCode::Illegal | ExitCode::System => Step::End(End::Illegal(pc)),
+            ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
+            ExitCode::Misaligned => self.after_misaligned(pc, pc),
+            ExitCode::Fault => {
+                let offset = fault_at.wrapping_sub(placed.body.start.0) as u32;
+                let fault_pc = compiled.pcs.guest_pc(offset).expect("a guest instruction");
+                let sync_point = compiled.sync_points[self.frame.sync_point as usize];
+                self.replay(code, sync_point, fault_pc)
+            }
+        }
+    }
+
+    fn place(&mut self, compiled: &CompiledRegion) -> backend::PlacedRegion {
+        loop {
+            match self.code_memory.place(compiled, 0) {
+                Ok(placed) => return placed,
+                Err(backend::CodeMemoryError::Full(segment)) => {
+                    // SAFETY: nothing of what was placed before is linked, or run again.
+                    unsafe { self.code_memory.free_segment(segment) };
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn enter(&mut self, code: *const u8) -> (ExitCode, usize) {
+        let frame = &raw mut *self.frame;
+        RUNNING.set((frame, 0));
+        // SAFETY: the code was just placed for this frame, which nobody else uses.
+        let raw = unsafe { entry::enter(frame, code) };
+        let (_, fault_at) = RUNNING.replace((std::ptr::null(), 0));
+        (ExitCode::from_raw(raw), fault_at)
+    }
+
+    /// Repeats what compiled code did since its last sync point, up to the fault, by blocks that are
+    /// not optimised.
+    fn replay(&mut self, code: usize, sync_point: GuestVirt, fault_pc: GuestVirt) -> Step {
+        let fault_addr = fault::last_fault().addr;
+        let mut memory = Direct;
+        let mut replay = Replay::new(&mut memory, fault_addr);
+        let mut pc = sync_point;
+        for step in 0..MAX_STEPS {
+            let key = BlockKey::new(pc, self.frame.key_flags);
+            let Some(block) = self.translate(code, key, Limits::default()) else {
+                return Step::End(End::Stopped(pc));
+            };
+            let lowered = self.lowerer.lower(self.ferry.ir, &block, i32::MAX).expect("a block");
+            if step == 0 || replay.is_suppressing() {
+                // SAFETY: `lowered` exists while it runs.
+                unsafe { replay.enter(lowered.entry(), fault_pc) };
+            }
+            let stop = self.interpret_code(&lowered, &mut replay);
+            match self.after(stop) {
+                Step::At(next) if contains(code, next) => pc = next,
+                // The fault did not come again: the case goes on from here.
+                step => return step,
+            }
+        }
+        Step::End(End::Endless)
+    }
+}
+
+/// Whether the pc is in code of this length.
+fn contains(code: usize, pc: GuestVirt) -> bool {
+    (pc.0.wrapping_sub(CODE.0) as usize) < code
+}
+
+/// Code of this length as it is in memory now.
+fn fetch(length: usize) -> Vec<u8> {
+    let mut code = vec![0; length];
+    // The page is mapped for as long as anybody runs.
+    let _ = access::copy_from_guest(&mut code, CODE);
+    code
+}
+
+fn compiler(ferry: &'static Ferry, (precision, intrinsics): (Precision, Intrinsics)) -> Compiler {
+    let intrinsics = intrinsics == Intrinsics::Host;
+    let options = CompileOptions { precision, intrinsics, ..CompileOptions::for_host() };
+    Compiler::new(ferry.ir, options).expect("a compiler for this host")
+}
+
+/// Memory for the evaluator.
+struct Guarded;
+
+impl eval::Memory for Guarded {
+    fn load(&mut self, addr: GuestVirt, bytes: u32) -> Result<u128, Denied> {
+        match bytes {
+            1 => access::load8(addr).map(u128::from),
+            2 => access::load16(addr).map(u128::from),
+            4 => access::load32(addr).map(u128::from),
+            8 => access::load64(addr).map(u128::from),
+            _ => access::load128(addr),
+        }
+        .map_err(|_| Denied(fault::last_fault().addr))
+    }
+
+    fn store(&mut self, addr: GuestVirt, bytes: u32, value: u128) -> Result<(), Denied> {
+        match bytes {
+            1 => access::store8(addr, value as u8),
+            2 => access::store16(addr, value as u16),
+            4 => access::store32(addr, value as u32),
+            8 => access::store64(addr, value as u64),
+            _ => access::store128(addr, value),
+        }
+        .map_err(|_| Denied(fault::last_fault().addr))
+    }
+}

@@ -1,0 +1,246 @@
+//! A program's thread without a kernel: its memory and registers are given to it, and so is what its system calls do.
+//!
+//! For comparisons, which repeat here what another execution did. A process has one, as guest addresses are the
+//! host's; and it executes nothing else.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arch::debug::DebugValue;
+use base::{CpuFrame, GuestVirt};
+use runtime::{
+    CompileOptions, EngineConfig, Exit, Interrupter, Observation, Observer, Passes, Precision,
+    RegionCompiler, RegionCompilerError, RegionConfig,
+};
+use syscalls::Errno;
+
+use crate::abi::{self, Abi, CpuError};
+use crate::engine::{Engine, Vcpu};
+use crate::memory::vma::Prot;
+use crate::memory::{AddressSpace, Bounds, MapRequest};
+use crate::user::UserSlice;
+
+/// How its instructions are executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplicaTier {
+    /// Interpreted.
+    Interpreted,
+    /// Each compiled by itself.
+    Compiled {
+        /// What the optimiser does.
+        passes: Passes,
+        /// How faults are exact.
+        precision: Precision,
+        /// Whether intrinsics are computed by the host's instructions.
+        intrinsics: bool,
+    },
+}
+
+/// Why there can be no replica.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// Ferry runs no such programs.
+    #[error("programs of {0} cannot be run")]
+    Architecture(String),
+    /// The CPU model.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] runtime::EngineError),
+    /// No memory for compiled code.
+    #[error(transparent)]
+    Compiler(#[from] RegionCompilerError),
+    /// What is to be mapped cannot be.
+    #[error("cannot map {start:#x} to {end:#x} for the program: {errno}")]
+    Map {
+        /// Its first byte.
+        start: u64,
+        /// After its last.
+        end: u64,
+        /// The host's word.
+        errno: Errno,
+    },
+    /// What is to be written is not mapped.
+    #[error("cannot write memory of the program at {0:#x}")]
+    Write(u64),
+}
+
+/// What may be done with memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Access {
+    /// It may be read.
+    pub read: bool,
+    /// It may be written.
+    pub write: bool,
+    /// It may be executed.
+    pub execute: bool,
+}
+
+impl Access {
+    fn prot(self) -> Prot {
+        let bits = [(self.read, Prot::READ), (self.write, Prot::WRITE), (self.execute, Prot::EXEC)];
+        Prot(bits.iter().filter(|(is_there, _)| *is_there).map(|(_, bit)| bit).sum())
+    }
+}
+
+/// The thread.
+pub struct Replica {
+    cpu: Vcpu,
+    abi: Box<dyn Abi>,
+    memory: Arc<AddressSpace>,
+}
+
+impl Replica {
+    /// A CPU of this architecture and model, without memory.
+    ///
+    /// # Errors
+    /// There is no such architecture or CPU, or no memory for it.
+    pub fn new(
+        architecture: &str,
+        model: Option<&str>,
+        tier: ReplicaTier,
+    ) -> Result<Self, ReplicaError> {
+        base::sys::fault::install();
+        let known = abi::by_name(architecture)
+            .ok_or_else(|| ReplicaError::Architecture(architecture.to_owned()))?;
+        let abi = (known.on_cpu)(model)?;
+        let memory = Arc::clone(AddressSpace::current());
+        let observation = match tier {
+            ReplicaTier::Interpreted => Observation::Instructions,
+            ReplicaTier::Compiled { .. } => Observation::Compiled,
+        };
+        let config = EngineConfig { observation, ..EngineConfig::default() };
+        let engine = Engine::new(abi.frontend(), config, memory.clone())?;
+        if let ReplicaTier::Compiled { passes, precision, intrinsics } = tier {
+            let options = CompileOptions { precision, intrinsics, ..CompileOptions::for_host() };
+            let regions = RegionConfig { workers: 0, passes, options, ..RegionConfig::default() };
+            engine.set_promoter(RegionCompiler::new(regions)?);
+        }
+        memory.set_engine(Arc::clone(&engine));
+        Ok(Self { cpu: engine.new_vcpu(), abi, memory })
+    }
+
+    /// Has its instructions observed.
+    pub fn set_observer(&mut self, observer: Box<dyn Observer>) {
+        self.cpu.set_observer(observer);
+    }
+
+    /// What makes [`Replica::run`] return.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        self.cpu.interrupter()
+    }
+
+    /// Its registers.
+    #[must_use]
+    pub fn frame(&self) -> &CpuFrame {
+        self.cpu.frame()
+    }
+
+    /// Where it goes on.
+    pub fn set_pc(&mut self, pc: GuestVirt) {
+        self.cpu.frame_mut().pc = pc.0;
+    }
+
+    /// Sets the register that gdb calls so. Whether there is one.
+    pub fn set_register(&mut self, name: &str, value: u128) -> bool {
+        let registers = self.abi.debug_registers();
+        let Some(register) = registers.registers.iter().find(|register| register.name == name)
+        else {
+            return false;
+        };
+        let value = DebugValue::from([value as u64, (value >> 64) as u64]);
+        self.abi.write_debug_register(self.cpu.frame_mut(), register.number, value)
+    }
+
+    /// Runs until something is to be seen to.
+    pub fn run(&mut self) -> Exit {
+        loop {
+            let exit = self.cpu.run();
+            if !self.abi.retry(self.cpu.frame_mut(), &exit) {
+                return exit;
+            }
+        }
+    }
+
+    /// The system call that it has just executed: its number, and its arguments.
+    #[must_use]
+    pub fn system_call(&self) -> (u64, [u64; 6]) {
+        let (number, args) = self.abi.syscall_arguments(self.cpu.frame());
+        (number, args.0)
+    }
+
+    /// The instruction that it executes next may have changed without a notice: forgets translations of a range.
+    pub fn code_changed(&self, range: Range<u64>) {
+        let engine = self.cpu.engine();
+        engine.mapping_changed(GuestVirt(range.start)..GuestVirt(range.end));
+    }
+
+    /// Maps zeros, in place of what was there.
+    ///
+    /// # Errors
+    /// The host cannot map that.
+    pub fn map(&mut self, range: Range<u64>, access: Access) -> Result<(), ReplicaError> {
+        let request = MapRequest {
+            prot: access.prot(),
+            flags: libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+            bounds: Bounds::NONE,
+            ..MapRequest::anonymous(GuestVirt(range.start), range.end - range.start)
+        };
+        let mapped = self.memory.map(&request);
+        mapped.map(|_| ()).map_err(|errno| failed(range, errno))
+    }
+
+    /// Unmaps.
+    ///
+    /// # Errors
+    /// The host refuses.
+    pub fn unmap(&mut self, range: Range<u64>) -> Result<(), ReplicaError> {
+        let (at, len) = (GuestVirt(range.start), range.end - range.start);
+        self.memory.unmap(at, len).map_err(|errno| failed(range, errno))
+    }
+
+    /// Changes what may be done with memory.
+    ///
+    /// # Errors
+    /// It is not mapped.
+    pub fn protect(&mut self, range: Range<u64>, access: Access) -> Result<(), ReplicaError> {
+        let (at, len) = (GuestVirt(range.start), range.end - range.start);
+        let changed = self.memory.protect_range(at, len, access.prot());
+        changed.map_err(|errno| failed(range, errno))
+    }
+
+    /// Writes memory that may be written, as the kernel does.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn write(&mut self, addr: u64, bytes: &[u8]) -> Result<(), ReplicaError> {
+        let buffer = UserSlice::new(GuestVirt(addr), bytes.len() as u64);
+        let written = buffer.and_then(|buffer| buffer.write(bytes));
+        written.map(|_| ()).map_err(|_| ReplicaError::Write(addr))
+    }
+
+    /// Reads memory. Whether it is all there.
+    #[must_use]
+    pub fn read(&self, addr: u64, into: &mut [u8]) -> bool {
+        let buffer = UserSlice::new(GuestVirt(addr), into.len() as u64);
+        match buffer.and_then(UserSlice::read) {
+            Ok(bytes) => {
+                into.copy_from_slice(&bytes);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("cpu", &self.cpu).finish_non_exhaustive()
+    }
+}
+
+fn failed(range: Range<u64>, errno: Errno) -> ReplicaError {
+    ReplicaError::Map { start: range.start, end: range.end, errno }
+}
