@@ -19,6 +19,7 @@
 //! They are as Intel's cores have them where that takes no effort: see [`flags`].
 
 mod arithmetic;
+mod avx;
 mod bit;
 mod control;
 mod data;
@@ -27,7 +28,12 @@ mod flags;
 mod live;
 mod operand;
 mod shift;
+mod sse;
+mod sse_convert;
+mod sse_crypto;
+mod sse_float;
 mod sse_integer;
+mod sse_move;
 mod state;
 mod string;
 mod system;
@@ -62,7 +68,7 @@ pub static GUEST: Guest = Guest {
     slot_class,
     helpers: HELPERS,
     fp_flags: slot::FP_FLAGS,
-    fp: FpRules::Arm,
+    fp: FpRules::X86,
     stack_pointer: slot::gpr(4),
 };
 
@@ -290,7 +296,6 @@ impl<'b> Insn<'b> {
     }
 
     /// MXCSR.RC.
-    #[expect(dead_code, reason = "for arithmetic of SSE")]
     fn round(&self) -> FpRound {
         match (self.key & key::RC) >> key::RC_SHIFT {
             0 => FpRound::NearestEven,
