@@ -10,7 +10,7 @@ use base::HelperId;
 use decoders::x86_64::{Code, Mnemonic, OpKind, Register};
 use ir::{FpRound, Type, Val};
 
-use super::operand::{Place, integer};
+use super::operand::integer;
 use super::table::Semantics;
 use super::vector::is_mmx;
 use super::{Flow, Insn, sse_integer};
@@ -30,7 +30,7 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
     Some(match code.mnemonic() {
         M::Movd | M::Movq | M::Movntq => |i| i.mmx(|| i.set_mmx_op(0, i.mmx_op(1))),
         M::Movq2dq => |i| i.mmx(|| i.set_v(i.mmx_op(1).zext_wide(Type::WIDE))),
-        M::Movdq2q => |i| i.mmx(|| i.set_mmx_op(0, Insn::low_half(i.v(1)))),
+        M::Movdq2q => |i| i.mmx(|| i.set_mmx_op(0, Insn::mmx_bits(i.v(1)))),
         M::Pmovmskb => |i| i.mmx(|| i.mmx_signs()),
         M::Pshufw => |i| i.mmx(|| i.pshufw()),
         M::Pinsrw => |i| i.mmx(|| i.mmx_insert()),
@@ -148,7 +148,7 @@ impl<'b> Insn<'b> {
         self.mmx_op(n).zext_wide(Type::WIDE)
     }
 
-    fn low_half(value: Val<'b>) -> Val<'b> {
+    fn mmx_bits(value: Val<'b>) -> Val<'b> {
         value.as_vector(Q).lane_u(0)
     }
 
@@ -173,7 +173,7 @@ impl<'b> Insn<'b> {
 
     /// Operand 0 becomes the lower half of a vector.
     fn set_mmx(&self, value: Val<'b>) -> Flow {
-        self.set_mmx_op(0, Self::low_half(value))
+        self.set_mmx_op(0, Self::mmx_bits(value))
     }
 
     /// By what the mnemonic means of vectors of 128 bits; which comes to [`Insn::mmx_lanewise`].
@@ -204,7 +204,8 @@ impl<'b> Insn<'b> {
         arrangement: Arrangement,
         operands: [Val<'b>; N],
     ) -> [Val<'b>; N] {
-        let above = |low: Val<'b>, high: Val<'b>| low.as_vector(Q).set_lane(1, Self::low_half(high));
+        let above =
+            |low: Val<'b>, high: Val<'b>| low.as_vector(Q).set_lane(1, Self::mmx_bits(high));
         let [first, .., last] = operands[..] else { return operands };
         match arrangement {
             Arrangement::Low => operands,
@@ -216,7 +217,7 @@ impl<'b> Insn<'b> {
             }
             Arrangement::Chosen => {
                 let bits = self.konst(0x8787_8787_8787_8787);
-                let chosen = (Self::low_half(last) & bits).zext_wide(Type::WIDE);
+                let chosen = (Self::mmx_bits(last) & bits).zext_wide(Type::WIDE);
                 std::array::from_fn(|n| if n == 0 { first } else { chosen })
             }
         }
@@ -235,15 +236,14 @@ impl<'b> Insn<'b> {
     /// PMOVMSKB
     fn mmx_signs(&self) -> Flow {
         let vector = self.mmx_vector(1);
-        self.set_op(0, Self::low_half(self.wide(helpers::PMOVMSKB, 0, vector, vector)))
+        self.set_op(0, Self::mmx_bits(self.wide(helpers::PMOVMSKB, 0, vector, vector)))
     }
 
     /// PSHUFW
     fn pshufw(&self) -> Flow {
         let (source, order) = (self.mmx_vector(1), self.i.immediate8());
-        let words = Self::elements(source, source, 1, |n| {
-            if n < 4 { order >> (2 * n) & 3 } else { n }
-        });
+        let words =
+            Self::elements(source, source, 1, |n| if n < 4 { order >> (2 * n) & 3 } else { n });
         self.set_mmx(words)
     }
 
@@ -302,10 +302,18 @@ impl<'b> Insn<'b> {
         self.set_mmx_op(0, high | low.at(Type::I32).zext())
     }
 
+    /// Two floats in a vector's lower half, or memory.
+    fn two_floats(&self) -> Val<'b> {
+        match self.i.op_kind(1) {
+            OpKind::Memory => self.mmx_vector(1),
+            _ => self.v(1),
+        }
+    }
+
     /// CVTPS2PI, CVTTPS2PI
     fn cvtps2pi(&self, round: FpRound) -> Flow {
         self.fp(|| {
-            let source = self.low_bits(1, 64).as_vector(Type::F32x4);
+            let source = self.two_floats().as_vector(Type::F32x4);
             self.set_words([0, 1].map(|n| source.lane_u(n).fto_s(Type::I32, round)))
         })
     }

@@ -26,6 +26,7 @@ mod data;
 mod feature;
 mod flags;
 mod live;
+mod mmx;
 mod operand;
 mod shift;
 mod sse;

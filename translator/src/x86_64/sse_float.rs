@@ -222,7 +222,8 @@ impl<'b> Insn<'b> {
         let integer = integers(ty);
         let splat = |value: u64| self.b.splat(integer, self.konst(value));
         let raw = value.as_vector(integer);
-        let is_nan = (raw & splat(!sign & (u64::MAX >> (64 - bits)))).lanes(Opcode::LanesGtS, splat(infinity));
+        let is_nan = (raw & splat(!sign & (u64::MAX >> (64 - bits))))
+            .lanes(Opcode::LanesGtS, splat(infinity));
         let mut signs = splat(sign).and_not(is_nan);
         if elements != u64::MAX {
             let size = if bits == 32 { 2 } else { 3 };
@@ -326,7 +327,10 @@ impl<'b> Insn<'b> {
                     _ => {
                         let [a, b] = [a, b].map(|value| value.zext_wide(vector_of(ty)));
                         let arg = arg(predicate, ty == SD, 1);
-                        return self.wide(helpers::CMP_LANES, arg, a, b).as_vector(vector_of(ty)).lane_u(0);
+                        return self
+                            .wide(helpers::CMP_LANES, arg, a, b)
+                            .as_vector(vector_of(ty))
+                            .lane_u(0);
                     }
                 };
                 let holds = match predicate {
