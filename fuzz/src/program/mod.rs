@@ -589,7 +589,8 @@ impl Program {
         for word in self.words() {
             let bytes = (self.random().length)(word);
             let (text, _) = (self.ferry().disassemble)(pc, &word.to_le_bytes()[..bytes]);
-            all.push(Instruction { word, bytes, text });
+            let code = word.to_le_bytes()[..bytes].to_vec();
+            all.push(Instruction { code, text });
             pc = pc.wrapping_add(bytes as u64);
         }
         all
@@ -599,7 +600,7 @@ impl Program {
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let name = |instruction: &Instruction| {
-            (self.ferry().identify)(&instruction.word.to_le_bytes()[..instruction.bytes])
+            (self.ferry().identify)(&instruction.code)
         };
         self.instructions()
             .iter()
@@ -612,9 +613,10 @@ impl Program {
     pub fn listing(&self) -> String {
         let mut lines = Vec::new();
         let mut pc = CODE;
-        for Instruction { word, bytes, text } in self.instructions() {
-            lines.push(format!("{pc}: {word:0w$x}  {text}", w = 2 * bytes));
-            pc = pc.wrapping_add(bytes as u64);
+        for Instruction { code, text } in self.instructions() {
+            let word: String = code.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+            lines.push(format!("{pc}: {word}  {text}"));
+            pc = pc.wrapping_add(code.len() as u64);
         }
         lines.join("\n")
     }
