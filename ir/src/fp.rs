@@ -305,10 +305,9 @@ mod tests {
     #[test]
     fn operations_survive_packing() {
         for &op in Opcode::ALL {
-            for (round, rules) in FpRound::ALL
-                .into_iter()
-                .flat_map(|round| [FpRules::RiscV, FpRules::Arm, FpRules::X86].map(|rules| (round, rules)))
-            {
+            for (round, rules) in FpRound::ALL.into_iter().flat_map(|round| {
+                [FpRules::RiscV, FpRules::Arm, FpRules::X86].map(|rules| (round, rules))
+            }) {
                 let (ty, other) = (Type::F64x2, Type::I64);
                 let op = FpOp { op, ty, round, mode: FpMode::FLUSH, other };
                 let above = 0x155 << FpOp::PACKED_BITS;

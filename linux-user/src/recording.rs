@@ -152,7 +152,7 @@ impl Recording {
 
     /// What records one more thread of the process.
     pub(crate) fn observer(self: &Arc<Self>) -> Option<Box<dyn Observer>> {
-        let watched = Watched::new(self.architecture)?;
+        let watched = Watched::new(self.architecture);
         let hart = self.threads.fetch_add(1, Ordering::Relaxed);
         let recorder = Recorder {
             recording: Arc::clone(self),

@@ -1,11 +1,12 @@
-//! x86-64: PCLMULQDQ, AES-NI, RCPPS and RSQRTPS, the time-stamp counter.
+//! x86-64: PCLMULQDQ and AES-NI, RCPPS and RSQRTPS, and the time-stamp counter.
 
 #![expect(unsafe_code, reason = "calls of functions compiled for optional CPU features")]
 
 use std::arch::x86_64::{
     __m128i, _mm_aesdec_si128, _mm_aesdeclast_si128, _mm_aesenc_si128, _mm_aesenclast_si128,
-    _mm_aesimc_si128, _mm_castps_si128, _mm_castsi128_ps, _mm_rcp_ps, _mm_rsqrt_ps, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x,
-    _mm_setzero_si128, _mm_unpackhi_epi64,
+    _mm_aesimc_si128, _mm_castps_si128, _mm_castsi128_ps, _mm_clmulepi64_si128, _mm_cvtsi64_si128,
+    _mm_cvtsi128_si64, _mm_rcp_ps, _mm_rsqrt_ps, _mm_set_epi64x, _mm_setzero_si128,
+    _mm_unpackhi_epi64,
 };
 
 /// Every x86-64 CPU has SSE2; the attribute is what the intrinsics ask of their callers.

@@ -134,8 +134,10 @@ pub(crate) fn put_x87(area: &mut [u8], state: &State, pointers: Pointers) {
 
 /// Reads the FPU's part.
 pub(crate) fn take_x87(area: &[u8], pointers: Pointers) -> State {
+    // The FPU holds canonical addresses only.
+    const HIGH: u32 = 64 - super::cpuid::LINEAR_BITS;
     let pointer = |at| match pointers {
-        Pointers::Bits64 => u64::from_le_bytes(take(area, at)),
+        Pointers::Bits64 => ((i64::from_le_bytes(take(area, at)) << HIGH) >> HIGH) as u64,
         Pointers::Bits32 => u32::from_le_bytes(take(area, at)).into(),
     };
     let control = u16::from_le_bytes(take(area, CONTROL));
@@ -217,7 +219,7 @@ pub(crate) fn save(
 ) {
     let mut used = in_use(from) & mask;
     let has_mxcsr = mxcsr::read(from) != mxcsr::INIT;
-    if mask & SSE != 0 && has_mxcsr {
+    if form == Form::Compacted && mask & SSE != 0 && has_mxcsr {
         used |= SSE;
     }
     let written = if form == Form::All { mask } else { used };

@@ -37,7 +37,7 @@ pub(crate) struct Architecture {
 pub(crate) type OnCpu = fn(Option<&str>) -> Result<Box<dyn Abi>, CpuError>;
 
 /// Every guest architecture.
-pub(crate) const ALL: &[Architecture] = 
+pub(crate) const ALL: &[Architecture] =
     &[riscv64::ARCHITECTURE, aarch64::ARCHITECTURE, x86_64::ARCHITECTURE];
 
 /// The architecture of that name.

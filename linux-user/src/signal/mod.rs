@@ -111,7 +111,14 @@ impl TaskSignals {
     /// With this mask and nothing pending. The thread stays closed until [`TaskSignals::open`].
     pub(crate) fn new(blocked: SigSet, interrupter: Interrupter) -> Self {
         let inbox = Inbox::new(interrupter);
-        Self { inbox, blocked, saved: None, altstack: AltStack::default(), fault: None, trap: Trap::default() }
+        Self {
+            inbox,
+            blocked,
+            saved: None,
+            altstack: AltStack::default(),
+            fault: None,
+            trap: Trap::default(),
+        }
     }
 
     /// Makes the thread on which this is called the task's; it must be closed.

@@ -74,14 +74,7 @@ fn a_page_that_thrashes_is_validated_instead_of_protected() {
 
 /// A block that overwrites its own next instruction, over and over.
 fn self_writer(memory_is_shared: bool) -> Guest {
-    let code = [
-        sw(6, 5, 4),
-        addi(2, 2, 0),
-        add(6, 6, 9),
-        addi(1, 1, -1),
-        bne(1, 0, -16),
-        ECALL,
-    ];
+    let code = [sw(6, 5, 4), addi(2, 2, 0), add(6, 6, 9), addi(1, 1, -1), bne(1, 0, -16), ECALL];
     let mut guest = Guest::coherent(EngineConfig { thrash_limit: 4, ..interpreted() }, &code);
     guest.memory.shared.store(memory_is_shared, Ordering::Relaxed);
     let base = guest.memory.base.0;

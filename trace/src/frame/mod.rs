@@ -2,6 +2,7 @@
 
 mod aarch64;
 mod riscv64;
+mod x86_64;
 
 use base::{CpuFrame, RegSlot};
 
@@ -22,6 +23,8 @@ enum Held {
     Wide(RegSlot),
     /// In one slot, in another form: how the architecture shows it.
     Encoded(RegSlot, fn(u64) -> u64),
+    /// In several slots, from which it follows.
+    Computed(fn(&CpuFrame) -> u128),
 }
 
 impl Held {
@@ -32,12 +35,13 @@ impl Held {
                 let high = frame.get(RegSlot(low + 1));
                 u128::from(high) << 64 | u128::from(frame.get(RegSlot(low)))
             }
+            Self::Computed(value) => value(frame),
         }
     }
 
     fn shown(self, raw: u128) -> u128 {
         match self {
-            Self::Slot(_) | Self::Wide(_) => raw,
+            Self::Slot(_) | Self::Wide(_) | Self::Computed(_) => raw,
             Self::Encoded(_, show) => show(raw as u64).into(),
         }
     }
@@ -52,15 +56,15 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// The registers of a program, all zero so far; `None` if Ferry has no such CPU.
+    /// The registers of a program, all zero so far.
     #[must_use]
-    pub fn new(architecture: Architecture) -> Option<Self> {
+    pub fn new(architecture: Architecture) -> Self {
         let places: Box<[Place]> = match architecture {
             Architecture::Riscv64 => riscv64::places().collect(),
             Architecture::Aarch64 => aarch64::places().collect(),
-            Architecture::X86_64 => return None,
+            Architecture::X86_64 => x86_64::places().collect(),
         };
-        Some(Self { seen: vec![0; places.len()].into(), places })
+        Self { seen: vec![0; places.len()].into(), places }
     }
 
     /// Appends those whose values are others than last time.
@@ -89,7 +93,7 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_shown() {
-        let mut watched = Watched::new(Architecture::Aarch64).unwrap();
+        let mut watched = Watched::new(Architecture::Aarch64);
         let mut frame = CpuFrame::new();
         let mut writes = Vec::new();
         frame.set(arch::aarch64::slot::x(3), 7);
@@ -109,15 +113,29 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_from_several_slots_is_shown_as_one() {
+        let mut watched = Watched::new(Architecture::X86_64);
+        let mut frame = CpuFrame::new();
+        arch::x86_64::reset(&mut frame);
+        let mut writes = Vec::new();
+        watched.all(&frame, &mut writes);
+        assert!(writes.contains(&RegWrite { register: Register::FLAGS, value: 0x202 }));
+        assert!(writes.contains(&RegWrite { register: Register::control(5), value: 0xffff }));
+        writes.clear();
+        frame.set(arch::x86_64::slot::CARRY, 1);
+        watched.changes(&frame, &mut writes);
+        assert_eq!(writes, [RegWrite { register: Register::FLAGS, value: 0x203 }]);
+    }
+
+    #[test]
     fn no_register_has_two_places() {
-        for architecture in [Architecture::Riscv64, Architecture::Aarch64] {
-            let watched = Watched::new(architecture).unwrap();
+        for architecture in [Architecture::Riscv64, Architecture::Aarch64, Architecture::X86_64] {
+            let watched = Watched::new(architecture);
             let mut registers: Vec<_> = watched.places.iter().map(|place| place.register).collect();
             let count = registers.len();
             registers.sort_unstable();
             registers.dedup();
             assert_eq!(registers.len(), count);
         }
-        assert!(Watched::new(Architecture::X86_64).is_none());
     }
 }

@@ -19,21 +19,30 @@
 //! They are as Intel's cores have them where that takes no effort: see [`flags`].
 
 mod arithmetic;
+mod avx;
 mod bit;
 mod control;
 mod data;
 mod feature;
 mod flags;
 mod live;
+mod mmx;
 mod operand;
 mod shift;
+mod sse;
+mod sse_convert;
+mod sse_crypto;
+mod sse_float;
 mod sse_integer;
+mod sse_move;
+mod state;
 mod string;
 mod system;
 mod table;
 #[cfg(test)]
 mod tests;
 mod vector;
+mod x87;
 
 use arch::x86_64::helpers::HELPERS;
 use arch::x86_64::{CpuModel, key, slot};
@@ -47,6 +56,12 @@ use crate::{Disassembled, Limits, Translation};
 
 pub use table::is_implemented;
 
+/// Whether a CPU has all that the decoder says an instruction needs.
+#[must_use]
+pub fn has_features(cpu: &CpuModel, features: &[decoder::CpuidFeature]) -> bool {
+    Present::of(cpu).has_all(features)
+}
+
 /// x86-64 in user mode to the layers that know no guest.
 pub static GUEST: Guest = Guest {
     name: "x86_64",
@@ -54,7 +69,7 @@ pub static GUEST: Guest = Guest {
     slot_class,
     helpers: HELPERS,
     fp_flags: slot::FP_FLAGS,
-    fp: FpRules::Arm,
+    fp: FpRules::X86,
     stack_pointer: slot::gpr(4),
 };
 
@@ -282,7 +297,6 @@ impl<'b> Insn<'b> {
     }
 
     /// MXCSR.RC.
-    #[expect(dead_code, reason = "for arithmetic of SSE")]
     fn round(&self) -> FpRound {
         match (self.key & key::RC) >> key::RC_SHIFT {
             0 => FpRound::NearestEven,

@@ -28,8 +28,8 @@ use base::wide::{HostVector, bits_of, vector_of};
 use base::{CpuFrame, Helper, HelperId, Intrinsic};
 
 use super::{fpcr, slot};
-use crate::lane;
 pub use crate::frame::FrameRef;
+use crate::lane;
 pub use arg::Arg;
 pub use env::{FpEnv, Saturation};
 

@@ -36,9 +36,8 @@ pub(super) fn aesimc(_: u128, b: u128) -> u128 {
 /// AESKEYGENASSIST: words 1 and 3, substituted, and rotated with the constant added.
 pub(super) fn aeskeygenassist(constant: u64, a: u128) -> u128 {
     let words = u32::split(a);
-    let substituted = |word: u32| {
-        u32::from_le_bytes(word.to_le_bytes().map(|byte| aes::SBOX[usize::from(byte)]))
-    };
+    let substituted =
+        |word: u32| u32::from_le_bytes(word.to_le_bytes().map(|byte| aes::SBOX[usize::from(byte)]));
     u32::join(|n| {
         let word = substituted(words[n | 1]);
         if n & 1 == 0 { word } else { word.rotate_right(8) ^ constant as u32 & 0xff }

@@ -7,12 +7,12 @@
 
 pub mod crypto;
 pub mod gather;
+pub mod integer;
 pub mod memory;
 pub mod packed;
 pub mod sse_float;
-pub mod string_compare;
-pub mod integer;
 pub mod string;
+pub mod string_compare;
 pub mod system;
 pub mod x87;
 pub mod xsave;
@@ -167,6 +167,8 @@ helpers! {
     FNSTENV "fnstenv" Memory (address, bits) x87::fnstenv;
     FRSTOR "frstor" Memory (address, bits) x87::frstor;
     FNSAVE "fnsave" Memory (address, bits) x87::fnsave;
+    // MMX.
+    MASKMOVQ "maskmovq" Memory (value, mask, address) memory::maskmovq;
     // FXSAVE, XSAVE. `bits` is 64 or 32, for the width of pointers; a mask is EDX:EAX.
     FXSAVE "fxsave" Memory (address, bits) xsave::fxsave;
     FXRSTOR "fxrstor" Memory (address, bits) xsave::fxrstor;
@@ -176,6 +178,26 @@ helpers! {
     XRSTOR "xrstor" Memory (address, bits, mask, xcr0) xsave::xrstor;
     // Time and waiting.
     PAUSE "pause" Frame () system::pause;
+    TSC "tsc" Frame () system::tsc;
+    TSC_AUX "tsc_aux" Frame () system::tsc_aux;
+    RANDOM "random" Frame () system::random;
+    BAD_SELECTOR "bad_selector" Pure (selector, place) system::bad_selector;
+    SYNC_CODE "sync_code" Frame () system::sync_code;
+    // Integers.
+    DIV128 "div128" Pure (low, high, divisor) integer::div128;
+    IDIV128 "idiv128" Pure (low, high, divisor) integer::idiv128;
+    IDIV128_OVERFLOWS "idiv128_overflows" Pure (low, high, divisor) integer::idiv128_overflows;
+    PDEP "pdep" Pure (value, mask) integer::pdep;
+    PEXT "pext" Pure (value, mask) integer::pext;
+    CRC32 "crc32" Pure (accumulator, value, bytes) integer::crc32;
+    LOCK_NEG "lock_neg" Memory (addr, bytes) integer::lock_neg;
+    CMPXCHG16B "cmpxchg16b" Memory (addr) integer::cmpxchg16b;
+    // String instructions.
+    REP_MOVS "rep_movs" Memory (repeat) string::movs;
+    REP_STOS "rep_stos" Memory (repeat) string::stos;
+    REP_LODS "rep_lods" Memory (repeat) string::lods;
+    REP_CMPS "rep_cmps" Memory (repeat) string::cmps;
+    REP_SCAS "rep_scas" Memory (repeat) string::scas;
     // Packed integers.
     PMOVMSKB "pmovmskb" Bits (a) packed::pmovmskb, ByteSigns;
     MOVMSKPS "movmskps" Bits (a) packed::movmskps, WordSigns;
@@ -263,26 +285,6 @@ helpers! {
     MASK_LOAD "mask_load" Memory (what, base) gather::mask_load;
     MASK_STORE "mask_store" Memory (what, base) gather::mask_store;
     MASKMOVDQU "maskmovdqu" Memory (what, base) gather::maskmovdqu;
-    TSC "tsc" Frame () system::tsc;
-    TSC_AUX "tsc_aux" Frame () system::tsc_aux;
-    RANDOM "random" Frame () system::random;
-    BAD_SELECTOR "bad_selector" Pure (selector, place) system::bad_selector;
-    SYNC_CODE "sync_code" Frame () system::sync_code;
-    // Integers.
-    DIV128 "div128" Pure (low, high, divisor) integer::div128;
-    IDIV128 "idiv128" Pure (low, high, divisor) integer::idiv128;
-    IDIV128_OVERFLOWS "idiv128_overflows" Pure (low, high, divisor) integer::idiv128_overflows;
-    PDEP "pdep" Pure (value, mask) integer::pdep;
-    PEXT "pext" Pure (value, mask) integer::pext;
-    CRC32 "crc32" Pure (accumulator, value, bytes) integer::crc32;
-    LOCK_NEG "lock_neg" Memory (addr, bytes) integer::lock_neg;
-    CMPXCHG16B "cmpxchg16b" Memory (addr) integer::cmpxchg16b;
-    // String instructions.
-    REP_MOVS "rep_movs" Memory (repeat) string::movs;
-    REP_STOS "rep_stos" Memory (repeat) string::stos;
-    REP_LODS "rep_lods" Memory (repeat) string::lods;
-    REP_CMPS "rep_cmps" Memory (repeat) string::cmps;
-    REP_SCAS "rep_scas" Memory (repeat) string::scas;
 }
 
 /// Calls a helper of vectors as IR does; `None` if it is none.
@@ -302,6 +304,9 @@ pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> Option<u64> {
     // SAFETY: the frame is borrowed, and no helper keeps it.
     Some(unsafe { code(frame, a, b, c, d) })
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod native_tests;
 
 #[cfg(test)]
 mod tests {

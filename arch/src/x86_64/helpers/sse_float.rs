@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use base::float::{DenormalsIn, DenormalsOut, Env, F16, F32, F64, Flags, Format, RawBits, Round, soft};
+use base::float::{
+    DenormalsIn, DenormalsOut, Env, F16, F32, F64, Flags, Format, RawBits, Round, soft,
+};
 
 use super::FrameRef;
 use crate::lane::Lane;
@@ -22,8 +24,10 @@ fn count(arg: u64) -> usize {
 
 /// For which relations the predicates 0 to 15 of CMPPS hold: less 1, equal 2, greater 4, unordered 8. Bit 4 of a predicate
 /// exchanges what is quiet and what signals.
-const PREDICATES: [u8; 16] =
-    [0b0010, 0b0001, 0b0011, 0b1000, 0b1101, 0b1110, 0b1100, 0b0111, 0b1010, 0b1001, 0b1011, 0, 0b0101, 0b0110, 0b0100, 0b1111];
+const PREDICATES: [u8; 16] = [
+    0b0010, 0b0001, 0b0011, 0b1000, 0b1101, 0b1110, 0b1100, 0b0111, 0b1010, 0b1001, 0b1011, 0,
+    0b0101, 0b0110, 0b0100, 0b1111,
+];
 /// Which of them signal.
 const SIGNALING: u16 = 0b0110_0110_0110_0110;
 
@@ -62,13 +66,16 @@ pub(super) fn compare(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
 pub(super) fn dot_product(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
     if arg >> 8 & 1 != 0 {
         let products = products::<F64, 2>(arg, u64::split(a), u64::split(b), env);
-        let sum = soft::add::<F64>(products[0], products[1], env);
-        return u64::join(|n| if arg >> n & 1 != 0 { sum } else { 0 });
+        let sums: [u64; 2] =
+            std::array::from_fn(|n| soft::add::<F64>(products[n], products[n ^ 1], env));
+        return u64::join(|n| if arg >> n & 1 != 0 { sums[n] } else { 0 });
     }
-    let [p0, p1, p2, p3] = products::<F32, 4>(arg, u32::split(a), u32::split(b), env);
-    let (low, high) = (soft::add::<F32>(p0, p1, env), soft::add::<F32>(p2, p3, env));
-    let sum = soft::add::<F32>(low, high, env);
-    u32::join(|n| if arg >> n & 1 != 0 { sum } else { 0 })
+    let products = products::<F32, 4>(arg, u32::split(a), u32::split(b), env);
+    // Which NaN comes out is another for each element: its own neighbours come first.
+    let pairs: [u32; 4] =
+        std::array::from_fn(|n| soft::add::<F32>(products[n ^ 1], products[n], env));
+    let sums: [u32; 4] = std::array::from_fn(|n| soft::add::<F32>(pairs[n], pairs[n ^ 2], env));
+    u32::join(|n| if arg >> n & 1 != 0 { sums[n] } else { 0 })
 }
 
 fn products<F: Format, const N: usize>(
@@ -129,7 +136,8 @@ pub(super) fn begin_unmasked(mut frame: FrameRef) -> u64 {
 pub(super) fn end_unmasked(mut frame: FrameRef, before: u64) -> u64 {
     const OF_OPERANDS: u8 = Flags::NV.0 | Flags::ID.0 | Flags::DZ.0;
     let mut raised = frame.get(slot::FP_FLAGS) as u8;
-    let masks = mxcsr::flags_of((frame.get(slot::MXCSR) as u32 & mxcsr::MASKS) >> mxcsr::MASKS_SHIFT);
+    let masks =
+        mxcsr::flags_of((frame.get(slot::MXCSR) as u32 & mxcsr::MASKS) >> mxcsr::MASKS_SHIFT);
     let unmasked = raised & !masks.0;
     if unmasked & OF_OPERANDS != 0 {
         raised &= OF_OPERANDS;

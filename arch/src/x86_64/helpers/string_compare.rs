@@ -66,9 +66,8 @@ impl Compared {
                 _ => false,
             },
             // Equal ordered: what is invalid in the first is equal.
-            _ => (0..self.count - j).all(|i| {
-                i >= valid_a || i + j < valid_b && self.a[i] == self.b[i + j]
-            }),
+            _ => (0..self.count - j)
+                .all(|i| i >= valid_a || i + j < valid_b && self.a[i] == self.b[i + j]),
         };
         (0..self.count).map(|j| u32::from(bit(j)) << j).sum()
     }

@@ -1,12 +1,11 @@
 //! EFLAGS and MXCSR as one value, what the CPU says of itself, time, random numbers, selectors, and what waits.
 
-use base::{CpuFrame, RegSlot};
 use base::sys::{clock, random, thread};
+use base::{CpuFrame, RegSlot};
 
 use super::FrameRef;
 use crate::sys;
 use crate::x86_64::{CpuModel, cpuid, flags, mxcsr, slot, xsave};
-
 
 const RAX: RegSlot = slot::gpr(0);
 const RCX: RegSlot = slot::gpr(1);

@@ -48,6 +48,8 @@ pub(crate) struct Row {
     all: AllFn,
 }
 
+/// None.
+const UNCHANGED: u16 = 0;
 /// C1 alone.
 const ROUNDING: u16 = C1;
 /// C2 says whether the operand was in range.
@@ -187,10 +189,10 @@ rows! {
     "fisubr m32int" mem 0xda 5 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x6f, 0x20")) (".byte 0xda, 0x6f, 0x20");
     "fidiv m32int" mem 0xda 6 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x77, 0x20")) (".byte 0xda, 0x77, 0x20");
     "fidivr m32int" mem 0xda 7 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x7f, 0x20")) (".byte 0xda, 0x7f, 0x20");
-    "fcmovb st, st(i)" reg 0xda 0xc0 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmove st, st(i)" reg 0xda 0xc8 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovbe st, st(i)" reg 0xda 0xd0 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovu st, st(i)" reg 0xda 0xd8 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovb st, st(i)" reg 0xda 0xc0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmove st, st(i)" reg 0xda 0xc8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovbe st, st(i)" reg 0xda 0xd0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovu st, st(i)" reg 0xda 0xd8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
     "fucompp" one 0xda 0xe9 [Both] 2 COMPARISON (few_of!(Both ".byte 0xdd, 0xe1")) (".byte 0xda, 0xe9");
     // DB
     "fild m32int" mem 0xdb 0 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdb, 0x47, 0x20")) (".byte 0xdb, 0x47, 0x20");
@@ -199,12 +201,12 @@ rows! {
     "fistp m32int" mem 0xdb 3 [Store 4] 1 ROUNDING (few_of!(Store ".byte 0xdb, 0x57, 0x20")) (".byte 0xdb, 0x5f, 0x20");
     "fld m80" mem 0xdb 5 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdb, 0x6f, 0x20")) (".byte 0xdb, 0x6f, 0x20");
     "fstp m80" mem 0xdb 7 [Store 10] 1 ROUNDING (few_of!(Store ".byte 0xd9, 0xc0, 0xdb, 0x7f, 0x20")) (".byte 0xdb, 0x7f, 0x20");
-    "fcmovnb st, st(i)" reg 0xdb 0xc0 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovne st, st(i)" reg 0xdb 0xc8 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovnbe st, st(i)" reg 0xdb 0xd0 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovnu st, st(i)" reg 0xdb 0xd8 [Both] 0 ROUNDING (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fucomi st, st(i)" reg 0xdb 0xe8 [Both] 0 ROUNDING (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah");
-    "fcomi st, st(i)" reg 0xdb 0xf0 [Both] 0 ROUNDING (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah");
+    "fcmovnb st, st(i)" reg 0xdb 0xc0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovne st, st(i)" reg 0xdb 0xc8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovnbe st, st(i)" reg 0xdb 0xd0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovnu st, st(i)" reg 0xdb 0xd8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fucomi st, st(i)" reg 0xdb 0xe8 [Both] 0 UNCHANGED (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah");
+    "fcomi st, st(i)" reg 0xdb 0xf0 [Both] 0 UNCHANGED (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah");
     // DC
     "fadd m64" mem 0xdc 0 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x47, 0x20")) (".byte 0xdc, 0x47, 0x20");
     "fmul m64" mem 0xdc 1 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x4f, 0x20")) (".byte 0xdc, 0x4f, 0x20");
@@ -263,8 +265,8 @@ rows! {
     "fxch st(i), DF" reg 0xdf 0xc8 [Exchange] 0 ROUNDING () (".byte 0xdf, 0xc9");
     "fstp st(i), DF D0" reg 0xdf 0xd0 [Copy] 1 ROUNDING () (".byte 0xdf, 0xd1");
     "fstp st(i), DF D8" reg 0xdf 0xd8 [Copy] 1 ROUNDING () (".byte 0xdf, 0xd9");
-    "fucomip st, st(i)" reg 0xdf 0xe8 [Both] 1 ROUNDING (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xe9\nlahf\nmov [rdi + 32], ah");
-    "fcomip st, st(i)" reg 0xdf 0xf0 [Both] 1 ROUNDING (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xf1\nlahf\nmov [rdi + 32], ah");
+    "fucomip st, st(i)" reg 0xdf 0xe8 [Both] 1 UNCHANGED (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xe9\nlahf\nmov [rdi + 32], ah");
+    "fcomip st, st(i)" reg 0xdf 0xf0 [Both] 1 UNCHANGED (few_of!(Both "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xf1\nlahf\nmov [rdi + 32], ah");
 }
 
 /// Rows by opcode; [`NONE`] where there is none.
@@ -339,6 +341,11 @@ impl Op {
     /// Whether it writes ST(i), if any register but ST(0).
     fn writes_other(self) -> bool {
         self.0 >= 0x400
+    }
+
+    /// Whether it is FPREM or FPREM1.
+    fn is_remainder(self) -> bool {
+        matches!(self.0, 0x1f5 | 0x1f8)
     }
 
     /// Whether it writes to memory, and how many bytes.
@@ -438,6 +445,10 @@ fn quickly<R: Registers>(op: Op, row: &Row, registers: &R, operand: &mut Operand
             let (st0, st1) = (read(top), read(other));
             let mut few = Few { st0, st1, memory: Memory(operand.bytes), control };
             let status = row.few?(&mut few);
+            if op.is_remainder() && few.st0.sign_exponent & 0x7fff == 0x7fff {
+                // Of a NaN, not all condition codes are written.
+                return None;
+            }
             quick.status |= status & (row.codes | EXCEPTIONS);
             operand.bytes = few.memory.0;
             let is_result = op.writes_other();
@@ -486,9 +497,11 @@ fn wholly<R: Registers>(op: Op, row: &Row, registers: &R, operand: &mut Operand)
     let mut state = State { operand: NO_ADDRESS, opcode: NO_OPCODE, ..before };
     let (top, one) = (state.physical(0), state.physical(1));
     let other = state.physical(op.register());
-    if other == top {
-        state.registers[one] = state.registers[top];
-        state.valid = with_bit(state.valid, one, bit(state.valid, top));
+    // What is only read, or stands at the top, is copied to ST(1); else they change places.
+    let is_copied = other == top || row.shape == Shape::Load;
+    if is_copied {
+        state.registers[one] = state.registers[other];
+        state.valid = with_bit(state.valid, one, bit(state.valid, other));
     } else {
         swap(&mut state, one, other);
     }
@@ -496,7 +509,7 @@ fn wholly<R: Registers>(op: Op, row: &Row, registers: &R, operand: &mut Operand)
     (row.all)(&mut all);
     operand.bytes = all.memory.0;
     let mut after = all.state();
-    if other == top {
+    if is_copied {
         // What became of ST(1) has become of ST(0), but for the pop.
         if op.writes_other() {
             after.registers[top] = after.registers[one];

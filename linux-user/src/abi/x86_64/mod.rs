@@ -43,12 +43,8 @@ const SYSCALL_LEN: u64 = 2;
 const RED_ZONE: u64 = 128;
 
 /// x86-64.
-pub(crate) const ARCHITECTURE: Architecture = Architecture {
-    name: "x86_64",
-    elf_machine: goblin::elf::header::EM_X86_64,
-    syscalls,
-    on_cpu,
-};
+pub(crate) const ARCHITECTURE: Architecture =
+    Architecture { name: "x86_64", elf_machine: goblin::elf::header::EM_X86_64, syscalls, on_cpu };
 
 fn syscalls() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();

@@ -25,11 +25,7 @@ const ARCH_GET_MAX_TAG_BITS: u64 = 0x4003;
 const TASK_SIZE_MAX: u64 = (1 << 47) - 0x1000;
 
 /// arch_prctl(2)
-pub(super) fn arch_prctl(
-    cpu: &CpuModel,
-    frame: &mut CpuFrame,
-    args: &Args,
-) -> Result<u64, Errno> {
+pub(super) fn arch_prctl(cpu: &CpuModel, frame: &mut CpuFrame, args: &Args) -> Result<u64, Errno> {
     let (value, out) = (args.long(1), UserPtr::<u64>::new(GuestVirt(args.long(1))));
     let answer = match args.long(0) {
         ARCH_SET_FS | ARCH_SET_GS if value >= TASK_SIZE_MAX => return Err(Errno::EPERM),

@@ -1,0 +1,283 @@
+//! Every x87 instruction, in random states with random operands.
+
+#![expect(unsafe_code, reason = "the host's instructions")]
+
+use base::CpuFrame;
+use ferry_arch::x86_64::x87::{F80, Format, Op, State};
+use ferry_arch::x86_64::{flags, helpers};
+
+use crate::native::{Code, Random};
+
+/// How many states an instruction is executed in.
+fn cases() -> u64 {
+    if std::env::var_os("FERRY_TEST_LONG").is_some() { 20_000 } else { 400 }
+}
+
+/// Exponents at which something happens.
+const EXPONENTS: &[u16] = &[
+    0, 1, 2, 60, 0x3c01, 0x3bcd, 0x3f6a, 0x3f81, 0x3fbe, 0x3ffe, 0x3fff, 0x4000, 0x400e, 0x401d,
+    0x401e, 0x403d, 0x403e, 0x403f, 0x407e, 0x407f, 0x43fe, 0x43ff, 0x7ffd, 0x7ffe, 0x7fff,
+];
+const SIGNIFICANDS: &[u64] = &[
+    0,
+    1,
+    1 << 63,
+    1 << 63 | 1,
+    3 << 62,
+    3 << 62 | 1,
+    u64::MAX,
+    u64::MAX << 11,
+    u64::MAX << 40,
+    1 << 62,
+    0x8000_0080_0000_0000,
+    0x8000_0000_0000_0400,
+    0xc90f_daa2_2168_c235,
+];
+
+fn number(random: &mut Random) -> F80 {
+    let sign = (random.next() as u16 & 1) << 15;
+    let exponent = match random.below(3) {
+        0 => random.next() as u16 & 0x7fff,
+        1 => 0x3fff_u16.wrapping_add(random.below(70) as u16).wrapping_sub(4),
+        _ => random.pick(EXPONENTS),
+    };
+    let significand = match random.below(3) {
+        0 => random.next() | 1 << 63,
+        1 => random.next() << random.below(64) | 1 << 63,
+        _ => random.pick(SIGNIFICANDS),
+    };
+    F80 { significand, sign_exponent: sign | exponent }
+}
+
+/// What an operand in memory may be: bits that are a number in several formats.
+fn memory(random: &mut Random) -> [u8; 16] {
+    let small = random.next() >> random.below(64);
+    let single =
+        random.pick(&[0_u32, 1, 0x7f80_0000, 0x7f80_0001, 0x7fc0_0000, 0x3f80_0000, 0x0080_0000]);
+    let double = random.pick(&[
+        0_u64,
+        1,
+        0x7ff0 << 48,
+        0x7ff1 << 48,
+        0x7ff8 << 48,
+        0x3ff0 << 48,
+        0x10 << 48,
+    ]);
+    let value = match random.below(6) {
+        0 => number(random).bits(),
+        1 => u128::from(random.next()) << 64 | u128::from(random.next()),
+        2 => u128::from(single | (random.next() as u32) << 31),
+        3 => u128::from(double | random.next() << 63),
+        4 => u128::from(small),
+        // Decimal digits.
+        _ => {
+            (0..18).fold(0, |bcd, _| bcd << 4 | u128::from(random.below(10)))
+                | u128::from(random.next() & 1) << 79
+        }
+    };
+    value.to_le_bytes()
+}
+
+fn state(random: &mut Random) -> State {
+    let masks = if random.below(3) == 0 { random.next() as u16 & 0x3f } else { 0x3f };
+    let control = random.next() as u16 & 0x1f00 | masks | 0x40;
+    // Nothing is pending.
+    let status = random.next() as u16 & 0x7f40 | random.next() as u16 & masks;
+    let valid = random.next() as u8
+        | if random.below(4) == 0 { 0 } else { 0x7f_u8.rotate_left(random.next() as u32) };
+    State {
+        control,
+        status,
+        valid,
+        opcode: random.next() as u16 & 0x7ff,
+        instruction: random.next() & 0xffff_ffff,
+        operand: random.next() & 0xffff_ffff,
+        registers: std::array::from_fn(|_| number(random)),
+    }
+}
+
+/// What an instruction changes.
+#[derive(Clone, PartialEq, Debug)]
+struct Outcome {
+    state: State,
+    memory: [u8; 16],
+    flags: u64,
+}
+
+/// By the host: loads state and flags, executes the instruction with its operand at rsi, and saves.
+fn by_host(code: &mut Code, escape: u8, modrm: u8, before: &Outcome) -> Outcome {
+    #[repr(C, align(16))]
+    struct Image([u8; 108]);
+    let mut image = Image([0; 108]);
+    image.0.copy_from_slice(&before.state.image(Format::Bits32));
+    let mut memory = Box::new(before.memory);
+    let mut flags = before.flags;
+    let bytes = [
+        &[0xdd, 0x27, 0xff, 0x32, 0x9d][..],
+        &[escape, modrm],
+        &[0x9c, 0x8f, 0x02, 0xdd, 0x37, 0xfc, 0xc3],
+    ]
+    .concat();
+    // SAFETY: FNSAVE leaves the FPU empty; the direction flag is clear.
+    unsafe {
+        let arguments = [
+            image.0.as_mut_ptr(),
+            memory.as_mut_ptr(),
+            (&raw mut flags).cast(),
+            std::ptr::null_mut(),
+        ];
+        code.call(&bytes, arguments);
+    }
+    let mut state = State::default();
+    state.set_image(Format::Bits32, &image.0);
+    let status = u16::from_le_bytes([image.0[4], image.0[5]]);
+    assert_eq!(state.status, status, "{escape:#x} {modrm:#x}: whether anything is pending");
+    Outcome { state, memory: *memory, flags: flags & flags::STATUS }
+}
+
+fn is_cmov(escape: u8, modrm: u8) -> bool {
+    matches!(escape, 0xda | 0xdb) && (0xc0..0xe0).contains(&modrm)
+}
+
+fn is_comi(escape: u8, modrm: u8) -> bool {
+    matches!(escape, 0xdb | 0xdf) && (0xe8..0xf8).contains(&modrm)
+}
+
+/// Whether the condition of FCMOV holds.
+fn moves(escape: u8, modrm: u8, eflags: u64) -> bool {
+    let condition = match modrm >> 3 & 3 {
+        0 => flags::CF,
+        1 => flags::ZF,
+        2 => flags::CF | flags::ZF,
+        _ => flags::PF,
+    };
+    (eflags & condition != 0) == (escape == 0xda)
+}
+
+fn by_helper(pc: u64, address: u64, op: Op, escape: u8, modrm: u8, before: &Outcome) -> Outcome {
+    let mut frame = CpuFrame::new();
+    before.state.store(&mut frame);
+    flags::set_eflags(&mut frame, before.flags);
+    let mut memory = Box::new(before.memory);
+    let word = |n: usize| u64::from_le_bytes(before.memory[n..n + 8].try_into().unwrap());
+    let opcode = u64::from(op.opcode());
+    let result = if op.stores().is_some() {
+        // The FPU remembers the address that it is told; the bytes go to where they are looked for.
+        let arguments = [opcode, pc, memory.as_mut_ptr() as u64, 0];
+        helpers::call(&mut frame, helpers::X87_STORE, arguments)
+    } else if is_comi(escape, modrm) {
+        helpers::call(&mut frame, helpers::X87_FLAGS, [opcode, pc, 0, 0])
+    } else {
+        let high = word(8) & 0xffff;
+        let operand = if is_cmov(escape, modrm) {
+            moves(escape, modrm, before.flags).into()
+        } else {
+            word(0)
+        };
+        helpers::call(&mut frame, helpers::X87, [opcode | high << 16, pc, operand, address])
+    };
+    assert_eq!((result, frame.fault), (Some(0), 0));
+    let mut state = State::of(&frame);
+    if op.stores().is_some() && state.operand == memory.as_ptr() as u64 {
+        state.operand = address;
+    }
+    state.instruction &= 0xffff_ffff;
+    Outcome { state, memory: *memory, flags: flags::eflags(&frame) & flags::STATUS }
+}
+
+#[test]
+fn every_instruction_does_what_the_host_s_does() {
+    let mut random = Random::new(0x8087);
+    let mut code = Code::new();
+    let mut failed = Vec::new();
+    for escape in 0xd8..=0xdf_u8 {
+        for modrm in (0..8).map(|reg| reg << 3 | 6).chain(0xc0..=0xff) {
+            let Some(op) = Op::new(escape, modrm) else { continue };
+            for _ in 0..cases() {
+                let before = Outcome {
+                    state: state(&mut random),
+                    memory: memory(&mut random),
+                    flags: random.next() & flags::STATUS,
+                };
+                let mut expected = by_host(&mut code, escape, modrm, &before);
+                let pc = code.address() + 5;
+                // Where the host's operand was nobody knows any more; that it was written down is enough.
+                const ADDRESS: u64 = 0x1234_5678;
+                if expected.state.operand != before.state.operand && modrm < 0xc0 {
+                    expected.state.operand = ADDRESS;
+                }
+                let found = by_helper(pc, ADDRESS, op, escape, modrm, &before);
+                if found != expected {
+                    failed.push(format!(
+                        "{escape:02x} {modrm:02x}\nbefore   {before:x?}\nexpected {expected:x?}\nfound    {found:x?}"
+                    ));
+                    break;
+                }
+            }
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{} failed\n{}",
+        failed.len(),
+        failed[..failed.len().min(6)].join("\n\n")
+    );
+}
+
+/// FNSTENV, FNSAVE, FLDENV, FRSTOR, FLDCW, FNCLEX and FNINIT, with the bytes that they write or read. The host is given the
+/// prefix for an operand size of 16 bits or none.
+#[test]
+fn control_does_what_the_host_s_does() {
+    let mut random = Random::new(0x387);
+    let mut code = Code::new();
+    for _ in 0..2000 {
+        let calm = state(&mut random);
+        let mut pending = calm;
+        pending.status |= random.next() as u16 & 0x3f;
+        pending.summarise();
+        let bits = random.pick(&[16_u64, 32]);
+        let bytes: [u8; 108] = std::array::from_fn(|_| random.next() as u8);
+        for (insn, id) in [
+            ([0xd9, 0x36], Some(helpers::FNSTENV)),
+            ([0xdd, 0x36], Some(helpers::FNSAVE)),
+            ([0xd9, 0x26], Some(helpers::FLDENV)),
+            ([0xdd, 0x26], Some(helpers::FRSTOR)),
+            ([0xd9, 0x2e], None),
+            ([0xdb, 0xe2], Some(helpers::FNCLEX)),
+            ([0xdb, 0xe3], Some(helpers::FNINIT)),
+        ] {
+            // The others wait for what is pending.
+            let is_no_wait = matches!(insn, [0xd9 | 0xdd, 0x36] | [0xdb, 0xe2 | 0xe3]);
+            let before = if is_no_wait { pending } else { calm };
+            let mut image = before.image(Format::Bits32);
+            let mut host_bytes = bytes;
+            let prefix: &[u8] = if bits == 16 { &[0x66] } else { &[] };
+            let text = [&[0xdd, 0x27], prefix, &insn, &[0xdd, 0x37, 0xc3]].concat();
+            // SAFETY: FNSAVE leaves the FPU empty; both buffers are long enough.
+            unsafe {
+                let arguments = [
+                    image.as_mut_ptr(),
+                    host_bytes.as_mut_ptr(),
+                    image.as_mut_ptr(),
+                    image.as_mut_ptr(),
+                ];
+                code.call(&text, arguments);
+            }
+            let mut expected = State::default();
+            expected.set_image(Format::Bits32, &image);
+            assert_eq!(image[4..6], expected.status.to_le_bytes(), "whether anything is pending");
+            let mut frame = CpuFrame::new();
+            before.store(&mut frame);
+            let mut our_bytes = Box::new(bytes);
+            let address = our_bytes.as_mut_ptr() as u64;
+            let value = u64::from(u16::from_le_bytes([bytes[0], bytes[1]]));
+            let result = match id {
+                Some(id) => helpers::call(&mut frame, id, [address, bits, 0, 0]),
+                None => helpers::call(&mut frame, helpers::FLDCW, [value, 0, 0, 0]),
+            };
+            assert_eq!((result, frame.fault), (Some(0), 0));
+            assert_eq!(*our_bytes, host_bytes, "{insn:x?} {bits} {before:x?}");
+            assert_eq!(State::of(&frame), expected, "{insn:x?} {bits} {before:x?}");
+        }
+    }
+}
