@@ -1,19 +1,22 @@
 //! `ferry diff`: where two executions part.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use ::diff::report::{self, Context, NoSymbols, Symbols};
-use ::diff::{Comparison, Options, Recorded, Verdict};
+use ::diff::{Comparison, Options, Verdict};
 use clap::{Args, ValueEnum};
 use trace::names::register_by_name;
-use trace::{Architecture, Register, Source};
+use trace::{Architecture, Register};
 
 use crate::complain;
-use crate::trace::file::{self, Kind, Known};
+use crate::trace::file::Kind;
+use side::Side;
+use spec::Spec;
 use symbols::ElfSymbols;
 
+mod side;
+mod spec;
 mod symbols;
 
 /// Both executions are the same.
@@ -26,15 +29,15 @@ const NOT_COMPARED: u8 = 2;
 /// Options of `ferry diff`.
 #[derive(Args)]
 #[command(
-    after_help = "A side is a trace in any format that `ferry trace` reads (- for standard input), or `interp`: the \
-                  PROGRAM after -- run by Ferry's interpreter.\nExit status: 0 same, 1 different, 2 could not \
-                  compare.\n\nExamples:\n  ferry diff spike.log ferry.trace\n  ferry diff qemu.log interp -- ./a.out"
+    after_help = side::HELP
 )]
 pub(crate) struct DiffArgs {
     /// What is taken to be right
-    reference: PathBuf,
+    #[arg(value_parser = Spec::parse)]
+    reference: Spec,
     /// What is compared with it
-    subject: PathBuf,
+    #[arg(value_parser = Spec::parse)]
+    subject: Spec,
     /// The program of a side that is run, and its arguments
     #[arg(last = true)]
     program: Vec<OsString>,
@@ -65,6 +68,18 @@ pub(crate) struct DiffArgs {
     /// The program whose symbols the report names
     #[arg(long, value_name = "ELF")]
     symbols: Option<PathBuf>,
+    /// Where programs look for their libraries and ELF interpreter first
+    #[arg(short = 'L', value_name = "SYSROOT")]
+    sysroot: Option<PathBuf>,
+    /// Ferry's CPU model
+    #[arg(long, value_name = "MODEL")]
+    cpu: Option<String>,
+    /// qemu's CPU model
+    #[arg(long, value_name = "MODEL")]
+    qemu_cpu: Option<String>,
+    /// The qemu to start, if it is not qemu-ARCH where commands lie
+    #[arg(long, value_name = "FILE", env = "FERRY_QEMU")]
+    qemu: Option<PathBuf>,
     /// For people or for machines
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -90,9 +105,9 @@ pub(crate) fn main(args: &DiffArgs) -> u8 {
 }
 
 fn compare(args: &DiffArgs) -> Result<Verdict, String> {
-    let reference = Side::open(args, &args.reference, args.reference_format)?;
-    let subject = Side::open(args, &args.subject, args.subject_format)?;
-    let architecture = reference.source.header().architecture;
+    let mut reference = Side::reference(args)?;
+    let mut subject = Side::subject(args, &mut reference)?;
+    let architecture = reference.execution.header().architecture;
     let options = Options {
         history: args.history,
         resync: args.resync,
@@ -101,8 +116,8 @@ fn compare(args: &DiffArgs) -> Result<Verdict, String> {
         ignored: registers(&args.ignore, architecture)?,
     };
     let names = [reference.name.as_str(), subject.name.as_str()];
-    let (mut a, mut b) = (Recorded(reference.source), Recorded(subject.source));
-    let comparison = Comparison::new(&mut a, &mut b, options).map_err(|error| error.to_string())?;
+    let (a, b) = (&mut *reference.execution, &mut *subject.execution);
+    let comparison = Comparison::new(a, b, options).map_err(|error| error.to_string())?;
     let verdict = comparison.run().map_err(|error| error.to_string())?;
     let symbols = match &args.symbols {
         Some(path) => Box::new(ElfSymbols::read(path)?) as Box<dyn Symbols>,
@@ -124,52 +139,4 @@ fn registers(names: &[String], architecture: Architecture) -> Result<Vec<Registe
             .ok_or_else(|| format!("{} has no register {name}", architecture.name()))
     };
     names.iter().map(find).collect()
-}
-
-/// One execution, and what was made for it.
-struct Side {
-    name: String,
-    source: Box<dyn Source + Send>,
-    /// Removed at the end.
-    _made: Option<Made>,
-}
-
-/// A file of our own.
-struct Made(PathBuf);
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-impl Side {
-    fn open(args: &DiffArgs, path: &Path, kind: Option<Kind>) -> Result<Self, String> {
-        let known = Known { kind, architecture: args.arch };
-        if path == Path::new("interp") {
-            return Self::run(args, known);
-        }
-        let (_, source) = file::open(path, known)?;
-        Ok(Self { name: path.display().to_string(), source, _made: None })
-    }
-
-    /// Runs the program in a Ferry of its own, and traces it.
-    fn run(args: &DiffArgs, known: Known) -> Result<Self, String> {
-        if args.program.is_empty() {
-            return Err("interp runs a program: name it after --".to_owned());
-        }
-        let ferry =
-            std::env::current_exe().map_err(|error| format!("cannot find ferry: {error}"))?;
-        let output = std::env::temp_dir().join(format!("ferry-diff-{}.trace", std::process::id()));
-        let mut command = Command::new(ferry);
-        command.args(["trace", "--mem", "-o"]).arg(&output).arg("--").args(&args.program);
-        let made = Made(output);
-        // What the program prints must not stand between the lines of a report for machines.
-        let status = command.stdout(Stdio::null()).status();
-        let status = status.map_err(|error| format!("cannot run ferry: {error}"))?;
-        let (_, source) = file::open(&made.0, known)
-            .map_err(|error| format!("the program could not be traced ({status}): {error}"))?;
-        let program = args.program[0].display();
-        Ok(Self { name: format!("{program}, interpreted"), source, _made: Some(made) })
-    }
 }

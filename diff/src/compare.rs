@@ -140,6 +140,12 @@ impl<'a> Comparison<'a> {
     /// # Errors
     /// A side cannot be read.
     pub fn run(mut self) -> Result<Verdict, Error> {
+        let begun = self.subject.execution.begin(self.reference.execution);
+        let begun = begun.map_err(|source| Error::Source { side: self.subject.name, source })?;
+        self.know_beginning();
+        if begun {
+            self.harts[0].subject = self.harts[0].reference.clone();
+        }
         while self.options.count != Some(self.counts.instructions) {
             let Some(hart) = self.next_hart()? else { break };
             self.pass_over_unreported_traps(hart)?;
@@ -148,6 +154,19 @@ impl<'a> Comparison<'a> {
             }
         }
         Ok(Verdict::Same(self.counts))
+    }
+
+    /// Learns in which state executions begin that can be looked at.
+    fn know_beginning(&mut self) {
+        self.harts.resize_with(1, Hart::default);
+        let known = &mut self.harts[0];
+        let sides =
+            [(&mut self.reference, &mut known.reference), (&mut self.subject, &mut known.subject)];
+        for (side, known) in sides {
+            if let Some(state) = side.execution.state() {
+                known.apply(&state.registers());
+            }
+        }
     }
 
     /// The hart whose instruction comes next; `None` if nothing is left to compare.
@@ -205,7 +224,7 @@ impl<'a> Comparison<'a> {
             (Some(reference), Some(subject)) => (reference, subject),
             (reference, subject) => return Ok(self.at_end(hart, reference, subject)),
         };
-        let differences = self.differences(hart, &reference, &subject);
+        let differences = self.differences(hart, &reference, &subject)?;
         if differences.is_empty() {
             self.remember(hart, reference, subject);
             return Ok(None);
@@ -256,10 +275,10 @@ impl<'a> Comparison<'a> {
     }
 
     /// In what two events of the same place in the execution differ. Registers become known by it.
-    fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Vec<Difference> {
+    fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Result<Vec<Difference>, Error> {
         self.undo.clear();
         if a.pc != b.pc {
-            return vec![Difference::Pc(a.pc, b.pc)];
+            return Ok(vec![Difference::Pc(a.pc, b.pc)]);
         }
         let mut found = Vec::new();
         if let (Some(x), Some(y)) = (a.insn, b.insn)
@@ -276,7 +295,7 @@ impl<'a> Comparison<'a> {
             found.push(Difference::Trap(a.trap, b.trap));
         }
         match guest::outside(self.architecture, if a.insn.is_some() { a } else { b }) {
-            Some(_) => self.take_over(hart, a, b),
+            Some(_) => self.take_over(hart, a, b)?,
             None => {
                 self.registers_differ(hart, a, b, &mut found);
                 if !memory::agree(&a.accesses, &b.accesses, self.told) {
@@ -284,7 +303,7 @@ impl<'a> Comparison<'a> {
                 }
             }
         }
-        found
+        Ok(found)
     }
 
     fn both_show_traps(&self) -> bool {
@@ -292,24 +311,27 @@ impl<'a> Comparison<'a> {
     }
 
     /// Lets the subject go on with what the reference got from outside.
-    fn take_over(&mut self, hart: u32, a: &Event, b: &Event) {
+    fn take_over(&mut self, hart: u32, a: &Event, b: &Event) -> Result<(), Error> {
         let known = &mut self.harts[hart as usize];
         let agree = a.writes == b.writes;
         known.reference.apply(&a.writes);
         known.subject.apply(&b.writes);
-        if agree || a.trap.is_some() || b.trap.is_some() {
-            return;
+        let subject = &mut *self.subject.execution;
+        if (agree && !subject.is_led()) || a.trap.is_some() || b.trap.is_some() {
+            return Ok(());
         }
-        if self.subject.execution.adopt(hart, &a.writes) {
+        let adopted = subject.adopt(a, self.reference.execution);
+        if adopted.map_err(|source| Error::Source { side: self.subject.name, source })? {
             known.subject.apply(&a.writes);
-            self.counts.adopted += 1;
-            return;
+            self.counts.adopted += u64::from(!agree);
+            return Ok(());
         }
         self.counts.unknown += 1;
         for write in a.writes.iter().chain(&b.writes) {
             known.reference.forget(write.register);
             known.subject.forget(write.register);
         }
+        Ok(())
     }
 
     fn registers_differ(&mut self, hart: u32, a: &Event, b: &Event, found: &mut Vec<Difference>) {

@@ -17,5 +17,5 @@ mod state;
 
 pub use compare::{Comparison, Counts, Error, Options, Verdict};
 pub use divergence::{Difference, Divergence, Pair};
-pub use side::{Execution, Recorded};
+pub use side::{Execution, Mapping, Recorded, State};
 pub use state::Registers;

@@ -1,6 +1,7 @@
 //! One of the two executions that are compared.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use trace::{Event, Header, RegWrite, Source};
 
@@ -11,9 +12,70 @@ const BUFFERED_MAX: usize = 1 << 20;
 
 /// An execution that can be compared: recorded, or made while it is compared.
 pub trait Execution: Source {
-    /// Takes over what the reference got where nothing says what it must be (the time, a random number, the
-    /// result of a system call), in the hart whose event was yielded last. Returns whether it could.
-    fn adopt(&mut self, hart: u32, writes: &[RegWrite]) -> bool;
+    /// Takes over what the reference got where nothing says what it must be (the time, a random number, what a
+    /// system call did), after the event that both have yielded last. Returns whether it could.
+    ///
+    /// # Errors
+    /// It could not, and cannot go on either.
+    fn adopt(
+        &mut self,
+        _event: &Event,
+        _reference: &mut dyn Execution,
+    ) -> Result<bool, trace::Error> {
+        Ok(false)
+    }
+
+    /// Takes over the state in which the reference begins. Returns whether it could.
+    ///
+    /// # Errors
+    /// It could not, and cannot begin otherwise.
+    fn begin(&mut self, _reference: &mut dyn Execution) -> Result<bool, trace::Error> {
+        Ok(false)
+    }
+
+    /// The state after the event that was yielded last, if it is there to be looked at.
+    fn state(&mut self) -> Option<&mut dyn State> {
+        None
+    }
+
+    /// Whether it waits after each event to be told what came from outside.
+    fn is_led(&self) -> bool {
+        false
+    }
+}
+
+/// The state of an execution at a moment.
+pub trait State {
+    /// Where it goes on; `None` after its end.
+    fn pc(&self) -> Option<u64>;
+
+    /// All registers that it shows.
+    fn registers(&self) -> Vec<RegWrite>;
+
+    /// Reads memory.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be asked.
+    fn read(&mut self, addr: u64, into: &mut [u8]) -> Result<(), trace::Error>;
+
+    /// What is mapped, ascending; `None` if nobody can tell.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    fn mappings(&mut self) -> Result<Option<Vec<Mapping>>, trace::Error>;
+}
+
+/// A piece of memory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mapping {
+    /// From its first byte to after its last.
+    pub range: Range<u64>,
+    /// It may be read.
+    pub read: bool,
+    /// It may be written.
+    pub write: bool,
+    /// It may be executed.
+    pub execute: bool,
 }
 
 /// A recorded execution, which cannot be changed any more.
@@ -29,11 +91,7 @@ impl<S: Source> Source for Recorded<S> {
     }
 }
 
-impl<S: Source> Execution for Recorded<S> {
-    fn adopt(&mut self, _: u32, _: &[RegWrite]) -> bool {
-        false
-    }
-}
+impl<S: Source> Execution for Recorded<S> {}
 
 /// An execution with a view ahead, hart by hart.
 pub(crate) struct Side<'a> {

@@ -36,8 +36,8 @@ impl Source for Listed {
 }
 
 impl Execution for Listed {
-    fn adopt(&mut self, _: u32, _: &[RegWrite]) -> bool {
-        self.adopts
+    fn adopt(&mut self, _: &Event, _: &mut dyn Execution) -> Result<bool, trace::Error> {
+        Ok(self.adopts)
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn make(
     };
     let regions = regions(config, engine_config.log)?;
     let engine = Engine::new(frontend, engine_config, code_pages)?;
-    if config.tier != Tier::Interp && observation == Observation::None {
+    if config.tier != Tier::Interp && observation != Observation::Instructions {
         engine.set_promoter(RegionCompiler::new(regions)?);
     }
     Ok(engine)

@@ -143,15 +143,17 @@ impl Replica {
         self.cpu.frame_mut().pc = pc.0;
     }
 
-    /// Sets the register that gdb calls so. Whether there is one.
-    pub fn set_register(&mut self, name: &str, value: u128) -> bool {
-        let registers = self.abi.debug_registers();
-        let Some(register) = registers.registers.iter().find(|register| register.name == name)
-        else {
-            return false;
-        };
+    /// The registers that can be set: gdb's numbers and names.
+    #[must_use]
+    pub fn registers(&self) -> Vec<(u32, String)> {
+        let registers = self.abi.debug_registers().registers.into_iter();
+        registers.map(|register| (register.number, register.name)).collect()
+    }
+
+    /// Sets the register of gdb's number. Whether there is one.
+    pub fn set_register(&mut self, number: u32, value: u128) -> bool {
         let value = DebugValue::from([value as u64, (value >> 64) as u64]);
-        self.abi.write_debug_register(self.cpu.frame_mut(), register.number, value)
+        self.abi.write_debug_register(self.cpu.frame_mut(), number, value)
     }
 
     /// Runs until something is to be seen to.

@@ -12,7 +12,7 @@ use runtime::Observation;
 use runtime::debug::gdb::Address;
 
 use crate::abi::CpuError;
-use crate::config::{Config, EnvChange};
+use crate::config::{Config, EnvChange, Tier};
 use crate::debug;
 use crate::engine::{self, EngineError, Vcpu};
 use crate::fds::{OwnFds, inherited};
@@ -139,6 +139,7 @@ fn start(
     let interpreter = loader::open_interpreter(&fs, &executable)?;
     let memory = Arc::clone(AddressSpace::current());
     let observation = match record {
+        Some(_) if config.tier == Tier::Jit => Observation::Compiled,
         Some(_) => Observation::Instructions,
         None => Observation::None,
     };

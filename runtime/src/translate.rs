@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use base::GuestVirt;
 use base::cpu::Effects;
 use ir::interp::{Code, LowerError, Lowerer};
+use ir::ops::flag;
 use ir::{Block, BlockKey, Builder, Guest, Inst, Opcode};
 use translator::{Limits, Translation};
 
@@ -434,13 +435,11 @@ impl Ticket {
 
 /// Whether an operation may write to guest memory.
 fn may_store(inst: &Inst, guest: &Guest) -> bool {
-    match inst.op {
-        Opcode::Store | Opcode::AtomicRmw | Opcode::AtomicCas => true,
-        op if op.info().shape.is_call() => {
-            guest.helper(inst.helper()).is_none_or(|helper| helper.effects == Effects::Memory)
-        }
-        _ => false,
+    if inst.op.info().shape.is_call() {
+        let helper = guest.helper(inst.helper());
+        return helper.is_none_or(|helper| helper.effects == Effects::Memory);
     }
+    inst.op.info().has(flag::FAULTS | flag::WRITES)
 }
 
 /// Whether pieces of code are what they were when the tickets were made, as far as writes are noticed.

@@ -80,19 +80,25 @@ pub(crate) fn open(path: &Path, known: Known) -> Result<(Kind, Box<dyn Source + 
     } else {
         Box::new(File::open(path).map_err(|error| failed(&error))?)
     };
+    read(input, known).map_err(|error| failed(&error))
+}
+
+/// A trace that somebody else has opened; returns its format, too.
+pub(crate) fn read(
+    input: Box<dyn io::Read + Send>,
+    known: Known,
+) -> Result<(Kind, Box<dyn Source + Send>), String> {
     let mut input = BufReader::with_capacity(BEGINNING, input);
-    let kind =
-        match known.kind {
-            Some(kind) => kind,
-            None => of_beginning(input.fill_buf().map_err(|error| failed(&error))?).ok_or_else(
-                || failed(&"this is no trace of a format that is known; --format names it"),
-            )?,
-        };
+    let kind = match known.kind {
+        Some(kind) => kind,
+        None => of_beginning(input.fill_buf().map_err(|error| error.to_string())?)
+            .ok_or("this is no trace of a format that is known; --format names it")?,
+    };
     let source = match kind {
         Kind::Native => native::Reader::new(input).map(|reader| Box::new(reader) as _),
         Kind::Other(format) => format.read(input, known.architecture),
     };
-    Ok((kind, source.map_err(|error| failed(&error))?))
+    Ok((kind, source.map_err(|error| error.to_string())?))
 }
 
 fn of_beginning(beginning: &[u8]) -> Option<Kind> {

@@ -2,6 +2,7 @@
 
 mod aarch64;
 mod riscv64;
+mod x86_64;
 
 use trace::{Architecture, Event, Register};
 
@@ -23,7 +24,7 @@ pub fn outside(architecture: Architecture, event: &Event) -> Option<Outside> {
     match architecture {
         Architecture::Riscv64 => riscv64::outside(insn.word()),
         Architecture::Aarch64 => aarch64::outside(insn.word() as u32),
-        Architecture::X86_64 => None,
+        Architecture::X86_64 => x86_64::outside(insn.word()),
     }
 }
 

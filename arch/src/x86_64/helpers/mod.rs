@@ -303,6 +303,9 @@ pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> Option<u64> {
     Some(unsafe { code(frame, a, b, c, d) })
 }
 
+#[cfg(all(test, target_arch = "x86_64"))]
+mod native_tests;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,13 +66,15 @@ pub(super) fn compare(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
 pub(super) fn dot_product(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
     if arg >> 8 & 1 != 0 {
         let products = products::<F64, 2>(arg, u64::split(a), u64::split(b), env);
-        let sum = soft::add::<F64>(products[0], products[1], env);
-        return u64::join(|n| if arg >> n & 1 != 0 { sum } else { 0 });
+        let sums: [u64; 2] =
+            std::array::from_fn(|n| soft::add::<F64>(products[n], products[n ^ 1], env));
+        return u64::join(|n| if arg >> n & 1 != 0 { sums[n] } else { 0 });
     }
-    let [p0, p1, p2, p3] = products::<F32, 4>(arg, u32::split(a), u32::split(b), env);
-    let (low, high) = (soft::add::<F32>(p0, p1, env), soft::add::<F32>(p2, p3, env));
-    let sum = soft::add::<F32>(low, high, env);
-    u32::join(|n| if arg >> n & 1 != 0 { sum } else { 0 })
+    let products = products::<F32, 4>(arg, u32::split(a), u32::split(b), env);
+    // Which NaN comes out is another for each element: its own neighbours come first.
+    let pairs: [u32; 4] = std::array::from_fn(|n| soft::add::<F32>(products[n ^ 1], products[n], env));
+    let sums: [u32; 4] = std::array::from_fn(|n| soft::add::<F32>(pairs[n], pairs[n ^ 2], env));
+    u32::join(|n| if arg >> n & 1 != 0 { sums[n] } else { 0 })
 }
 
 fn products<F: Format, const N: usize>(

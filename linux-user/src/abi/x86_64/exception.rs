@@ -5,8 +5,9 @@ use arch::x86_64::{flags, mxcsr, slot};
 use base::sys::access;
 use base::sys::fault::HostFault;
 use base::{CpuFrame, GuestVirt};
-use iced_x86::{
-    Code, Decoder, DecoderOptions, Instruction, MemorySize, Mnemonic, OpKind, Register,
+use decoders::x86_64::{
+    Code, CpuidFeature, Decoded, Instruction, MAX_BYTES, MemorySize, Mnemonic, OpKind, Options,
+    Register, decode,
 };
 use runtime::{Exit, FetchFaultCause};
 
@@ -43,9 +44,6 @@ const BUS_ADRERR: i32 = 2;
 
 /// The end of a program's half of the address space; what lies beyond counts as there.
 const TASK_SIZE_MAX: u64 = (1 << 47) - 0x1000;
-
-/// The longest instruction, in bytes.
-const LONGEST: usize = 15;
 
 /// The exception that made the CPU stop; `None` if nothing of the guest's did. A trap leaves the pc after its
 /// instruction.
@@ -131,11 +129,13 @@ fn data_fault(frame: &CpuFrame, fault: &HostFault, plain: Plain) -> CpuException
 
 /// The instruction at pc.
 fn instruction(frame: &CpuFrame) -> Option<Instruction> {
-    let mut bytes = [0; LONGEST];
+    let mut bytes = [0; MAX_BYTES];
     let left = access::copy_from_guest(&mut bytes, GuestVirt(frame.pc)).err().unwrap_or(0);
-    let code = &bytes[..LONGEST - left];
-    let insn = Decoder::with_ip(64, code, frame.pc, DecoderOptions::NONE).decode();
-    (!insn.is_invalid()).then_some(insn)
+    let code = &bytes[..MAX_BYTES - left];
+    match decode(GuestVirt(frame.pc), code, Options::default()) {
+        Decoded::Instruction(insn) => Some(insn),
+        _ => None,
+    }
 }
 
 /// Whether an instruction accesses memory by way of SS.
@@ -168,15 +168,11 @@ fn left(frame: &mut CpuFrame, plain: Plain) -> CpuException {
             let plain = Plain { pc: GuestVirt(frame.pc), ..plain };
             plain.at_pc(vector::DB, libc::SIGTRAP, TRAP_BRKPT)
         }
-        _ if frame.get(slot::OTHER_FLAGS) & flags::TF != 0 && !is_privileged(&insn) => {
+        _ if frame.get(slot::OTHER_FLAGS) & flags::TF != 0 && !insn.is_privileged() => {
             plain.at_pc(vector::DB, libc::SIGTRAP, TRAP_TRACE)
         }
         _ => plain.general_protection(0),
     }
-}
-
-fn is_privileged(insn: &Instruction) -> bool {
-    insn.is_privileged()
 }
 
 /// An instruction that raised an exception by itself.
@@ -198,13 +194,8 @@ fn raised(frame: &CpuFrame, plain: Plain) -> CpuException {
 
 /// Whether it is of those that raise pending x87 exceptions.
 fn waits_for_x87(insn: &Instruction) -> bool {
-    use iced_x86::CpuidFeature;
-    let is_x87 = |feature: &CpuidFeature| {
-        matches!(
-            feature,
-            CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::MMX
-        )
-    };
+    use CpuidFeature::{FPU, FPU287, FPU387, MMX};
+    let is_x87 = |feature: &CpuidFeature| matches!(feature, FPU | FPU287 | FPU387 | MMX);
     insn.cpuid_features().iter().any(is_x87) || insn.code() == Code::Wait
 }
 
@@ -292,7 +283,10 @@ mod tests {
 
     #[test]
     fn stack_accesses_are_told_from_others() {
-        let decode = |bytes: &[u8]| Decoder::new(64, bytes, DecoderOptions::NONE).decode();
+        let decode = |bytes: &[u8]| match decode(GuestVirt(0), bytes, Options::default()) {
+            Decoded::Instruction(insn) => insn,
+            other => panic!("{other:?}"),
+        };
         for (bytes, expected) in [
             (&[0x50][..], true),
             (&[0xc3], true),

@@ -1,0 +1,252 @@
+//! One of the two executions that are compared.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use ::diff::{Execution, Recorded};
+use linux_user::ReplicaTier;
+use live::{Native, Remote, Replayed, Stub};
+use trace::Architecture;
+
+use super::DiffArgs;
+use super::spec::Spec;
+use crate::trace::file::{self, Kind, Known};
+
+/// What `ferry diff --help` says at the end.
+pub(super) const HELP: &str = "\
+A side is
+  FILE            a trace in any format that `ferry trace` reads; - for standard input
+  cmd:COMMAND     what a command of the shell writes, as such a trace
+  interp          the PROGRAM after --, interpreted by Ferry
+  jit             the same, compiled instruction by instruction; jit:none without optimisation, jit:-PASS without a pass
+  qemu            the same, in qemu's user mode
+  native          the same, on this host's processor (x86-64)
+  gdb:HOST:PORT   what listens there for gdb: one CPU, stepped; gdb:unix:PATH a socket
+Where the reference is live (qemu, native, gdb:…, interp), interp and jit begin in its state and take over what its kernel does.
+
+Exit status: 0 same, 1 different, 2 could not compare.
+
+Examples:
+  ferry diff spike.log ferry.trace
+  ferry diff qemu jit -- ./a.out
+  ferry diff -L ./trixie-riscv64 qemu interp -- ./trixie-riscv64/bin/true";
+
+/// Models that qemu and Ferry have in common, where their defaults differ in what programs are told of.
+const COMMON_AARCH64: &str = "cortex-a72";
+const QEMU_RISCV64: &str = "rv64";
+
+/// One execution, and what was made for it.
+pub(super) struct Side {
+    pub(super) name: String,
+    pub(super) execution: Box<dyn Execution>,
+    /// Removed at the end.
+    _made: Option<Made>,
+}
+
+/// What is ours, and goes when the side does.
+enum Made {
+    File(PathBuf),
+    Process(Child),
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        match self {
+            Self::File(path) => drop(std::fs::remove_file(path)),
+            Self::Process(child) => {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+impl Side {
+    fn new(name: String, execution: impl Execution + 'static) -> Self {
+        Self { name, execution: Box::new(execution), _made: None }
+    }
+
+    /// The first side.
+    pub(super) fn reference(args: &DiffArgs) -> Result<Self, String> {
+        match args.reference {
+            Spec::Tier(ReplicaTier::Interpreted) if args.subject.is_live() => {
+                let name = format!("{}, interpreted", program(args)?.display());
+                Ok(Self::new(name, ferry(args)?))
+            }
+            Spec::Tier(ReplicaTier::Compiled { .. }) if args.subject.is_live() => {
+                Err("jit can only be the second side, unless the other one is a trace".to_owned())
+            }
+            _ => Self::open(args, &args.reference, args.reference_format),
+        }
+    }
+
+    /// The second side, which may take its state from the first.
+    pub(super) fn subject(args: &DiffArgs, reference: &mut Self) -> Result<Self, String> {
+        match args.subject {
+            Spec::Tier(tier) if reference.execution.state().is_some() => {
+                let architecture = reference.execution.header().architecture;
+                let model = args.cpu.as_deref().or_else(|| common(args, architecture));
+                let replayed = Replayed::new(architecture, model, tier).map_err(text)?;
+                Ok(Self::new(tier_name(tier), replayed))
+            }
+            _ => Self::open(args, &args.subject, args.subject_format),
+        }
+    }
+
+    fn open(args: &DiffArgs, spec: &Spec, kind: Option<Kind>) -> Result<Self, String> {
+        let known = Known { kind, architecture: args.arch };
+        match spec {
+            Spec::File(path) => {
+                let (_, source) = file::open(path, known)?;
+                Ok(Self::new(path.display().to_string(), Recorded(source)))
+            }
+            Spec::Command(command) => Self::command(command, known),
+            Spec::Gdb(address) => {
+                let remote = Remote::connect(address).map_err(text)?;
+                Ok(Self::new(address.clone(), remote))
+            }
+            Spec::Qemu => Ok(Self::new(format!("qemu, {}", program(args)?.display()), qemu(args)?)),
+            Spec::Native => {
+                let program = program(args)?;
+                let native = Native::start(program, &args.program[1..]).map_err(text)?;
+                Ok(Self::new(format!("native, {}", program.display()), native))
+            }
+            Spec::Tier(tier) => Self::run(args, *tier, known),
+        }
+    }
+
+    /// What a command writes.
+    fn command(command: &str, known: Known) -> Result<Self, String> {
+        let mut shell = Command::new("sh");
+        let child = shell.arg("-c").arg(command).stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| format!("cannot run sh: {error}"))?;
+        let output = child.stdout.take().ok_or("the command has no output")?;
+        let made = Some(Made::Process(child));
+        let (_, source) =
+            file::read(Box::new(output), known).map_err(|error| format!("{command}: {error}"))?;
+        Ok(Self { _made: made, ..Self::new(command.to_owned(), Recorded(source)) })
+    }
+
+    /// Runs the program in a Ferry of its own, and traces it.
+    fn run(args: &DiffArgs, tier: ReplicaTier, known: Known) -> Result<Self, String> {
+        let program = program(args)?;
+        let output = std::env::temp_dir().join(format!("ferry-diff-{}.trace", std::process::id()));
+        let mut command = Command::new(own_path()?);
+        command.args(["trace", "--mem", "-o"]).arg(&output);
+        if tier != ReplicaTier::Interpreted {
+            command.args(["--tier", "jit"]);
+        }
+        command.args(options(args)).args(&args.program);
+        let made = Made::File(output.clone());
+        // What the program prints must not stand between the lines of a report for machines.
+        let status = command.stdout(Stdio::null()).status();
+        let status = status.map_err(|error| format!("cannot run ferry: {error}"))?;
+        let (_, source) = file::open(&output, known)
+            .map_err(|error| format!("the program could not be traced ({status}): {error}"))?;
+        let name = format!("{}, {}", program.display(), tier_name(tier));
+        Ok(Self { _made: Some(made), ..Self::new(name, Recorded(source)) })
+    }
+}
+
+impl Spec {
+    /// Whether it is stepped while it is compared.
+    fn is_live(&self) -> bool {
+        !matches!(self, Self::File(_) | Self::Command(_))
+    }
+}
+
+fn tier_name(tier: ReplicaTier) -> String {
+    match tier {
+        ReplicaTier::Interpreted => "interpreted".to_owned(),
+        ReplicaTier::Compiled { .. } => "compiled".to_owned(),
+    }
+}
+
+fn program(args: &DiffArgs) -> Result<&OsStr, String> {
+    let program = args.program.first();
+    program.map(OsString::as_os_str).ok_or_else(|| "name the program to run after --".to_owned())
+}
+
+fn own_path() -> Result<PathBuf, String> {
+    std::env::current_exe().map_err(|error| format!("cannot find ferry: {error}"))
+}
+
+/// Options of `ferry run` that apply to a program of ours.
+fn options(args: &DiffArgs) -> Vec<OsString> {
+    let mut options = Vec::new();
+    if let Some(sysroot) = &args.sysroot {
+        options.extend(["-L".into(), sysroot.into()]);
+    }
+    if let Some(cpu) = &args.cpu {
+        options.extend(["--cpu".into(), cpu.into()]);
+    }
+    options
+}
+
+/// The program in another Ferry, behind gdb's protocol.
+fn ferry(args: &DiffArgs) -> Result<Remote, String> {
+    program(args)?;
+    let listen = |socket: &str| {
+        let gdb = format!("unix:{socket}").into();
+        let mut words = vec!["run".into(), "--tier".into(), "interp".into(), "--gdb".into(), gdb];
+        words.extend(options(args));
+        words
+    };
+    let stub = Stub::start(own_path()?.as_os_str(), listen, &args.program).map_err(text)?;
+    Remote::start(stub).map_err(text)
+}
+
+/// The program in qemu's user mode.
+fn qemu(args: &DiffArgs) -> Result<Remote, String> {
+    let program = program(args)?;
+    let architecture = match args.arch {
+        Some(architecture) => architecture,
+        None => architecture_of(Path::new(program))?,
+    };
+    let installed = format!("qemu-{}", architecture.name());
+    let qemu = args.qemu.clone().unwrap_or_else(|| installed.into());
+    let model = args.qemu_cpu.as_deref().or(match architecture {
+        Architecture::Riscv64 => Some(QEMU_RISCV64),
+        Architecture::Aarch64 => Some(COMMON_AARCH64),
+        Architecture::X86_64 => None,
+    });
+    let listen = |socket: &str| {
+        let mut words: Vec<OsString> = vec!["-g".into(), socket.into()];
+        if let Some(sysroot) = &args.sysroot {
+            words.extend(["-L".into(), sysroot.into()]);
+        }
+        if let Some(model) = model {
+            words.extend(["-cpu".into(), model.into()]);
+        }
+        words
+    };
+    let stub = Stub::start(qemu.as_os_str(), listen, &args.program).map_err(text)?;
+    Remote::start(stub).map_err(text)
+}
+
+/// The CPU model that a replica of qemu's has, if the user did not say.
+fn common(args: &DiffArgs, architecture: Architecture) -> Option<&'static str> {
+    let is_qemu = args.reference == Spec::Qemu && args.qemu_cpu.is_none();
+    (is_qemu && architecture == Architecture::Aarch64).then_some(COMMON_AARCH64)
+}
+
+/// `e_machine` of an ELF file.
+fn architecture_of(program: &Path) -> Result<Architecture, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
+    let mut header = [0; 20];
+    let mut file = File::open(program).map_err(|error| failed(&error))?;
+    file.read_exact(&mut header).map_err(|error| failed(&error))?;
+    match (&header[..4], u16::from_le_bytes([header[18], header[19]])) {
+        (b"\x7fELF", 243) => Ok(Architecture::Riscv64),
+        (b"\x7fELF", 183) => Ok(Architecture::Aarch64),
+        (b"\x7fELF", 62) => Ok(Architecture::X86_64),
+        _ => Err(failed(&"no program of an architecture that is known; --arch names it")),
+    }
+}

@@ -1,0 +1,86 @@
+//! Which registers an instruction may write that are asked for one by one: asking for all of them costs too much.
+//!
+//! More may be named than are written, and never fewer.
+
+use trace::{Architecture, Register};
+
+/// FPCR, FPSR: op0, op1, CRn, CRm, op2.
+const FPCR: Register = Register::control(0xda20);
+const FPSR: Register = Register::control(0xda21);
+const FFLAGS: Register = Register::control(1);
+const FRM: Register = Register::control(2);
+
+/// The registers, beside the general ones and flags, that an instruction may write.
+pub(crate) fn written(architecture: Architecture, word: u64, into: &mut Vec<Register>) {
+    into.clear();
+    match architecture {
+        Architecture::Riscv64 => riscv64(word as u32, into),
+        Architecture::Aarch64 => aarch64(word as u32, into),
+        // Any of them: instructions are not told apart here.
+        Architecture::X86_64 => into.extend((0..16).map(Register::vector)),
+    }
+}
+
+fn riscv64(word: u32, into: &mut Vec<Register>) {
+    let rd = Register::float((word >> 7 & 31) as u16);
+    match (word & 3, word & 0x7f, word >> 12 & 7) {
+        // FLH, FLW, FLD
+        (3, 0x07, _) => into.push(rd),
+        // OP-FP, the multiply-adds
+        (3, 0x53 | 0x43 | 0x47 | 0x4b | 0x4f, _) => into.extend([rd, FFLAGS]),
+        // Zicsr
+        (3, 0x73, 1..) => into.extend([FFLAGS, FRM]),
+        (3, ..) => {}
+        // C.FLDSP, C.FLD
+        (2, ..) if word >> 13 & 7 == 1 => into.push(rd),
+        (0, ..) if word >> 13 & 7 == 1 => {
+            into.push(Register::float(8 + (word >> 2 & 7) as u16));
+        }
+        _ => {}
+    }
+}
+
+fn aarch64(word: u32, into: &mut Vec<Register>) {
+    let rd = (word & 31) as u16;
+    if word >> 25 & 7 == 7 {
+        // Scalar floating point and Advanced SIMD
+        into.extend([Register::vector(rd), FPSR]);
+    } else if word >> 25 & 5 == 4 && word >> 26 & 1 == 1 {
+        // Loads and stores of vector registers: up to four in a row, or a pair
+        into.extend((0..4).map(|n| Register::vector((rd + n) % 32)));
+        into.push(Register::vector((word >> 10 & 31) as u16));
+    } else if word >> 20 == 0xd51 {
+        // MSR
+        into.extend([FPCR, FPSR]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(architecture: Architecture, word: u64) -> Vec<Register> {
+        let mut found = Vec::new();
+        written(architecture, word, &mut found);
+        found
+    }
+
+    #[test]
+    fn what_writes_a_vector_register_is_recognised() {
+        let riscv64 = |word| of(Architecture::Riscv64, word);
+        // fadd.d f5, f6, f7, fld f5, 0(x6), c.fld f8, 0(x8), c.fldsp f5, 0(sp), add x5, x6, x7
+        assert_eq!(riscv64(0x0273_72d3), [Register::float(5), FFLAGS]);
+        assert_eq!(riscv64(0x0003_3287), [Register::float(5)]);
+        assert_eq!(riscv64(0x2000), [Register::float(8)]);
+        assert_eq!(riscv64(0x2282), [Register::float(5)]);
+        assert_eq!(riscv64(0x0073_02b3), []);
+        let aarch64 = |word| of(Architecture::Aarch64, word);
+        // fadd d0, d1, d2, ldr q3, [x0], ldp q1, q2, [x0], add x0, x1, x2, ldr x0, [x1], msr fpcr, x0
+        assert_eq!(aarch64(0x1e62_2820), [Register::vector(0), FPSR]);
+        assert!(aarch64(0x3dc0_0003).contains(&Register::vector(3)));
+        assert!(aarch64(0xad40_0801).contains(&Register::vector(2)));
+        assert_eq!(aarch64(0x8b02_0020), []);
+        assert_eq!(aarch64(0xf940_0020), []);
+        assert_eq!(aarch64(0xd51b_4400), [FPCR, FPSR]);
+    }
+}

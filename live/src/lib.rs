@@ -1,0 +1,27 @@
+//! Executions that are made while they are compared.
+//!
+//! It knows how an execution is had: of a process or machine behind gdb's remote protocol, of the host's own processor,
+//! of Ferry's tiers. It must never know how two executions are compared.
+//!
+//! * [`Remote`] steps what speaks gdb's remote protocol: qemu, a simulator, another Ferry.
+//! * [`Native`] steps a program on the host's processor, by ptrace(2).
+//! * [`Replayed`] repeats another execution in Ferry, interpreted or compiled instruction by instruction: memory,
+//!   registers, and what the kernel does it has from there.
+//! * [`kernel`] says what of memory a system call writes.
+
+mod fetched;
+mod gdb;
+pub mod kernel;
+mod maps;
+mod native;
+mod replayed;
+mod watcher;
+
+pub use gdb::{Remote, Stub};
+pub use native::Native;
+pub use replayed::Replayed;
+
+/// A sentence as an error of a source.
+fn failed(message: impl Into<String>) -> trace::Error {
+    trace::Error::Io(std::io::Error::other(message.into()))
+}

@@ -1,0 +1,335 @@
+//! Another execution, repeated in Ferry.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use base::GuestVirt;
+use diff::guest::{self, Outside};
+use diff::{Execution, Mapping, State};
+use linux_user::{Access, Replica, ReplicaTier};
+use runtime::Exit;
+use trace::frame::Watched;
+use trace::names::register_by_name;
+use trace::{
+    AccessKind, Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Writes,
+};
+
+use crate::kernel::{self, Call};
+use crate::watcher::{Queue, Watcher};
+use crate::{failed, maps};
+
+/// Bytes that are copied at once.
+const PIECE: u64 = 1 << 16;
+/// `MAP_ANONYMOUS`, the same for all guests.
+const MAP_ANONYMOUS: u64 = 0x20;
+/// A call's numbers: `mmap`'s flags, `mremap`'s new length.
+const FLAGS: usize = 3;
+const NEW_LEN: usize = 2;
+
+/// A thread in Ferry that takes its memory, its registers and what the kernel does from a reference. A process has
+/// one, as guest addresses are the host's.
+pub struct Replayed {
+    replica: Replica,
+    header: Header,
+    /// gdb's numbers, by which registers are set.
+    numbers: HashMap<Register, u32>,
+    queue: Queue,
+    maps: Vec<Mapping>,
+    /// The instruction that was executed last is one whose result comes from outside.
+    awaits: bool,
+    has_ended: bool,
+}
+
+fn wrong(error: impl std::fmt::Display) -> Error {
+    failed(error.to_string())
+}
+
+impl Replayed {
+    /// A thread of this architecture, on a CPU of this model.
+    ///
+    /// # Errors
+    /// Ferry has no such CPU, or no memory for it.
+    pub fn new(
+        architecture: Architecture,
+        model: Option<&str>,
+        tier: ReplicaTier,
+    ) -> Result<Self, Error> {
+        let mut replica = Replica::new(architecture.name(), model, tier).map_err(wrong)?;
+        let watched = Watched::new(architecture)
+            .ok_or_else(|| failed(format!("Ferry has no CPU of {}", architecture.name())))?;
+        let queue = Queue::default();
+        let watcher = Watcher::new(queue.clone(), watched, architecture, replica.interrupter());
+        replica.set_observer(Box::new(watcher));
+        let sees_memory = tier == ReplicaTier::Interpreted;
+        let carries = Carries {
+            insn: true,
+            privilege: false,
+            int: Writes::Changes,
+            float: Writes::Changes,
+            control: Writes::Changes,
+            loads: sees_memory,
+            load_values: sees_memory,
+            stores: sees_memory,
+            store_values: sees_memory,
+            traps: true,
+        };
+        let header = Header { architecture, carries, program: None };
+        let named = replica.registers().into_iter();
+        let named = named.filter_map(|(number, name)| {
+            Some((register_by_name(architecture, name.as_bytes())?, number))
+        });
+        let numbers = named.collect();
+        Ok(Self {
+            replica,
+            header,
+            numbers,
+            queue,
+            maps: Vec::new(),
+            awaits: false,
+            has_ended: false,
+        })
+    }
+
+    fn set_registers(&mut self, writes: &[RegWrite]) -> bool {
+        let mut all = true;
+        for write in writes {
+            let number = self.numbers.get(&write.register);
+            all &= number.is_some_and(|&number| self.replica.set_register(number, write.value));
+        }
+        self.queue.registers_changed();
+        all
+    }
+
+    /// Copies a range of the reference's memory, as far as it is there.
+    fn copy(&mut self, range: Range<u64>, state: &mut dyn State) -> Result<(), Error> {
+        let mut at = range.start;
+        while at < range.end {
+            let len = PIECE.min(range.end - at);
+            let mut bytes = vec![0; len as usize];
+            state.read(at, &mut bytes)?;
+            if bytes.iter().any(|byte| *byte != 0) {
+                self.replica.write(at, &bytes).map_err(wrong)?;
+            }
+            at += len;
+        }
+        Ok(())
+    }
+
+    /// Maps a part of one of the reference's mappings with what it contains.
+    fn map(
+        &mut self,
+        range: Range<u64>,
+        like: &Mapping,
+        contents: Contents,
+        state: &mut dyn State,
+    ) -> Result<(), Error> {
+        let access = access(like);
+        let filled = Access { read: true, write: true, ..access };
+        self.replica.map(range.clone(), filled).map_err(wrong)?;
+        if like.read && contents == Contents::Copied {
+            self.copy(range.clone(), state)?;
+        }
+        if access != filled {
+            self.replica.protect(range, access).map_err(wrong)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the memory map what the reference's is. What is new has the reference's contents, or zeros.
+    fn follow_maps(&mut self, contents: Contents, state: &mut dyn State) -> Result<(), Error> {
+        let theirs = state.mappings()?.ok_or_else(|| {
+            failed("the reference does not tell what is mapped: its program cannot be repeated")
+        })?;
+        let ours = std::mem::replace(&mut self.maps, theirs.clone());
+        let mut edges: Vec<u64> = Vec::new();
+        let ranges = ours.iter().chain(&theirs);
+        edges.extend(ranges.flat_map(|mapping| [mapping.range.start, mapping.range.end]));
+        edges.sort_unstable();
+        edges.dedup();
+        for edge in edges.windows(2) {
+            let range = edge[0]..edge[1];
+            match (maps::at(&ours, range.start), maps::at(&theirs, range.start)) {
+                (None, None) => {}
+                (Some(_), None) => self.replica.unmap(range).map_err(wrong)?,
+                (None, Some(new)) => self.map(range, new, contents, state)?,
+                (Some(old), Some(new)) if access(old) != access(new) => {
+                    self.replica.protect(range, access(new)).map_err(wrong)?;
+                }
+                (Some(_), Some(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a system call did to the reference's memory.
+    fn follow_call(&mut self, event: &Event, state: &mut dyn State) -> Result<(), Error> {
+        let architecture = self.header.architecture;
+        let (number, args) = self.replica.system_call();
+        let Some(convention) = kernel::convention(architecture) else { return Ok(()) };
+        let result = event.writes.iter().find(|write| write.register == convention.result);
+        let result = result.map_or(args[0], |write| write.value as u64);
+        let call = Call { number, args, result };
+        let name = kernel::name(architecture, number).unwrap_or_default();
+        if kernel::maps(name) && result <= u64::MAX - 4096 {
+            self.follow_mapping_call(name, &call, state)?;
+        }
+        let replica = &self.replica;
+        let ranges =
+            kernel::written(architecture, &call, &mut |addr, into| replica.read(addr, into));
+        for range in ranges {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            if state.read(range.start, &mut bytes).is_ok() {
+                self.replica.write(range.start, &bytes).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_mapping_call(
+        &mut self,
+        name: &str,
+        call: &Call,
+        state: &mut dyn State,
+    ) -> Result<(), Error> {
+        let whole = |len: u64| call.result..call.result.saturating_add(len.next_multiple_of(4096));
+        match name {
+            "mmap" => {
+                let is_anonymous = call.args[FLAGS] & MAP_ANONYMOUS != 0;
+                let contents = if is_anonymous { Contents::Zero } else { Contents::Copied };
+                self.renew(&whole(call.args[1].min(1 << 46)), contents, state)
+            }
+            "mremap" => {
+                self.renew(&whole(call.args[NEW_LEN].min(1 << 46)), Contents::Copied, state)
+            }
+            "brk" => self.follow_maps(Contents::Zero, state),
+            _ => self.follow_maps(Contents::Copied, state),
+        }
+    }
+
+    /// Maps a range anew, in place of what was there.
+    fn renew(
+        &mut self,
+        range: &Range<u64>,
+        contents: Contents,
+        state: &mut dyn State,
+    ) -> Result<(), Error> {
+        let overlaps =
+            |mapping: &Mapping| mapping.range.start < range.end && range.start < mapping.range.end;
+        // What was there is forgotten, so that it counts as new.
+        let mut kept = Vec::new();
+        for mapping in std::mem::take(&mut self.maps) {
+            if !overlaps(&mapping) {
+                kept.push(mapping);
+                continue;
+            }
+            let (start, end) = (mapping.range.start, mapping.range.end);
+            for part in [start..range.start.max(start), range.end.min(end)..end] {
+                if part.start < part.end {
+                    kept.push(Mapping { range: part, ..mapping.clone() });
+                }
+            }
+        }
+        self.maps = kept;
+        self.follow_maps(contents, state)
+    }
+
+    /// Does what a recorded event says of memory.
+    fn follow_record(&mut self, event: &Event) -> Result<(), Error> {
+        for access in event.accesses.iter().filter(|access| access.kind == AccessKind::Store) {
+            if let (Some(size), Some(value)) = (access.size, access.value) {
+                let bytes = value.to_le_bytes();
+                let len = usize::from(size).min(bytes.len());
+                self.replica.write(access.addr, &bytes[..len]).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What new memory contains.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Contents {
+    Zero,
+    Copied,
+}
+
+fn access(mapping: &Mapping) -> Access {
+    Access { read: mapping.read, write: mapping.write, execute: mapping.execute }
+}
+
+impl Source for Replayed {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn next(&mut self, event: &mut Event) -> Result<bool, Error> {
+        loop {
+            event.clear();
+            if self.queue.take(event) {
+                let open = guest::outside(self.header.architecture, event);
+                self.awaits = open == Some(Outside::Kernel);
+                return Ok(true);
+            }
+            if self.has_ended {
+                return Ok(false);
+            }
+            if self.awaits {
+                return Err(failed(
+                    "a system call's result is awaited: only a reference that is the first side can give it",
+                ));
+            }
+            match self.replica.run() {
+                Exit::Interrupted | Exit::Syscall => {}
+                Exit::FetchFault(_) if self.queue.is_empty() => self.has_ended = true,
+                // A signal: what its handler does is not followed.
+                _ => self.has_ended = true,
+            }
+        }
+    }
+}
+
+impl Execution for Replayed {
+    fn begin(&mut self, reference: &mut dyn Execution) -> Result<bool, Error> {
+        let state = reference.state().ok_or_else(|| {
+            failed("a tier can only repeat what is live: qemu, gdb:…, or interp as the reference")
+        })?;
+        self.follow_maps(Contents::Copied, state)?;
+        self.set_registers(&state.registers());
+        let pc = state.pc().ok_or_else(|| failed("the reference has ended"))?;
+        self.replica.set_pc(GuestVirt(pc));
+        Ok(true)
+    }
+
+    fn adopt(&mut self, event: &Event, reference: &mut dyn Execution) -> Result<bool, Error> {
+        let is_call = guest::outside(self.header.architecture, event) == Some(Outside::Kernel);
+        self.awaits = false;
+        match reference.state() {
+            Some(state) => {
+                let Some(pc) = state.pc() else {
+                    self.has_ended = true;
+                    return Ok(true);
+                };
+                if is_call {
+                    self.follow_call(event, state)?;
+                }
+                self.replica.set_pc(GuestVirt(pc));
+            }
+            None => self.follow_record(event)?,
+        }
+        Ok(self.set_registers(&event.writes))
+    }
+
+    fn is_led(&self) -> bool {
+        true
+    }
+
+    fn state(&mut self) -> Option<&mut dyn State> {
+        None
+    }
+}
+
+impl std::fmt::Debug for Replayed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replayed").field("replica", &self.replica).finish_non_exhaustive()
+    }
+}
