@@ -202,7 +202,8 @@ fn ferry(args: &DiffArgs) -> Result<Remote, String> {
         words.extend(options(args));
         words
     };
-    let stub = Stub::start(own_path()?.as_os_str(), listen, &args.program).map_err(text)?;
+    let stub = Stub::start(own_path()?.as_os_str(), listen, &args.program);
+    let stub = stub.and_then(Stub::with_memory).map_err(text)?;
     Remote::start(stub).map_err(text)
 }
 
