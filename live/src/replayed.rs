@@ -6,6 +6,7 @@ use std::ops::Range;
 use base::GuestVirt;
 use diff::guest::{self, Outside};
 use diff::{Execution, Mapping, State};
+use linux_user::kernel::{self, Call};
 use linux_user::{Access, Replica, ReplicaTier};
 use runtime::Exit;
 use trace::frame::Watched;
@@ -14,7 +15,6 @@ use trace::{
     AccessKind, Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Writes,
 };
 
-use crate::kernel::{self, Call};
 use crate::watcher::{Queue, Watcher};
 use crate::{failed, maps};
 
@@ -55,8 +55,7 @@ impl Replayed {
         tier: ReplicaTier,
     ) -> Result<Self, Error> {
         let mut replica = Replica::new(architecture.name(), model, tier).map_err(wrong)?;
-        let watched = Watched::new(architecture)
-            .ok_or_else(|| failed(format!("Ferry has no CPU of {}", architecture.name())))?;
+        let watched = Watched::new(architecture);
         let queue = Queue::default();
         let watcher = Watcher::new(queue.clone(), watched, architecture, replica.interrupter());
         replica.set_observer(Box::new(watcher));

@@ -1,6 +1,7 @@
 //! An execution that is stepped through gdb's remote protocol.
 
 use diff::{Execution, Mapping, State, guest};
+use linux_user::kernel::{self, Call};
 use trace::{Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes};
 
 use super::connection::{Connection, from_hex, to_hex};
@@ -8,8 +9,7 @@ use super::description::{self, Described, What};
 use super::stub::Stub;
 use super::{files, interest};
 use crate::fetched::Fetched;
-use crate::kernel::Call;
-use crate::{failed, kernel, maps};
+use crate::{failed, maps};
 
 /// Bytes of memory in a packet: as digits, they fit into any stub's.
 const MEMORY_MAX: usize = 0x700;
@@ -133,6 +133,9 @@ impl Remote {
     }
 
     fn read_memory(&mut self, addr: u64, into: &mut [u8]) -> Result<(), Error> {
+        if self.stub.as_ref().is_some_and(|stub| stub.read(addr, into)) {
+            return Ok(());
+        }
         let mut at = addr;
         for piece in into.chunks_mut(MEMORY_MAX) {
             let answer = self.connection.ask(format!("m{at:x},{:x}", piece.len()).as_bytes())?;
