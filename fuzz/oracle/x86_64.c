@@ -134,7 +134,7 @@ static void read_registers(ucontext_t *context, uint64_t *registers)
     const greg_t *machine = context->uc_mcontext.gregs;
     for (int n = 0; n < 16; n++)
         registers[n] = machine[greg[n]];
-    registers[RFLAGS] = machine[REG_EFL] & ~0x10000ul; // RF is of the exception
+    registers[RFLAGS] = machine[REG_EFL] & ~0x10202ul; // not RF, which is of the exception, IF, and what is always set
     const struct state *state = (const void *)context->uc_mcontext.fpregs;
     registers[MXCSR] = state->mxcsr;
     registers[FCW] = state->fcw;

@@ -31,6 +31,7 @@ pub static X86_64: Guest = Guest {
     name: "x86_64",
     words: YMM + 64,
     registers,
+    register_named: |_| None,
     initial,
     shortest: 1,
     // int3
@@ -142,8 +143,8 @@ pub const GPR_NAMES: [&str; 16] = [
     "r14", "r15",
 ];
 
-/// Bits of rflags that cases name: those that are always set, and the interrupt flag, are not among them.
-const NAMED_FLAGS: u64 = 0x24_4dd5;
+/// Bits of rflags that no program changes, and that states leave out: the interrupt flag, and one that is always set.
+const ALWAYS: u64 = 0x202;
 
 fn registers() -> Vec<Register> {
     let mut all: Vec<_> =
@@ -191,7 +192,7 @@ fn initial(words: &mut [u64; WORDS]) {
 
 fn load(words: &[u64; WORDS], frame: &mut CpuFrame) {
     frame.slots[..16].copy_from_slice(&words[..16]);
-    flags::set_eflags(frame, words[RFLAGS]);
+    flags::set_eflags(frame, words[RFLAGS] | ALWAYS);
     mxcsr::set(frame, words[MXCSR] as u32);
     let special = [slot::FS_BASE, slot::GS_BASE, slot::FCW, slot::FSW, slot::FTW, slot::FOP, slot::FIP, slot::FDP];
     for (slot, word) in special.into_iter().zip(FS_BASE..) {
@@ -209,7 +210,7 @@ fn load(words: &[u64; WORDS], frame: &mut CpuFrame) {
 
 fn save(frame: &CpuFrame, words: &mut [u64; WORDS]) {
     words[..16].copy_from_slice(&frame.slots[..16]);
-    words[RFLAGS] = flags::eflags(frame);
+    words[RFLAGS] = flags::eflags(frame) & !ALWAYS;
     words[MXCSR] = mxcsr::get(frame).into();
     let special = [slot::FS_BASE, slot::GS_BASE, slot::FCW, slot::FSW, slot::FTW, slot::FOP, slot::FIP, slot::FDP];
     for (slot, word) in special.into_iter().zip(FS_BASE..) {
@@ -312,7 +313,7 @@ fn forget(code: &[u8], words: &mut [u64; WORDS]) {
         let given = insn.rflags_written() | insn.rflags_cleared() | insn.rflags_set();
         open = open & !flags_of(given) | flags_of(insn.rflags_undefined());
     }
-    words[RFLAGS] &= !open & NAMED_FLAGS;
+    words[RFLAGS] &= !open;
 }
 
 /// A feature that the host does not have and the code needs.

@@ -488,7 +488,7 @@ impl Random {
         }
         state.words[INDEX.1] = rng.bits() % 16;
         state.words[RSP] = DATA.0 + 0x40 + rng.bits() % 16 * 8;
-        state.words[RFLAGS] = 0x202 | rng.bits() & 0x8d5;
+        state.words[RFLAGS] = rng.bits() & 0x8d5;
         if rng.one_in(6) {
             state.words[RFLAGS] |= 1 << 10;
         }

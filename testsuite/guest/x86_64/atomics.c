@@ -150,7 +150,7 @@ static void sixteen_bytes_unaligned(void)
 {
     handle(SIGSEGV, skip, 0);
     long a = 1, d = 2, b = 3, c = 4;
-    __asm__ volatile("lock; cmpxchg16b (%4)" : "+a"(a), "+d"(d) : "b"(b), "c"(c), "r"(area + 8) : "memory", "cc");
+    __asm__ volatile("lock; cmpxchg16b (%4)" : "+a"(a), "+d"(d) : "b"(b), "c"(c), "D"(area + 8) : "memory", "cc");
     REQUIRE(faults == 1 && fault.si_code == SI_KERNEL && fault.si_addr == NULL);
     REQUIRE(a == 1 && d == 2);
     signal(SIGSEGV, SIG_DFL);
@@ -164,7 +164,7 @@ static void failing_exchanges_write(void)
     handle(SIGSEGV, skip, 0);
     faults = 0;
     long a = 1;
-    __asm__ volatile("lock; cmpxchgq %1, (%2)" : "+a"(a) : "r"(5L), "r"(page) : "memory", "cc");
+    __asm__ volatile("lock; cmpxchgq %1, (%2)" : "+a"(a) : "d"(5L), "D"(page) : "memory", "cc");
     REQUIRE(faults == 1 && fault.si_code == SEGV_ACCERR && fault.si_addr == page && a == 1);
     signal(SIGSEGV, SIG_DFL);
     munmap(page, 4096);
