@@ -27,6 +27,8 @@ mod feature;
 mod flags;
 mod live;
 mod mmx;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod native_tests;
 mod operand;
 mod shift;
 mod sse;
