@@ -128,6 +128,11 @@ impl Campaign {
         self.want();
     }
 
+    /// Forgets what was found, so that it is found again.
+    pub fn forget(&mut self) {
+        self.findings.clear();
+    }
+
     /// The number of the next program of this shard.
     #[must_use]
     pub fn next(&self) -> u64 {
@@ -320,14 +325,27 @@ fn fails(
     against: &Against,
     programs: &[Program],
 ) -> Result<Vec<bool>, String> {
-    let theirs = answers(runner, against, programs).map_err(|error| error.to_string())?;
-    let mut verdicts = Vec::new();
-    for (program, theirs) in programs.iter().zip(&theirs) {
-        let mine = runner.run(Tier::Interpreter, &program.code(), &program.before);
-        let endless = [mine.1, theirs.1].contains(&End::Endless);
-        verdicts.push(!endless && differs(against, program, &mine, theirs));
-    }
-    Ok(verdicts)
+    let mine: Vec<Outcome> = programs
+        .iter()
+        .map(|program| runner.run(Tier::Interpreter, &program.code(), &program.before))
+        .collect();
+    // An oracle has no limit of steps.
+    let ending = |mine: &Outcome| mine.1 != End::Endless;
+    let asked: Vec<Program> = programs
+        .iter()
+        .zip(&mine)
+        .filter(|(_, mine)| ending(mine))
+        .map(|(program, _)| program.clone())
+        .collect();
+    let theirs = answers(runner, against, &asked).map_err(|error| error.to_string())?;
+    let mut theirs = theirs.iter();
+    let mut verdict = |(program, mine): (&Program, &Outcome)| {
+        let theirs = if ending(mine) { theirs.next() } else { None };
+        theirs.is_some_and(|theirs| {
+            theirs.1 != End::Endless && differs(against, program, mine, theirs)
+        })
+    };
+    Ok(programs.iter().zip(&mine).map(&mut verdict).collect())
 }
 
 fn answers(

@@ -11,6 +11,7 @@
 
 pub mod aarch64;
 pub mod riscv64;
+pub mod x86_64;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -180,7 +181,7 @@ impl Generator {
         classes: &[String],
     ) -> Result<Self, GeneratorError> {
         let ferry = guest.ferry.as_ref().ok_or(GeneratorError::NoGuest(guest.name))?;
-        let random = ferry.random;
+        let random = ferry.random.ok_or(GeneratorError::NoGuest(guest.name))?;
         let mut patterns: Vec<Pattern> = (random.encodings)()
             .into_iter()
             .filter(|pattern| (random.is_choice)(pattern))
@@ -417,7 +418,7 @@ impl Program {
             let most = rest.len().min(4);
             bytes[..most].copy_from_slice(&rest[..most]);
             let word = u32::from_le_bytes(bytes);
-            let length = (ferry.random.length)(word);
+            let length = (ferry.random?.length)(word);
             insns.push(Insn::Plain(if length == 2 { word & 0xffff } else { word }));
             rest = rest.get(length..)?;
         }
@@ -429,7 +430,7 @@ impl Program {
     }
 
     fn random(&self) -> &'static Guest {
-        self.ferry().random
+        self.ferry().random.expect("a generator made it")
     }
 
     /// Sets the registers that the program reaches its own code by: the target of the first indirect jump, while others
@@ -588,7 +589,8 @@ impl Program {
         for word in self.words() {
             let bytes = (self.random().length)(word);
             let (text, _) = (self.ferry().disassemble)(pc, &word.to_le_bytes()[..bytes]);
-            all.push(Instruction { word, bytes, text });
+            let code = word.to_le_bytes()[..bytes].to_vec();
+            all.push(Instruction { code, text });
             pc = pc.wrapping_add(bytes as u64);
         }
         all
@@ -598,7 +600,7 @@ impl Program {
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let name = |instruction: &Instruction| {
-            (self.ferry().identify)(&instruction.word.to_le_bytes()[..instruction.bytes])
+            (self.ferry().identify)(&instruction.code)
         };
         self.instructions()
             .iter()
@@ -611,9 +613,10 @@ impl Program {
     pub fn listing(&self) -> String {
         let mut lines = Vec::new();
         let mut pc = CODE;
-        for Instruction { word, bytes, text } in self.instructions() {
-            lines.push(format!("{pc}: {word:0w$x}  {text}", w = 2 * bytes));
-            pc = pc.wrapping_add(bytes as u64);
+        for Instruction { code, text } in self.instructions() {
+            let word: String = code.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+            lines.push(format!("{pc}: {word}  {text}"));
+            pc = pc.wrapping_add(code.len() as u64);
         }
         lines.join("\n")
     }

@@ -122,7 +122,12 @@ impl<'b> Insn<'b> {
         };
         let is_any = source.ne(self.konst_of(source.ty(), 0));
         self.b.set_slot(slot::gpr(n), is_any.select(merged, self.gpr(n)));
+        let number = || is_any.select(found, self.konst(0));
         self.set_zero(|| is_any);
+        self.set_sign(number);
+        self.set_aux(number);
+        self.set_carry(|| self.konst(0));
+        self.set_less(|| self.konst(0));
         Flow::Next
     }
 
@@ -131,8 +136,7 @@ impl<'b> Insn<'b> {
         let source = self.op(1);
         let result = count(source).zext();
         self.write(self.place(0), result);
-        self.set_zero(|| result);
-        self.set_carry(|| self.is_zero(source));
+        self.flags_of_count(result, || self.is_zero(source));
         Flow::Next
     }
 
@@ -140,12 +144,7 @@ impl<'b> Insn<'b> {
     fn popcnt(&self) -> Flow {
         let result = self.op(1).popcnt().zext();
         self.write(self.place(0), result);
-        self.set_zero(|| result);
-        // A value of odd parity.
-        self.set_sign(|| self.konst(1));
-        self.set_aux(|| self.konst(1));
-        self.set_carry(|| self.konst(0));
-        self.set_less(|| self.konst(0));
+        self.flags_of_count(result, || self.konst(0));
         Flow::Next
     }
 
@@ -154,7 +153,7 @@ impl<'b> Insn<'b> {
         let (a, b) = (self.op(1), self.op(2));
         let result = b.and_not(a);
         self.write(self.place(0), result);
-        self.flags_of_logic(result);
+        self.flags_of_bits(result, || self.konst(0));
         Flow::Next
     }
 
@@ -174,7 +173,7 @@ impl<'b> Insn<'b> {
         let from = start.lt_u(self.konst(64)).select(shifted, self.konst(0));
         let result = self.low_bits(from, count).at(source.ty());
         self.write(self.place(0), result);
-        self.flags_of_logic(result);
+        self.flags_of_count(result.zext(), || self.konst(0));
         Flow::Next
     }
 
@@ -183,9 +182,8 @@ impl<'b> Insn<'b> {
         let (source, index) = (self.op(1), self.op(2).low8().zext());
         let result = self.low_bits(source.zext(), index).at(source.ty());
         self.write(self.place(0), result);
-        self.flags_of_logic(result);
         let last = self.konst(u64::from(source.ty().bits()) - 1);
-        self.set_carry(|| last.lt_u(index));
+        self.flags_of_bits(result, || last.lt_u(index));
         Flow::Next
     }
 
@@ -198,8 +196,7 @@ impl<'b> Insn<'b> {
         let source = self.op(1);
         let result = op(source);
         self.write(self.place(0), result);
-        self.flags_of_logic(result);
-        self.set_carry(|| carry(source, self.konst_of(source.ty(), 0)));
+        self.flags_of_bits(result, || carry(source, self.konst_of(source.ty(), 0)));
         Flow::Next
     }
 

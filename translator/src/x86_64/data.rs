@@ -252,8 +252,13 @@ impl<'b> Insn<'b> {
                 self.write_both(RAX, low, equal.select(new, old));
             }
             _ => {
-                if !matches!(place, Place::Memory(..)) {
-                    self.write(place, equal.select(new, old));
+                match place {
+                    Place::Memory(..) => {}
+                    // Even the upper half is as before, if they differ.
+                    Place::Gpr(n, Type::I32 | Type::I64) => {
+                        self.b.set_slot(slot::gpr(n), equal.select(new.zext(), self.gpr(n)));
+                    }
+                    _ => self.write(place, equal.select(new, old)),
                 }
                 self.load_accumulator_unless(equal, ty, old);
             }

@@ -3,17 +3,23 @@
 //!
 //! # Undefined flags
 //!
-//! Where the SDM leaves a flag undefined, it is:
+//! Where the SDM leaves a flag undefined, it is as Intel's cores since Sunny Cove have it:
 //!
 //! | After | Flag | Is |
 //! |---|---|---|
-//! | AND, OR, XOR, TEST, ANDN, BLS*, BEXTR, BZHI | AF | 0 |
-//! | shifts | AF | 0 |
-//! | shifts and rotations by more than 1 | OF | as if the last bit alone had been shifted |
-//! | MUL, IMUL | SF, PF | of the low half; ZF and AF 0 |
+//! | AND, OR, XOR, TEST, shifts, MUL, IMUL, and what follows of BMI | AF | 0 |
+//! | shifts and rotations by more than 1 | OF | what it would be by 1, but: |
+//! | ROL, ROR of a register by a constant above 1 | OF | as before |
+//! | RCL, RCR by a multiple of the width and 1 | OF | as before |
+//! | MUL, IMUL | SF, PF | of the low half |
+//! | MUL, IMUL | ZF | 0 |
 //! | DIV, IDIV | all | as before |
 //! | BT, BTS, BTR, BTC | OF, SF, AF, PF | as before |
-//! | BSF, BSR, TZCNT, LZCNT | all | as the code says that sets them |
+//! | BSF, BSR | PF | of the number, or of 0 |
+//! | BSF, BSR | CF, OF, SF, AF | 0 |
+//! | TZCNT, LZCNT | OF, SF, AF, PF | 0 |
+//! | ANDN, BEXTR, BLSI, BLSMSK, BLSR, BZHI | PF | 0 |
+//! | BEXTR | SF | 0 |
 
 use arch::x86_64::slot;
 use base::RegSlot;
@@ -101,6 +107,27 @@ impl<'b> Insn<'b> {
         self.set_aux(|| extended);
         self.set_carry(|| self.konst(0));
         self.set_less(|| self.is_negative(extended));
+    }
+
+    /// Flags of a result of BMI1 or BMI2: as of a logical operation, but PF is 0.
+    pub(super) fn flags_of_bits(&self, result: Val<'b>, carry: impl FnOnce() -> Val<'b>) {
+        let extended = result.sext();
+        // A low byte of odd parity.
+        let odd = extended & self.konst(!0xff) | self.konst(1);
+        self.set_zero(|| extended);
+        self.set_sign(|| odd);
+        self.set_aux(|| odd);
+        self.set_carry(carry);
+        self.set_less(|| self.is_negative(extended));
+    }
+
+    /// ZF of a number of bits, and CF; OF, SF, AF and PF are 0.
+    pub(super) fn flags_of_count(&self, number: Val<'b>, carry: impl FnOnce() -> Val<'b>) {
+        self.set_zero(|| number);
+        self.set_sign(|| self.konst(1));
+        self.set_aux(|| self.konst(1));
+        self.set_carry(carry);
+        self.set_less(|| self.konst(0));
     }
 
     /// CF.

@@ -134,7 +134,6 @@ fn written(i: &Instruction) -> Live {
     let modified = i.rflags_modified() & STATUS;
     let all_but_carry = Live::ZERO | Live::SIGN | Live::LESS | Live::AUX;
     match modified {
-        STATUS if keeps_undefined(i) => Live::NONE,
         STATUS => Live::ALL,
         _ if modified == STATUS & !RflagsBits::CF => all_but_carry,
         _ => Live::NONE,
@@ -156,11 +155,6 @@ fn is_conditional(i: &Instruction) -> bool {
                 | Mnemonic::Shld
                 | Mnemonic::Shrd
         )
-}
-
-/// Whether flags that are undefined after it are as before.
-fn keeps_undefined(i: &Instruction) -> bool {
-    matches!(i.mnemonic(), Mnemonic::Bsf | Mnemonic::Bsr | Mnemonic::Tzcnt | Mnemonic::Lzcnt)
 }
 
 /// The slots that it reads, or keeps in part.

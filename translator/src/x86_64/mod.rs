@@ -25,6 +25,8 @@ mod control;
 mod data;
 mod feature;
 mod flags;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod host_tests;
 mod live;
 mod mmx;
 #[cfg(all(test, target_arch = "x86_64"))]

@@ -142,25 +142,47 @@ impl<'b> Insn<'b> {
         Flow::Next
     }
 
-    /// SHL: OF is the carry xor the sign, so SF xor OF is the carry.
+    /// OF after a shift or rotation by 1 to the left: whether the highest two bits differ.
+    fn overflow_to_left(&self, value: Val<'b>) -> Val<'b> {
+        self.top_bit(value ^ value.shl(self.konst_of(value.ty(), 1)))
+    }
+
+    /// SF xor OF after a shift to the left; by 1, that is the carry.
+    fn less_to_left(
+        &self,
+        count: Count<'b>,
+        value: Val<'b>,
+        (result, carry): (Val<'b>, Val<'b>),
+    ) -> Val<'b> {
+        match count {
+            Count::Known(1) => carry,
+            _ => self.overflow_to_left(value) ^ self.top_bit(result),
+        }
+    }
+
+    /// SHL
     fn shl(&self, value: Val<'b>, count: Count<'b>) -> Shifted<'b> {
         let (ty, by) = (value.ty(), self.amount(count));
         if ty == Type::I64 {
             let carry = self.lowest(value.shr_u(self.minus(64, count)));
-            return Shifted { result: value.shl(by), carry, sense: carry };
+            let result = value.shl(by);
+            return Shifted {
+                result,
+                carry,
+                sense: self.less_to_left(count, value, (result, carry)),
+            };
         }
         let wide = value.zext().shl(by);
-        let carry = self.bit_of(wide, ty.bits());
-        Shifted { result: wide.at(ty), carry, sense: carry }
+        let (carry, result) = (self.bit_of(wide, ty.bits()), wide.at(ty));
+        Shifted { result, carry, sense: self.less_to_left(count, value, (result, carry)) }
     }
 
-    /// SHR: OF is the sign before the last bit was shifted out.
+    /// SHR: OF is the sign before, and SF 0.
     fn shr(&self, value: Val<'b>, count: Count<'b>) -> Shifted<'b> {
         let (ty, wide) = (value.ty(), value.zext());
         let before = wide.shr_u(self.less_one(count));
-        let overflow = self.bit_of(before, ty.bits() - 1);
         let result = wide.shr_u(self.amount(count)).at(ty);
-        Shifted { result, carry: self.lowest(before), sense: overflow }
+        Shifted { result, carry: self.lowest(before), sense: self.top_bit(value) }
     }
 
     /// SAR: OF is 0.
@@ -171,19 +193,28 @@ impl<'b> Insn<'b> {
         Shifted { result, carry, sense: self.is_negative(wide) }
     }
 
-    /// ROL: the carry is the lowest bit; OF is it xor the highest.
+    /// ROL: the carry is the lowest bit.
     fn rol(&self, value: Val<'b>, count: Count<'b>) -> Shifted<'b> {
         let result = value.rotl(self.amount(count).at(value.ty()));
         let carry = self.bit_of(result, 0);
-        Shifted { result, carry, sense: carry ^ self.top_bit(result) }
+        let sense = self.unless_constant(count, self.overflow_to_left(value));
+        Shifted { result, carry, sense }
     }
 
-    /// ROR: the carry is the highest bit; OF is it xor the next.
+    /// OF, which rotations of registers by constants above 1 leave alone.
+    fn unless_constant(&self, count: Count<'b>, overflow: Val<'b>) -> Val<'b> {
+        match count {
+            Count::Known(2..) if self.i.op0_kind() == OpKind::Register => self.overflow(),
+            _ => overflow,
+        }
+    }
+
+    /// ROR: the carry is the highest bit; OF, by 1, is it xor the next.
     fn ror(&self, value: Val<'b>, count: Count<'b>) -> Shifted<'b> {
         let result = value.rotr(self.amount(count).at(value.ty()));
         let carry = self.top_bit(result);
-        let next = self.bit_of(result, value.ty().bits() - 2);
-        Shifted { result, carry, sense: carry ^ next }
+        let overflow = self.bit_of(value, 0) ^ self.top_bit(value);
+        Shifted { result, carry, sense: self.unless_constant(count, overflow) }
     }
 
     /// A count modulo a width plus 1.
@@ -195,74 +226,80 @@ impl<'b> Insn<'b> {
         }
     }
 
-    /// The operand with the carry above it, rotated left, where there is room for both.
-    fn rotate_with_carry(&self, value: Val<'b>, left: Val<'b>, right: Val<'b>) -> Shifted<'b> {
+    /// The operand with the carry above it, rotated left, where there is room for both: the result and the carry.
+    fn rotate_with_carry(
+        &self,
+        value: Val<'b>,
+        left: Val<'b>,
+        right: Val<'b>,
+    ) -> (Val<'b>, Val<'b>) {
         let bits = value.ty().bits();
         let all = value.zext() | self.carry().shl(self.konst(bits.into()));
         let rotated = all.shl(left) | all.shr_u(right);
-        let (carry, result) = (self.bit_of(rotated, bits), rotated.at(value.ty()));
-        Shifted { result, carry, sense: carry ^ self.top_bit(result) }
+        (rotated.at(value.ty()), self.bit_of(rotated, bits))
     }
 
-    /// RCL: OF is the carry xor the highest bit.
+    /// RCL
     fn rcl(&self, value: Val<'b>, count: Count<'b>) -> Shifted<'b> {
-        let bits = value.ty().bits();
+        let (bits, sense) = (value.ty().bits(), self.overflow_to_left(value));
         let count = self.modulo(count, bits);
         if value.ty() != Type::I64 {
-            return self.rotate_with_carry(value, self.amount(count), self.minus(bits + 1, count));
+            let (left, right) = (self.amount(count), self.minus(bits + 1, count));
+            let (result, carry) = self.rotate_with_carry(value, left, right);
+            return Shifted {
+                result,
+                carry,
+                sense: self.unless_none(count, sense, self.overflow()),
+            };
         }
-        let one = self.konst(1);
         // What shifts by 64 if the count is 1, in two steps.
-        let wrapped = value.shr_u(one).shr_u(self.minus(64, count));
+        let wrapped = value.shr_u(self.konst(1)).shr_u(self.minus(64, count));
         let carried = self.carry().shl(self.less_one(count));
-        let result =
-            self.unless_none(count, value.shl(self.amount(count)) | carried | wrapped, value);
+        let rotated = value.shl(self.amount(count)) | carried | wrapped;
         let carry = self.lowest(value.shr_u(self.minus(64, count)));
-        Shifted { result, carry, sense: carry ^ self.top_bit(result) }
+        Shifted { result: self.unless_none(count, rotated, value), carry, sense }
     }
 
-    /// RCR: OF is the highest bit xor the next.
+    /// RCR: OF, by 1, is the highest bit xor the carry that takes its place.
     fn rcr(&self, value: Val<'b>, count: Count<'b>) -> Shifted<'b> {
-        let bits = value.ty().bits();
+        let (bits, sense) = (value.ty().bits(), self.top_bit(value) ^ self.carry());
         let count = self.modulo(count, bits);
-        let next = |result: Val<'b>| self.top_bit(result) ^ self.bit_of(result, bits - 2);
         if value.ty() != Type::I64 {
             let (left, right) = (self.minus(bits + 1, count), self.amount(count));
-            let rotated = self.rotate_with_carry(value, left, right);
-            return Shifted { sense: next(rotated.result), ..rotated };
+            let (result, carry) = self.rotate_with_carry(value, left, right);
+            return Shifted {
+                result,
+                carry,
+                sense: self.unless_none(count, sense, self.overflow()),
+            };
         }
-        let one = self.konst(1);
-        let wrapped = value.shl(one).shl(self.minus(64, count));
+        let wrapped = value.shl(self.konst(1)).shl(self.minus(64, count));
         let carried = self.carry().shl(self.minus(64, count));
-        let result =
-            self.unless_none(count, value.shr_u(self.amount(count)) | carried | wrapped, value);
+        let rotated = value.shr_u(self.amount(count)) | carried | wrapped;
         let carry = self.lowest(value.shr_u(self.less_one(count)));
-        Shifted { result, carry, sense: next(result) }
+        Shifted { result: self.unless_none(count, rotated, value), carry, sense }
     }
 
     fn unless_none(&self, count: Count<'b>, new: Val<'b>, old: Val<'b>) -> Val<'b> {
         match count {
+            Count::Known(0) => old,
             Count::Known(_) => new,
             Count::Value(count) => count.select(new, old),
         }
     }
 
-    /// SHLD and SHRD: the destination, the source and the count.
-    fn double(
-        &self,
-        shift: impl FnOnce(Val<'b>, Val<'b>, Count<'b>) -> (Val<'b>, Val<'b>),
-    ) -> Flow {
+    /// SHLD and SHRD: from the destination, the source and the count, the result, the carry, and what OF is by 1.
+    fn double(&self, shift: impl FnOnce(Val<'b>, Val<'b>, Count<'b>) -> [Val<'b>; 3]) -> Flow {
         let (place, source) = (self.place(0), self.op(1));
         let value = self.read(place);
         let Some(count) = self.count(2, place.ty()) else {
             self.write(place, value);
             return Flow::Next;
         };
-        let (result, carry) = shift(value, source, count);
+        let [result, carry, overflow] = shift(value, source, count);
         self.write(place, result);
-        // OF says that the sign has changed.
-        let shifted = Shifted { result, carry, sense: self.top_bit(value) };
-        self.flags_of_shift(count, &shifted);
+        let sense = overflow ^ self.top_bit(result);
+        self.flags_of_shift(count, &Shifted { result, carry, sense });
         Flow::Next
     }
 
@@ -277,16 +314,16 @@ impl<'b> Insn<'b> {
     /// SHLD
     fn shld(&self) -> Flow {
         self.double(|value, source, count| {
-            let by = self.amount(count);
+            let (by, overflow) = (self.amount(count), self.overflow_to_left(value));
             if value.ty() == Type::I64 {
                 let low = source.shr_u(self.konst(1)).shr_u(self.minus(63, count));
                 let carry = self.lowest(value.shr_u(self.minus(64, count)));
-                return (value.shl(by) | low, carry);
+                return [value.shl(by) | low, carry, overflow];
             }
             let all = self.joined(value, source, value);
             let width = if value.ty() == Type::I32 { 64 } else { 48 };
             let carry = self.lowest(all.shr_u(self.minus(width, count)));
-            (all.shl(by).shr_u(self.konst(32)).at(value.ty()), carry)
+            [all.shl(by).shr_u(self.konst(32)).at(value.ty()), carry, overflow]
         })
     }
 
@@ -294,17 +331,18 @@ impl<'b> Insn<'b> {
     fn shrd(&self) -> Flow {
         self.double(|value, source, count| {
             let by = self.amount(count);
+            let overflow = self.top_bit(value) ^ self.bit_of(source, 0);
             if value.ty() == Type::I64 {
                 let high = source.shl(self.konst(1)).shl(self.minus(63, count));
                 let carry = self.lowest(value.shr_u(self.less_one(count)));
-                return (value.shr_u(by) | high, carry);
+                return [value.shr_u(by) | high, carry, overflow];
             }
             let all = match value.ty() {
                 Type::I32 => self.joined(source, value, value),
                 _ => self.joined(value, source, value),
             };
             let carry = self.lowest(all.shr_u(self.less_one(count)));
-            (all.shr_u(by).at(value.ty()), carry)
+            [all.shr_u(by).at(value.ty()), carry, overflow]
         })
     }
 
