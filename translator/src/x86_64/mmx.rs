@@ -21,7 +21,7 @@ const Q: Type = Type::I64x2;
 pub(super) fn table(code: Code) -> Option<Semantics> {
     use Mnemonic as M;
     if code.mnemonic() == M::Emms {
-        return Some(|i| i.emms());
+        return Some(|i| i.mmx(|| i.emms()));
     }
     if !is_mmx(code) {
         return None;
@@ -36,8 +36,8 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Pinsrw => |i| i.mmx(|| i.mmx_insert()),
         M::Pextrw => |i| i.mmx(|| i.mmx_extract()),
         M::Maskmovq => |i| i.mmx(|| i.maskmovq()),
-        M::Cvtpi2ps => |i| i.mmx(|| i.cvtpi2ps()),
-        M::Cvtpi2pd => |i| i.cvtpi2pd(),
+        M::Cvtpi2ps => |i| i.unless_memory(|| i.cvtpi2ps()),
+        M::Cvtpi2pd => |i| i.unless_memory(|| i.cvtpi2pd()),
         M::Cvtps2pi => |i| i.mmx(|| i.cvtps2pi(i.round())),
         M::Cvttps2pi => |i| i.mmx(|| i.cvtps2pi(FpRound::TowardZero)),
         M::Cvtpd2pi => |i| i.mmx(|| i.cvtpd2pi(i.round())),
@@ -124,9 +124,13 @@ impl<'b> Insn<'b> {
         execute()
     }
 
+    /// The same for one that may have memory in an MMX register's place, and then has nothing to do with these.
+    fn unless_memory(&self, execute: impl FnOnce() -> Flow) -> Flow {
+        if self.i.op_kind(1) == OpKind::Memory { execute() } else { self.mmx(execute) }
+    }
+
     /// EMMS: all registers are empty.
     fn emms(&self) -> Flow {
-        self.x87_check();
         self.b.set_slot(slot::FTW, self.konst(0));
         Flow::Next
     }
@@ -287,13 +291,10 @@ impl<'b> Insn<'b> {
         })
     }
 
-    /// CVTPI2PD: exact. Of an operand in memory it has nothing to do with MMX registers.
+    /// CVTPI2PD: exact.
     fn cvtpi2pd(&self) -> Flow {
-        let convert = || {
-            let [low, high] = self.words().map(|word| word.sto_f(Type::F64, FpRound::NearestEven));
-            self.set_v(low.zext_wide(Type::F64x2).set_lane(1, high))
-        };
-        if self.i.op_kind(1) == OpKind::Memory { convert() } else { self.mmx(convert) }
+        let [low, high] = self.words().map(|word| word.sto_f(Type::F64, FpRound::NearestEven));
+        self.set_v(low.zext_wide(Type::F64x2).set_lane(1, high))
     }
 
     /// Two words become operand 0.

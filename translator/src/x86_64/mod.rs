@@ -29,6 +29,8 @@ mod flags;
 mod host_tests;
 mod live;
 mod mmx;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod native_tests;
 mod operand;
 mod shift;
 mod sse;
