@@ -102,10 +102,38 @@ impl Rules<'_> {
         {
             return Some(found);
         }
-        match self.konst(b) {
-            Some(k) => self.right_constant(op, a, k),
-            None => self.left_constant(op, self.konst(a)?, b),
+        match (self.konst(b), self.konst(a)) {
+            (Some(k), _) => self.right_constant(op, a, k),
+            (None, Some(k)) => self.left_constant(op, k, b),
+            (None, None) => self.both_conditions(op, a, b),
         }
+    }
+
+    /// `x < y | x == y` is `x <= y`, and `x <= y & x != y` is `x < y`.
+    fn both_conditions(self, op: Opcode, a: Known, b: Known) -> Found {
+        if self.ty != Type::I64 {
+            return None;
+        }
+        self.ordered(op, a, b).or_else(|| self.ordered(op, b, a))
+    }
+
+    fn ordered(self, op: Opcode, order: Known, equality: Known) -> Found {
+        let (order, equality) =
+            (self.values.computation(order)?, self.values.computation(equality)?);
+        let joined = match (op, order.op, equality.op) {
+            (Opcode::Or, Opcode::LtU, Opcode::Eq) => Opcode::LeU,
+            (Opcode::Or, Opcode::LtS, Opcode::Eq) => Opcode::LeS,
+            (Opcode::And, Opcode::LeU, Opcode::Ne) => Opcode::LtU,
+            (Opcode::And, Opcode::LeS, Opcode::Ne) => Opcode::LtS,
+            _ => return None,
+        };
+        let [x, y, ..] = order.args;
+        let of_the_same = [[x, y], [y, x]].iter().any(|pair| pair[..] == equality.args[..2]);
+        (of_the_same && order.ty == equality.ty).then_some(Rewrite::Op(
+            joined,
+            order.ty,
+            [x, y, Known::None],
+        ))
     }
 
     fn same_operands(self, op: Opcode, a: Known) -> Found {
@@ -309,9 +337,38 @@ impl Rules<'_> {
             (Opcode::Eq, 0) if self.ty == Type::I64 && self.inverted(a).is_some() => {
                 self.inverted(a)
             }
-            (Opcode::Eq | Opcode::Ne, 0) => self.difference(op, a),
-            _ => None,
+            (Opcode::Eq | Opcode::Ne, _) => self.equality(op, a, k),
+            _ => self.narrowed(op, a, k),
         }
+    }
+
+    fn equality(self, op: Opcode, a: Known, k: u64) -> Found {
+        if let Some((x, c)) = self.with_constant(Opcode::Add, a) {
+            return self.op(op, x, self.number(k.wrapping_sub(c)));
+        }
+        let difference = if k == 0 { self.difference(op, a) } else { None };
+        difference.or_else(|| self.narrowed(op, a, k))
+    }
+
+    /// A comparison of what was extended with a constant is one of the value before, if the constant is the extension
+    /// of its own low bits.
+    fn narrowed(self, op: Opcode, a: Known, k: u64) -> Found {
+        let how = self.values.computation(a).filter(|_| self.ty == Type::I64)?;
+        let keeps_order = match how.op {
+            Opcode::Sext => matches!(op, Opcode::Eq | Opcode::Ne | Opcode::LtS | Opcode::LeS),
+            Opcode::Zext => matches!(op, Opcode::Eq | Opcode::Ne | Opcode::LtU | Opcode::LeU),
+            _ => false,
+        };
+        let extended = match how.op {
+            Opcode::Sext => fold::sext(how.ty, k) as u64,
+            _ => fold::zext(how.ty, k),
+        };
+        let low = Const(fold::sext(how.ty, k) as u64);
+        (keeps_order && extended == k).then_some(Rewrite::Op(
+            op,
+            how.ty,
+            [how.args[0], low, Known::None],
+        ))
     }
 
     /// That `x - y` or `x ^ y` is zero, or not.

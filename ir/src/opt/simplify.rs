@@ -95,10 +95,13 @@ fn look_through(values: &Values, known: Known, bits: u32) -> Known {
             Opcode::And => how.ty.bits() >= bits && mask().trailing_ones() >= bits,
             _ => false,
         };
-        if !skips {
-            break;
-        }
-        at = how.args[0];
+        at = match how.op {
+            _ if skips => how.args[0],
+            // A part of a register that was written: the rest of it was masked out first.
+            Opcode::Or if is_zero_below(values, how.args[0], bits) => how.args[1],
+            Opcode::Or if is_zero_below(values, how.args[1], bits) => how.args[0],
+            _ => break,
+        };
         let held = match at {
             Known::Value(index) => values.holder(index).is_some(),
             _ => true,
@@ -108,6 +111,13 @@ fn look_through(values: &Values, known: Known, bits: u32) -> Known {
         }
     }
     readable
+}
+
+/// Whether a mask leaves nothing of a value's low bits.
+fn is_zero_below(values: &Values, known: Known, bits: u32) -> bool {
+    let masked = values.computation(known).filter(|how| how.op == Opcode::And);
+    let mask = masked.filter(|how| how.ty.bits() >= bits).and_then(|how| how.args[1].constant());
+    mask.is_some_and(|mask| mask.trailing_zeros() >= bits)
 }
 
 /// `[(x + c) + imm]` is `[x + imm']`.

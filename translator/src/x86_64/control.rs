@@ -43,7 +43,7 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         | M::Jl
         | M::Jge
         | M::Jle
-        | M::Jg => |i| i.branch(i.holds(i.i.condition_code())),
+        | M::Jg => |i| i.branch(i.condition(i.i.condition_code())),
         M::Jecxz => |i| i.branch(i.is_zero(i.gpr(RCX).low32())),
         M::Jrcxz => |i| i.branch(i.is_zero(i.gpr(RCX))),
         M::Loop => |i| i.loop_while(|count| count),

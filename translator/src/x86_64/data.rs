@@ -331,7 +331,7 @@ impl<'b> Insn<'b> {
     fn cmovcc(&self) -> Flow {
         let (place, source) = (self.place(0), self.op(1));
         let old = self.read(place);
-        self.write(place, self.holds(self.i.condition_code()).select(source, old));
+        self.write(place, self.condition(self.i.condition_code()).select(source, old));
         Flow::Next
     }
 

@@ -180,14 +180,6 @@ impl<'b> Insn<'b> {
         }
     }
 
-    /// A condition: not 0, or 0. May be cheaper.
-    pub(super) fn holds(&self, code: ConditionCode) -> Val<'b> {
-        match code {
-            ConditionCode::ne => self.b.slot(slot::ZERO),
-            _ => self.condition(code),
-        }
-    }
-
     /// EFLAGS.CF, PF, AF, ZF and SF in their places, and bit 1 (LAHF).
     pub(super) fn packed_low(&self) -> Val<'b> {
         let at = |bit: u64, value: Val<'b>| value.shl(self.konst(bit));

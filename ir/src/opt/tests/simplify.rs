@@ -129,6 +129,42 @@ fn comparisons() {
 }
 
 #[test]
+fn comparisons_of_what_was_computed_for_them() {
+    let flags = "%0 = sub.i32 r1, r2; %1 = sext.i32 %0;";
+    check(&format!("{flags} r0 = eq.i64 %1, 0"), "r0 = eq.i32 r1, r2");
+    check(&format!("{flags} r0 = lt_s.i64 %1, 0"), "%0 = sub.i32 r1, r2; r0 = lt_s.i32 %0, 0");
+    check("%0 = sext.i32 r1; r0 = lt_s.i64 %0, -5", "r0 = lt_s.i32 r1, -5");
+    check("%0 = zext.i8 r1; r0 = lt_u.i64 %0, 0x90", "r0 = lt_u.i8 r1, -112");
+    check("%0 = sext.i8 r1; r0 = lt_s.i64 %0, 0x90", "%0 = sext.i8 r1; r0 = lt_s.i64 %0, 0x90");
+    check("%0 = add.i64 r1, -5; r0 = ne.i64 %0, 0", "r0 = ne.i64 r1, 5");
+    check("%0 = add.i32 r1, 5; r0 = eq.i32 %0, 2", "r0 = eq.i32 r1, -3");
+}
+
+#[test]
+fn two_conditions_on_one_comparison() {
+    let both = |order: &str| format!("%0 = {order}.i32 r1, r2; %1 = eq.i32 r2, r1;");
+    check(&format!("{} r0 = or.i64 %0, %1", both("lt_s")), "r0 = le_s.i32 r1, r2");
+    check(&format!("{} r0 = or.i64 %1, %0", both("lt_u")), "r0 = le_u.i32 r1, r2");
+    check(
+        &format!("{} %2 = or.i64 %0, %1; r0 = xor.i64 %2, 1", both("lt_u")),
+        "r0 = lt_u.i32 r2, r1",
+    );
+    check("%0 = le_s.i64 r1, r2; %1 = ne.i64 r1, r2; r0 = and.i64 %0, %1", "r0 = lt_s.i64 r1, r2");
+    let other = "%0 = lt_s.i64 r1, r2; %1 = eq.i64 r1, r3; r0 = or.i64 %0, %1";
+    check(other, other);
+    let as_words = "%0 = lt_s.i64 r1, r2; %1 = eq.i32 r1, r2; r0 = or.i64 %0, %1";
+    check(as_words, as_words);
+}
+
+#[test]
+fn parts_of_registers_are_read_as_they_were_written() {
+    let written = "%0 = and.i64 r1, -256; %1 = ne.i64 r2, 0; %2 = or.i64 %0, %1;";
+    check(&format!("{written} r0 = zext.i8 %2"), "%1 = ne.i64 r2, 0; r0 = mov.i64 %1");
+    let wider = format!("{written} r0 = zext.i16 %2");
+    check(&wider, &wider);
+}
+
+#[test]
 fn selections() {
     op("select.i64 r1, r2, r2", "mov.i64 r2");
     op("select.i64 r1, 1, 0", "ne.i64 r1, 0");
