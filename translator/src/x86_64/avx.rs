@@ -160,7 +160,8 @@ impl<'b> Insn<'b> {
             scale: self.i.memory_index_scale().trailing_zeros() as u8,
             long_data,
             long_index,
-            long_vector: self.is_256() || registers.iter().any(|register: &Register| register.is_ymm()),
+            long_vector: self.is_256()
+                || registers.iter().any(|register: &Register| register.is_ymm()),
         };
         let base = self.linear(self.address());
         self.b.call_void(helpers::GATHER, &[self.konst(what.raw()), base]);

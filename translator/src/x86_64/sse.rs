@@ -100,7 +100,12 @@ impl<'b> Insn<'b> {
     }
 
     /// A function of the low element of the last source, of another type than the result: SQRTSS, CVTSS2SD and their like.
-    pub(super) fn scalar1(&self, from: Type, to: Type, op: impl FnOnce(Val<'b>) -> Val<'b>) -> Flow {
+    pub(super) fn scalar1(
+        &self,
+        from: Type,
+        to: Type,
+        op: impl FnOnce(Val<'b>) -> Val<'b>,
+    ) -> Flow {
         let (_, b) = self.scalar_operands();
         self.set_scalar(to, op(self.scalar(b, from)))
     }
@@ -188,7 +193,12 @@ impl<'b> Insn<'b> {
     }
 
     /// Elements of `1 << size` bytes of `a`, followed by those of `b`: element `i` is number `element(i)`.
-    pub(super) fn elements(a: Val<'b>, b: Val<'b>, size: u8, element: impl Fn(u8) -> u8) -> Val<'b> {
+    pub(super) fn elements(
+        a: Val<'b>,
+        b: Val<'b>,
+        size: u8,
+        element: impl Fn(u8) -> u8,
+    ) -> Val<'b> {
         Self::bytes(a, b, |i| (element(i >> size) << size) + (i & ((1 << size) - 1)))
     }
 

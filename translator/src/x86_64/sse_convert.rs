@@ -84,7 +84,8 @@ impl<'b> Insn<'b> {
 
     /// CVTDQ2PD: exact.
     fn lengthen_integers(&self) -> Flow {
-        let source = self.low_of(1, if self.writes_256() { 128 } else { 64 }).as_vector(Type::I32x4);
+        let source =
+            self.low_of(1, if self.writes_256() { 128 } else { 64 }).as_vector(Type::I32x4);
         let number = |n: u32| source.lane_s(n).at(Type::I32).sto_f(SD, FpRound::NearestEven);
         let pair = |n: u32| number(n).zext_wide(PD).set_lane(1, number(n + 1));
         match self.writes_256() {
@@ -154,4 +155,3 @@ impl<'b> Insn<'b> {
         Flow::Next
     }
 }
-

@@ -71,10 +71,10 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Cmpss | M::Vcmpss => |i| i.compare_scalar(SS),
         M::Cmpsd if !is_string(code) => |i| i.compare_scalar(SD),
         M::Vcmpsd => |i| i.compare_scalar(SD),
-        M::Comiss | M::Vcomiss => |i| i.compare_to_flags(SS, Val::fcmp_flags),
-        M::Comisd | M::Vcomisd => |i| i.compare_to_flags(SD, Val::fcmp_flags),
-        M::Ucomiss | M::Vucomiss => |i| i.compare_to_flags(SS, Val::fcmp_flags_q),
-        M::Ucomisd | M::Vucomisd => |i| i.compare_to_flags(SD, Val::fcmp_flags_q),
+        M::Comiss | M::Vcomiss => |i| i.set_flags_by_comparison(SS, Val::fcmp_flags),
+        M::Comisd | M::Vcomisd => |i| i.set_flags_by_comparison(SD, Val::fcmp_flags),
+        M::Ucomiss | M::Vucomiss => |i| i.set_flags_by_comparison(SS, Val::fcmp_flags_q),
+        M::Ucomisd | M::Vucomisd => |i| i.set_flags_by_comparison(SD, Val::fcmp_flags_q),
         mnemonic => return fused(mnemonic),
     })
 }
@@ -222,7 +222,8 @@ impl<'b> Insn<'b> {
         let integer = integers(ty);
         let splat = |value: u64| self.b.splat(integer, self.konst(value));
         let raw = value.as_vector(integer);
-        let is_nan = (raw & splat(!sign & (u64::MAX >> (64 - bits)))).lanes(Opcode::LanesGtS, splat(infinity));
+        let is_nan = (raw & splat(!sign & (u64::MAX >> (64 - bits))))
+            .lanes(Opcode::LanesGtS, splat(infinity));
         let mut signs = splat(sign).and_not(is_nan);
         if elements != u64::MAX {
             let size = if bits == 32 { 2 } else { 3 };
@@ -326,7 +327,10 @@ impl<'b> Insn<'b> {
                     _ => {
                         let [a, b] = [a, b].map(|value| value.zext_wide(vector_of(ty)));
                         let arg = arg(predicate, ty == SD, 1);
-                        return self.wide(helpers::CMP_LANES, arg, a, b).as_vector(vector_of(ty)).lane_u(0);
+                        return self
+                            .wide(helpers::CMP_LANES, arg, a, b)
+                            .as_vector(vector_of(ty))
+                            .lane_u(0);
                     }
                 };
                 let holds = match predicate {
@@ -339,7 +343,7 @@ impl<'b> Insn<'b> {
     }
 
     /// COMISS and its like: ZF, PF, CF are 000 if greater, 001 if less, 100 if equal, 111 if unordered.
-    fn compare_to_flags(&self, ty: Type, compare: fn(Val<'b>, Val<'b>) -> Val<'b>) -> Flow {
+    fn set_flags_by_comparison(&self, ty: Type, compare: fn(Val<'b>, Val<'b>) -> Val<'b>) -> Flow {
         self.fp(|| {
             let flags = compare(self.scalar(0, ty), self.scalar(1, ty));
             let equal = flags.cond(Condition::Eq) | flags.cond(Condition::Vs);

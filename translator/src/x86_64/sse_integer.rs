@@ -128,7 +128,9 @@ fn helped(mnemonic: Mnemonic) -> Option<Semantics> {
 fn logic(mnemonic: Mnemonic) -> Option<Semantics> {
     use Mnemonic as M;
     Some(match mnemonic {
-        M::Pand | M::Vpand | M::Andps | M::Vandps | M::Andpd | M::Vandpd => |i| i.packed2(|a, b| a & b),
+        M::Pand | M::Vpand | M::Andps | M::Vandps | M::Andpd | M::Vandpd => {
+            |i| i.packed2(|a, b| a & b)
+        }
         M::Por | M::Vpor | M::Orps | M::Vorps | M::Orpd | M::Vorpd => |i| i.packed2(|a, b| a | b),
         M::Pxor | M::Vpxor | M::Xorps | M::Vxorps | M::Xorpd | M::Vxorpd => |i| i.xor_vectors(),
         M::Pandn | M::Vpandn | M::Andnps | M::Vandnps | M::Andnpd | M::Vandnpd => {
@@ -211,7 +213,8 @@ impl<'b> Insn<'b> {
     /// PXOR and its like, which clear registers most of the time.
     fn xor_vectors(&self) -> Flow {
         let (a, b) = if self.is_vex() { (1, 2) } else { (0, 1) };
-        let same = self.i.op_kind(b) == OpKind::Register && self.i.op_register(a) == self.i.op_register(b);
+        let same =
+            self.i.op_kind(b) == OpKind::Register && self.i.op_register(a) == self.i.op_register(b);
         self.packed2(|a, b| if same { self.b.zeros() } else { a ^ b })
     }
 
@@ -306,7 +309,8 @@ impl<'b> Insn<'b> {
         let zeros = self.b.zeros();
         let first = u32::from(self.i.op_count() == 3);
         let source = self.vector_place(first, self.usual_alignment());
-        let value = |&half: &Half| Self::bytes(self.read_half(source, half), zeros, |n| byte(n, by));
+        let value =
+            |&half: &Half| Self::bytes(self.read_half(source, half), zeros, |n| byte(n, by));
         let values: Vec<_> = self.halves().iter().map(value).collect();
         self.set_halves(vector_number(self.i.op0_register()), &values)
     }
@@ -324,7 +328,9 @@ impl<'b> Insn<'b> {
     /// PUNPCKLBW and its like: pairs of elements of `1 << size` bytes, from one on.
     fn interleave(&self, size: u8, first: u8) -> Flow {
         let count = 16 >> size;
-        self.packed2(|a, b| Self::elements(a, b, size, |n| first + n / 2 + if n % 2 == 0 { 0 } else { count }))
+        self.packed2(|a, b| {
+            Self::elements(a, b, size, |n| first + n / 2 + if n % 2 == 0 { 0 } else { count })
+        })
     }
 
     /// PSHUFD.
@@ -347,7 +353,9 @@ impl<'b> Insn<'b> {
     /// SHUFPS: two words of each.
     fn shufps(&self) -> Flow {
         let imm = self.imm8();
-        self.packed2(|a, b| Self::elements(a, b, 2, |n| (imm >> (2 * n) & 3) + if n < 2 { 0 } else { 4 }))
+        self.packed2(|a, b| {
+            Self::elements(a, b, 2, |n| (imm >> (2 * n) & 3) + if n < 2 { 0 } else { 4 })
+        })
     }
 
     /// SHUFPD: a doubleword of each; the upper half has the next two bits.
@@ -417,7 +425,8 @@ impl<'b> Insn<'b> {
             }
         };
         let old = self.v(count - 3);
-        let inserted = Self::elements(old, source, 2, |n| if n == imm >> 4 & 3 { from + 4 } else { n });
+        let inserted =
+            Self::elements(old, source, 2, |n| if n == imm >> 4 & 3 { from + 4 } else { n });
         let zeros = self.b.zeros();
         self.set_v(match imm & 15 {
             0 => inserted,

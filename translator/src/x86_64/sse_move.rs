@@ -37,8 +37,12 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Movq | M::Vmovq => |i| i.move_integer(Type::I64),
         M::Movhps | M::Vmovhps | M::Movhpd | M::Vmovhpd => |i| i.move_half(1),
         M::Movlps | M::Vmovlps | M::Movlpd | M::Vmovlpd => |i| i.move_half(0),
-        M::Movhlps | M::Vmovhlps => |i| i.combine_registers(|a, b| Insn::elements(a, b, 3, |n| [3, 1][usize::from(n)])),
-        M::Movlhps | M::Vmovlhps => |i| i.combine_registers(|a, b| Insn::elements(a, b, 3, |n| [0, 2][usize::from(n)])),
+        M::Movhlps | M::Vmovhlps => {
+            |i| i.combine_registers(|a, b| Insn::elements(a, b, 3, |n| [3, 1][usize::from(n)]))
+        }
+        M::Movlhps | M::Vmovlhps => {
+            |i| i.combine_registers(|a, b| Insn::elements(a, b, 3, |n| [0, 2][usize::from(n)]))
+        }
         M::Movddup | M::Vmovddup => |i| i.movddup(),
         M::Movsldup | M::Vmovsldup => |i| i.packed1(|a| Insn::elements(a, a, 2, |n| n & !1)),
         M::Movshdup | M::Vmovshdup => |i| i.packed1(|a| Insn::elements(a, a, 2, |n| n | 1)),
