@@ -71,10 +71,10 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Cmpss | M::Vcmpss => |i| i.compare_scalar(SS),
         M::Cmpsd if !is_string(code) => |i| i.compare_scalar(SD),
         M::Vcmpsd => |i| i.compare_scalar(SD),
-        M::Comiss | M::Vcomiss => |i| i.compare_to_flags(SS, Val::fcmp_flags),
-        M::Comisd | M::Vcomisd => |i| i.compare_to_flags(SD, Val::fcmp_flags),
-        M::Ucomiss | M::Vucomiss => |i| i.compare_to_flags(SS, Val::fcmp_flags_q),
-        M::Ucomisd | M::Vucomisd => |i| i.compare_to_flags(SD, Val::fcmp_flags_q),
+        M::Comiss | M::Vcomiss => |i| i.set_flags_by_comparison(SS, Val::fcmp_flags),
+        M::Comisd | M::Vcomisd => |i| i.set_flags_by_comparison(SD, Val::fcmp_flags),
+        M::Ucomiss | M::Vucomiss => |i| i.set_flags_by_comparison(SS, Val::fcmp_flags_q),
+        M::Ucomisd | M::Vucomisd => |i| i.set_flags_by_comparison(SD, Val::fcmp_flags_q),
         mnemonic => return fused(mnemonic),
     })
 }
@@ -343,7 +343,7 @@ impl<'b> Insn<'b> {
     }
 
     /// COMISS and its like: ZF, PF, CF are 000 if greater, 001 if less, 100 if equal, 111 if unordered.
-    fn compare_to_flags(&self, ty: Type, compare: fn(Val<'b>, Val<'b>) -> Val<'b>) -> Flow {
+    fn set_flags_by_comparison(&self, ty: Type, compare: fn(Val<'b>, Val<'b>) -> Val<'b>) -> Flow {
         self.fp(|| {
             let flags = compare(self.scalar(0, ty), self.scalar(1, ty));
             let equal = flags.cond(Condition::Eq) | flags.cond(Condition::Vs);
