@@ -22,6 +22,8 @@ pub const BATCH: u64 = 200;
 pub enum Against {
     /// Another way of Ferry's.
     Tier(Tier),
+    /// The evaluator of the IR.
+    Evaluator,
     /// Another implementation.
     Oracle(Oracle),
 }
@@ -32,6 +34,7 @@ impl Against {
     pub fn name(&self) -> String {
         match self {
             Self::Tier(tier) => format!("tier:{}", tier.name()),
+            Self::Evaluator => "evaluator".to_owned(),
             Self::Oracle(oracle) => oracle.name().to_owned(),
         }
     }
@@ -281,7 +284,7 @@ impl Campaign {
         };
         let oracle = self.against.iter().find_map(|against| match against {
             Against::Oracle(oracle) => Some(oracle.clone()),
-            Against::Tier(_) => None,
+            Against::Tier(_) | Against::Evaluator => None,
         });
         let (code, before) = (small.code(), &small.before);
         let mine = self.runner.run(Tier::Interpreter, &code, before);
@@ -354,18 +357,13 @@ fn answers(
     programs: &[Program],
 ) -> Result<Vec<Outcome>, OracleError> {
     let codes: Vec<Vec<u8>> = programs.iter().map(Program::code).collect();
-    match against {
-        Against::Tier(tier) => Ok(codes
-            .iter()
-            .zip(programs)
-            .map(|(code, program)| runner.run(*tier, code, &program.before))
-            .collect()),
-        Against::Oracle(oracle) => {
-            let cases: Vec<_> =
-                codes.iter().zip(programs).map(|(code, p)| (code.as_slice(), &p.before)).collect();
-            oracle.run(&cases)
-        }
-    }
+    let cases = codes.iter().zip(programs).map(|(code, p)| (code.as_slice(), &p.before));
+    let setup = match against {
+        Against::Tier(tier) => tier.setup(),
+        Against::Evaluator => blame::plain(Engine::Evaluator),
+        Against::Oracle(oracle) => return oracle.run(&cases.collect::<Vec<_>>()),
+    };
+    Ok(cases.map(|(code, before)| runner.run_as(setup, code, before)).collect())
 }
 
 /// Whether they differ where they must not.

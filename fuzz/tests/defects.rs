@@ -49,7 +49,7 @@ fn instruction(defect: Defect) -> &'static str {
 }
 
 /// One campaign a guest, and those it has been compared with.
-struct Campaigns(HashMap<(&'static str, &'static str), Campaign>);
+struct Campaigns(HashMap<(&'static str, String), Campaign>);
 
 impl Campaigns {
     /// `None` where nobody can judge.
@@ -60,10 +60,12 @@ impl Campaigns {
                 let oracle = Oracle::qemu(guest, &directory);
                 vec![Against::Oracle(oracle.map_err(|error| skipped(&error)).ok()?)]
             }
-            _ => Tier::ALL.into_iter().skip(1).map(Against::Tier).collect(),
+            // What is quick, and differs.
+            Layer::Interpreter => vec![Against::Evaluator],
+            Layer::Optimiser => vec![Against::Tier(Tier::OptimisedInterpreter)],
+            Layer::Backend => vec![Against::Tier(Tier::Region)],
         };
-        let judge = if matches!(against[..], [Against::Oracle(_)]) { "qemu" } else { "tiers" };
-        Some(self.0.entry((guest.name, judge)).or_insert_with(|| {
+        Some(self.0.entry((guest.name, against[0].name())).or_insert_with(|| {
             Campaign::new(guest, 0x5eed, &[], against, Shard::WHOLE).expect("a campaign")
         }))
     }

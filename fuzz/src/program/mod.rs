@@ -24,6 +24,7 @@ use translator::{Frontend, Limits, Translation};
 use crate::guest::{self, Ferry};
 use crate::line::Instruction;
 use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
+use crate::oracle::CODE_MAX;
 use crate::rng::Rng;
 use crate::shape::{File, Shape};
 
@@ -515,6 +516,19 @@ impl Program {
     pub fn without_loop(&self) -> Option<Self> {
         let straight = Self { ending: Ending::Straight, ..self.clone() };
         (self.ending == Ending::Loop).then_some(straight)
+    }
+
+    /// Its instructions so many times over instead of its loop, if it has one.
+    #[must_use]
+    pub fn unrolled(&self, times: usize) -> Option<Self> {
+        let longest = self.code().len().saturating_mul(times) > CODE_MAX;
+        if self.ending == Ending::Straight || longest || self.changes_code() {
+            return None;
+        }
+        let mut program = Self { ending: Ending::Straight, ..self.clone() };
+        program.insns = self.insns.repeat(times);
+        program.aim();
+        Some(program)
     }
 
     /// Its first instructions alone. Jumps to what follows leave it.
