@@ -126,7 +126,7 @@ impl Replayed {
         let filled = Access { read: true, write: true, ..access };
         self.replica.map(range.clone(), filled).map_err(wrong)?;
         if like.read && contents == Contents::Copied {
-            self.copy(range.clone(), state)?;
+            self.copy(range.start..range.end.min(like.filled), state)?;
         }
         if access != filled {
             self.replica.protect(range, access).map_err(wrong)?;
@@ -292,6 +292,9 @@ impl Execution for Replayed {
         let state = reference.state().ok_or_else(|| {
             failed("a tier can only repeat what is live: qemu, gdb:…, or interp as the reference")
         })?;
+        for old in std::mem::take(&mut self.maps) {
+            self.replica.unmap(old.range).map_err(wrong)?;
+        }
         self.follow_maps(Contents::Copied, state)?;
         self.set_registers(&state.registers());
         let pc = state.pc().ok_or_else(|| failed("the reference has ended"))?;
