@@ -181,7 +181,8 @@ fn map_vdso(abi: &dyn Abi, memory: &AddressSpace) -> Result<(GuestVirt, GuestVir
     let request = MapRequest::anonymous(GuestVirt(0), vdso.bytes.len() as u64);
     let at = memory.map(&MapRequest { name: Some("[vdso]"), ..request })?;
     UserSlice { addr: at, len: vdso.bytes.len() as u64 }.write(&vdso.bytes)?;
-    memory.protect_range(at, PAGE_SIZE, Prot(Prot::READ | Prot::EXEC))?;
+    let code = Prot(Prot::READ | Prot::EXEC | abi.vdso_protections());
+    memory.protect_range(at, PAGE_SIZE, code)?;
     let sigreturn = vdso.offsets.iter().find(|(name, _)| *name == abi.sigreturn_symbol());
     Ok((at, at.wrapping_add(sigreturn.map_or(0, |(_, offset)| *offset))))
 }

@@ -200,6 +200,12 @@ impl Abi for Aarch64 {
         &vdso::SPEC
     }
 
+    /// Every function that is called indirectly begins with a landing pad; to the one that returns from signal handlers
+    /// they come by RET.
+    fn vdso_protections(&self) -> u32 {
+        self.more_protections()
+    }
+
     fn sigreturn_symbol(&self) -> &'static str {
         "__kernel_rt_sigreturn"
     }
