@@ -23,7 +23,7 @@ use translator::Frontend;
 
 use super::{Abi, Architecture, CpuError};
 use crate::clone::CloneRequest;
-use crate::loader::elf::Properties;
+use crate::loader::elf::{FEATURE_1_AND, Properties};
 use crate::loader::vdso::VdsoSpec;
 use crate::memory::vma::Prot;
 use crate::signal::{ILL_ILLOPN, SignalEntry, SignalReturn};
@@ -176,9 +176,8 @@ impl Abi for Aarch64 {
 
     /// `arch_elf_adjust_prot` in `arch/arm64/kernel/process.c`.
     fn code_protections(&self, properties: &Properties) -> Prot {
-        const GNU_PROPERTY_AARCH64_FEATURE_1_AND: u32 = 0xc000_0000;
         const GNU_PROPERTY_AARCH64_FEATURE_1_BTI: u32 = 1;
-        let features = properties.word(GNU_PROPERTY_AARCH64_FEATURE_1_AND).unwrap_or(0);
+        let features = properties.word(FEATURE_1_AND).unwrap_or(0);
         let is_marked = features & GNU_PROPERTY_AARCH64_FEATURE_1_BTI != 0;
         Prot(if is_marked { self.more_protections() } else { 0 })
     }
