@@ -28,6 +28,7 @@ use crate::loader::vdso::VdsoSpec;
 use crate::memory::vma::Prot;
 use crate::signal::{ILL_ILLOPN, SignalEntry, SignalReturn};
 use crate::syscalls::{Args, Table};
+use crate::window;
 
 /// First argument and result.
 const X0: RegSlot = x(0);
@@ -134,6 +135,11 @@ impl Abi for Aarch64 {
     /// `CLONE_BACKWARDS`: flags, stack, parent_tid, tls, child_tid.
     fn clone_request(&self, args: &Args) -> CloneRequest {
         CloneRequest::legacy(args.long(0), args.addr(1), args.addr(2), args.long(3), args.addr(4))
+    }
+
+    /// Above 2^46, so that AddressSanitizer takes addresses to have 47 bits and finds its own allocator among them.
+    fn stack_top(&self) -> GuestVirt {
+        window::END
     }
 
     fn signal_frame_place(&self, stack: GuestVirt) -> GuestVirt {
