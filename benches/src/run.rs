@@ -126,7 +126,7 @@ impl Plan {
         Ok(match item.program {
             // Machines live longer than one row: `boot` measures them.
             Program::Machine(_) | Program::Line(..) => None,
-            Program::CompiledFor { guest, .. } if guest != self.guest.name => None,
+            _ if !item.is_for(self.guest) => None,
             Program::Compiled(source) | Program::CompiledFor { source, .. } => {
                 let program = items::build(source, contestant.compiler)?.display().to_string();
                 Some(Job { contestant, program, arguments: vec![], input: vec![], root: None })
