@@ -354,14 +354,16 @@ impl Rules<'_> {
     /// of its own low bits.
     fn narrowed(self, op: Opcode, a: Known, k: u64) -> Found {
         let how = self.values.computation(a).filter(|_| self.ty == Type::I64)?;
-        let keeps_order = match how.op {
-            Opcode::Sext => matches!(op, Opcode::Eq | Opcode::Ne | Opcode::LtS | Opcode::LeS),
-            Opcode::Zext => matches!(op, Opcode::Eq | Opcode::Ne | Opcode::LtU | Opcode::LeU),
-            _ => false,
-        };
-        let extended = match how.op {
-            Opcode::Sext => fold::sext(how.ty, k) as u64,
-            _ => fold::zext(how.ty, k),
+        let (keeps_order, extended) = match how.op {
+            Opcode::Sext => (
+                matches!(op, Opcode::Eq | Opcode::Ne | Opcode::LtS | Opcode::LeS),
+                fold::sext(how.ty, k) as u64,
+            ),
+            Opcode::Zext => (
+                matches!(op, Opcode::Eq | Opcode::Ne | Opcode::LtU | Opcode::LeU),
+                fold::zext(how.ty, k),
+            ),
+            _ => return None,
         };
         let low = Const(fold::sext(how.ty, k) as u64);
         (keeps_order && extended == k).then_some(Rewrite::Op(
