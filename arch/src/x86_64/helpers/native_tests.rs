@@ -21,13 +21,32 @@ impl Random {
     /// Integers, floats and strings that meet: corner values in lanes, small numbers, anything.
     fn vector(&mut self) -> u128 {
         const WORDS: [u32; 16] = [
-            0, 1, 0x8000_0000, 0x7fff_ffff, 0xffff_ffff, 0x3f80_0000, 0xbf80_0000, 0x7f80_0000,
-            0xff80_0000, 0x7fc0_0001, 0x7f80_0001, 0x0000_0fff, 0x007f_ffff, 0x8080_0000,
-            0x7f7f_ffff, 0x477f_ffff,
+            0,
+            1,
+            0x8000_0000,
+            0x7fff_ffff,
+            0xffff_ffff,
+            0x3f80_0000,
+            0xbf80_0000,
+            0x7f80_0000,
+            0xff80_0000,
+            0x7fc0_0001,
+            0x7f80_0001,
+            0x0000_0fff,
+            0x007f_ffff,
+            0x8080_0000,
+            0x7f7f_ffff,
+            0x477f_ffff,
         ];
         const DOUBLEWORDS: [u64; 8] = [
-            0, 1 << 63, 0x3ff0_0000_0000_0000, 0x7ff0_0000_0000_0000, 0x7ff8_0000_0000_0001,
-            0xfff0_0000_0000_0001, 1, 0x7fef_ffff_ffff_ffff,
+            0,
+            1 << 63,
+            0x3ff0_0000_0000_0000,
+            0x7ff0_0000_0000_0000,
+            0x7ff8_0000_0000_0001,
+            0xfff0_0000_0000_0001,
+            1,
+            0x7fef_ffff_ffff_ffff,
         ];
         let kind = self.next() % 8;
         let low = match kind {
@@ -142,7 +161,8 @@ fn sha256_does_two_rounds_as_the_host_does() {
     let mut random = Random(0x9999);
     for _ in 0..if std::is_x86_feature_detected!("sha") { CASES } else { 0 } {
         let [cdgh, abef, words] = [0; 3].map(|_| random.vector());
-        let (wanted, _) = native!("sha256rnds2 xmm2, xmm1, xmm0\nmovaps xmm0, xmm2", 0x1f80, words, abef, cdgh);
+        let (wanted, _) =
+            native!("sha256rnds2 xmm2, xmm1, xmm0\nmovaps xmm0, xmm2", 0x1f80, words, abef, cdgh);
         let mut frame = CpuFrame::new();
         assert_eq!(call_wide(&mut frame, SHA256RNDS2, 0, [cdgh, abef, words]), Some(wanted));
     }
@@ -316,7 +336,8 @@ macro_rules! strings {
 fn check_string(arg: u64, [a, b]: [u128; 2], index: u32, eflags: u64, mask: u128) {
     assert_eq!(string_compare::index(arg, a, b), index.into(), "{arg:#x} {a:#x} {b:#x}");
     assert_eq!(string_compare::mask(arg, a, b), mask, "{arg:#x} {a:#x} {b:#x}");
-    let wanted = eflags & 1 | (eflags >> 6 & 1) << 1 | (eflags >> 7 & 1) << 2 | (eflags >> 11 & 1) << 3;
+    let wanted =
+        eflags & 1 | (eflags >> 6 & 1) << 1 | (eflags >> 7 & 1) << 2 | (eflags >> 11 & 1) << 3;
     assert_eq!(string_compare::flags(arg, a, b) as u64, wanted, "{arg:#x} {a:#x} {b:#x}");
 }
 

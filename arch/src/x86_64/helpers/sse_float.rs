@@ -72,7 +72,8 @@ pub(super) fn dot_product(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
     }
     let products = products::<F32, 4>(arg, u32::split(a), u32::split(b), env);
     // Which NaN comes out is another for each element: its own neighbours come first.
-    let pairs: [u32; 4] = std::array::from_fn(|n| soft::add::<F32>(products[n ^ 1], products[n], env));
+    let pairs: [u32; 4] =
+        std::array::from_fn(|n| soft::add::<F32>(products[n ^ 1], products[n], env));
     let sums: [u32; 4] = std::array::from_fn(|n| soft::add::<F32>(pairs[n], pairs[n ^ 2], env));
     u32::join(|n| if arg >> n & 1 != 0 { sums[n] } else { 0 })
 }

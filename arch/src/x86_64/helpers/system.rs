@@ -7,7 +7,6 @@ use super::FrameRef;
 use crate::sys;
 use crate::x86_64::{CpuModel, cpuid, flags, mxcsr, slot, xsave};
 
-
 const RAX: RegSlot = slot::gpr(0);
 const RCX: RegSlot = slot::gpr(1);
 const RDX: RegSlot = slot::gpr(2);

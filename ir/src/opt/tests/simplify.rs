@@ -135,7 +135,7 @@ fn comparisons_of_what_was_computed_for_them() {
     check(&format!("{flags} r0 = lt_s.i64 %1, 0"), "%0 = sub.i32 r1, r2; r0 = lt_s.i32 %0, 0");
     check("%0 = sext.i32 r1; r0 = lt_s.i64 %0, -5", "r0 = lt_s.i32 r1, -5");
     check("%0 = zext.i8 r1; r0 = lt_u.i64 %0, 0x90", "r0 = lt_u.i8 r1, -112");
-    check("%0 = sext.i8 r1; r0 = lt_s.i64 %0, 0x90", "%0 = sext.i8 r1; r0 = lt_s.i64 %0, 0x90");
+    check("%0 = sext.i8 r1; r0 = lt_s.i64 %0, 144", "%0 = sext.i8 r1; r0 = lt_s.i64 %0, 144");
     check("%0 = add.i64 r1, -5; r0 = ne.i64 %0, 0", "r0 = ne.i64 r1, 5");
     check("%0 = add.i32 r1, 5; r0 = eq.i32 %0, 2", "r0 = eq.i32 r1, -3");
 }
