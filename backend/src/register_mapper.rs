@@ -179,8 +179,8 @@ fn classify(insn: &[Inst], guest: &Guest, before: Since) -> (bool, Since) {
         load.zip(store).is_some_and(|(l, s)| l < s)
     };
     let unrepeatable = store_after_load || accesses.contains(&Access::Unrepeatable);
-    let needs_sync = (unrepeatable && !is_seeded(Defect::LosesSyncPoint))
-        || before == Since::Unrepeatable
+    let needs_sync = unrepeatable
+        || (before == Since::Unrepeatable && !is_seeded(Defect::LosesSyncPoint))
         || (before == Since::Loads && accesses.contains(&Access::Store));
     let after = if unrepeatable {
         Since::Unrepeatable

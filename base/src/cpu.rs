@@ -136,8 +136,8 @@ impl Approach {
         self.0
     }
 
-    /// What is added to a block's key in jump caches. No program has code where an address has these bits. The lowest
-    /// leads to another entry, as far as code is aligned to 4 bytes.
+    /// What is added to a block's key in jump caches. No program has code where an address has these bits: it lies below
+    /// 2^47. The lowest leads to another entry, as far as code is aligned to 4 bytes.
     #[inline]
     #[must_use]
     pub const fn salt(self) -> u64 {
@@ -145,8 +145,8 @@ impl Approach {
         match self.0 {
             0 => 0,
             1 => HALF | 1 << 47,
-            2 => HALF | 1 << 46 | 2,
-            _ => HALF | 1 << 47 | 1 << 46 | 2,
+            2 => HALF | 1 << 54 | 2,
+            _ => HALF | 1 << 54 | 1 << 47 | 2,
         }
     }
 }
@@ -161,13 +161,23 @@ impl Admission {
     /// [`Approach::PLAIN`] alone.
     pub const PLAIN: Self = Self(1);
 
+    /// Every one, but jump caches may remember the place for [`Approach::PLAIN`] only: at once there is an exception
+    /// whose report says how control came.
+    pub const REPORTED: Self = Self(Self::PLAIN.0 | 1 << Approach::COUNT);
+
     /// And this one.
     #[must_use]
     pub const fn with(self, approach: Approach) -> Self {
         Self(self.0 | 1 << approach.0)
     }
 
-    /// Whether this one is among them.
+    /// Whether it is [`Admission::REPORTED`].
+    #[must_use]
+    pub const fn is_reported(self) -> bool {
+        self.0 == Self::REPORTED.0
+    }
+
+    /// Whether this one is among them, and may be remembered.
     #[inline]
     #[must_use]
     pub const fn has(self, approach: Approach) -> bool {
@@ -183,7 +193,8 @@ impl Admission {
     /// From bits as [`Admission::bits`] gives them. [`Approach::PLAIN`] is always among them.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Self {
-        Self(bits & Self::ALL.0 | Self::PLAIN.0)
+        let known = Self(bits | Self::PLAIN.0);
+        if known.is_reported() { known } else { Self(known.0 & Self::ALL.0) }
     }
 }
 

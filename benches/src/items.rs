@@ -30,10 +30,10 @@ pub enum Group {
 pub enum Program {
     /// A C file below this crate, compiled for whatever runs it.
     Compiled(&'static str),
-    /// The same, for what one guest has of its own and others do otherwise.
+    /// The same, for what some guests have of their own and others do otherwise.
     CompiledFor {
-        /// Its name.
-        guest: &'static str,
+        /// Their names.
+        guests: &'static [&'static str],
         /// The file.
         source: &'static str,
     },
@@ -93,12 +93,22 @@ const fn in_system(
     Item { name, group: Group::Work, program }
 }
 
-const fn of_aarch64(name: &'static str, group: Group, source: &'static str) -> Item {
-    Item { name, group, program: Program::CompiledFor { guest: "aarch64", source } }
+const fn of_guests(
+    guests: &'static [&'static str],
+    name: &'static str,
+    group: Group,
+    source: &'static str,
+) -> Item {
+    Item { name, group, program: Program::CompiledFor { guests, source } }
 }
 
+const AARCH64: &[&str] = &["aarch64"];
+const X86_64: &[&str] = &["x86_64"];
+/// Those with vectors that compilers use without being asked.
+const VECTORS: &[&str] = &["aarch64", "x86_64"];
+
 /// Every item; the first eight are the prime kernels, which figures elsewhere refer to.
-pub const ITEMS: [Item; 32] = [
+pub const ITEMS: [Item; 34] = [
     kernel("sieve", Group::Integer, "kernels/sieve.c"),
     kernel("fib", Group::Integer, "kernels/fib.c"),
     kernel("qsort", Group::Integer, "kernels/qsort.c"),
@@ -112,10 +122,12 @@ pub const ITEMS: [Item; 32] = [
     kernel("bits", Group::Integer, "kernels/bits.c"),
     kernel("objects", Group::Integer, "kernels/objects.c"),
     kernel("mandelbrot", Group::Float, "kernels/mandelbrot.c"),
-    of_aarch64("saxpy", Group::Float, "kernels/saxpy.c"),
-    of_aarch64("fir", Group::Integer, "kernels/fir.c"),
-    of_aarch64("sha256-crypto", Group::Integer, "kernels/sha256_crypto.c"),
-    of_aarch64("aes-gcm", Group::Integer, "kernels/aes_gcm.c"),
+    of_guests(VECTORS, "saxpy", Group::Float, "kernels/saxpy.c"),
+    of_guests(VECTORS, "fir", Group::Integer, "kernels/fir.c"),
+    of_guests(AARCH64, "sha256-crypto", Group::Integer, "kernels/sha256_crypto.c"),
+    of_guests(AARCH64, "aes-gcm", Group::Integer, "kernels/aes_gcm.c"),
+    of_guests(X86_64, "gemm-fma", Group::Float, "kernels/gemm_fma.c"),
+    of_guests(X86_64, "bytes-avx2", Group::Integer, "kernels/bytes_avx2.c"),
     kernel("hello-static", Group::Work, "inputs/hello.c"),
     work("hello-dynamic", "/bin/echo", &["hello"]),
     work(
@@ -199,7 +211,7 @@ impl Item {
     #[must_use]
     pub fn is_for(&self, guest: &Guest) -> bool {
         match self.program {
-            Program::CompiledFor { guest: name, .. } => name == guest.name,
+            Program::CompiledFor { guests, .. } => guests.contains(&guest.name),
             Program::Installed { system: System::Large, .. } => guest.large_root.is_some(),
             _ => true,
         }

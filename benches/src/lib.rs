@@ -9,5 +9,6 @@ pub mod boot;
 pub mod emulators;
 pub mod items;
 pub mod memory;
+pub mod meter;
 pub mod report;
 pub mod run;

@@ -12,6 +12,7 @@ use testsuite::toolchain;
 
 use crate::emulators::Contestant;
 use crate::items::{self, Item, Program, System};
+use crate::meter;
 
 /// How long, and how often.
 #[derive(Debug, Clone)]
@@ -125,7 +126,7 @@ impl Plan {
         Ok(match item.program {
             // Machines live longer than one row: `boot` measures them.
             Program::Machine(_) | Program::Line(..) => None,
-            Program::CompiledFor { guest, .. } if guest != self.guest.name => None,
+            _ if !item.is_for(self.guest) => None,
             Program::Compiled(source) | Program::CompiledFor { source, .. } => {
                 let program = items::build(source, contestant.compiler)?.display().to_string();
                 Some(Job { contestant, program, arguments: vec![], input: vec![], root: None })
@@ -173,8 +174,10 @@ impl Plan {
         };
         let mut command = emulator.command(places, &job.program, &job.arguments);
         command.current_dir(cache::directory()).env("LC_ALL", "C.UTF-8").env("PYTHONHASHSEED", "0");
-        let outcome = process::run(&mut command, &job.input, self.limit)
+        let outcome = meter::around(&command)
+            .and_then(|mut metered| process::run(&mut metered, &job.input, self.limit))
             .map_err(|error| format!("{}: {error}", Path::new(command.get_program()).display()))?;
+        let outcome = meter::metered(outcome);
         if outcome.success() { Ok(outcome) } else { Err(describe(&outcome)) }
     }
 }

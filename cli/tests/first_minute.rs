@@ -105,6 +105,21 @@ fn the_guests_signal_is_ferrys() {
     }
 }
 
+/// A program header of 64-bit arm and RISC-V kernels, of which only arm's looks at what it names.
+#[test]
+fn malformed_properties_matter_where_the_kernel_reads_them() {
+    const EM_AARCH64: u16 = 183;
+    const PT_GNU_PROPERTY: u32 = 0x6474_e553;
+    let path = scratch("properties").join("program");
+    let mut bytes = program(&[li(A0, 0), li(A7, 94), ECALL], Some("no note"));
+    bytes[64..68].copy_from_slice(&PT_GNU_PROPERTY.to_le_bytes());
+    write_file(&path, &bytes, 0o755);
+    assert_eq!(ferry(&["run", path.to_str().unwrap()]).status.code(), Some(0));
+    bytes[18..20].copy_from_slice(&EM_AARCH64.to_le_bytes());
+    write_file(&path, &bytes, 0o755);
+    refuses(&path, 126, &["headers are invalid", "properties"]);
+}
+
 #[test]
 fn what_cannot_be_run_is_named_with_its_remedy() {
     let dir = scratch("refused");

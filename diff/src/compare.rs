@@ -98,6 +98,8 @@ struct Hart {
     compared: u64,
     reference: Registers,
     subject: Registers,
+    /// Flags that the last instruction to change them left undefined.
+    open_flags: u128,
     /// The newest last.
     history: VecDeque<(u64, Box<Event>, Box<Event>)>,
 }
@@ -336,6 +338,10 @@ impl<'a> Comparison<'a> {
 
     fn registers_differ(&mut self, hart: u32, a: &Event, b: &Event, found: &mut Vec<Difference>) {
         let known = &mut self.harts[hart as usize];
+        let event = if a.insn.is_some() { a } else { b };
+        known.open_flags = guest::open_flags(self.architecture, event, known.open_flags);
+        let open_flags = known.open_flags;
+        let open = |register| if register == Register::FLAGS { open_flags } else { 0 };
         let carries = |side: &Side<'_>| side.execution.header().carries;
         let (carries_a, carries_b) = (carries(&self.reference), carries(&self.subject));
         for write in a.writes.iter().chain(&b.writes) {
@@ -349,7 +355,7 @@ impl<'a> Comparison<'a> {
             let (Some(x), Some(y)) = values else { continue };
             self.counts.registers += 1;
             if x != y
-                && (x ^ y) & guest::defined(self.architecture, register) != 0
+                && (x ^ y) & guest::defined(self.architecture, register) & !open(register) != 0
                 && !self.options.ignored.contains(&register)
             {
                 found.push(Difference::Register(register, x, y));

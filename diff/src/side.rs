@@ -76,6 +76,8 @@ pub struct Mapping {
     pub write: bool,
     /// It may be executed.
     pub execute: bool,
+    /// Where its contents end: what lies behind the end of a file is not there.
+    pub filled: u64,
 }
 
 /// A recorded execution, which cannot be changed any more.

@@ -81,6 +81,7 @@ fn ending(end: End) -> String {
         End::Syscall(pc) => format!("calls the system before {pc}"),
         End::Misaligned { pc } => format!("is misaligned at {pc}"),
         End::Fault { pc, addr } => format!("faults at {pc} for {addr}"),
+        End::Arithmetic { pc, code } => format!("raises SIGFPE of code {code} at {pc}"),
         End::Endless => "does not come to an end".to_owned(),
     }
 }

@@ -22,6 +22,8 @@ pub const BATCH: u64 = 200;
 pub enum Against {
     /// Another way of Ferry's.
     Tier(Tier),
+    /// The evaluator of the IR.
+    Evaluator,
     /// Another implementation.
     Oracle(Oracle),
 }
@@ -32,6 +34,7 @@ impl Against {
     pub fn name(&self) -> String {
         match self {
             Self::Tier(tier) => format!("tier:{}", tier.name()),
+            Self::Evaluator => "evaluator".to_owned(),
             Self::Oracle(oracle) => oracle.name().to_owned(),
         }
     }
@@ -126,6 +129,11 @@ impl Campaign {
         }
         self.findings.extend(known.into_iter().map(|finding| (finding.key(), finding)));
         self.want();
+    }
+
+    /// Forgets what was found, so that it is found again.
+    pub fn forget(&mut self) {
+        self.findings.clear();
     }
 
     /// The number of the next program of this shard.
@@ -276,7 +284,7 @@ impl Campaign {
         };
         let oracle = self.against.iter().find_map(|against| match against {
             Against::Oracle(oracle) => Some(oracle.clone()),
-            Against::Tier(_) => None,
+            Against::Tier(_) | Against::Evaluator => None,
         });
         let (code, before) = (small.code(), &small.before);
         let mine = self.runner.run(Tier::Interpreter, &code, before);
@@ -320,14 +328,27 @@ fn fails(
     against: &Against,
     programs: &[Program],
 ) -> Result<Vec<bool>, String> {
-    let theirs = answers(runner, against, programs).map_err(|error| error.to_string())?;
-    let mut verdicts = Vec::new();
-    for (program, theirs) in programs.iter().zip(&theirs) {
-        let mine = runner.run(Tier::Interpreter, &program.code(), &program.before);
-        let endless = [mine.1, theirs.1].contains(&End::Endless);
-        verdicts.push(!endless && differs(against, program, &mine, theirs));
-    }
-    Ok(verdicts)
+    let mine: Vec<Outcome> = programs
+        .iter()
+        .map(|program| runner.run(Tier::Interpreter, &program.code(), &program.before))
+        .collect();
+    // An oracle has no limit of steps.
+    let ending = |mine: &Outcome| mine.1 != End::Endless;
+    let asked: Vec<Program> = programs
+        .iter()
+        .zip(&mine)
+        .filter(|(_, mine)| ending(mine))
+        .map(|(program, _)| program.clone())
+        .collect();
+    let theirs = answers(runner, against, &asked).map_err(|error| error.to_string())?;
+    let mut theirs = theirs.iter();
+    let mut verdict = |(program, mine): (&Program, &Outcome)| {
+        let theirs = if ending(mine) { theirs.next() } else { None };
+        theirs.is_some_and(|theirs| {
+            theirs.1 != End::Endless && differs(against, program, mine, theirs)
+        })
+    };
+    Ok(programs.iter().zip(&mine).map(&mut verdict).collect())
 }
 
 fn answers(
@@ -336,18 +357,13 @@ fn answers(
     programs: &[Program],
 ) -> Result<Vec<Outcome>, OracleError> {
     let codes: Vec<Vec<u8>> = programs.iter().map(Program::code).collect();
-    match against {
-        Against::Tier(tier) => Ok(codes
-            .iter()
-            .zip(programs)
-            .map(|(code, program)| runner.run(*tier, code, &program.before))
-            .collect()),
-        Against::Oracle(oracle) => {
-            let cases: Vec<_> =
-                codes.iter().zip(programs).map(|(code, p)| (code.as_slice(), &p.before)).collect();
-            oracle.run(&cases)
-        }
-    }
+    let cases = codes.iter().zip(programs).map(|(code, p)| (code.as_slice(), &p.before));
+    let setup = match against {
+        Against::Tier(tier) => tier.setup(),
+        Against::Evaluator => blame::plain(Engine::Evaluator),
+        Against::Oracle(oracle) => return oracle.run(&cases.collect::<Vec<_>>()),
+    };
+    Ok(cases.map(|(code, before)| runner.run_as(setup, code, before)).collect())
 }
 
 /// Whether they differ where they must not.

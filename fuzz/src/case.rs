@@ -11,7 +11,7 @@
 //! others are 0. Memory is `[data+8].d=5`, with `b`, `h`, `w`, `d` or `q` for
 //! its size. Values are described in `value.rs`; status registers are sums of names, `fpsr=ioc+ixc`.
 //! After `=>` may also stand how it ends, if it does
-//! not run to its end: `illegal`, `breakpoint`, `syscall`, `misaligned`, `fault=data+0x1000`; and
+//! not run to its end: `arithmetic=intdiv` (SIGFPE, by Linux's names), `illegal`, `breakpoint`, `syscall`, `misaligned`, `fault=data+0x1000`; and
 //! `pc=code+8`, by default the pc after the code, or the code's start if it does not run to its end.
 //! A case that qemu-user is known to get wrong ends with `not-qemu`, for a reason that a comment gives.
 //! `#` outside of quotes starts a comment.
@@ -106,19 +106,40 @@ pub fn parse(guest: &'static Guest, name: &str, line: &str) -> Result<Case, Stri
 }
 
 fn word(guest: &Guest, text: &str) -> Result<Vec<u8>, String> {
+    if guest.shortest == 1 {
+        return bytes(text).ok_or_else(|| format!("'{text}' is no sequence of bytes"));
+    }
     let value = u32::from_str_radix(text, 16).map_err(|_| format!("'{text}' is no word"))?;
     match text.len() {
-        8 => Ok(value.to_le_bytes().to_vec()),
+        8 if guest.shortest > 1 => Ok(value.to_le_bytes().to_vec()),
         4 if guest.shortest == 2 => Ok(value.to_le_bytes()[..2].to_vec()),
         _ => Err(format!("'{text}' does not have as many digits as an instruction")),
     }
 }
+
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
+/// What `si_code` of SIGFPE says, by Linux's names.
+pub(super) const ARITHMETIC: &[(&str, i32)] = &[
+    ("intdiv", 1),
+    ("intovf", 2),
+    ("fltdiv", 3),
+    ("fltovf", 4),
+    ("fltund", 5),
+    ("fltres", 6),
+    ("fltinv", 7),
+    ("fltunk", 14),
+];
 
 /// How it ends, as far as read.
 #[derive(Default)]
 struct Ending {
     kind: Option<String>,
     addr: u64,
+    code: i32,
     pc: Option<u64>,
     not_qemu: bool,
 }
@@ -132,6 +153,11 @@ impl Ending {
             "not-qemu" => self.not_qemu = true,
             "illegal" | "breakpoint" | "syscall" | "misaligned" => {
                 self.kind = Some(name.to_owned())
+            }
+            "arithmetic" => {
+                self.kind = Some(name.to_owned());
+                let code = ARITHMETIC.iter().find(|(name, _)| *name == text);
+                self.code = code.ok_or_else(|| format!("what is '{setting}'?"))?.1;
             }
             "fault" => {
                 self.kind = Some(name.to_owned());
@@ -150,6 +176,7 @@ impl Ending {
             Some("illegal") => End::Illegal(pc.unwrap_or(CODE)),
             Some("breakpoint") => End::Breakpoint(pc.unwrap_or(CODE)),
             Some("syscall") => End::Syscall(pc.unwrap_or(past)),
+            Some("arithmetic") => End::Arithmetic { pc: pc.unwrap_or(CODE), code: self.code },
             Some("misaligned") => End::Misaligned { pc: pc.unwrap_or(CODE) },
             _ => End::Fault { pc: pc.unwrap_or(CODE), addr: GuestVirt(self.addr) },
         }

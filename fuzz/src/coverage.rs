@@ -148,7 +148,7 @@ impl Coverage {
         let builder = Builder::new();
         let frontend = (ferry.frontend)();
         let mut patterns = HashMap::new();
-        for pattern in (ferry.random.encodings)() {
+        for pattern in (ferry.random?.encodings)() {
             let shape = Shape::of(guest, ferry, &pattern);
             let block = shape.base.and_then(|word| {
                 let (key, code) = (BlockKey::new(CODE, 0), word.to_le_bytes());
@@ -363,7 +363,7 @@ impl Possible {
             classes.extend([Class::Taken, Class::NotTaken]);
         }
         // What the table's own instruction cannot show, no run does: one that programs must not have is only to be executed.
-        if (ferry.random.is_choice)(pattern)
+        if ferry.random.is_some_and(|random| (random.is_choice)(pattern))
             && let Some(block) = block
         {
             block.insts.iter().for_each(|inst| outcomes(inst, &mut classes));

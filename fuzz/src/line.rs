@@ -2,16 +2,15 @@
 
 use std::fmt::Write as _;
 
+use crate::case::ARITHMETIC;
 use crate::guest::Register;
 use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
 
 /// An instruction of a case.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Instruction {
-    /// Its bytes as a number, the first one least significant.
-    pub word: u32,
-    /// How many bytes it has.
-    pub bytes: usize,
+    /// Its bytes.
+    pub code: Vec<u8>,
     /// Its assembly text.
     pub text: String,
 }
@@ -26,13 +25,17 @@ pub fn of(
     end: End,
 ) -> String {
     let mut line = String::new();
-    for Instruction { word, bytes, .. } in instructions {
-        let _ = write!(line, "{word:0digits$x} ", digits = 2 * bytes);
+    let digits = |bytes: &[u8]| match before.guest.shortest {
+        1 => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        _ => bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    for Instruction { code, .. } in instructions {
+        let _ = write!(line, "{} ", digits(code));
     }
     for Instruction { text, .. } in instructions {
         let _ = write!(line, " \"{text}\"");
     }
-    let length: usize = instructions.iter().map(|instruction| instruction.bytes).sum();
+    let length: usize = instructions.iter().map(|instruction| instruction.code.len()).sum();
     line.push_str(&changes(&State::new(before.guest), before));
     line.push_str("  =>");
     line.push_str(&changes(before, after));
@@ -139,6 +142,10 @@ fn ending(end: End, length: u64) -> String {
         End::Syscall(pc) => (" syscall".to_owned(), pc, past),
         End::Misaligned { pc } => (" misaligned".to_owned(), pc, CODE),
         End::Fault { pc, addr } => (format!(" fault={}", text(addr.0)), pc, CODE),
+        End::Arithmetic { pc, code } => {
+            let name = ARITHMETIC.iter().find(|(_, value)| *value == code);
+            (format!(" arithmetic={}", name.map_or("fltunk", |(name, _)| name)), pc, CODE)
+        }
         End::Endless => (" endless".to_owned(), CODE, CODE),
     };
     if pc == usual { kind } else { format!("{kind} pc={}", text(pc.0)) }
@@ -153,7 +160,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let text = "ldr x0, [x1]".to_owned();
-        let instructions = [Instruction { word: 0xf940_0020, bytes: 4, text }];
+        let instructions = [Instruction { code: vec![0x20, 0, 0x40, 0xf9], text }];
         let mut before = AARCH64.state();
         for setting in ["x1=data+0x40", "v3=0x123456789abcdef0fedcba9876543210", "fpcr=rz+dn"] {
             case::set(&mut before, setting).expect("a good setting");

@@ -19,7 +19,7 @@ pub const PAGE: usize = 4096;
 pub const EDGE: usize = 256;
 
 /// The most words of registers that a guest's states have.
-pub const WORDS: usize = 100;
+pub const WORDS: usize = 106;
 
 /// A program's state.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,6 +54,13 @@ pub enum End {
         pc: GuestVirt,
         /// The byte.
         addr: GuestVirt,
+    },
+    /// The instruction at `pc` raised an arithmetic exception (SIGFPE).
+    Arithmetic {
+        /// The instruction.
+        pc: GuestVirt,
+        /// Linux's `si_code`.
+        code: i32,
     },
     /// More steps than any case should take.
     Endless,

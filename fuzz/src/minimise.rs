@@ -20,6 +20,8 @@ impl<F: FnMut(&[Program]) -> Result<Vec<bool>, String>> Judge for F {
     }
 }
 
+/// Rounds that a program's loop makes at most.
+const MOST_ROUNDS: usize = 5;
 /// Bytes of memory that are cleared together.
 const PIECE: usize = 16;
 
@@ -36,9 +38,11 @@ pub fn minimise(program: &Program, judge: &mut dyn Judge) -> Result<Program, Str
 
 /// Drops instructions, many at once while that goes well.
 fn instructions(mut smallest: Program, judge: &mut dyn Judge) -> Result<Program, String> {
-    if let Some(straight) = smallest.without_loop() {
-        smallest = first(judge, smallest, vec![straight])?.0;
-    }
+    // What takes several rounds of a loop is located, and made smaller, where they follow each other.
+    let straight = smallest.without_loop().into_iter();
+    let straight = straight.chain((2..=MOST_ROUNDS).filter_map(|times| smallest.unrolled(times)));
+    let straight = straight.collect();
+    smallest = first(judge, smallest, straight)?.0;
     let mut chunk = smallest.len().next_power_of_two();
     while chunk > 0 {
         let starts = (0..smallest.len()).step_by(chunk);

@@ -216,16 +216,22 @@ fn parse(guest: &'static Guest, code: &[u8], answer: &[u8]) -> (State, End) {
     }
     state.memory.copy_from_slice(memory);
     let [pc, signal, addr] = [0, 1, 2].map(|index| word(guest.words + index));
-    (state, end(code, GuestVirt(pc), signal as i32, GuestVirt(addr)))
+    let signal = (signal as u32 as i32, (signal >> 32) as i32);
+    (state, end(code, GuestVirt(pc), signal, GuestVirt(addr)))
 }
 
-fn end(code: &[u8], pc: GuestVirt, signal: i32, addr: GuestVirt) -> End {
+fn end(code: &[u8], pc: GuestVirt, (signal, si_code): (i32, i32), addr: GuestVirt) -> End {
     let inside = (pc.0.wrapping_sub(CODE.0) as usize) < code.len();
     match signal {
+        libc::SIGSYS => End::Syscall(pc),
+        libc::SIGALRM => End::Endless,
         _ if !inside => End::Stopped(pc),
         libc::SIGTRAP => End::Breakpoint(pc),
         libc::SIGILL => End::Illegal(pc),
+        // #SS of an address that is not canonical.
+        libc::SIGBUS if si_code == 0x80 => End::Fault { pc, addr: GuestVirt(0) },
         libc::SIGBUS => End::Misaligned { pc },
+        libc::SIGFPE => End::Arithmetic { pc, code: si_code },
         _ => End::Fault { pc, addr },
     }
 }

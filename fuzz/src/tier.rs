@@ -118,6 +118,8 @@ pub struct Runner {
     compiles: (Precision, Intrinsics),
     code_memory: CodeMemory,
     frame: Box<CpuFrame>,
+    /// What is being run.
+    code: Vec<u8>,
     _jump_cache: Vec<JumpCacheEntry>,
     _helpers: Vec<usize>,
 }
@@ -182,6 +184,7 @@ impl Runner {
             compiles,
             code_memory: CodeMemory::new(16 << 20).expect("code memory"),
             frame,
+            code: Vec::new(),
             _jump_cache: jump_cache,
             _helpers: helpers,
         })
@@ -208,6 +211,7 @@ impl Runner {
             self.compiles = compiles;
         }
         memory.load(self.ferry, code, before, &mut self.frame);
+        code.clone_into(&mut self.code);
         let end = self.run_to_end(setup, code.len());
         (memory.save(self.ferry, self.guest, &self.frame), end)
     }
@@ -337,7 +341,8 @@ impl Runner {
                 *self.frame.interrupt.get_mut() = 0;
                 Step::At(pc)
             }
-            Stop::Trap(Trap::Illegal | Trap::System, pc) => Step::End(End::Illegal(pc)),
+            Stop::Trap(Trap::Illegal, pc) => Step::End(End::Illegal(pc)),
+            Stop::Trap(Trap::System, pc) => Step::End((self.ferry.system)(pc)),
             Stop::Trap(Trap::Breakpoint, pc) => Step::End(End::Breakpoint(pc)),
             Stop::Trap(Trap::Syscall, pc) => Step::End(End::Syscall(pc)),
             Stop::Misaligned { pc, addr } => self.after_misaligned(pc, addr),
@@ -356,10 +361,15 @@ impl Runner {
     }
 
     fn after_misaligned(&mut self, pc: GuestVirt, addr: GuestVirt) -> Step {
-        match (self.ferry.misaligned)(&mut self.frame, addr) {
+        let at = pc.0.wrapping_sub(CODE.0) as usize;
+        let code = self.code.get(at..).unwrap_or_default();
+        match (self.ferry.misaligned)(&mut self.frame, code, addr) {
             Misaligned::Again => Step::At(pc),
             Misaligned::Fault => Step::End(End::Misaligned { pc }),
             Misaligned::Illegal => Step::End(End::Illegal(pc)),
+            Misaligned::Other(End::Fault { addr, .. }) => Step::End(End::Fault { pc, addr }),
+            Misaligned::Other(End::Arithmetic { code, .. }) => Step::End(End::Arithmetic { pc, code }),
+            Misaligned::Other(end) => Step::End(end),
         }
     }
 
@@ -397,7 +407,8 @@ impl Runner {
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
             ExitCode::Interpret => self.interpret(Tier::Interpreter.setup(), code, pc),
             ExitCode::Syscall => Step::End(End::Syscall(pc)),
-            ExitCode::Illegal | ExitCode::System => Step::End(End::Illegal(pc)),
+            ExitCode::Illegal => Step::End(End::Illegal(pc)),
+            ExitCode::System => Step::End((self.ferry.system)(pc)),
             ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
             ExitCode::Misaligned => self.after_misaligned(pc, pc),
             ExitCode::Fault => {

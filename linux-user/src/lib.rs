@@ -23,6 +23,7 @@ mod engine;
 mod fds;
 mod fs;
 mod host;
+pub mod kernel;
 mod loader;
 mod locks;
 mod memory;

@@ -18,7 +18,9 @@ use trace::{
     Trap, Writes,
 };
 
+use crate::kernel::{self, Call};
 use crate::locks::{Guard, Lock, Rank};
+use crate::user::UserSlice;
 
 /// What is to be recorded.
 pub struct Record {
@@ -152,7 +154,7 @@ impl Recording {
 
     /// What records one more thread of the process.
     pub(crate) fn observer(self: &Arc<Self>) -> Option<Box<dyn Observer>> {
-        let watched = Watched::new(self.architecture)?;
+        let watched = Watched::new(self.architecture);
         let hart = self.threads.fetch_add(1, Ordering::Relaxed);
         let recorder = Recorder {
             recording: Arc::clone(self),
@@ -160,6 +162,7 @@ impl Recording {
             privilege: of_programs(self.architecture),
             watched,
             event: Event::default(),
+            call: None,
             state: State::First,
         };
         Some(Box::new(recorder))
@@ -242,6 +245,8 @@ struct Recorder {
     watched: Watched,
     /// The instruction that was executed last, if `state` is not [`State::First`] or [`State::Idle`].
     event: Event,
+    /// The system call that it is.
+    call: Option<Call>,
     state: State,
 }
 
@@ -268,9 +273,44 @@ impl Recorder {
                 self.watched.all(frame, writes);
             }
         }
+        self.add_kernel_writes(frame);
         self.recording.write(&self.event);
         self.state = State::Idle;
     }
+
+    /// Adds what the system call that was the last instruction has written to memory.
+    fn add_kernel_writes(&mut self, frame: &CpuFrame) {
+        let Some(mut call) = self.call.take() else { return };
+        let Some(convention) = kernel::convention(self.recording.architecture) else { return };
+        let shown = |register| self.watched.get(frame, register).map_or(0, |value| value as u64);
+        call.result = shown(convention.result);
+        let mut read = |addr, into: &mut [u8]| read_guest(addr, into);
+        for range in kernel::written(self.recording.architecture, &call, &mut read) {
+            let mut at = range.start;
+            while at < range.end {
+                let size = (range.end - at).min(16) as usize;
+                let mut bytes = [0; 16];
+                if !read_guest(at, &mut bytes[..size]) {
+                    break;
+                }
+                self.event.accesses.push(Access {
+                    kind: AccessKind::Store,
+                    addr: at,
+                    phys: None,
+                    size: u8::try_from(size).ok(),
+                    value: Some(u128::from_le_bytes(bytes)),
+                });
+                at += size as u64;
+            }
+        }
+    }
+}
+
+/// Reads the guest's memory. Whether it is there.
+fn read_guest(addr: u64, into: &mut [u8]) -> bool {
+    let buffer = UserSlice::new(GuestVirt(addr), into.len() as u64);
+    let bytes = buffer.and_then(UserSlice::read);
+    bytes.map(|bytes| into.copy_from_slice(&bytes)).is_ok()
 }
 
 impl Observer for Recorder {
@@ -308,7 +348,16 @@ impl Observer for Recorder {
         self.event.accesses.clear();
     }
 
-    fn after(&mut self, _: &CpuFrame, exit: Option<&Exit>) {
+    fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>) {
+        self.call = match (exit, kernel::convention(self.recording.architecture)) {
+            (Some(Exit::Syscall), Some(convention))
+                if self.recording.memory == Memory::Recorded =>
+            {
+                let register = |at| self.watched.get(frame, at).map_or(0, |value| value as u64);
+                Some(convention.call(register))
+            }
+            _ => None,
+        };
         self.event.trap = match exit {
             None | Some(Exit::Syscall | Exit::Interrupted | Exit::Debug(_)) => None,
             Some(Exit::DataFault(fault)) => Some(at(fault.addr)),

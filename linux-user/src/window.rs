@@ -8,11 +8,15 @@ use syscalls::Errno;
 /// The lowest guest address: below it the host forbids mappings (`vm.mmap_min_addr`).
 pub(crate) const START: GuestVirt = GuestVirt(0x1_0000);
 
-/// One past the highest guest address. A position-independent host image is loaded near
-/// 0x5555_5555_0000 and host libraries, stacks and heaps lie near 0x7fff_ffff_0000, so that more
-/// than 20 TiB of unmapped space separate them from a guest buffer that runs past the end: a host
-/// system call that was given its start stops there.
-pub(crate) const END: GuestVirt = GuestVirt(1 << 46);
+/// One past the highest guest address. A position-independent host image, or the heap of one that needs no
+/// interpreter, lies at 0x5555_5555_4000 or above, and all else that is the host's further up. So more than 340 GiB of
+/// unmapped space separate them from a guest buffer that runs past the end, and a host system call that was given its
+/// start stops there: none transfers more than 2 GiB. AddressSanitizer wants 4 TiB from 0x5000_0000_0000 on.
+pub(crate) const END: GuestVirt = GuestVirt(0x5500_0000_0000);
+
+/// Ferry's own image and heap are no lower: the host kernel's `ELF_ET_DYN_BASE`.
+const HOST_START: u64 = 0x5555_5555_4000;
+const _: () = assert!(HOST_START - END.0 > 340 << 30);
 
 thread_local! {
     /// Top bits of an address that system calls of this thread's task take no notice of.

@@ -7,11 +7,11 @@
 //! * [`Native`] steps a program on the host's processor, by ptrace(2).
 //! * [`Replayed`] repeats another execution in Ferry, interpreted or compiled instruction by instruction: memory,
 //!   registers, and what the kernel does it has from there.
-//! * [`kernel`] says what of memory a system call writes.
+//!
+//! What of memory a system call writes, [`linux_user::kernel`] says.
 
 mod fetched;
 mod gdb;
-pub mod kernel;
 mod maps;
 mod native;
 mod replayed;

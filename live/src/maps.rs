@@ -1,5 +1,6 @@
 //! What is mapped, as /proc/PID/maps says it (proc_pid_maps(5)).
 
+use base::addr::PAGE_SIZE;
 use diff::Mapping;
 
 /// The lines that are some.
@@ -13,8 +14,16 @@ fn line(line: &str) -> Option<Mapping> {
     let number = |digits| u64::from_str_radix(digits, 16).ok();
     let [read, write, execute, _] = *words.next()?.as_bytes() else { return None };
     let range = number(start)?..number(end)?;
+    let offset = words.next().and_then(number).unwrap_or(0);
+    let path = words.nth(2).filter(|path| path.starts_with('/'));
+    let filled =
+        path.and_then(|path| std::fs::metadata(path).ok()).filter(std::fs::Metadata::is_file);
+    let filled = filled.map_or(range.end, |file| {
+        let there = file.len().saturating_sub(offset).next_multiple_of(PAGE_SIZE);
+        range.end.min(range.start.saturating_add(there))
+    });
     let (read, write, execute) = (read == b'r', write == b'w', execute == b'x');
-    (range.start < range.end).then_some(Mapping { range, read, write, execute })
+    (range.start < range.end).then_some(Mapping { range, read, write, execute, filled })
 }
 
 /// The mapping of which an address is part.

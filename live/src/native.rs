@@ -12,12 +12,12 @@ use std::process::{Child, Command, Stdio};
 
 use diff::{Execution, Mapping, State, guest};
 use libc::{c_int, pid_t, user_fpregs_struct, user_regs_struct};
+use linux_user::kernel::{self, Call};
 use trace::{
     Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes,
 };
 
 use crate::fetched::Fetched;
-use crate::kernel::{self, Call};
 use crate::{failed, maps};
 
 /// `mxcsr`

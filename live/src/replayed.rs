@@ -6,6 +6,7 @@ use std::ops::Range;
 use base::GuestVirt;
 use diff::guest::{self, Outside};
 use diff::{Execution, Mapping, State};
+use linux_user::kernel::{self, Call};
 use linux_user::{Access, Replica, ReplicaTier};
 use runtime::Exit;
 use trace::frame::Watched;
@@ -14,7 +15,6 @@ use trace::{
     AccessKind, Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Writes,
 };
 
-use crate::kernel::{self, Call};
 use crate::watcher::{Queue, Watcher};
 use crate::{failed, maps};
 
@@ -55,8 +55,7 @@ impl Replayed {
         tier: ReplicaTier,
     ) -> Result<Self, Error> {
         let mut replica = Replica::new(architecture.name(), model, tier).map_err(wrong)?;
-        let watched = Watched::new(architecture)
-            .ok_or_else(|| failed(format!("Ferry has no CPU of {}", architecture.name())))?;
+        let watched = Watched::new(architecture);
         let queue = Queue::default();
         let watcher = Watcher::new(queue.clone(), watched, architecture, replica.interrupter());
         replica.set_observer(Box::new(watcher));
@@ -127,7 +126,7 @@ impl Replayed {
         let filled = Access { read: true, write: true, ..access };
         self.replica.map(range.clone(), filled).map_err(wrong)?;
         if like.read && contents == Contents::Copied {
-            self.copy(range.clone(), state)?;
+            self.copy(range.start..range.end.min(like.filled), state)?;
         }
         if access != filled {
             self.replica.protect(range, access).map_err(wrong)?;
@@ -293,6 +292,9 @@ impl Execution for Replayed {
         let state = reference.state().ok_or_else(|| {
             failed("a tier can only repeat what is live: qemu, gdb:…, or interp as the reference")
         })?;
+        for old in std::mem::take(&mut self.maps) {
+            self.replica.unmap(old.range).map_err(wrong)?;
+        }
         self.follow_maps(Contents::Copied, state)?;
         self.set_registers(&state.registers());
         let pc = state.pc().ok_or_else(|| failed("the reference has ended"))?;

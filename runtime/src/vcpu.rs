@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use base::cpu::{Approach, PC_DELTA};
+use base::cpu::{Admission, Approach, PC_DELTA};
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
-use ir::interp::{Alone, Code, Context, Direct, Entry, Head, Jumps, Memory, Side, Stop, run};
+use ir::interp::{Alone, Code, Context, Direct, Entry, Jumps, Memory, Side, Stop, run};
 use ir::{BlockKey, Trap};
 use softmmu::{Flush, Softmmu, WatchHit, WatchPause, Watches};
 
@@ -320,23 +320,32 @@ impl Vcpu {
             self.engine.drop_one(tb);
             return None;
         }
-        let refused = self.refused(block.code.head());
-        if refused.is_none() {
+        let admits = block.code.head().admits();
+        let refused = self.refused(admits);
+        if admits.has(self.approach()) {
             self.remember(tb, block);
         }
         match self.points.breakpoint(GuestVirt(self.frame().pc)) {
             Some(kind) => Some(Exit::Debug(DebugStop::Breakpoint(kind))),
             None if refused.is_some() => refused,
             None => {
-                self.frame_mut().approach = 0;
+                self.arrive(admits);
                 self.execute(block)
             }
         }
     }
 
     /// What it means that control came to a block as it did, if it may not.
-    fn refused(&self, head: &Head) -> Option<Exit> {
-        (!head.admits().has(self.approach())).then_some(Exit::Refused)
+    fn refused(&self, admits: Admission) -> Option<Exit> {
+        let is_admitted = admits.has(self.approach()) || admits.is_reported();
+        (!is_admitted).then_some(Exit::Refused)
+    }
+
+    /// Control is there: how it came matters no more, unless that is reported.
+    fn arrive(&mut self, admits: Admission) {
+        if !admits.is_reported() {
+            self.frame_mut().approach = 0;
+        }
     }
 
     fn approach(&self) -> Approach {
@@ -741,11 +750,12 @@ impl Vcpu {
             Ok(code) => code,
             Err(exit) => return Some(exit),
         };
-        let refused = self.refused(code.head());
+        let admits = code.head().admits();
+        let refused = self.refused(admits);
         if refused.is_some() {
             return refused;
         }
-        self.frame_mut().approach = 0;
+        self.arrive(admits);
         let stop = self.interpret_alone(code.entry());
         self.after_interpreter(stop)
     }

@@ -92,6 +92,32 @@ pub fn run(command: &mut Command, input: &[u8], limit: Duration) -> io::Result<O
     })
 }
 
+/// What a program that has ended used.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    /// How it ended.
+    pub end: End,
+    /// From start to end.
+    pub wall: Duration,
+    /// User and system time of the program and the children it waited for.
+    pub cpu: Duration,
+    /// Largest resident set of the program, or of a child it waited for, in bytes; but no less than what this
+    /// process has, for the kernel counts what was there before `execve`, too.
+    pub peak_memory: u64,
+}
+
+/// Runs `command` with this process's own standard streams, for as long as it takes.
+///
+/// # Errors
+/// When it cannot be started or waited for.
+pub fn run_here(command: &mut Command) -> io::Result<Usage> {
+    let start = Instant::now();
+    let child = command.spawn()?;
+    let (status, usage) = reap(child_id(&child)?)?;
+    let (wall, cpu) = (start.elapsed(), cpu_time(&usage));
+    Ok(Usage { end: end_of(status), wall, cpu, peak_memory: peak_memory(&usage) })
+}
+
 /// A process group that was started here.
 #[derive(Debug)]
 pub(crate) struct Group(libc::pid_t);
@@ -259,6 +285,14 @@ mod tests {
             shell("kill -SEGV $$", b"", Duration::from_secs(10)).end,
             End::Signal(libc::SIGSEGV)
         );
+    }
+
+    #[test]
+    fn reports_what_was_used() {
+        let usage =
+            run_here(Command::new("/bin/sh").args(["-c", "exit 4"])).expect("a shell starts");
+        assert_eq!(usage.end, End::Exit(4));
+        assert!(usage.peak_memory > 0 && usage.cpu < Duration::from_secs(5));
     }
 
     #[test]

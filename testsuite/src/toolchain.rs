@@ -17,6 +17,8 @@ pub enum Compiler {
     Riscv64,
     /// AArch64 Linux.
     Aarch64,
+    /// x86-64 Linux.
+    X86_64,
 }
 
 /// Why a program could not be built.
@@ -51,6 +53,7 @@ impl Compiler {
             Self::Host => "gcc",
             Self::Riscv64 => "riscv64-linux-gnu-gcc",
             Self::Aarch64 => "aarch64-linux-gnu-gcc",
+            Self::X86_64 => "x86_64-linux-gnu-gcc",
         }
     }
 
@@ -59,6 +62,7 @@ impl Compiler {
             Self::Host => "gcc",
             Self::Riscv64 => "gcc-riscv64-linux-gnu",
             Self::Aarch64 => "gcc-aarch64-linux-gnu",
+            Self::X86_64 => "gcc-x86-64-linux-gnu",
         }
     }
 
@@ -69,6 +73,8 @@ impl Compiler {
             Self::Host => None,
             Self::Riscv64 => Some(Path::new("/usr/riscv64-linux-gnu")),
             Self::Aarch64 => Some(Path::new("/usr/aarch64-linux-gnu")),
+            Self::X86_64 if cfg!(target_arch = "x86_64") => Some(Path::new("/")),
+            Self::X86_64 => Some(Path::new("/usr/x86_64-linux-gnu")),
         }
     }
 

@@ -102,8 +102,13 @@ impl Maker {
                 }
             }
             _ => {
-                let n = self.random.below(Intrinsic::ALL.len() as u64) as usize;
-                self.call(Intrinsic::ALL[n], d, [a, b, c]);
+                // Some are those of another guest.
+                let known = |intrinsic: &Intrinsic| {
+                    GUEST.helpers.iter().any(|helper| helper.intrinsic == Some(*intrinsic))
+                };
+                let all: Vec<_> = Intrinsic::ALL.into_iter().filter(known).collect();
+                let n = self.random.below(all.len() as u64) as usize;
+                self.call(all[n], d, [a, b, c]);
             }
         }
     }

@@ -4,6 +4,7 @@
 
 pub mod cpu;
 pub mod cpuid;
+pub mod debug;
 pub mod feature;
 pub mod flags;
 pub mod helpers;

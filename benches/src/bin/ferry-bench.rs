@@ -11,6 +11,7 @@ use ferry_benches::boot::{self, Bench, ITEMS_OF_MACHINE};
 use ferry_benches::emulators;
 use ferry_benches::items::{self, ITEMS, Item, PRIME_KERNELS, Program, System};
 use ferry_benches::memory::{self, ITEMS_OF_MEMORY};
+use ferry_benches::meter;
 use ferry_benches::report::Report;
 use ferry_benches::run::Plan;
 use testsuite::debian::{self, Manifest};
@@ -64,6 +65,9 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = meter::run(std::env::args_os().skip(1)) {
+        return status;
+    }
     let options = Options::parse();
     if options.list {
         ITEMS

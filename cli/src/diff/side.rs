@@ -38,6 +38,9 @@ Examples:
 const COMMON_AARCH64: &str = "cortex-a72";
 const QEMU_RISCV64: &str = "rv64";
 
+/// What of addresses a program has in qemu: less than it has in Ferry, which repeats it at the same ones.
+const QEMU_SPACE: &str = "0x200000000000";
+
 /// One execution, and what was made for it.
 pub(super) struct Side {
     pub(super) name: String,
@@ -199,7 +202,8 @@ fn ferry(args: &DiffArgs) -> Result<Remote, String> {
         words.extend(options(args));
         words
     };
-    let stub = Stub::start(own_path()?.as_os_str(), listen, &args.program).map_err(text)?;
+    let stub = Stub::start(own_path()?.as_os_str(), listen, &args.program);
+    let stub = stub.and_then(Stub::with_memory).map_err(text)?;
     Remote::start(stub).map_err(text)
 }
 
@@ -218,7 +222,8 @@ fn qemu(args: &DiffArgs) -> Result<Remote, String> {
         Architecture::X86_64 => None,
     });
     let listen = |socket: &str| {
-        let mut words: Vec<OsString> = vec!["-g".into(), socket.into()];
+        let mut words: Vec<OsString> =
+            ["-R", QEMU_SPACE, "-g", socket].map(OsString::from).to_vec();
         if let Some(sysroot) = &args.sysroot {
             words.extend(["-L".into(), sysroot.into()]);
         }

@@ -35,11 +35,6 @@ impl Spec {
             _ => Self::File(text.into()),
         })
     }
-
-    /// Whether the program after `--` is run for it.
-    pub(super) fn runs_program(&self) -> bool {
-        matches!(self, Self::Tier(_) | Self::Qemu | Self::Native)
-    }
 }
 
 /// `jit:SETTING,…`: `none` for no optimisation, `-PASS` for all but some, `PASS` for some and no others,
@@ -89,7 +84,6 @@ mod tests {
         assert_eq!(parse("cmd:spike -l a"), Spec::Command("spike -l a".into()));
         assert_eq!(parse("./interp"), Spec::File("./interp".into()));
         assert!(Spec::parse("jit:fast").is_err() && Spec::parse("gdb:").is_err());
-        assert!(parse("qemu").runs_program() && !parse("-").runs_program());
     }
 
     #[test]

@@ -49,8 +49,8 @@ struct RunArgs {
     /// What all programs depend on; a fresh one without it
     #[arg(long, value_name = "S", value_parser = number)]
     seed: Option<u64>,
-    /// Compare the interpreter with these: qemu, native, tier:region, tier:optimised-interpreter,
-    /// tier:optimised-region, or tiers for all of the latter
+    /// Compare the interpreter with these: qemu, native, evaluator, tier:region,
+    /// tier:optimised-interpreter, tier:optimised-region, or tiers for all of the latter
     #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "tiers")]
     against: Vec<String>,
     /// Run part I of N, counted from 0; without it, what a job of Kubernetes or Slurm says
@@ -176,11 +176,12 @@ fn against(guest: &'static Guest, words: &[String]) -> Result<Vec<Against>, Stri
                 };
                 all.push(Against::Oracle(oracle.map_err(|error| error.to_string())?));
             }
+            "evaluator" => all.push(Against::Evaluator),
             word => {
                 let tier = word.strip_prefix("tier:").and_then(Tier::by_name);
                 let tier = tier.filter(|&tier| tier != Tier::Interpreter);
                 all.push(Against::Tier(tier.ok_or_else(|| {
-                    format!("--against {word}: it is none of qemu, native, tiers, tier:region, tier:optimised-interpreter, tier:optimised-region")
+                    format!("--against {word}: it is none of qemu, native, evaluator, tiers, tier:region, tier:optimised-interpreter, tier:optimised-region")
                 })?));
             }
         }

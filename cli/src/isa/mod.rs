@@ -3,6 +3,7 @@
 mod aarch64;
 mod coverage;
 mod riscv64;
+mod x86_64;
 
 use std::fmt::Write as _;
 
@@ -48,6 +49,12 @@ const GUESTS: &[Guest] = &[
         description: "Arm, 64-bit (A64), little-endian: Linux programs",
         extensions: aarch64::extensions,
         coverage: aarch64::coverage,
+    },
+    Guest {
+        name: "x86_64",
+        description: "x86-64 (64-bit mode): Linux programs",
+        extensions: x86_64::extensions,
+        coverage: x86_64::coverage,
     },
 ];
 

@@ -1,11 +1,13 @@
-//! `ferry trace show`, `convert` and `stat`.
+//! `ferry trace show`, `convert`, `stat` and `coverage`.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use diff::report::{Context, NoSymbols, event_line};
+use fuzz::coverage::Coverage;
 use trace::{Architecture, Event, Source, native};
 
 use super::file::{self, Kind, Known};
@@ -20,6 +22,8 @@ pub(super) enum StoredCommand {
     Convert(ConvertArgs),
     /// Sum up a trace
     Stat(StatArgs),
+    /// List which encodings traces do not have, or not with all classes of operands and outcomes
+    Coverage(CoverageArgs),
 }
 
 /// A trace to be read.
@@ -88,6 +92,7 @@ pub(super) fn main(command: StoredCommand) -> u8 {
         StoredCommand::Show(args) => show(&args),
         StoredCommand::Convert(args) => convert(&args),
         StoredCommand::Stat(args) => stat(&args),
+        StoredCommand::Coverage(args) => coverage(&args),
     };
     match done {
         Ok(()) => 0,
@@ -138,6 +143,64 @@ fn convert(args: &ConvertArgs) -> Result<(), String> {
         sink.write(&event).map_err(|error| failed(&error))?;
     }
     sink.finish().map_err(|error| failed(&error))
+}
+
+#[derive(Args)]
+pub(super) struct CoverageArgs {
+    /// The traces, in any format, of one architecture
+    #[arg(value_name = "TRACE", required = true)]
+    paths: Vec<PathBuf>,
+    /// Their format, if their beginnings do not tell
+    #[arg(long, value_name = "FORMAT", value_parser = Kind::by_name)]
+    format: Option<Kind>,
+    /// Their architecture, if they do not tell
+    #[arg(long, value_name = "ARCH", value_parser = architecture)]
+    arch: Option<Architecture>,
+    /// Only say how much there is
+    #[arg(long)]
+    summary: bool,
+}
+
+fn coverage(args: &CoverageArgs) -> Result<(), String> {
+    let mut all: Option<Coverage> = None;
+    for path in &args.paths {
+        let known = Known { kind: args.format, architecture: args.arch };
+        let (_, mut source) = file::open(path, known)?;
+        let architecture = source.header().architecture;
+        let coverage = match &mut all {
+            Some(coverage) if coverage.guest().name == architecture.name() => coverage,
+            Some(_) => return Err(format!("{}: of another architecture", path.display())),
+            None => {
+                let none = || format!("ferry does not run {} yet", architecture.name());
+                all.insert(Coverage::of_architecture(architecture).ok_or_else(none)?)
+            }
+        };
+        cover(coverage, &mut *source).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(coverage) = all {
+        let text = coverage.report();
+        let first = text.split_inclusive('\n').next().unwrap_or_default();
+        crate::print(if args.summary { first } else { &text });
+    }
+    Ok(())
+}
+
+/// Counts a trace's instructions. Whether a branch is taken is seen at the hart's next one.
+fn cover(coverage: &mut Coverage, source: &mut dyn Source) -> Result<(), trace::Error> {
+    // By hart: the instruction before, and the floating-point flags before that.
+    let mut last: HashMap<u32, (Event, u64)> = HashMap::new();
+    let mut event = Event::default();
+    while source.next(&mut event)? {
+        let flags = last
+            .get(&event.hart)
+            .map(|(before, flags)| coverage.event(before, *flags, Some(&event)));
+        last.insert(event.hart, (event.clone(), flags.unwrap_or_default()));
+        event.clear();
+    }
+    for (event, flags) in last.values() {
+        coverage.event(event, *flags, None);
+    }
+    Ok(())
 }
 
 /// What [`stat`] counts.

@@ -24,7 +24,7 @@ pub fn outside(architecture: Architecture, event: &Event) -> Option<Outside> {
     match architecture {
         Architecture::Riscv64 => riscv64::outside(insn.word()),
         Architecture::Aarch64 => aarch64::outside(insn.word() as u32),
-        Architecture::X86_64 => x86_64::outside(insn.word()),
+        Architecture::X86_64 => x86_64::outside(insn.bytes()),
     }
 }
 
@@ -34,6 +34,15 @@ pub fn defined(architecture: Architecture, register: Register) -> u128 {
     match architecture {
         Architecture::Riscv64 => riscv64::defined(register),
         Architecture::Aarch64 => aarch64::defined(register),
-        Architecture::X86_64 => u128::MAX,
+        Architecture::X86_64 => x86_64::defined(register),
+    }
+}
+
+/// Bits of [`Register::FLAGS`] to which no instruction has given a value yet after this one, if these were so before it.
+#[must_use]
+pub fn open_flags(architecture: Architecture, event: &Event, before: u128) -> u128 {
+    match (architecture, event.insn) {
+        (Architecture::X86_64, Some(insn)) => x86_64::open_flags(event.pc, insn.bytes(), before),
+        _ => before,
     }
 }

@@ -6,8 +6,8 @@ use base::{CpuFrame, GuestVirt};
 use decoders::aarch64::{ExtensionSet, INSTRUCTIONS, disassemble, identify};
 use translator::aarch64;
 
-use super::{Compiler, Ferry, Guest, Misaligned, Narrow, Register};
-use crate::machine::{DATA, PAGE, WORDS};
+use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
+use crate::machine::{DATA, End, PAGE, WORDS};
 use crate::program;
 use crate::shape::{File, Zero};
 
@@ -29,6 +29,8 @@ pub static AARCH64: Guest = Guest {
     // brk #0
     breakpoint: &[0x00, 0x00, 0x20, 0xd4],
     narrow: Narrow::ZeroExtended,
+    forget: |_, _| {},
+    judge: Judge::Emulator,
     compiler: Compiler { command: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
     oracle_source: include_str!("../../oracle/aarch64.c"),
     oracle_flags: &["-mgeneral-regs-only", "-mno-outline-atomics"],
@@ -39,11 +41,12 @@ pub static AARCH64: Guest = Guest {
         save,
         translated_otherwise,
         misaligned,
+        system: End::Illegal,
         pending: &[],
         disassemble: |pc, code| (disassemble(word(code), pc), 4),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        random: &program::aarch64::GUEST,
+        random: Some(&program::aarch64::GUEST),
     }),
 };
 
@@ -141,7 +144,7 @@ fn translated_otherwise(frame: &mut CpuFrame, addr: GuestVirt) -> bool {
 
 /// The instruction may have been about to misalign the stack; if not, it is a pointer that fails its authentication
 /// which is left so at address 1.
-fn misaligned(frame: &mut CpuFrame, addr: GuestVirt) -> Misaligned {
+fn misaligned(frame: &mut CpuFrame, _: &[u8], addr: GuestVirt) -> Misaligned {
     match addr {
         _ if key::check_stack(frame) => Misaligned::Again,
         GuestVirt(1) if frame.get(slot::SP) != 1 => Misaligned::Illegal,

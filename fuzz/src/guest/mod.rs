@@ -5,21 +5,23 @@
 
 pub(crate) mod aarch64;
 mod riscv64;
+pub mod x86_64;
 
 use std::fmt;
 
 use base::{CpuFrame, GuestVirt};
 use translator::Frontend;
 
-use crate::machine::{State, WORDS};
+use crate::machine::{End, State, WORDS};
 use crate::program;
 use crate::shape::{File, Zero};
 
 pub use aarch64::AARCH64;
 pub use riscv64::RISCV64;
+pub use x86_64::X86_64;
 
 /// Every guest that has cases.
-pub static ALL: [&Guest; 2] = [&RISCV64, &AARCH64];
+pub static ALL: [&Guest; 3] = [&RISCV64, &AARCH64, &X86_64];
 
 /// A guest, as far as instruction cases know it.
 pub struct Guest {
@@ -39,6 +41,10 @@ pub struct Guest {
     pub breakpoint: &'static [u8],
     /// What a literal of a narrow floating-point format stands for in a wide register.
     pub narrow: Narrow,
+    /// Clears what the manual leaves open after this code, in a state that it ended in.
+    pub forget: fn(&[u8], &mut [u64; WORDS]),
+    /// Who judges.
+    pub judge: Judge,
     /// Builds programs for it.
     pub compiler: Compiler,
     /// The C source of its oracle, which includes `oracle.h`.
@@ -72,8 +78,10 @@ pub struct Ferry {
     /// Asked when an access to this address has faulted: whether translations are otherwise from now on,
     /// so that the instruction is to be executed again.
     pub translated_otherwise: fn(&mut CpuFrame, GuestVirt) -> bool,
-    /// What it means that an instruction was left as misaligned, with this address.
-    pub misaligned: fn(&mut CpuFrame, GuestVirt) -> Misaligned,
+    /// What it means that the instruction of this code was left as misaligned, with this address.
+    pub misaligned: fn(&mut CpuFrame, &[u8], GuestVirt) -> Misaligned,
+    /// What it means that an instruction at this pc was left to the system.
+    pub system: fn(GuestVirt) -> End,
     /// Beginnings of the names of chapters that are not translated yet: their cases go through the oracle
     /// only.
     pub pending: &'static [&'static str],
@@ -84,8 +92,17 @@ pub struct Ferry {
     pub instructions: fn() -> Vec<&'static str>,
     /// The name of the instruction that these bytes begin with.
     pub identify: fn(&[u8]) -> Option<&'static str>,
-    /// How random programs are made.
-    pub random: &'static program::Guest,
+    /// How random programs of words are made.
+    pub random: Option<&'static program::Guest>,
+}
+
+/// Who says what is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judge {
+    /// qemu-user.
+    Emulator,
+    /// The processor of the host, if it is one of the guest's.
+    Host,
 }
 
 /// What an instruction that was left as misaligned comes to.
@@ -97,6 +114,8 @@ pub enum Misaligned {
     Fault,
     /// It is illegal.
     Illegal,
+    /// Something else; the pc in it is set to the instruction's.
+    Other(End),
 }
 
 /// What becomes of the bits above a narrow floating-point value.
@@ -117,7 +136,7 @@ pub struct Register {
     pub word: usize,
     /// Which bit of that word this is.
     pub shift: u32,
-    /// How wide it is: 128 for one of two words.
+    /// How wide it is: more than 64 for one of two words.
     pub bits: u32,
     /// Names that may stand for values, joined by `+`.
     pub values: &'static [(&'static str, u64)],
@@ -135,21 +154,26 @@ impl Register {
     /// Its value.
     #[must_use]
     pub fn get(&self, words: &[u64; WORDS]) -> u128 {
-        if self.bits == 128 {
-            return u128::from(words[self.word]) | u128::from(words[self.word + 1]) << 64;
+        if self.bits > 64 {
+            let upper = words[self.word + 1] & self.upper_mask();
+            return u128::from(words[self.word]) | u128::from(upper) << 64;
         }
         u128::from(words[self.word] >> self.shift & self.mask())
     }
 
     /// Sets it; bits beyond its width are dropped.
     pub fn set(&self, words: &mut [u64; WORDS], value: u128) {
-        if self.bits == 128 {
+        if self.bits > 64 {
             words[self.word] = value as u64;
-            words[self.word + 1] = (value >> 64) as u64;
+            words[self.word + 1] = (value >> 64) as u64 & self.upper_mask();
             return;
         }
         let word = &mut words[self.word];
         *word = *word & !(self.mask() << self.shift) | (value as u64 & self.mask()) << self.shift;
+    }
+
+    fn upper_mask(&self) -> u64 {
+        u64::MAX >> (128 - self.bits)
     }
 
     fn mask(&self) -> u64 {

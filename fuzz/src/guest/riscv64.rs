@@ -5,8 +5,8 @@ use base::{CpuFrame, RegSlot};
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify, length};
 use translator::riscv64;
 
-use super::{Compiler, Ferry, Guest, Misaligned, Narrow, Register};
-use crate::machine::WORDS;
+use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
+use crate::machine::{End, WORDS};
 use crate::program;
 use crate::shape::{File, Zero};
 
@@ -24,6 +24,8 @@ pub static RISCV64: Guest = Guest {
     // c.ebreak
     breakpoint: &[0x02, 0x90],
     narrow: Narrow::Boxed,
+    forget: |_, _| {},
+    judge: Judge::Emulator,
     compiler: Compiler { command: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
     oracle_source: include_str!("../../oracle/riscv64.c"),
     oracle_flags: &["-mno-relax", "-mcmodel=medany"],
@@ -33,12 +35,13 @@ pub static RISCV64: Guest = Guest {
         load,
         save,
         translated_otherwise: |_, _| false,
-        misaligned: |_, _| Misaligned::Fault,
+        misaligned: |_, _, _| Misaligned::Fault,
+        system: End::Illegal,
         pending: &[],
         disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        random: &program::riscv64::GUEST,
+        random: Some(&program::riscv64::GUEST),
     }),
 };
 

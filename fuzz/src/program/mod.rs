@@ -11,6 +11,7 @@
 
 pub mod aarch64;
 pub mod riscv64;
+pub mod x86_64;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -23,6 +24,7 @@ use translator::{Frontend, Limits, Translation};
 use crate::guest::{self, Ferry};
 use crate::line::Instruction;
 use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
+use crate::oracle::CODE_MAX;
 use crate::rng::Rng;
 use crate::shape::{File, Shape};
 
@@ -180,7 +182,7 @@ impl Generator {
         classes: &[String],
     ) -> Result<Self, GeneratorError> {
         let ferry = guest.ferry.as_ref().ok_or(GeneratorError::NoGuest(guest.name))?;
-        let random = ferry.random;
+        let random = ferry.random.ok_or(GeneratorError::NoGuest(guest.name))?;
         let mut patterns: Vec<Pattern> = (random.encodings)()
             .into_iter()
             .filter(|pattern| (random.is_choice)(pattern))
@@ -417,7 +419,7 @@ impl Program {
             let most = rest.len().min(4);
             bytes[..most].copy_from_slice(&rest[..most]);
             let word = u32::from_le_bytes(bytes);
-            let length = (ferry.random.length)(word);
+            let length = (ferry.random?.length)(word);
             insns.push(Insn::Plain(if length == 2 { word & 0xffff } else { word }));
             rest = rest.get(length..)?;
         }
@@ -429,7 +431,7 @@ impl Program {
     }
 
     fn random(&self) -> &'static Guest {
-        self.ferry().random
+        self.ferry().random.expect("a generator made it")
     }
 
     /// Sets the registers that the program reaches its own code by: the target of the first indirect jump, while others
@@ -516,6 +518,19 @@ impl Program {
         (self.ending == Ending::Loop).then_some(straight)
     }
 
+    /// Its instructions so many times over instead of its loop, if it has one.
+    #[must_use]
+    pub fn unrolled(&self, times: usize) -> Option<Self> {
+        let longest = self.code().len().saturating_mul(times) > CODE_MAX;
+        if self.ending == Ending::Straight || longest || self.changes_code() {
+            return None;
+        }
+        let mut program = Self { ending: Ending::Straight, ..self.clone() };
+        program.insns = self.insns.repeat(times);
+        program.aim();
+        Some(program)
+    }
+
     /// Its first instructions alone. Jumps to what follows leave it.
     #[must_use]
     pub fn prefix(&self, count: usize) -> Option<Self> {
@@ -588,7 +603,8 @@ impl Program {
         for word in self.words() {
             let bytes = (self.random().length)(word);
             let (text, _) = (self.ferry().disassemble)(pc, &word.to_le_bytes()[..bytes]);
-            all.push(Instruction { word, bytes, text });
+            let code = word.to_le_bytes()[..bytes].to_vec();
+            all.push(Instruction { code, text });
             pc = pc.wrapping_add(bytes as u64);
         }
         all
@@ -598,7 +614,7 @@ impl Program {
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let name = |instruction: &Instruction| {
-            (self.ferry().identify)(&instruction.word.to_le_bytes()[..instruction.bytes])
+            (self.ferry().identify)(&instruction.code)
         };
         self.instructions()
             .iter()
@@ -611,9 +627,10 @@ impl Program {
     pub fn listing(&self) -> String {
         let mut lines = Vec::new();
         let mut pc = CODE;
-        for Instruction { word, bytes, text } in self.instructions() {
-            lines.push(format!("{pc}: {word:0w$x}  {text}", w = 2 * bytes));
-            pc = pc.wrapping_add(bytes as u64);
+        for Instruction { code, text } in self.instructions() {
+            let word: String = code.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+            lines.push(format!("{pc}: {word}  {text}"));
+            pc = pc.wrapping_add(code.len() as u64);
         }
         lines.join("\n")
     }

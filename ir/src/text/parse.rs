@@ -128,8 +128,9 @@ impl<'a> Parser<'a> {
                     sizes[2] = Some(self.number("16 bits", |n| u16::try_from(n).ok())?.into());
                 }
                 "admits" => {
-                    let known = |n: u64| u8::try_from(n).ok().filter(|&n| n < 16 && n & 1 == 1);
-                    sizes[3] = Some(self.number("an odd number below 16", known)?.into());
+                    let is_known = |n: &u8| Admission::from_bits(*n).bits() == *n;
+                    let known = |n: u64| u8::try_from(n).ok().filter(is_known);
+                    sizes[3] = Some(self.number("an odd number below 16, or 17", known)?.into());
                 }
                 _ => return Err(expected(token, "`bytes`, `insns`, `temps`, `admits` or `{`")),
             }

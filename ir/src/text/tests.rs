@@ -66,6 +66,7 @@ fn every_terminator() {
     ] {
         round_trips(&format!("block 0x1000 {{\n  insn 0x0 4\n  {terminator}\n}}\n"));
     }
+    round_trips("block 0x1000 admits 17 {\n  insn 0x0 4\n  trap breakpoint, 0x1000\n}\n");
     round_trips("block 0x1000 admits 5 {\n  insn 0x0 4\n  jump 0x2000\n}\n");
 }
 

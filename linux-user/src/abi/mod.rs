@@ -199,6 +199,11 @@ pub(crate) trait Abi: Send + Sync {
     /// The functions of its vdso.
     fn vdso(&self) -> &'static VdsoSpec;
 
+    /// `PROT_…` bits that the vdso has beside those of every architecture.
+    fn vdso_protections(&self) -> u32 {
+        0
+    }
+
     /// The vdso's function that returns from a signal handler; none if programs must bring their own.
     fn sigreturn_symbol(&self) -> Option<&'static str> {
         Some("__vdso_rt_sigreturn")

@@ -21,7 +21,7 @@ use crate::user::PATH_MAX;
 use crate::window;
 
 pub(crate) use map::Loaded;
-pub(crate) use property::Properties;
+pub(crate) use property::{FEATURE_1_AND, Properties};
 
 const HEADER_LEN: usize = 64;
 const PROGRAM_HEADER_LEN: usize = 56;
@@ -127,8 +127,8 @@ pub(crate) struct Elf {
     segments: Vec<Segment>,
     /// Whether its stack must be executable.
     pub(crate) executable_stack: bool,
-    /// What `PT_GNU_PROPERTY` says.
-    pub(crate) properties: Properties,
+    /// What `PT_GNU_PROPERTY` says: looked at where the kernel looks at it.
+    pub(crate) properties: Result<Properties, ElfError>,
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -170,7 +170,7 @@ impl Elf {
             headers_at: 0,
             segments: Vec::new(),
             executable_stack: false,
-            properties: Properties::default(),
+            properties: Ok(Properties::default()),
         };
         for row in table.chunks_exact(PROGRAM_HEADER_LEN) {
             elf.add_program_header(row, file, len)?;
@@ -198,7 +198,7 @@ impl Elf {
                 Ok(())
             }
             PT_GNU_PROPERTY => {
-                self.properties = Properties::read(row, file)?;
+                self.properties = Properties::read(row, file);
                 Ok(())
             }
             _ => Ok(()),

@@ -24,7 +24,7 @@ use crate::host::{self, Arg};
 use crate::memory::vma::Prot;
 use crate::memory::{AddressSpace, MapRequest, STACK};
 use crate::user::UserSlice;
-use elf::{Elf, Loaded};
+use elf::{Elf, ElfError, Loaded};
 use stack::{StackContents, StackImage, at};
 
 /// Unmapped below the stack, so that running over it is noticed (the kernel's `stack_guard_gap`).
@@ -74,18 +74,20 @@ pub(crate) fn load(
     memory: &AddressSpace,
 ) -> Result<Image, ProgramError> {
     let bad = |error: String| ProgramError::BadElf(program.path.clone(), error);
-    let code_of = |elf: &Elf| environment.abi.code_protections(&elf.properties);
+    let code_of = |elf: &Elf| {
+        let properties = elf.properties.as_ref().map_err(ElfError::clone)?;
+        Ok(environment.abi.code_protections(properties))
+    };
     let stack_len = environment.stack_limit.clamp(STACK_MIN, STACK_MAX) & !(PAGE_SIZE - 1);
     let stack_top = environment.abi.stack_top().0;
     memory.set_stack(stack_top - stack_len - STACK_GUARD..stack_top);
     // Of a program that has an interpreter, the interpreter sees to it.
-    let own = if interpreter.is_some() { Prot::default() } else { code_of(&program.elf) };
-    let main = program
-        .elf
-        .map(&program.file, memory, pie_base(stack_top), own)
+    let own = if interpreter.is_some() { Ok(Prot::default()) } else { code_of(&program.elf) };
+    let main = own
+        .and_then(|own| program.elf.map(&program.file, memory, pie_base(stack_top), own))
         .map_err(|error| bad(error.to_string()))?;
     let linker = interpreter
-        .map(|(file, elf)| elf.map(file, memory, GuestVirt(0), code_of(elf)))
+        .map(|(file, elf)| elf.map(file, memory, GuestVirt(0), code_of(elf)?))
         .transpose()
         .map_err(|error| bad(format!("its interpreter: {error}")))?;
     memory.set_brk_start(GuestVirt(main.end.0.next_multiple_of(PAGE_SIZE)));
@@ -181,7 +183,8 @@ fn map_vdso(abi: &dyn Abi, memory: &AddressSpace) -> Result<(GuestVirt, Option<G
     let request = MapRequest::anonymous(GuestVirt(0), vdso.bytes.len() as u64);
     let at = memory.map(&MapRequest { name: Some("[vdso]"), ..request })?;
     UserSlice { addr: at, len: vdso.bytes.len() as u64 }.write(&vdso.bytes)?;
-    memory.protect_range(at, PAGE_SIZE, Prot(Prot::READ | Prot::EXEC))?;
+    let code = Prot(Prot::READ | Prot::EXEC | abi.vdso_protections());
+    memory.protect_range(at, PAGE_SIZE, code)?;
     let sigreturn = vdso.offsets.iter().find(|(name, _)| Some(*name) == abi.sigreturn_symbol());
     Ok((at, sigreturn.map(|(_, offset)| at.wrapping_add(*offset))))
 }

@@ -205,7 +205,10 @@ pub(crate) fn open_interpreter(
     fs: &FsContext,
     program: &Executable,
 ) -> Result<Option<(File, Elf)>, ProgramError> {
-    let Some(name) = &program.elf.interpreter else { return Ok(None) };
+    let Some(name) = &program.elf.interpreter else {
+        check_properties(&program.elf, &program.path)?;
+        return Ok(None);
+    };
     let path = PathBuf::from(OsStr::from_bytes(name));
     let file = open(fs, &path).map_err(|error| match error {
         ProgramError::NotFound(_) => {
@@ -216,10 +219,22 @@ pub(crate) fn open_interpreter(
     check_kind(&file, &path)?;
     let elf = read_elf(&file, &path)?;
     if elf.machine == program.elf.machine {
+        check_properties(&elf, &path)?;
         return Ok(Some((file, elf)));
     }
     let text = format!("its interpreter {} is {}", path.display(), elf.machine);
     Err(ProgramError::BadElf(program.path.clone(), text))
+}
+
+/// What the kernel's `parse_elf_properties` says, of a program's interpreter or else the program itself. Of these
+/// architectures it reads arm64's only.
+fn check_properties(elf: &Elf, path: &Path) -> Result<(), ProgramError> {
+    match &elf.properties {
+        Err(error) if elf.machine.number == goblin::elf::header::EM_AARCH64 => {
+            Err(ProgramError::BadElf(path.to_owned(), error.to_string()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn open(fs: &FsContext, path: &Path) -> Result<File, ProgramError> {

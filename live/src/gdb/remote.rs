@@ -1,6 +1,7 @@
 //! An execution that is stepped through gdb's remote protocol.
 
 use diff::{Execution, Mapping, State, guest};
+use linux_user::kernel::{self, Call};
 use trace::{Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes};
 
 use super::connection::{Connection, from_hex, to_hex};
@@ -8,8 +9,7 @@ use super::description::{self, Described, What};
 use super::stub::Stub;
 use super::{files, interest};
 use crate::fetched::Fetched;
-use crate::kernel::Call;
-use crate::{failed, kernel, maps};
+use crate::{failed, maps};
 
 /// Bytes of memory in a packet: as digits, they fit into any stub's.
 const MEMORY_MAX: usize = 0x700;
@@ -61,7 +61,7 @@ impl Remote {
         if connection.ask(b"QStartNoAckMode")? == b"OK" {
             connection.stop_acknowledging()?;
         }
-        connection.ask(b"?")?;
+        choose_thread(&mut connection)?;
         let files = descriptions(&mut connection)?;
         let (architecture, registers) = description::parse(&files)
             .ok_or_else(|| failed("the stub does not describe a CPU that Ferry knows"))?;
@@ -133,6 +133,9 @@ impl Remote {
     }
 
     fn read_memory(&mut self, addr: u64, into: &mut [u8]) -> Result<(), Error> {
+        if self.stub.as_ref().is_some_and(|stub| stub.read(addr, into)) {
+            return Ok(());
+        }
         let mut at = addr;
         for piece in into.chunks_mut(MEMORY_MAX) {
             let answer = self.connection.ask(format!("m{at:x},{:x}", piece.len()).as_bytes())?;
@@ -144,12 +147,34 @@ impl Remote {
         Ok(())
     }
 
-    /// Executes one instruction. Returns the signal that came in its place.
+    /// Executes a system call. Stubs that step over one step over the instruction behind it, too; so a breakpoint
+    /// stands there. But where a handler returns from a signal, it goes on elsewhere.
+    fn step_call(&mut self, len: usize) -> Result<Stopped, Error> {
+        let architecture = self.header.architecture;
+        let name = self.call.and_then(|call| kernel::name(architecture, call.number));
+        let back = format!("{:x},{len}", self.pc.wrapping_add(len as u64));
+        let is_left = matches!(name, Some("rt_sigreturn" | "execve" | "execveat"));
+        if is_left || self.connection.ask(format!("Z0,{back}").as_bytes())? != b"OK" {
+            return self.resume("s");
+        }
+        let stopped = self.resume("c")?;
+        if !matches!(stopped, Stopped::Ended) {
+            self.connection.ask(format!("z0,{back}").as_bytes())?;
+        }
+        Ok(stopped)
+    }
+
+    /// Executes one instruction.
     fn step(&mut self) -> Result<Stopped, Error> {
-        let answer = match self.signal.take() {
-            Some(signal) => self.connection.ask(format!("S{signal:02x}").as_bytes())?,
-            None => self.connection.ask(b"s")?,
-        };
+        match self.signal.take() {
+            Some(signal) => self.resume(&format!("S{signal:02x}")),
+            None => self.resume("s"),
+        }
+    }
+
+    /// Lets the program go on, and says how it stopped.
+    fn resume(&mut self, packet: &str) -> Result<Stopped, Error> {
+        let answer = self.connection.ask(packet.as_bytes())?;
         let code = || {
             let digits = answer.get(1..3)?;
             u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
@@ -203,6 +228,19 @@ impl Remote {
         let packet = format!("M{addr:x},{:x}:{}", bytes.len(), to_hex(bytes));
         Ok(self.connection.ask(packet.as_bytes())? == b"OK")
     }
+}
+
+/// Has the first thread looked at and stepped.
+fn choose_thread(connection: &mut Connection) -> Result<(), Error> {
+    connection.ask(b"?")?;
+    let answer = connection.ask(b"qfThreadInfo")?;
+    let Some(threads) = answer.strip_prefix(b"m") else { return Ok(()) };
+    let first = threads.split(|&byte| byte == b',').next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first).into_owned();
+    for operation in ["Hg", "Hc"] {
+        connection.ask(format!("{operation}{first}").as_bytes())?;
+    }
+    Ok(())
 }
 
 enum Stopped {
@@ -263,7 +301,10 @@ impl Source for Remote {
         self.call = kernel::convention(architecture)
             .filter(|_| is_call)
             .map(|convention| convention.call(|register| self.value(register)));
-        match self.step()? {
+        let len = event.insn.map_or(4, |insn| insn.bytes().len());
+        let stopped =
+            if is_call && self.signal.is_none() { self.step_call(len)? } else { self.step()? };
+        match stopped {
             Stopped::Stepped => self.changes(word, &mut event.writes)?,
             Stopped::Signal(signal) => {
                 self.changes(word, &mut event.writes)?;

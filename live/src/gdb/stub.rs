@@ -1,6 +1,8 @@
 //! Programs that are started to be debugged, and end with us.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Stub {
     child: Child,
     socket: PathBuf,
+    /// Its memory, if its program's addresses are the host's.
+    memory: Option<File>,
 }
 
 impl Stub {
@@ -41,7 +45,21 @@ impl Stub {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| failed(format!("cannot run {}: {error}", command.display())))?;
-        Ok(Self { child, socket: path })
+        Ok(Self { child, socket: path, memory: None })
+    }
+
+    /// Says that it is a Ferry, in which the program's addresses are the host's.
+    ///
+    /// # Errors
+    /// Its memory cannot be opened.
+    pub fn with_memory(mut self) -> Result<Self, trace::Error> {
+        self.memory = Some(File::open(format!("/proc/{}/mem", self.pid()))?);
+        Ok(self)
+    }
+
+    /// Reads its program's memory without asking it. `false` if that is not possible, or the memory is not there.
+    pub(crate) fn read(&self, addr: u64, into: &mut [u8]) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.read_exact_at(into, addr).is_ok())
     }
 
     /// Its process's number.

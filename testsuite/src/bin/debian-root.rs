@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use ferry_testsuite::debian::{self, Error, Manifest};
 
 const USAGE: &str = "usage: debian-root [--refresh] [MANIFEST]
-Prepares the root directory of MANIFEST (default trixie-riscv64; trixie-arm64, trixie-arm64-large, …: the files in
+Prepares the root directory of MANIFEST (default trixie-riscv64; trixie-arm64, trixie-amd64, trixie-arm64-large, …: the files in
 testsuite/debian) in the test cache and prints its path.
   --refresh   first pin the versions that the mirror has now";
 

@@ -27,16 +27,19 @@ const EXCLUDED: [&str; 5] = [
     "./usr/share/lintian",
 ];
 /// Links below usr/ that update-alternatives would have made.
-const ALTERNATIVES: [(&str, &str); 9] = [
+const ALTERNATIVES: [(&str, &str); 12] = [
     ("bin/awk", "gawk"),
     ("bin/cc", "gcc"),
     ("bin/c++", "g++"),
+    ("bin/java", "../lib/jvm/java-21-openjdk-amd64/bin/java"),
     ("bin/java", "../lib/jvm/java-21-openjdk-arm64/bin/java"),
     ("bin/lua", "lua5.4"),
     ("bin/nc", "busybox"),
     ("bin/php", "php8.4"),
     ("lib/aarch64-linux-gnu/libblas.so.3", "blas/libblas.so.3"),
     ("lib/aarch64-linux-gnu/liblapack.so.3", "lapack/liblapack.so.3"),
+    ("lib/x86_64-linux-gnu/libblas.so.3", "blas/libblas.so.3"),
+    ("lib/x86_64-linux-gnu/liblapack.so.3", "lapack/liblapack.so.3"),
 ];
 const FILES: [(&str, &str); 6] = [
     (

@@ -4,7 +4,7 @@
 
 pub mod generate;
 
-use fuzz::guest::Guest;
+use fuzz::guest::{Guest, Judge};
 use fuzz::oracle::{Oracle, OracleError};
 
 use crate::cache;
@@ -14,5 +14,17 @@ use crate::cache;
 /// # Errors
 /// See [`OracleError`].
 pub fn oracle(guest: &'static Guest) -> Result<Oracle, OracleError> {
-    Oracle::qemu(guest, &cache::directory().join("built"))
+    let directory = cache::directory().join("built");
+    match guest.judge {
+        Judge::Host if std::env::consts::ARCH == guest.name => Oracle::native(guest, &directory),
+        _ => Oracle::qemu(guest, &directory),
+    }
+}
+
+/// qemu-user as another one, where the first is the processor itself and the environment names an emulator.
+#[must_use]
+pub fn second_oracle(guest: &'static Guest) -> Option<Oracle> {
+    let named = std::env::var_os(fuzz::qemu::variable(guest.name)).is_some();
+    let wanted = named && guest.judge == Judge::Host;
+    wanted.then(|| Oracle::qemu(guest, &cache::directory().join("built")).ok()).flatten()
 }

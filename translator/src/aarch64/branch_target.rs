@@ -24,21 +24,30 @@ const BTI_J: u32 = 0xd503_249f;
 const BTI_JC: u32 = 0xd503_24df;
 const PACIASP: u32 = 0xd503_233f;
 const PACIBSP: u32 = 0xd503_237f;
-/// BRK and HLT, but for their number.
+/// BRK and HLT, but for their numbers.
 const BRK: u32 = 0xd420_0000;
 const HLT: u32 = 0xd440_0000;
 const NUMBER: u32 = 0xffff << 5;
 
 impl Frontend {
-    /// What the instruction of a guarded page is compatible with.
-    pub(super) fn admission(&self, word: u32) -> Admission {
+    /// What an instruction is compatible with. The exception of a breakpoint reports BTYPE (shared/exceptions,
+    /// AArch64.TakeException); those of HLT and undefined instructions need not.
+    pub(super) fn admission(&self, page: Page, word: u32) -> Admission {
+        match page {
+            _ if word & !NUMBER == BRK => Admission::REPORTED,
+            Page::Plain => Admission::ALL,
+            Page::Guarded => self.guarded_admission(word),
+        }
+    }
+
+    fn guarded_admission(&self, word: u32) -> Admission {
         let signs = self.extensions.contains(Extension::PAuth);
         match word {
             BTI_C => CALLS,
             BTI_J => JUMPS,
             BTI_JC => Admission::ALL,
             PACIASP | PACIBSP if signs => CALLS,
-            _ if matches!(word & !NUMBER, BRK | HLT) => Admission::ALL,
+            _ if word & !NUMBER == HLT => Admission::ALL,
             _ => Admission::PLAIN,
         }
     }

@@ -50,6 +50,7 @@ mod vector;
 use arch::aarch64::feature::Feature;
 use arch::aarch64::helpers::HELPERS;
 use arch::aarch64::{CpuModel, fpcr, key, slot};
+use base::cpu::Admission;
 use base::{GuestVirt, RegSlot};
 use decoders::aarch64::{self as decoder, Extension, ExtensionSet, Visit};
 use ir::{BlockKey, Builder, FpMode, FpRound, FpRules, Guest, SlotClass, Terminator, Trap};
@@ -214,8 +215,8 @@ impl Frontend {
         if pc.0 & 3 != 0 {
             return misaligned(builder, pc);
         }
-        if let (Page::Guarded, Some((first, _))) = (page, fetch(code)) {
-            builder.admit(self.admission(first));
+        if let Some((first, _)) = fetch(code) {
+            builder.admit(self.admission(page, first));
         }
         loop {
             let Some((word, after)) = fetch(rest) else {
@@ -245,6 +246,7 @@ fn fetch(code: &[u8]) -> Option<(u32, &[u8])> {
 
 /// A block for a pc that is no multiple of 4: a PC alignment fault.
 fn misaligned(builder: &Builder, pc: GuestVirt) -> Translation {
+    builder.admit(Admission::REPORTED);
     builder.begin_insn(pc, 1);
     builder.terminate(Terminator::Trap { trap: Trap::Misaligned, pc });
     builder.end_insn();

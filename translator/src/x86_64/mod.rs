@@ -19,6 +19,7 @@
 //! They are as Intel's cores have them where that takes no effort: see [`flags`].
 
 mod arithmetic;
+mod avx;
 mod bit;
 mod control;
 mod data;
@@ -27,9 +28,17 @@ mod flags;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod host_tests;
 mod live;
+mod mmx;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod native_tests;
 mod operand;
 mod shift;
+mod sse;
+mod sse_convert;
+mod sse_crypto;
+mod sse_float;
 mod sse_integer;
+mod sse_move;
 mod state;
 mod string;
 mod system;
@@ -51,6 +60,12 @@ use crate::{Disassembled, Limits, Translation};
 
 pub use table::is_implemented;
 
+/// Whether a CPU has all that the decoder says an instruction needs.
+#[must_use]
+pub fn has_features(cpu: &CpuModel, features: &[decoder::CpuidFeature]) -> bool {
+    Present::of(cpu).has_all(features)
+}
+
 /// x86-64 in user mode to the layers that know no guest.
 pub static GUEST: Guest = Guest {
     name: "x86_64",
@@ -58,7 +73,7 @@ pub static GUEST: Guest = Guest {
     slot_class,
     helpers: HELPERS,
     fp_flags: slot::FP_FLAGS,
-    fp: FpRules::Arm,
+    fp: FpRules::X86,
     stack_pointer: slot::gpr(4),
 };
 
@@ -286,7 +301,6 @@ impl<'b> Insn<'b> {
     }
 
     /// MXCSR.RC.
-    #[expect(dead_code, reason = "for arithmetic of SSE")]
     fn round(&self) -> FpRound {
         match (self.key & key::RC) >> key::RC_SHIFT {
             0 => FpRound::NearestEven,

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use decoders::x86_64::{Code, EncodingKind};
 
 use super::{
-    Flow, Insn, arithmetic, bit, control, data, shift, sse_integer, state, string, system, x87,
+    Flow, Insn, arithmetic, avx, bit, control, data, mmx, shift, sse_convert, sse_crypto,
+    sse_float, sse_integer, sse_move, state, string, system, x87,
 };
 
 /// What an instruction means.
@@ -22,7 +23,13 @@ const CHAPTERS: &[fn(Code) -> Option<Semantics>] = &[
     system::table,
     state::table,
     x87::table,
+    mmx::table,
+    sse_move::table,
     sse_integer::table,
+    sse_float::table,
+    sse_convert::table,
+    sse_crypto::table,
+    avx::table,
 ];
 
 static TABLE: LazyLock<Vec<Option<Semantics>>> = LazyLock::new(|| {

@@ -170,6 +170,9 @@ impl<'b> Insn<'b> {
     /// Every half of the first operand becomes a function of those of all sources: with VEX the operands after the
     /// first, else with the first. All are vectors of the instruction's width.
     fn lanewise<const N: usize>(&self, align: Align, op: impl Fn([Val<'b>; N]) -> Val<'b>) -> Flow {
+        if self.writes_mmx() {
+            return self.mmx_lanewise(op);
+        }
         let first = u32::from(self.has_own_destination(N));
         let places: [_; N] = std::array::from_fn(|n| self.vector_place(first + n as u32, align));
         let values: Vec<_> = self

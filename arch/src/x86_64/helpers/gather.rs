@@ -7,7 +7,7 @@ use super::FrameRef;
 use crate::x86_64::slot;
 
 /// What such a helper is told, packed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct What {
     /// The register that is loaded or stored.
     pub data: u8,

@@ -62,3 +62,15 @@ fn write_long(frame: &mut FrameRef, to: GuestVirt, bytes: &[u8]) -> Result<(), N
     }
     Ok(())
 }
+
+/// MASKMOVQ: writes the bytes of a number for which bit 7 of the mask's byte is set.
+pub(super) fn maskmovq(mut frame: FrameRef, value: u64, mask: u64, address: u64) -> u64 {
+    for n in 0..8 {
+        let chosen = mask >> (8 * n + 7) & 1 != 0;
+        let byte = [(value >> (8 * n)) as u8];
+        if chosen && write(&mut frame, address.wrapping_add(n), &byte).is_err() {
+            break;
+        }
+    }
+    0
+}

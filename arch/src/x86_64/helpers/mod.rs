@@ -167,6 +167,8 @@ helpers! {
     FNSTENV "fnstenv" Memory (address, bits) x87::fnstenv;
     FRSTOR "frstor" Memory (address, bits) x87::frstor;
     FNSAVE "fnsave" Memory (address, bits) x87::fnsave;
+    // MMX.
+    MASKMOVQ "maskmovq" Memory (value, mask, address) memory::maskmovq;
     // FXSAVE, XSAVE. `bits` is 64 or 32, for the width of pointers; a mask is EDX:EAX.
     FXSAVE "fxsave" Memory (address, bits) xsave::fxsave;
     FXRSTOR "fxrstor" Memory (address, bits) xsave::fxrstor;

@@ -23,11 +23,12 @@ use translator::Frontend;
 
 use super::{Abi, Architecture, CpuError};
 use crate::clone::CloneRequest;
-use crate::loader::elf::Properties;
+use crate::loader::elf::{FEATURE_1_AND, Properties};
 use crate::loader::vdso::VdsoSpec;
 use crate::memory::vma::Prot;
 use crate::signal::{ILL_ILLOPN, SignalEntry, SignalReturn};
 use crate::syscalls::{Args, Table};
+use crate::window;
 
 /// First argument and result.
 const X0: RegSlot = x(0);
@@ -136,6 +137,11 @@ impl Abi for Aarch64 {
         CloneRequest::legacy(args.long(0), args.addr(1), args.addr(2), args.long(3), args.addr(4))
     }
 
+    /// Above 2^46, so that AddressSanitizer takes addresses to have 47 bits and finds its own allocator among them.
+    fn stack_top(&self) -> GuestVirt {
+        window::END
+    }
+
     fn signal_frame_place(&self, stack: GuestVirt) -> GuestVirt {
         signal::frame_place(stack)
     }
@@ -176,9 +182,8 @@ impl Abi for Aarch64 {
 
     /// `arch_elf_adjust_prot` in `arch/arm64/kernel/process.c`.
     fn code_protections(&self, properties: &Properties) -> Prot {
-        const GNU_PROPERTY_AARCH64_FEATURE_1_AND: u32 = 0xc000_0000;
         const GNU_PROPERTY_AARCH64_FEATURE_1_BTI: u32 = 1;
-        let features = properties.word(GNU_PROPERTY_AARCH64_FEATURE_1_AND).unwrap_or(0);
+        let features = properties.word(FEATURE_1_AND).unwrap_or(0);
         let is_marked = features & GNU_PROPERTY_AARCH64_FEATURE_1_BTI != 0;
         Prot(if is_marked { self.more_protections() } else { 0 })
     }
@@ -198,6 +203,12 @@ impl Abi for Aarch64 {
 
     fn vdso(&self) -> &'static VdsoSpec {
         &vdso::SPEC
+    }
+
+    /// Every function that is called indirectly begins with a landing pad; to the one that returns from signal handlers
+    /// they come by RET.
+    fn vdso_protections(&self) -> u32 {
+        self.more_protections()
     }
 
     fn sigreturn_symbol(&self) -> Option<&'static str> {

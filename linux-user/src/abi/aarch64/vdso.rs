@@ -8,6 +8,8 @@ const fn mov_x8(number: u32) -> u32 {
     0xd280_0008 | number << 5
 }
 
+/// `bti c`
+const BTI_C: u32 = 0xd503_245f;
 /// `svc #0`
 const SVC: u32 = 0xd400_0001;
 /// `ret`
@@ -21,9 +23,9 @@ pub(super) static SPEC: VdsoSpec = VdsoSpec {
     functions: &[
         // Unwinders know a signal frame by exactly these two instructions.
         ("__kernel_rt_sigreturn", &[mov_x8(139), SVC]),
-        ("__kernel_gettimeofday", &[mov_x8(169), SVC, RET]),
-        ("__kernel_clock_gettime", &[mov_x8(113), SVC, RET]),
-        ("__kernel_clock_getres", &[mov_x8(114), SVC, RET]),
+        ("__kernel_gettimeofday", &[BTI_C, mov_x8(169), SVC, RET]),
+        ("__kernel_clock_gettime", &[BTI_C, mov_x8(113), SVC, RET]),
+        ("__kernel_clock_getres", &[BTI_C, mov_x8(114), SVC, RET]),
     ],
 };
 

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use arch::debug::{DebugRegisters, DebugValue};
 use arch::x86_64::feature::{Feature, Word};
 use arch::x86_64::slot::{self, gpr};
-use arch::x86_64::{CpuModel, cpuid}; use arch::aarch64::debug;
+use arch::x86_64::{CpuModel, cpuid, debug};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use runtime::Exit;
 use syscalls::Errno;

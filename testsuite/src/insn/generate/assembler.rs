@@ -15,17 +15,16 @@ use fuzz::machine::CODE;
 /// A template's instructions.
 #[derive(Clone, Debug)]
 pub struct Assembled {
-    /// Word and text of each.
-    pub words: Vec<(u32, String)>,
+    /// Bytes and text of each.
+    pub words: Vec<(Vec<u8>, String)>,
 }
 
 impl Assembled {
     /// As they stand in a case.
     #[must_use]
     pub fn instructions(&self) -> Vec<Instruction> {
-        let instruction = |(word, text): &(u32, String)| Instruction {
-            word: *word,
-            bytes: 4,
+        let instruction = |(bytes, text): &(Vec<u8>, String)| Instruction {
+            code: bytes.clone(),
             text: text.clone(),
         };
         self.words.iter().map(instruction).collect()
@@ -34,7 +33,7 @@ impl Assembled {
     /// The bytes.
     #[must_use]
     pub fn code(&self) -> Vec<u8> {
-        self.words.iter().flat_map(|(word, _)| word.to_le_bytes()).collect()
+        self.words.iter().flat_map(|(bytes, _)| bytes.iter().copied()).collect()
     }
 }
 
@@ -43,6 +42,9 @@ impl Assembled {
 /// # Errors
 /// When the tools are absent, or refuse a template.
 pub fn assemble(guest: &Guest, templates: &[&Template]) -> Result<Vec<Assembled>, GenerateError> {
+    if guest.shortest == 1 {
+        return super::x86_64::assemble(guest, templates);
+    }
     let directory = cache::subdirectory("generated").map_err(failed("the test cache"))?;
     // Several tests of a process assemble at once.
     static UNIQUE: AtomicU32 = AtomicU32::new(0);
@@ -95,7 +97,7 @@ fn text(templates: &[&Template]) -> String {
 }
 
 /// `FILE:LINE: Error: …`, with the template in place of the file.
-fn explain(message: &str, templates: &[&Template]) -> String {
+pub(super) fn explain(message: &str, templates: &[&Template]) -> String {
     let all: Vec<(&str, &str)> = templates
         .iter()
         .flat_map(|t| t.instructions.iter().map(|text| (t.place.as_str(), text.as_str())))
@@ -111,14 +113,14 @@ fn explain(message: &str, templates: &[&Template]) -> String {
 }
 
 /// Lines `   0: 91000420  add x0, x1, #0x1 // comment`.
-fn parse(listing: &str) -> Vec<(u32, String)> {
+fn parse(listing: &str) -> Vec<(Vec<u8>, String)> {
     let line = |line: &str| {
         let (_, rest) = line.split_once(":\t")?;
         let (word, text) = rest.split_once('\t')?;
         let word = u32::from_str_radix(&word.trim().replace(' ', ""), 16).ok()?;
         let text = text.split([';', '/']).next().unwrap_or_default().trim();
         let text = text.split(" <").next().unwrap_or_default().trim();
-        Some((word, text.replace('\t', " ")))
+        Some((word.to_le_bytes().to_vec(), text.replace('\t', " ")))
     };
     listing.lines().filter_map(line).collect()
 }
@@ -129,7 +131,7 @@ fn at_code(
     stem: &Path,
     objdump: &str,
     assembled: &Assembled,
-) -> Result<Vec<(u32, String)>, GenerateError> {
+) -> Result<Vec<(Vec<u8>, String)>, GenerateError> {
     let path: PathBuf = stem.with_extension("bin");
     fs::write(&path, assembled.code()).map_err(failed("the test cache"))?;
     let mut command = Command::new(objdump);
@@ -137,7 +139,7 @@ fn at_code(
     command.arg(format!("--adjust-vma={:#x}", CODE.0)).arg(&path);
     let listing = run(&mut command, str::to_owned)?;
     fs::remove_file(&path).map_err(failed("the test cache"))?;
-    Ok(parse(&listing).into_iter().map(|(word, text)| (word, with_prefix(&text))).collect())
+    Ok(parse(&listing).into_iter().map(|(bytes, text)| (bytes, with_prefix(&text))).collect())
 }
 
 /// Addresses are shown as numbers that nobody takes for decimal ones.
@@ -150,7 +152,7 @@ fn with_prefix(text: &str) -> String {
     }
 }
 
-fn run(
+pub(super) fn run(
     command: &mut Command,
     explain: impl FnOnce(&str) -> String,
 ) -> Result<String, GenerateError> {
@@ -162,7 +164,7 @@ fn run(
     Err(GenerateError::Assembler(explain(&String::from_utf8_lossy(&output.stderr))))
 }
 
-fn failed(program: &str) -> impl FnOnce(io::Error) -> GenerateError + '_ {
+pub(super) fn failed(program: &str) -> impl FnOnce(io::Error) -> GenerateError + '_ {
     move |source| GenerateError::Io { program: program.to_owned(), source }
 }
 
@@ -174,7 +176,8 @@ mod tests {
     fn listings_are_read() {
         let listing = "\nx.o:     file format elf64\n\n0000 <.text>:\n   \
                        0:\t91000420 \tadd\tx0, x1, #0x1\n   4:\t54000040 \tb.eq\tc <x+0xc>  // b.none\n";
-        let expected = [(0x9100_0420, "add x0, x1, #0x1"), (0x5400_0040, "b.eq c")];
-        assert_eq!(parse(listing), expected.map(|(word, text)| (word, text.to_owned())));
+        let expected =
+            [(0x9100_0420_u32, "add x0, x1, #0x1"), (0x5400_0040, "b.eq c")];
+        assert_eq!(parse(listing), expected.map(|(word, text)| (word.to_le_bytes().to_vec(), text.to_owned())));
     }
 }

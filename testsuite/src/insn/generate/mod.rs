@@ -15,6 +15,7 @@ mod aarch64;
 pub mod assembler;
 pub mod list;
 pub mod operands;
+mod x86_64;
 
 use fuzz::guest::Guest;
 use fuzz::line;
@@ -59,6 +60,7 @@ impl Syntax {
 fn syntax(guest: &Guest, place: &str) -> Result<&'static Syntax, GenerateError> {
     match guest.name {
         "aarch64" => Ok(&aarch64::SYNTAX),
+        "x86_64" => Ok(&x86_64::SYNTAX),
         other => {
             let message = format!("nothing is known of {other}'s assembly language");
             Err(GenerateError::List { place: place.to_owned(), message })

@@ -80,6 +80,8 @@ impl Kind {
             (Self::Float, 16) => float(rng, 5, 10),
             (Self::Float, 32) => float(rng, 8, 23),
             (Self::Float, 64) => float(rng, 11, 52),
+            // Of 80 bits, their upper 64.
+            (Self::Float, 80) => float(rng, 15, 48),
             (Self::Bf16, _) => float(rng, 8, 7),
             (Self::Shift, _) => {
                 let amount = rng.bits() % (4 * u64::from(lane) + 1);
@@ -198,9 +200,7 @@ fn state(
 ) -> Result<State, GenerateError> {
     let mut state = State::new(guest);
     if operands.iter().any(|operand| operand.role == Role::Base) {
-        for byte in state.memory[BASE.1..].iter_mut().take(16 * template.memory) {
-            *byte = rng.bits() as u8;
-        }
+        fill_memory(&mut state, template, operands, index % 3 == 1, rng);
     }
     for operand in operands {
         let setting = template.settings.iter().find(|(name, _)| *name == operand.register);
@@ -226,9 +226,53 @@ fn state(
     Ok(state)
 }
 
+/// Such lanes as the other operands have, or bytes.
+fn fill_memory(
+    state: &mut State,
+    template: &Template,
+    operands: &[Operand],
+    specials: bool,
+    rng: &mut Rng,
+) {
+    let others = operands.iter().filter(|operand| operand.role != Role::Base);
+    let wide = others.filter(|operand| operand.kind == Kind::Float).last();
+    let memory = &mut state.memory[BASE.1..][..16 * template.memory];
+    let lane = wide.map_or(8, |operand| operand.lane);
+    if lane == 80 {
+        for (n, chunk) in memory.chunks_exact_mut(16).enumerate() {
+            let bytes = match template.text() {
+                text if text.contains("dword") => Kind::Float.value(32, specials, rng).into(),
+                text if text.contains("qword") => Kind::Float.value(64, specials, rng).into(),
+                _ if n == 0 => extended(specials, rng),
+                _ => u128::from(rng.bits()),
+            };
+            chunk.copy_from_slice(&u128::to_le_bytes(bytes));
+        }
+        return;
+    }
+    let kind = wide.map_or(Kind::Int, |operand| operand.kind);
+    for chunk in memory.chunks_exact_mut(lane as usize / 8) {
+        let value = if wide.is_some() { kind.value(lane, specials, rng) } else { rng.bits() };
+        chunk.copy_from_slice(&value.to_le_bytes()[..lane as usize / 8]);
+    }
+}
+
+/// x87's format: with an integer bit, mostly as it should be.
+pub(crate) fn extended(specials: bool, rng: &mut Rng) -> u128 {
+    let value = Kind::Float.value(80, specials, rng);
+    let (exponent, fraction) = (value >> 48, value << 16 >> 1);
+    let low = if rng.one_in(2) { 0 } else { rng.bits() & 0x7fff };
+    let integer = u64::from(exponent & 0x7fff != 0) ^ u64::from(rng.one_in(24));
+    u128::from(exponent) << 64 | u128::from(integer << 63 | fraction & !(1 << 63) | low)
+}
+
 /// Every lane of the register, those that the instruction does not use as well.
 fn fill(state: &mut State, operand: &Operand, kind: Kind, specials: bool, rng: &mut Rng) {
     let Some(register) = state.guest.register(&operand.register) else { return };
+    if operand.lane == 80 {
+        register.set(&mut state.words, extended(specials, rng));
+        return;
+    }
     let mut value = 0_u128;
     let lane = operand.lane.min(64);
     for at in (0..register.bits).step_by(lane as usize) {

@@ -23,7 +23,7 @@ typedef uint8_t breakpoint;
 #define SA_RESTORER_FLAG 0x04000000
 #define OWN_SYSTEM_CALL_NUMBERS
 enum { READ = 0, WRITE = 1, MMAP = 9, RT_SIGACTION = 13, SETITIMER = 38, EXIT = 60, SIGALTSTACK = 131, PRCTL = 157, ARCH_PRCTL = 158 };
-#define TEXT 0x2b3c4d0000ul // of this program, as src/insn/oracle.rs has it linked
+#define TEXT 0x2b3c4d0000ul // of this program, as src/oracle.rs has it linked
 enum { TEXT_SIZE = 1 << 20, TRACE_FLAG = 1 << 8, ALIGNMENT_CHECK = 1 << 18 };
 
 uint64_t saved[8];
@@ -134,7 +134,7 @@ static void read_registers(ucontext_t *context, uint64_t *registers)
     const greg_t *machine = context->uc_mcontext.gregs;
     for (int n = 0; n < 16; n++)
         registers[n] = machine[greg[n]];
-    registers[RFLAGS] = machine[REG_EFL] & ~0x10000ul; // RF is of the exception
+    registers[RFLAGS] = machine[REG_EFL] & ~0x10202ul; // not RF, which is of the exception, IF, and what is always set
     const struct state *state = (const void *)context->uc_mcontext.fpregs;
     registers[MXCSR] = state->mxcsr;
     registers[FCW] = state->fcw;
@@ -256,4 +256,4 @@ static void limit_time(void)
 #define OTHER_SIGNALS SIGFPE, SIGSYS, SIGALRM
 #define AT_START limit_time(), confine()
 
-#include "../oracle.h"
+#include "oracle.h"

@@ -159,7 +159,7 @@ fn plain(
         "readlinkat" | "lgetxattr" | "fgetxattr" => vec![from(a2, r)],
         "listxattr" | "llistxattr" | "flistxattr" => vec![from(a1, r)],
         "stat" | "fstat" | "lstat" => vec![from(a1, 144)],
-        "newfstatat" => vec![from(a2, 144)],
+        "newfstatat" | "fstatat" => vec![from(a2, 144)],
         "statx" => vec![from(a4, 256)],
         "statfs" | "fstatfs" => vec![from(a1, 120)],
         "uname" => vec![from(a0, 390)],
