@@ -65,8 +65,24 @@ impl<'b> Insn<'b> {
         let b = self.op(1);
         let (a, sum) = self.combine(self.place(0), (Opcode::AtomicAdd, b), |a| a + b);
         self.set_carry(|| sum.lt_u(a));
-        self.flags_of_sum((a, b), sum);
+        match self.negated_immediate(b.ty()) {
+            Some(negated) => {
+                self.set_result(sum);
+                self.set_less(|| a.lt_s(negated));
+                self.set_aux(|| self.wide_xor(a, b));
+            }
+            None => self.flags_of_sum((a, b), sum),
+        }
         Flow::Next
+    }
+
+    /// Minus the constant that is added, if there is such a number: a sum is negative if the other operand is less.
+    fn negated_immediate(&self, ty: Type) -> Option<Val<'b>> {
+        let Place::Immediate(value, _) = self.place(1) else { return None };
+        let shift = 64 - ty.bits();
+        let value = ((value << shift) as i64) >> shift;
+        let least = i64::MIN >> shift;
+        (value != least).then(|| self.konst_of(ty, value.wrapping_neg() as u64))
     }
 
     /// ADC

@@ -76,7 +76,7 @@ impl<'b> Insn<'b> {
         value.lt_s(self.b.konst_of(value.ty(), 0))
     }
 
-    /// Flags of the sum of `a` and `b` and, if any, a carry; `raw` is `a ^ b` at 64 bits, of which bit 4 counts.
+    /// All flags but CF of the sum of `a` and `b` and, if any, a carry.
     pub(super) fn flags_of_sum(&self, (a, b): (Val<'b>, Val<'b>), sum: Val<'b>) {
         self.set_result(sum);
         self.set_less(|| self.is_negative(((a ^ sum) & (b ^ sum)) ^ sum));

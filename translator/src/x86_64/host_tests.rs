@@ -195,12 +195,7 @@ fn is_suitable(i: &Instruction) -> bool {
     ];
     let is_segment = |n: u32| i.op_register(n).is_segment_register();
     let is_stack = |n: u32| i.op_register(n).full_register() == Register::RSP;
-    let is_bit_string =
-        matches!(i.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc)
-            && i.memory_base() != Register::None
-            && i.op1_register() != Register::None;
-    let is_wild =
-        matches!(i.mnemonic(), Mnemonic::Xlatb) || is_bit_string || i.is_string_instruction();
+    let is_wild = matches!(i.mnemonic(), Mnemonic::Xlatb);
     i.flow_control() == FlowControl::Next
         && !i.is_privileged()
         && !i.is_stack_instruction()
@@ -210,6 +205,13 @@ fn is_suitable(i: &Instruction) -> bool {
         && (i.memory_base() != Register::None || i.memory_displacement64() == 0)
         && !matches!(i.memory_segment(), Register::FS | Register::GS)
         && !is_wild
+}
+
+/// Whether a register says which bit of memory it tests.
+fn is_bit_string(i: &Instruction) -> bool {
+    matches!(i.mnemonic(), Mnemonic::Bt | Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc)
+        && i.memory_base() != Register::None
+        && i.op1_register() != Register::None
 }
 
 struct Bench {
@@ -235,7 +237,7 @@ impl Bench {
         for register in &mut state.gpr {
             *register = self.random.number();
         }
-        state.gpr[7] = self.data.0.as_ptr() as u64 + 64 + self.random.one_of(&[0, 3, 16]);
+        state.gpr[7] = self.data.0.as_ptr() as u64 + 112 + self.random.one_of(&[0, 3, 16]);
         state.eflags = self.random.next() & flags::STATUS | 0x202;
         state
     }
@@ -256,7 +258,17 @@ impl Bench {
 
     fn compare(&mut self, i: &Instruction, insn: &[u8]) {
         let block = self.block(insn);
-        let before = self.state();
+        let mut before = self.state();
+        if i.is_string_instruction() {
+            before.gpr[1] = self.random.below(9);
+            before.gpr[6] = self.data.0.as_ptr() as u64 + 120 + self.random.below(20);
+            before.eflags |= flags::DF * self.random.below(2);
+        }
+        if is_bit_string(i) {
+            let bit = self.random.below(600) as i64 - 300;
+            before.gpr[i.op1_register().full_register().number()] = bit as u64;
+            before.gpr[7] = self.data.0.as_ptr() as u64 + 128;
+        }
         for byte in &mut self.data.0 {
             *byte = self.random.next() as u8;
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use base::GuestVirt;
 use base::cpu::TEMP_COUNT;
+use base::{CpuFrame, GuestVirt};
 use decoders::x86_64::{self as decoder, Code, Decoded};
+use ir::eval::{Denied, Exit, Memory};
 use ir::opt::{Options, Passes};
 use ir::{Block, BlockKey, Builder, Inst, Opcode, Precision, Terminator, Trap, Type};
 
@@ -68,6 +69,128 @@ fn flags_that_are_overwritten_are_not_computed() {
     // An access between them may show them.
     let seen = translate(&[0x48, 0x01, 0xd8, 0x48, 0x8b, 0x0f, 0x48, 0x01, 0xd8, 0xc3]);
     assert!(operations(&seen).len() > twice.len() + 3);
+}
+
+/// Memory of 256 bytes at 0x1000.
+struct Stack([u8; 256]);
+
+impl Stack {
+    fn at(&self, addr: u64) -> u64 {
+        let start = (addr - 0x1000) as usize;
+        u64::from_le_bytes(self.0[start..start + 8].try_into().unwrap())
+    }
+
+    fn range(addr: GuestVirt, bytes: u32) -> Result<std::ops::Range<usize>, Denied> {
+        let start = addr.0.wrapping_sub(0x1000) as usize;
+        if start > 256 - bytes as usize {
+            Err(Denied(addr))
+        } else {
+            Ok(start..start + bytes as usize)
+        }
+    }
+}
+
+impl Memory for Stack {
+    fn load(&mut self, addr: GuestVirt, bytes: u32) -> Result<u128, Denied> {
+        let mut value = [0; 16];
+        value[..bytes as usize].copy_from_slice(&self.0[Self::range(addr, bytes)?]);
+        Ok(u128::from_le_bytes(value))
+    }
+
+    fn store(&mut self, addr: GuestVirt, bytes: u32, value: u128) -> Result<(), Denied> {
+        self.0[Self::range(addr, bytes)?].copy_from_slice(&value.to_le_bytes()[..bytes as usize]);
+        Ok(())
+    }
+}
+
+const RSP: usize = 4;
+const RBP: usize = 5;
+
+/// Evaluates an instruction with a stack whose quadwords hold their own addresses, RSP in its middle, RBP 32 above it.
+#[expect(unsafe_code, reason = "the evaluator calls helpers")]
+fn evaluate(code: &[u8]) -> (Exit, Box<CpuFrame>, Stack) {
+    let mut stack = Stack([0; 256]);
+    for (n, word) in stack.0.chunks_exact_mut(8).enumerate() {
+        word.copy_from_slice(&(0x1000 + 8 * n as u64).to_le_bytes());
+    }
+    let mut frame = CpuFrame::new();
+    arch::x86_64::reset(&mut frame);
+    (frame.slots[RSP], frame.slots[RBP]) = (0x1080, 0x10a0);
+    let block = translate_at(START, code, Limits::STEP).unwrap();
+    // SAFETY: it is the guest's own frame.
+    let exit = unsafe { ir::eval::run(&block, &GUEST, &mut frame, &mut stack, 0x5555) };
+    (exit, frame, stack)
+}
+
+#[test]
+fn the_stack_pointer_is_pushed_and_popped_as_it_was() {
+    let (_, frame, stack) = evaluate(&[0x54]); // push rsp
+    assert_eq!((frame.slots[RSP], stack.at(0x1078)), (0x1078, 0x1080));
+    let (_, frame, _) = evaluate(&[0x5c]); // pop rsp
+    assert_eq!(frame.slots[RSP], 0x1080);
+    let (_, frame, stack) = evaluate(&[0x8f, 0x44, 0x24, 0x08]); // pop [rsp+8]
+    assert_eq!((frame.slots[RSP], stack.at(0x1090)), (0x1088, 0x1080));
+    let (_, frame, stack) = evaluate(&[0xff, 0x74, 0x24, 0x08]); // push [rsp+8]
+    assert_eq!((frame.slots[RSP], stack.at(0x1078)), (0x1078, 0x1088));
+    let (_, frame, _) = evaluate(&[0x66, 0x5c]); // pop sp
+    assert_eq!(frame.slots[RSP], 0x1080);
+    let (_, frame, stack) = evaluate(&[0x6a, 0xff]); // push -1
+    assert_eq!((frame.slots[RSP], stack.at(0x1078)), (0x1078, u64::MAX));
+    let (_, frame, stack) = evaluate(&[0x66, 0x68, 0x34, 0x12]); // pushw 0x1234
+    assert_eq!((frame.slots[RSP], stack.at(0x1078) >> 48), (0x107e, 0x1234));
+}
+
+#[test]
+fn frames_are_entered_and_left() {
+    let (_, frame, stack) = evaluate(&[0xc8, 0x10, 0, 0]); // enter 16,0
+    assert_eq!((frame.slots[RSP], frame.slots[RBP], stack.at(0x1078)), (0x1068, 0x1078, 0x10a0));
+    let (_, frame, stack) = evaluate(&[0xc8, 0x10, 0, 3]); // enter 16,3
+    assert_eq!((frame.slots[RSP], frame.slots[RBP]), (0x1050, 0x1078));
+    let pushed = [0x1078, 0x1070, 0x1068, 0x1060].map(|addr| stack.at(addr));
+    assert_eq!(pushed, [0x10a0, 0x1098, 0x1090, 0x1078]);
+    let (_, frame, _) = evaluate(&[0xc9]); // leave
+    assert_eq!((frame.slots[RSP], frame.slots[RBP]), (0x10a8, 0x10a0));
+}
+
+#[test]
+fn calls_and_returns_use_the_stack() {
+    let (exit, frame, stack) = evaluate(&[0xe8, 0x10, 0, 0, 0]); // call
+    assert_eq!(exit, Exit::Goto(START.wrapping_add(0x15)));
+    assert_eq!((frame.slots[RSP], stack.at(0x1078)), (0x1078, START.0 + 5));
+    let (exit, frame, _) = evaluate(&[0xc2, 0x10, 0]); // ret 16
+    assert_eq!((exit, frame.slots[RSP]), (Exit::Goto(GuestVirt(0x1080)), 0x1098));
+    let (exit, _, stack) = evaluate(&[0xff, 0x14, 0x24]); // call [rsp]
+    assert_eq!((exit, stack.at(0x1078)), (Exit::Goto(GuestVirt(0x1080)), START.0 + 3));
+    // The selector is none of 64-bit code.
+    let (exit, frame, _) = evaluate(&[0x48, 0xcb]); // retfq
+    assert!(matches!(exit, Exit::Misaligned { .. }) && frame.slots[RSP] == 0x1080);
+}
+
+#[test]
+fn flags_go_by_the_stack() {
+    let (_, frame, stack) = evaluate(&[0x9c]); // pushfq
+    assert_eq!((frame.slots[RSP], stack.at(0x1078)), (0x1078, 0x202));
+    let (_, frame, _) = evaluate(&[0x9d]); // popfq: of 0x1080, SF
+    assert_eq!((frame.slots[RSP], arch::x86_64::flags::eflags(&frame)), (0x1088, 0x282));
+}
+
+#[test]
+fn an_instruction_whose_divisor_is_zero_has_no_effect() {
+    let (exit, frame, _) = evaluate(&[0xf7, 0xf0]); // div eax
+    assert!(matches!(exit, Exit::Misaligned { pc: START, .. }));
+    assert_eq!(frame.slots[0], 0);
+}
+
+#[test]
+fn segments_have_bases() {
+    let base = |code: &[u8]| match translate(code).insts.iter().find(|i| i.op == Opcode::LoadU) {
+        Some(load) => (load.args[0], load.imm),
+        None => panic!(),
+    };
+    let fs = ir::Operand::slot(arch::x86_64::slot::FS_BASE);
+    // mov rax,fs:[0x28]; mov rax,fs:[0]
+    assert_eq!(base(&[0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0]), (fs, 0x28));
+    assert_eq!(base(&[0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0]), (fs, 0));
 }
 
 /// What decides whether a conditional jump is taken after compiled code's optimisations.
