@@ -135,6 +135,11 @@ impl crate::Frontend for Frontend {
         &GUEST
     }
 
+    /// SDM vol. 3, 13.6: a store to code takes effect before the next instruction.
+    fn is_coherent(&self) -> bool {
+        true
+    }
+
     fn max_insn_bytes(&self) -> usize {
         decoder::MAX_BYTES
     }
