@@ -68,7 +68,7 @@ pub enum Defect {
     ImmediateComparesSigned,
     /// A comparison of words looks at the bits above them.
     ComparesAllBits,
-    /// No sync point lies before what must not be repeated.
+    /// No sync point lies after what must not be repeated.
     LosesSyncPoint,
     /// A load takes what was stored at the same offset from another address.
     ForwardsFromAnyBase,
