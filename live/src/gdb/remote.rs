@@ -2,7 +2,9 @@
 
 use diff::{Execution, Mapping, State, guest};
 use linux_user::kernel::{self, Call};
-use trace::{Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes};
+use trace::{
+    Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes,
+};
 
 use super::connection::{Connection, from_hex, to_hex};
 use super::description::{self, Described, What};
