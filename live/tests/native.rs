@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 
 use diff::{Comparison, Options, Verdict};
-use live::Native;
+use ferry_live::Native;
 use trace::{Event, Register, Source};
 
 /// A program that every host has, with libraries: its first instructions are its loader's.

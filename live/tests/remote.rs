@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use diff::{Comparison, Counts, Execution, Options, Verdict};
+use ferry_live::{Remote, Replayed, Stub};
 use linux_user::ReplicaTier;
-use live::{Remote, Replayed, Stub};
 use runtime::{Passes, Precision};
 
 fn example(architecture: &str) -> PathBuf {
