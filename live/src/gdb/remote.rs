@@ -2,7 +2,9 @@
 
 use diff::{Execution, Mapping, State, guest};
 use linux_user::kernel::{self, Call};
-use trace::{Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes};
+use trace::{
+    Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes,
+};
 
 use super::connection::{Connection, from_hex, to_hex};
 use super::description::{self, Described, What};
@@ -211,6 +213,38 @@ impl Remote {
         self.registers.iter().position(place).map_or(0, |at| self.values[at] as u64)
     }
 
+    /// A step ends in an exception, which takes the monitor of a load-exclusive away (Arm ARM, B2.17): no
+    /// store-exclusive would ever succeed. As nothing else runs, it does here what it would have done.
+    fn finish_exclusive(&mut self, word: u32, event: &mut Event) -> Result<(), Error> {
+        let is_exclusive =
+            guest::outside(self.header.architecture, event) == Some(guest::Outside::Contention);
+        let field = |at: u32| (word >> at & 31) as u16;
+        let status = Register::int(field(16));
+        if self.header.architecture != Architecture::Aarch64
+            || !is_exclusive
+            || self.value(status) != 1
+        {
+            return Ok(());
+        }
+        let is_pair = word >> 21 & 1 == 1;
+        let stored = [field(0), field(10)].map(|n| match n {
+            31 => 0,
+            n => self.value(Register::int(n)),
+        });
+        let size = 1 << (word >> 30);
+        let mut bytes = stored[0].to_le_bytes()[..size].to_vec();
+        if is_pair {
+            bytes.extend_from_slice(&stored[1].to_le_bytes()[..size]);
+        }
+        if self.write_memory(self.value(Register::int(field(5))), &bytes)? {
+            let write = RegWrite { register: status, value: 0 };
+            self.write_register(write)?;
+            event.writes.retain(|other| other.register != status);
+            event.writes.push(write);
+        }
+        Ok(())
+    }
+
     fn write_register(&mut self, write: RegWrite) -> Result<bool, Error> {
         let place = |known: &Described| known.what == What::Register(write.register);
         let Some(at) = self.registers.iter().position(place) else { return Ok(false) };
@@ -305,7 +339,10 @@ impl Source for Remote {
         let stopped =
             if is_call && self.signal.is_none() { self.step_call(len)? } else { self.step()? };
         match stopped {
-            Stopped::Stepped => self.changes(word, &mut event.writes)?,
+            Stopped::Stepped => {
+                self.changes(word, &mut event.writes)?;
+                self.finish_exclusive(word as u32, event)?;
+            }
             Stopped::Signal(signal) => {
                 self.changes(word, &mut event.writes)?;
                 event.trap = Some(Trap::default());
