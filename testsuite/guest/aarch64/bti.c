@@ -281,12 +281,13 @@ static void pages_change(void)
     REQUIRE(munmap(mapped, PAGE) == 0);
 }
 
-/* Leaves the handler that could not be entered by its return address. */
+/* Leaves the handler that could not be entered by its return address, to which control then comes as by RET. */
 static void leave_handler(int signal, siginfo_t *info, void *context)
 {
     to_x10(signal, info, context);
     mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
     machine->pc = machine->regs[30];
+    machine->pstate &= ~(3ull << 10);
 }
 
 /* A handler is entered as if it were called. */
