@@ -8,7 +8,6 @@ use super::row::rows;
 use super::{Args, SyscallResult, descriptor, file, fs, notify, poll, signal};
 use crate::clone::{self, CloneRequest, flags};
 use crate::host::{self, Arg, args};
-use crate::memory;
 use crate::signal::with_mask;
 use crate::task::Task;
 use crate::user::UserSlice;
