@@ -67,7 +67,7 @@ impl Cache {
         const SELF_INITIALISING: u32 = 1 << 8;
         Leaf {
             eax: self.kind | self.level << 5 | SELF_INITIALISING,
-            ebx: LINE_BYTES - 1 | (self.ways - 1) << 22,
+            ebx: (LINE_BYTES - 1) | (self.ways - 1) << 22,
             ecx: self.sets - 1,
             edx: 0,
         }
