@@ -17,7 +17,10 @@ pub(crate) struct SyscallsArgs {
 /// Prints a line for each system call, and how many have which support.
 pub(crate) fn main(args: &SyscallsArgs) -> u8 {
     let Some(lines) = linux_user::matrix::lines(&args.arch) else {
-        complain(&format!("{}: no such guest architecture; ferry knows riscv64, aarch64 and x86_64", args.arch));
+        complain(&format!(
+            "{}: no such guest architecture; ferry knows riscv64, aarch64 and x86_64",
+            args.arch
+        ));
         return OWN_ERROR;
     };
     let mut text = String::new();
