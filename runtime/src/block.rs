@@ -136,11 +136,12 @@ impl Tb {
         self.budget().store(0, Ordering::Release);
     }
 
-    /// It is compiled no more. From now on it may be executed so often before it is reported as hot.
+    /// It is compiled no more. From now on it may be executed so often before it is reported as hot, if it is of
+    /// weight 1.
     pub(crate) fn forget_compiled(&self, budget: i32) {
         self.compiled.store(std::ptr::null_mut(), Ordering::Release);
         if !self.is_watched() {
-            self.budget().store(budget, Ordering::Release);
+            self.budget().store(budget / self.code.head().weight(), Ordering::Release);
         }
     }
 

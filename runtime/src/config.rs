@@ -59,7 +59,8 @@ pub struct EngineConfig {
     /// Whether probes of TLBs are counted.
     pub probes: Probes,
     /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
-    /// as interpreting the same code some ten thousand times.
+    /// as interpreting the same code some ten thousand times; fewer times where tier 0 is slow, so blocks that
+    /// work on vectors get a part of this ([`ir::interp::Head::weight`]).
     pub hot_threshold: u32,
     /// Whether CPUs can have observers.
     pub observation: Observation,

@@ -151,13 +151,15 @@ impl Engine {
     /// Whether the guest has executed the block of this key often enough to be compiled together
     /// with a hot one.
     pub(crate) fn is_warm(&self, key: BlockKey) -> bool {
-        let first = self.config.first_budget();
-        let warm = first - first / WARM_PART;
         let _lock = self.translations();
         // SAFETY: the lock keeps the blocks in the cache.
         let block = unsafe { self.cache.find(key) };
-        // SAFETY: as above.
-        block.is_some_and(|tb| unsafe { tb.get() }.budget().load(Ordering::Relaxed) <= warm)
+        block.is_some_and(|tb| {
+            // SAFETY: as above.
+            let block = unsafe { tb.get() };
+            let first = self.config.first_budget() / block.code.head().weight();
+            block.budget().load(Ordering::Relaxed) <= first - first / WARM_PART
+        })
     }
 
     /// Whether a region is entered at this key.

@@ -28,6 +28,7 @@ pub struct Head {
     pub budget: AtomicI32,
     insns: u16,
     admits: Admission,
+    weight: u8,
     /// Whatever the owner of the code wants to find again.
     pub owner: AtomicPtr<()>,
     key: BlockKey,
@@ -84,6 +85,9 @@ pub(super) struct Parts<'a> {
     pub(super) key: BlockKey,
     pub(super) insns: u32,
     pub(super) admits: Admission,
+    /// Of one instruction, on average.
+    pub(super) weight: u8,
+    /// Executions, if it were of weight 1.
     pub(super) budget: i32,
     /// [`HEAD_WORDS`] words of nothing, then the micro-operations.
     pub(super) words: &'a mut Vec<Raw>,
@@ -100,9 +104,10 @@ impl Parts<'_> {
             self.words.push(pack_marks(marks));
         }
         let head = Head {
-            budget: AtomicI32::new(self.budget),
+            budget: AtomicI32::new(self.budget / i32::from(self.weight)),
             insns: u16::try_from(self.insns).ok()?,
             admits: self.admits,
+            weight: self.weight,
             owner: AtomicPtr::default(),
             key: self.key,
             links_at: self.links_at.unwrap_or(0) as u32,
@@ -215,6 +220,12 @@ impl Head {
     #[must_use]
     pub fn insns(&self) -> u32 {
         self.insns.into()
+    }
+
+    /// What a guest instruction of the block costs here on average, in plain micro-operations: at least 1.
+    #[must_use]
+    pub fn weight(&self) -> i32 {
+        self.weight.into()
     }
 
     /// How jumps may come to the block.

@@ -35,6 +35,17 @@ impl MicroOp {
     }
 }
 
+impl Micro {
+    /// How many plain micro-operations more it costs, about: operations on vectors are functions that are called, and many
+    /// of these go through the lanes one by one.
+    pub(super) const fn excess(self) -> u32 {
+        match self {
+            Self::Wide | Self::Lane | Self::WideFloat | Self::CallWide | Self::CallWideMemory => 3,
+            _ => 0,
+        }
+    }
+}
+
 const _: () = assert!(size_of::<MicroOp>() == 16 && cfg!(target_endian = "little"));
 
 macro_rules! micro_operations {

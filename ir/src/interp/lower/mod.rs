@@ -61,6 +61,8 @@ pub struct Lowerer {
     scratch: Reg,
     /// How many of the last words are micro-operations of one word each.
     single_words: usize,
+    /// What the micro-operations so far cost more than plain ones ([`Micro::excess`]).
+    excess: u32,
     /// The temporary that the last micro-operation defines, if it may go elsewhere instead.
     last: Option<Last>,
     error: Option<LowerError>,
@@ -93,8 +95,8 @@ impl Lowerer {
         Self::default()
     }
 
-    /// Lowers a block. `budget` is how many executions it may begin before
-    /// [`super::Stop::Attention`].
+    /// Lowers a block. `budget` is how many executions it may begin before [`super::Stop::Attention`] if its
+    /// instructions are of weight 1 ([`super::Head::weight`]); others get less of it.
     ///
     /// # Errors
     /// See [`LowerError`].
@@ -116,6 +118,7 @@ impl Lowerer {
             key: block.key,
             insns: block.guest_insns,
             admits: block.admits,
+            weight: self.weight(block.guest_insns),
             budget,
             words: &mut self.words,
             links_at: self.links_at,
@@ -132,6 +135,7 @@ impl Lowerer {
         self.uses.resize(usize::from(block.temps), 0);
         self.last = None;
         self.single_words = 0;
+        self.excess = 0;
         self.error = None;
         self.links_at = None;
         let args = block.insts.iter().flat_map(|inst| inst.args);
@@ -141,6 +145,11 @@ impl Lowerer {
                 *count = count.saturating_add(1);
             }
         }
+    }
+
+    /// What one of so many instructions costs on average.
+    fn weight(&self, insns: u32) -> u8 {
+        u8::try_from(1 + self.excess / insns.max(1)).unwrap_or(u8::MAX)
     }
 
     fn lower_inst(&mut self, guest: &Guest, block: &Block, inst: &Inst) {
@@ -196,6 +205,7 @@ impl Lowerer {
     fn push(&mut self, kind: Micro, dst: Reg, a: Reg, b: Reg, imm: u64) {
         self.last = None;
         self.single_words += 1;
+        self.excess += kind.excess();
         self.words.push(MicroOp::new(kind, dst, a, b, imm).to_raw());
     }
 

@@ -492,6 +492,28 @@ fn follow(frame: &mut CpuFrame, start: Entry, probe: Option<Entry>) -> (Stop, u6
 }
 
 #[test]
+fn blocks_that_work_on_vectors_have_smaller_budgets() {
+    let budget = |vectors: u64| {
+        let b = Builder::new();
+        b.begin(BlockKey::new(PC, 0));
+        for n in 0..4 {
+            b.begin_insn(PC.wrapping_add(4 * n), 4);
+            if n < vectors {
+                let value = b.slot_at(A, Type::I8x16);
+                b.set_wide(A, value + value);
+            } else {
+                let value = b.slot(C);
+                b.set_slot(C, value + value);
+            }
+            b.end_insn();
+        }
+        let code = lower(&b.finish(GuestVirt(0x1010)));
+        (code.head().weight(), code.head().budget.load(std::sync::atomic::Ordering::Relaxed))
+    };
+    assert_eq!([0, 1, 2, 4].map(budget), [(1, 1000), (1, 1000), (2, 500), (4, 250)]);
+}
+
+#[test]
 fn links_are_followed_until_the_budget_is_spent() {
     let code = lower(&countdown());
     code.set_link(Side::Taken, Some(code.entry()));
