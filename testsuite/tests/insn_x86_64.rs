@@ -83,7 +83,10 @@ fn case(
     run: impl FnOnce(&mut Random) -> Result<(), String> + Send + 'static,
 ) -> Case {
     let salt = name.bytes().fold(0, |sum: u64, byte| sum * 31 % (1 << 40) + u64::from(byte));
-    Case { name: format!("x86_64::{name}"), run: Box::new(move || run(&mut Random::new(seed ^ salt))) }
+    Case {
+        name: format!("x86_64::{name}"),
+        run: Box::new(move || run(&mut Random::new(seed ^ salt))),
+    }
 }
 
 fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
@@ -91,7 +94,10 @@ fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
     let count = programs.len();
     programs.retain(|program| host_lacks(&program.code).is_none());
     if programs.len() < count {
-        eprintln!("skipped: {} of {count}, which the processor does not have", count - programs.len());
+        eprintln!(
+            "skipped: {} of {count}, which the processor does not have",
+            count - programs.len()
+        );
     }
     let (mut wrong, mut total) = (Vec::new(), 0);
     for batch in programs.chunks(BATCH) {
@@ -104,7 +110,11 @@ fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
                     total += 1;
                     let text = listing(program);
                     if wrong.len() < SHOWN || !seen(&mut wrong, &text) {
-                        wrong.push((text, format!("{}: {difference}", tier.name()), before(program)));
+                        wrong.push((
+                            text,
+                            format!("{}: {difference}", tier.name()),
+                            before(program),
+                        ));
                     }
                     break;
                 }
@@ -163,7 +173,8 @@ fn before(program: &Program) -> String {
     let names = listing(program);
     let whole = program.before.difference(&State::new(&X86_64)).unwrap_or_default();
     // Memory is not shown unless a single instruction could name all of it.
-    let fields = whole.split(", ").filter(|field| !field.starts_with("[data") || names.contains('['));
+    let fields =
+        whole.split(", ").filter(|field| !field.starts_with("[data") || names.contains('['));
     fields
         .filter(|field| !field.starts_with("[data"))
         .map(|field| field.split(" not ").next().unwrap_or(field).replace(": ", "="))
