@@ -282,8 +282,8 @@ impl Recorder {
     fn add_kernel_writes(&mut self, frame: &CpuFrame) {
         let Some(mut call) = self.call.take() else { return };
         let Some(convention) = kernel::convention(self.recording.architecture) else { return };
-        let shown = |register| self.watched.get(frame, register).map_or(0, |value| value as u64);
-        call.result = shown(convention.result);
+        let result = self.watched.get(frame, convention.result);
+        call.result = result.map_or(0, |value| value as u64);
         let mut read = |addr, into: &mut [u8]| read_guest(addr, into);
         for range in kernel::written(self.recording.architecture, &call, &mut read) {
             let mut at = range.start;
