@@ -368,7 +368,9 @@ impl Runner {
             Misaligned::Fault => Step::End(End::Misaligned { pc }),
             Misaligned::Illegal => Step::End(End::Illegal(pc)),
             Misaligned::Other(End::Fault { addr, .. }) => Step::End(End::Fault { pc, addr }),
-            Misaligned::Other(End::Arithmetic { code, .. }) => Step::End(End::Arithmetic { pc, code }),
+            Misaligned::Other(End::Arithmetic { code, .. }) => {
+                Step::End(End::Arithmetic { pc, code })
+            }
             Misaligned::Other(end) => Step::End(end),
         }
     }

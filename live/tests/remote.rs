@@ -1,5 +1,7 @@
 //! Executions through gdb's protocol, against qemu where it is installed.
 
+#![expect(clippy::print_stdout, reason = "what is skipped shall be seen")]
+
 use std::path::{Path, PathBuf};
 
 use diff::{Comparison, Counts, Execution, Options, Verdict};

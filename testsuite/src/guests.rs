@@ -25,7 +25,7 @@ pub struct Guest {
 }
 
 /// Every guest.
-pub static ALL: [Guest; 2] = [
+pub static ALL: [Guest; 3] = [
     Guest {
         name: "riscv64",
         compiler: Compiler::Riscv64,
@@ -43,6 +43,15 @@ pub static ALL: [Guest; 2] = [
         other_roots: &["bookworm-arm64"],
         triplet: "aarch64-linux-gnu",
         elf_machine: "AArch64",
+    },
+    Guest {
+        name: "x86_64",
+        compiler: Compiler::X86_64,
+        root: "trixie-amd64",
+        large_root: Some("trixie-amd64-large"),
+        other_roots: &["bookworm-amd64"],
+        triplet: "x86_64-linux-gnu",
+        elf_machine: "Advanced Micro Devices X86-64",
     },
 ];
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use base::GuestVirt;
 use ferry_testsuite as testsuite;
 use fuzz::guest::X86_64;
 use fuzz::guest::x86_64::{RFLAGS, host_lacks, instructions};
@@ -83,7 +84,10 @@ fn case(
     run: impl FnOnce(&mut Random) -> Result<(), String> + Send + 'static,
 ) -> Case {
     let salt = name.bytes().fold(0, |sum: u64, byte| sum * 31 % (1 << 40) + u64::from(byte));
-    Case { name: format!("x86_64::{name}"), run: Box::new(move || run(&mut Random::new(seed ^ salt))) }
+    Case {
+        name: format!("x86_64::{name}"),
+        run: Box::new(move || run(&mut Random::new(seed ^ salt))),
+    }
 }
 
 fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
@@ -91,7 +95,10 @@ fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
     let count = programs.len();
     programs.retain(|program| host_lacks(&program.code).is_none());
     if programs.len() < count {
-        eprintln!("skipped: {} of {count}, which the processor does not have", count - programs.len());
+        eprintln!(
+            "skipped: {} of {count}, which the processor does not have",
+            count - programs.len()
+        );
     }
     let (mut wrong, mut total) = (Vec::new(), 0);
     for batch in programs.chunks(BATCH) {
@@ -104,7 +111,11 @@ fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
                     total += 1;
                     let text = listing(program);
                     if wrong.len() < SHOWN || !seen(&mut wrong, &text) {
-                        wrong.push((text, format!("{}: {difference}", tier.name()), before(program)));
+                        wrong.push((
+                            text,
+                            format!("{}: {difference}", tier.name()),
+                            before(program),
+                        ));
                     }
                     break;
                 }
@@ -136,13 +147,21 @@ fn difference(program: &Program, mine: &(State, End), theirs: &(State, End)) -> 
     let [mine, theirs] = [mine, theirs].map(|(state, end)| {
         let mut state = state.clone();
         state.words[RFLAGS] &= !program.undefined;
-        (state, *end)
+        (state, without_unreachable_address(*end))
     });
     let states = mine.0.difference(&theirs.0);
     let ends = (mine.1 != theirs.1).then(|| format!("{:x?} not {:x?}", mine.1, theirs.1));
     match (states, ends) {
         (None, None) => None,
         (states, ends) => Some([states, ends].into_iter().flatten().collect::<Vec<_>>().join("; ")),
+    }
+}
+
+/// Of an address that is not canonical, the processor says nothing.
+fn without_unreachable_address(end: End) -> End {
+    match end {
+        End::Fault { pc, addr } if addr.0 >= (1 << 47) - 8 => End::Fault { pc, addr: GuestVirt(0) },
+        end => end,
     }
 }
 
@@ -163,7 +182,8 @@ fn before(program: &Program) -> String {
     let names = listing(program);
     let whole = program.before.difference(&State::new(&X86_64)).unwrap_or_default();
     // Memory is not shown unless a single instruction could name all of it.
-    let fields = whole.split(", ").filter(|field| !field.starts_with("[data") || names.contains('['));
+    let fields =
+        whole.split(", ").filter(|field| !field.starts_with("[data") || names.contains('['));
     fields
         .filter(|field| !field.starts_with("[data"))
         .map(|field| field.split(" not ").next().unwrap_or(field).replace(": ", "="))

@@ -60,7 +60,9 @@ pub static X86_64: Guest = Guest {
         pending: &[],
         disassemble,
         instructions: || crate::program::x86_64::encodings().into_iter().map(name_of).collect(),
-        identify: |code| instructions(code).next().filter(|i| !i.is_invalid()).map(|i| name_of(i.code())),
+        identify: |code| {
+            instructions(code).next().filter(|i| !i.is_invalid()).map(|i| name_of(i.code()))
+        },
         random: None,
     }),
 };
@@ -194,7 +196,16 @@ fn load(words: &[u64; WORDS], frame: &mut CpuFrame) {
     frame.slots[..16].copy_from_slice(&words[..16]);
     flags::set_eflags(frame, words[RFLAGS] | ALWAYS);
     mxcsr::set(frame, words[MXCSR] as u32);
-    let special = [slot::FS_BASE, slot::GS_BASE, slot::FCW, slot::FSW, slot::FTW, slot::FOP, slot::FIP, slot::FDP];
+    let special = [
+        slot::FS_BASE,
+        slot::GS_BASE,
+        slot::FCW,
+        slot::FSW,
+        slot::FTW,
+        slot::FOP,
+        slot::FIP,
+        slot::FDP,
+    ];
     for (slot, word) in special.into_iter().zip(FS_BASE..) {
         frame.set(slot, words[word]);
     }
@@ -212,7 +223,16 @@ fn save(frame: &CpuFrame, words: &mut [u64; WORDS]) {
     words[..16].copy_from_slice(&frame.slots[..16]);
     words[RFLAGS] = flags::eflags(frame) & !ALWAYS;
     words[MXCSR] = mxcsr::get(frame).into();
-    let special = [slot::FS_BASE, slot::GS_BASE, slot::FCW, slot::FSW, slot::FTW, slot::FOP, slot::FIP, slot::FDP];
+    let special = [
+        slot::FS_BASE,
+        slot::GS_BASE,
+        slot::FCW,
+        slot::FSW,
+        slot::FTW,
+        slot::FOP,
+        slot::FIP,
+        slot::FDP,
+    ];
     for (slot, word) in special.into_iter().zip(FS_BASE..) {
         words[word] = frame.get(slot);
     }
@@ -243,7 +263,10 @@ fn misaligned(frame: &mut CpuFrame, code: &[u8], _: GuestVirt) -> Misaligned {
     let sse = mxcsr & !(mxcsr >> 7) & 0x3f;
     let features = insn.cpuid_features();
     let is_x87 = features.iter().any(|feature| {
-        matches!(feature, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::MMX)
+        matches!(
+            feature,
+            CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::MMX
+        )
     });
     match insn.mnemonic() {
         Mnemonic::Div | Mnemonic::Idiv => arithmetic(1),
@@ -257,8 +280,12 @@ fn misaligned(frame: &mut CpuFrame, code: &[u8], _: GuestVirt) -> Misaligned {
 fn is_aligned_access(insn: &Instruction) -> bool {
     let has_memory = (0..insn.op_count()).any(|n| insn.op_kind(n) == OpKind::Memory);
     let is_legacy = insn.code().encoding() == iced_x86::EncodingKind::Legacy;
-    has_memory && is_legacy && insn.memory_size().size() >= 16 && insn.mnemonic() != Mnemonic::Movups
-        && insn.mnemonic() != Mnemonic::Movupd && insn.memory_base() == iced_x86::Register::None
+    has_memory
+        && is_legacy
+        && insn.memory_size().size() >= 16
+        && insn.mnemonic() != Mnemonic::Movups
+        && insn.mnemonic() != Mnemonic::Movupd
+        && insn.memory_base() == iced_x86::Register::None
 }
 
 /// What Linux says of floating-point exceptions.
@@ -281,7 +308,8 @@ fn disassemble(pc: GuestVirt, code: &[u8]) -> (String, usize) {
 
 /// The name of what an encoding computes.
 fn name_of(code: Code) -> &'static str {
-    static NAMES: std::sync::OnceLock<std::collections::BTreeMap<String, ()>> = std::sync::OnceLock::new();
+    static NAMES: std::sync::OnceLock<std::collections::BTreeMap<String, ()>> =
+        std::sync::OnceLock::new();
     let names = NAMES.get_or_init(|| {
         Code::values().map(|code| (format!("{:?}", code.mnemonic()).to_lowercase(), ())).collect()
     });

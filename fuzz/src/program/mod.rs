@@ -613,9 +613,7 @@ impl Program {
     /// The names of its instructions, as the decoder's tables have them.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
-        let name = |instruction: &Instruction| {
-            (self.ferry().identify)(&instruction.code)
-        };
+        let name = |instruction: &Instruction| (self.ferry().identify)(&instruction.code);
         self.instructions()
             .iter()
             .map(|instruction| name(instruction).unwrap_or("undefined"))

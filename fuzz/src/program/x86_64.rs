@@ -229,7 +229,9 @@ impl Random {
             return Some(());
         }
         match kind {
-            Kind::mem | Kind::mem_offs | Kind::mem_mib => self.memory(insn, n, kind, Register::None),
+            Kind::mem | Kind::mem_offs | Kind::mem_mib => {
+                self.memory(insn, n, kind, Register::None)
+            }
             Kind::mem_vsib32x | Kind::mem_vsib64x => {
                 self.memory(insn, n, kind, vector(Register::XMM0, VECTOR_INDEX));
             }
@@ -268,7 +270,11 @@ impl Random {
             Kind::imm16 => {
                 insn.set_op_kind(n, OpKind::Immediate16);
                 let value = self.rng.integer() as u16;
-                insn.set_immediate16(if info.mnemonic() == Mnemonic::Enter { value & 0x3f } else { value });
+                insn.set_immediate16(if info.mnemonic() == Mnemonic::Enter {
+                    value & 0x3f
+                } else {
+                    value
+                });
             }
             Kind::imm32 => {
                 insn.set_op_kind(n, OpKind::Immediate32);
@@ -323,7 +329,9 @@ impl Random {
         Some(match kind {
             _ if memory && is_memory_or_register(kind) => return None,
             Kind::r8_or_mem | Kind::r8_reg | Kind::r8_opcode => byte(rng),
-            Kind::r16_or_mem | Kind::r16_reg | Kind::r16_rm | Kind::r16_opcode => any(Register::AX, rng),
+            Kind::r16_or_mem | Kind::r16_reg | Kind::r16_rm | Kind::r16_opcode => {
+                any(Register::AX, rng)
+            }
             Kind::r32_or_mem | Kind::r32_reg | Kind::r32_rm | Kind::r32_opcode | Kind::r32_vvvv => {
                 any(Register::EAX, rng)
             }
@@ -331,12 +339,18 @@ impl Random {
                 any(Register::RAX, rng)
             }
             Kind::mm_or_mem | Kind::mm_reg | Kind::mm_rm => vector(Register::MM0, rng.below(8)),
-            Kind::xmm_or_mem | Kind::xmm_reg | Kind::xmm_rm | Kind::xmm_vvvv | Kind::xmm_is4 | Kind::xmm_is5 => {
-                any(Register::XMM0, rng)
-            }
-            Kind::ymm_or_mem | Kind::ymm_reg | Kind::ymm_rm | Kind::ymm_vvvv | Kind::ymm_is4 | Kind::ymm_is5 => {
-                any(Register::YMM0, rng)
-            }
+            Kind::xmm_or_mem
+            | Kind::xmm_reg
+            | Kind::xmm_rm
+            | Kind::xmm_vvvv
+            | Kind::xmm_is4
+            | Kind::xmm_is5 => any(Register::XMM0, rng),
+            Kind::ymm_or_mem
+            | Kind::ymm_reg
+            | Kind::ymm_rm
+            | Kind::ymm_vvvv
+            | Kind::ymm_is4
+            | Kind::ymm_is5 => any(Register::YMM0, rng),
             Kind::sti_opcode => vector(Register::ST0, rng.below(8)),
             Kind::st0 => Register::ST0,
             Kind::al => Register::AL,
@@ -446,10 +460,13 @@ impl Random {
                 let insn = self.any();
                 let Some(bytes) = self.bytes(&insn) else { continue };
                 let Some(decoded) = decode(&bytes) else { continue };
-                if flags_of(decoded.rflags_read()) & open != 0 || reads_all_flags(&decoded) && open != 0 {
+                if flags_of(decoded.rflags_read()) & open != 0
+                    || reads_all_flags(&decoded) && open != 0
+                {
                     continue;
                 }
-                let given = decoded.rflags_written() | decoded.rflags_cleared() | decoded.rflags_set();
+                let given =
+                    decoded.rflags_written() | decoded.rflags_cleared() | decoded.rflags_set();
                 // Behind a jump nothing is known to be defined again.
                 if jumps.is_empty() {
                     open &= !flags_of(given);
@@ -482,7 +499,8 @@ impl Random {
         for word in POINTER_WORDS {
             state.words[word] = address(rng);
         }
-        let is_rep = decode(code).is_some_and(|insn| insn.has_rep_prefix() || insn.has_repne_prefix());
+        let is_rep =
+            decode(code).is_some_and(|insn| insn.has_rep_prefix() || insn.has_repne_prefix());
         if is_rep || rng.one_in(8) {
             state.words[1] = rng.bits() % 40;
         }
@@ -620,9 +638,13 @@ fn undefined(code: &[u8]) -> u64 {
 fn is_safe(code: &[u8]) -> bool {
     let allowed: BTreeSet<_> = FEATURES.iter().map(|&feature| feature as u32).collect();
     Decoder::with_ip(64, code, CODE.0, DecoderOptions::NONE).into_iter().all(|insn| {
-        let known = insn.cpuid_features().iter().all(|&feature| allowed.contains(&(feature as u32)));
-        insn.is_invalid() || known && !EXCLUDED.contains(&insn.mnemonic()) && !insn.is_privileged()
-            && !names_a_segment(insn.code())
+        let known =
+            insn.cpuid_features().iter().all(|&feature| allowed.contains(&(feature as u32)));
+        insn.is_invalid()
+            || known
+                && !EXCLUDED.contains(&insn.mnemonic())
+                && !insn.is_privileged()
+                && !names_a_segment(insn.code())
     })
 }
 

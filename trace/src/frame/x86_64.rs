@@ -30,8 +30,14 @@ pub(super) fn places() -> impl Iterator<Item = Place> {
         .map(|n| (Register::new(RegClass::VectorUpper, n.into()), Held::Wide(slot::ymm_high(n))));
     let stack = (0..).zip(STACK).map(|(n, st)| (Register::float(n), Held::Computed(X87, st)));
     let others = [
-        (Register::FLAGS, Held::Computed([slot::ZERO, slot::OTHER_FLAGS], |frame| flags::eflags(frame).into())),
-        (Register::control(0), Held::Computed([slot::MXCSR, slot::FP_FLAGS], |frame| mxcsr::get(frame).into())),
+        (
+            Register::FLAGS,
+            Held::Computed([slot::ZERO, slot::OTHER_FLAGS], |frame| flags::eflags(frame).into()),
+        ),
+        (
+            Register::control(0),
+            Held::Computed([slot::MXCSR, slot::FP_FLAGS], |frame| mxcsr::get(frame).into()),
+        ),
         (Register::control(1), Held::Slot(slot::FS_BASE)),
         (Register::control(2), Held::Slot(slot::GS_BASE)),
         (Register::control(3), Held::Slot(slot::FCW)),

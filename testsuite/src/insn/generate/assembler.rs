@@ -176,8 +176,10 @@ mod tests {
     fn listings_are_read() {
         let listing = "\nx.o:     file format elf64\n\n0000 <.text>:\n   \
                        0:\t91000420 \tadd\tx0, x1, #0x1\n   4:\t54000040 \tb.eq\tc <x+0xc>  // b.none\n";
-        let expected =
-            [(0x9100_0420_u32, "add x0, x1, #0x1"), (0x5400_0040, "b.eq c")];
-        assert_eq!(parse(listing), expected.map(|(word, text)| (word.to_le_bytes().to_vec(), text.to_owned())));
+        let expected = [(0x9100_0420_u32, "add x0, x1, #0x1"), (0x5400_0040, "b.eq c")];
+        assert_eq!(
+            parse(listing),
+            expected.map(|(word, text)| (word.to_le_bytes().to_vec(), text.to_owned()))
+        );
     }
 }

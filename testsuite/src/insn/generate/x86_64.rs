@@ -9,8 +9,8 @@ use super::list::Template;
 use super::operands::{Kind, Operand, Role};
 use super::{GenerateError, Syntax};
 use crate::cache;
-use fuzz::guest::Guest;
 use decoders::x86_64::{Decoded, Options, decode};
+use fuzz::guest::Guest;
 use fuzz::guest::x86_64::GPR_NAMES;
 use fuzz::machine::CODE;
 
@@ -125,8 +125,10 @@ fn operands_of(text: &str) -> Vec<Operand> {
 
 /// Whether the first operand is written without being read.
 fn writes_only(mnemonic: &str) -> bool {
-    const NAMES: [&str; 12] =
-        ["lea", "bsf", "bsr", "tzcnt", "lzcnt", "popcnt", "pop", "andn", "bextr", "pdep", "pext", "mulx"];
+    const NAMES: [&str; 12] = [
+        "lea", "bsf", "bsr", "tzcnt", "lzcnt", "popcnt", "pop", "andn", "bextr", "pdep", "pext",
+        "mulx",
+    ];
     NAMES.contains(&mnemonic)
         || mnemonic.starts_with("mov")
         || mnemonic.starts_with("cvt")
@@ -146,7 +148,8 @@ fn operand(mnemonic: &str, name: &str, role: Role, found: &mut Vec<Operand>) {
     };
     let (kind, lane) = lanes(mnemonic);
     let role = if role == Role::Base { Role::Source } else { role };
-    let mut push = |register: String, bits| found.push(Operand { register, kind, lane, bits, role });
+    let mut push =
+        |register: String, bits| found.push(Operand { register, kind, lane, bits, role });
     if let Some(n) = number("xmm") {
         push(format!("xmm{n}"), 128);
     } else if let Some(n) = number("ymm") {
@@ -168,7 +171,9 @@ fn general(name: &str) -> Option<(&'static str, u32)> {
         Some('b') => Some(8),
         _ => None,
     };
-    if let Some(&whole) = GPR_NAMES[8..].iter().find(|&&whole| name.strip_suffix(['d', 'w', 'b']) == Some(whole)) {
+    if let Some(&whole) =
+        GPR_NAMES[8..].iter().find(|&&whole| name.strip_suffix(['d', 'w', 'b']) == Some(whole))
+    {
         return Some((whole, width(name.chars().next_back())?));
     }
     let whole = |rest: &str| GPR_NAMES[..8].iter().find(|whole| &whole[1..] == rest).copied();
@@ -196,13 +201,27 @@ fn general(name: &str) -> Option<(&'static str, u32)> {
 fn lanes(mnemonic: &str) -> (Kind, u32) {
     let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| mnemonic.ends_with(suffix));
     match mnemonic {
-        "cvtpi2ps" | "cvtpi2pd" | "cvtdq2ps" | "cvtdq2pd" | "vcvtdq2ps" | "vcvtdq2pd" => (Kind::Int, 32),
+        "cvtpi2ps" | "cvtpi2pd" | "cvtdq2ps" | "cvtdq2pd" | "vcvtdq2ps" | "vcvtdq2pd" => {
+            (Kind::Int, 32)
+        }
         "vcvtph2ps" => (Kind::Float, 16),
         _ if mnemonic.starts_with("cvtps") || mnemonic.starts_with("vcvtps") => (Kind::Float, 32),
         _ if mnemonic.starts_with("cvtpd") || mnemonic.starts_with("vcvtpd") => (Kind::Float, 64),
-        _ if mnemonic.contains("cvtss") || mnemonic.contains("cvttss") || mnemonic.contains("ttps") => (Kind::Float, 32),
-        _ if mnemonic.contains("cvtsd") || mnemonic.contains("cvttsd") || mnemonic.contains("ttpd") => (Kind::Float, 64),
-        _ if mnemonic.contains("gather") => (Kind::Small, if mnemonic.contains("rq") { 64 } else { 32 }),
+        _ if mnemonic.contains("cvtss")
+            || mnemonic.contains("cvttss")
+            || mnemonic.contains("ttps") =>
+        {
+            (Kind::Float, 32)
+        }
+        _ if mnemonic.contains("cvtsd")
+            || mnemonic.contains("cvttsd")
+            || mnemonic.contains("ttpd") =>
+        {
+            (Kind::Float, 64)
+        }
+        _ if mnemonic.contains("gather") => {
+            (Kind::Small, if mnemonic.contains("rq") { 64 } else { 32 })
+        }
         _ if ends(&["ps", "ss"]) => (Kind::Float, 32),
         _ if ends(&["pd", "sd"]) => (Kind::Float, 64),
         _ if mnemonic.contains("shuf") && ends(&["b"]) => (Kind::Int, 8),
