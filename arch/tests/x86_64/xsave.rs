@@ -61,6 +61,7 @@ fn move_to_eax(value: u64) -> Vec<u8> {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
 fn areas_are_as_the_host_s() {
     if !is_x86_feature_detected!("xsavec") || !is_x86_feature_detected!("avx") {
         eprintln!("passed over: the host has no XSAVEC or no AVX");

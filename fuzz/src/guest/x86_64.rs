@@ -10,16 +10,27 @@ use translator::x86_64;
 use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
 use crate::machine::{CODE, DATA, End, WORDS};
 
+/// The word of RSP.
 pub const RSP: usize = 4;
+/// The word of RFLAGS.
 pub const RFLAGS: usize = 16;
+/// The word of MXCSR.
 pub const MXCSR: usize = 17;
+/// The word of the base of FS.
 pub const FS_BASE: usize = 18;
+/// The word of the base of GS.
 pub const GS_BASE: usize = 19;
+/// The word of the x87 control word.
 pub const FCW: usize = 20;
+/// The word of the x87 status word.
 pub const FSW: usize = 21;
+/// The word of the abridged x87 tag word.
 pub const FTW: usize = 22;
+/// The word of the last x87 opcode.
 pub const FOP: usize = 23;
+/// The word of the last x87 instruction's address.
 pub const FIP: usize = 24;
+/// The word of the last x87 operand's address.
 pub const FDP: usize = 25;
 /// The lower word of physical x87 register 0.
 pub const FPR: usize = 26;

@@ -303,7 +303,7 @@ fn alarm(_: &mut Task, args: &Args) -> SyscallResult {
     const HALF: u64 = 500_000;
     let new = [0, 0, u64::from(args.uint(0)).min(i32::MAX as u64), 0];
     let mut old = [0_u64; 4];
-    let pass = [Arg::from(libc::ITIMER_REAL as i32), Arg::reads(&new), Arg::writes(&mut old)];
+    let pass = [Arg::from(libc::ITIMER_REAL), Arg::reads(&new), Arg::writes(&mut old)];
     host::call(Sysno::setitimer, pass)?;
     let [_, _, seconds, micros] = old;
     let is_up = micros >= HALF || (seconds == 0 && micros != 0);

@@ -6,7 +6,7 @@
 use std::arch::asm;
 use std::collections::BTreeMap;
 
-use arch::x86_64::{flags, slot};
+use arch::x86_64::flags;
 use base::addr::PAGE_SIZE;
 use base::{CpuFrame, GuestVirt};
 use decoders::x86_64::{

@@ -21,12 +21,12 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         return None;
     }
     Some(match code.mnemonic() {
-        M::Cvtsi2ss | M::Vcvtsi2ss => |i| i.from_integer(SS),
-        M::Cvtsi2sd | M::Vcvtsi2sd => |i| i.from_integer(SD),
-        M::Cvtss2si | M::Vcvtss2si => |i| i.to_integer(SS, i.round()),
-        M::Cvtsd2si | M::Vcvtsd2si => |i| i.to_integer(SD, i.round()),
-        M::Cvttss2si | M::Vcvttss2si => |i| i.to_integer(SS, FpRound::TowardZero),
-        M::Cvttsd2si | M::Vcvttsd2si => |i| i.to_integer(SD, FpRound::TowardZero),
+        M::Cvtsi2ss | M::Vcvtsi2ss => |i| i.integer_to_scalar(SS),
+        M::Cvtsi2sd | M::Vcvtsi2sd => |i| i.integer_to_scalar(SD),
+        M::Cvtss2si | M::Vcvtss2si => |i| i.scalar_to_integer(SS, i.round()),
+        M::Cvtsd2si | M::Vcvtsd2si => |i| i.scalar_to_integer(SD, i.round()),
+        M::Cvttss2si | M::Vcvttss2si => |i| i.scalar_to_integer(SS, FpRound::TowardZero),
+        M::Cvttsd2si | M::Vcvttsd2si => |i| i.scalar_to_integer(SD, FpRound::TowardZero),
         M::Cvtss2sd | M::Vcvtss2sd => |i| i.fp(|| i.scalar1(SS, SD, |a| a.fcvt(SD, i.round()))),
         M::Cvtsd2ss | M::Vcvtsd2ss => |i| i.fp(|| i.scalar1(SD, SS, |a| a.fcvt(SS, i.round()))),
         M::Cvtdq2ps | M::Vcvtdq2ps => {
@@ -37,8 +37,10 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Cvtps2pd | M::Vcvtps2pd => |i| i.lengthen_numbers(),
         M::Cvtdq2pd | M::Vcvtdq2pd => |i| i.lengthen_integers(),
         M::Cvtpd2ps | M::Vcvtpd2ps => |i| i.narrow(|a| a.as_vector(PD).fcvt(PS, i.round())),
-        M::Cvtpd2dq | M::Vcvtpd2dq => |i| i.narrow(|a| i.to_words(a, i.round())),
-        M::Cvttpd2dq | M::Vcvttpd2dq => |i| i.narrow(|a| i.to_words(a, FpRound::TowardZero)),
+        M::Cvtpd2dq | M::Vcvtpd2dq => |i| i.narrow(|a| i.doubles_to_words(a, i.round())),
+        M::Cvttpd2dq | M::Vcvttpd2dq => {
+            |i| i.narrow(|a| i.doubles_to_words(a, FpRound::TowardZero))
+        }
         M::Vcvtph2ps => |i| i.vcvtph2ps(),
         M::Vcvtps2ph => |i| i.vcvtps2ph(),
         _ => return None,
@@ -47,7 +49,7 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
 
 impl<'b> Insn<'b> {
     /// CVTSI2SS, CVTSI2SD.
-    fn from_integer(&self, to: Type) -> Flow {
+    fn integer_to_scalar(&self, to: Type) -> Flow {
         self.fp(|| {
             let value = self.op(self.i.op_count() - 1).sto_f(to, self.round());
             self.set_scalar(to, value)
@@ -55,7 +57,7 @@ impl<'b> Insn<'b> {
     }
 
     /// CVTSS2SI and its like: what does not fit is the least number.
-    fn to_integer(&self, from: Type, round: FpRound) -> Flow {
+    fn scalar_to_integer(&self, from: Type, round: FpRound) -> Flow {
         let to = if self.i.op0_register().is_gpr64() { Type::I64 } else { Type::I32 };
         self.fp(|| self.set_op(0, self.scalar(1, from).fto_s(to, round)))
     }
@@ -110,7 +112,7 @@ impl<'b> Insn<'b> {
     }
 
     /// Two doubles as words in the lower half.
-    fn to_words(&self, value: Val<'b>, round: FpRound) -> Val<'b> {
+    fn doubles_to_words(&self, value: Val<'b>, round: FpRound) -> Val<'b> {
         let value = value.as_vector(PD);
         let word = |n: u32| value.lane_u(n).fto_s(Type::I32, round).at(Type::I32);
         word(0).zext_wide(Type::I32x4).set_lane(1, word(1))

@@ -5,6 +5,7 @@ use syscalls::Sysno;
 
 use super::*;
 use crate::host::{self, args};
+use crate::signal::Trap;
 use crate::user::UserSlice;
 
 /// The offsets that aarch64 glibc's `ucontext_t` and the kernel's headers agree on.
@@ -68,6 +69,7 @@ fn entry(fault: Option<MemoryFault>) -> SignalEntry {
         blocked: SigSet(0x55),
         altstack: UserStack { sp: 1, flags: 0, pad: 0, size: 2 },
         fault,
+        trap: Trap::default(),
     }
 }
 

@@ -28,7 +28,7 @@ fn entry(stack: GuestVirt) -> SignalEntry {
 }
 
 /// Registers that all differ.
-fn filled() -> CpuFrame {
+fn filled() -> Box<CpuFrame> {
     let mut frame = CpuFrame::new();
     arch::x86_64::reset(&mut frame);
     (0..16).for_each(|n| frame.set(gpr(n), 0x100 + u64::from(n)));
