@@ -34,6 +34,7 @@ pub fn around(command: &Command) -> io::Result<Command> {
 }
 
 /// If these are the arguments of a bench that is to meter, does so. Without the bench's name.
+#[expect(clippy::print_stderr, reason = "it reports to the bench behind what the program writes")]
 pub fn run(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if arguments.next().as_deref() != Some(OsStr::new(ARGUMENT)) {
         return None;

@@ -380,8 +380,7 @@ impl Machine {
         let frontend = Frontend::new("max".parse().expect("a model"));
         let pc = GuestVirt(0x1000);
         let key = BlockKey(pc.0 | self.frame.key_flags);
-        match frontend.translate(&builder, key, bytes, Limits { max_insns: 1, ..Limits::default() })
-        {
+        match frontend.translate(&builder, key, bytes, Limits::STEP) {
             Translation::Done { next } => builder.finish(next),
             Translation::Unfetchable(addr) => panic!("{addr:?} is not there"),
         }
@@ -485,15 +484,14 @@ fn vector_instructions_do_what_the_host_does() {
             let wanted = run(&mut |place| native.run(&case.bytes, place));
             machine.load(&state);
             let key = machine.frame.key_flags;
-            if !compiled.contains_key(&key) {
+            let compile = || {
                 let block = machine.translate(&case.bytes);
                 ir::verify(&block, &GUEST).expect("a valid block");
                 let region = Region::new(vec![block.clone()], vec![0]);
                 let code = machine.compiler.compile(&region).expect("a region");
-                let entry = machine.memory.place(&code, 0).expect("a place").entries[0];
-                compiled.insert(key, (block, entry));
-            }
-            let (block, entry) = compiled[&key].clone();
+                (block, machine.memory.place(&code, 0).expect("a place").entries[0])
+            };
+            let (block, entry) = compiled.entry(key).or_insert_with(compile).clone();
             let evaluated = run(&mut |place| {
                 machine.load(&state);
                 // SAFETY: the frame is this guest's.

@@ -234,8 +234,8 @@ fn fill_memory(
     specials: bool,
     rng: &mut Rng,
 ) {
-    let others = operands.iter().filter(|operand| operand.role != Role::Base);
-    let wide = others.filter(|operand| operand.kind == Kind::Float).last();
+    let is_wide = |operand: &&Operand| operand.role != Role::Base && operand.kind == Kind::Float;
+    let wide = operands.iter().rfind(is_wide);
     let memory = &mut state.memory[BASE.1..][..16 * template.memory];
     let lane = wide.map_or(8, |operand| operand.lane);
     if lane == 80 {
