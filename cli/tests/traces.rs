@@ -181,5 +181,5 @@ fn what_cannot_be_compared_says_why() {
     let (status, report) = diff(&path, &cut, &[]);
     assert!(status == Some(2) && report.contains("cut short"), "{report}");
     let (status, report) = diff(&path, Path::new("interp"), &[]);
-    assert!(status == Some(2) && report.contains("name it after --"), "{report}");
+    assert!(status == Some(2) && report.contains("to run after --"), "{report}");
 }

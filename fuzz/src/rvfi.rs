@@ -185,6 +185,11 @@ impl Hart {
         }
     }
 
+    /// An integer register, x0 among them.
+    fn x(&self, n: u8) -> u64 {
+        if n == 0 { 0 } else { self.frame.get(slot::x(n)) }
+    }
+
     /// Executes one instruction, whatever is in memory at the pc.
     fn execute(&mut self, insn: u32) -> ExecutionPacket {
         let bytes = length(insn as u16) as usize;
@@ -192,7 +197,7 @@ impl Hart {
         let (pc, level) = (self.frame.pc, Privilege::of(&self.frame));
         self.time.0.fetch_add(1, Ordering::Relaxed);
         let read = [15, 20].map(|at| (insn >> at & 31) as u8);
-        let values = read.map(|n| self.frame.get(slot::x(n)));
+        let values = read.map(|n| self.x(n));
         (self.memory.last, self.memory.stores, self.traps) = (MemoryData::default(), false, false);
         let rd = self.run(insn, bytes);
         self.frame.key_flags = key::key_flags(&self.frame);
@@ -208,7 +213,7 @@ impl Hart {
             pc,
             next_pc: self.frame.pc,
             registers: Some(RegisterData {
-                rd_value: if rd == 0 { 0 } else { self.frame.get(slot::x(rd)) },
+                rd_value: self.x(rd),
                 rs1_value: values[0],
                 rs2_value: values[1],
                 rd,

@@ -53,6 +53,8 @@ pub fn decode(pc: GuestVirt, code: &[u8], Options(options): Options) -> Decoded 
         DecoderError::None => Decoded::Instruction(instruction),
         DecoderError::NoMoreBytes if code.len() == MAX_BYTES => Decoded::TooLong,
         DecoderError::NoMoreBytes => Decoded::Incomplete,
+        // As it tells of what goes on after so many bytes, too.
+        _ if decoder.position() == MAX_BYTES => Decoded::TooLong,
         _ => Decoded::Undefined(decoder.position().max(1)),
     }
 }

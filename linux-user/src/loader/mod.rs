@@ -24,7 +24,7 @@ use crate::host::{self, Arg};
 use crate::memory::vma::Prot;
 use crate::memory::{AddressSpace, MapRequest, STACK};
 use crate::user::UserSlice;
-use elf::{Elf, ElfError, Loaded};
+use elf::{Elf, Loaded};
 use stack::{StackContents, StackImage, at};
 
 /// Unmapped below the stack, so that running over it is noticed (the kernel's `stack_guard_gap`).
@@ -74,20 +74,21 @@ pub(crate) fn load(
     memory: &AddressSpace,
 ) -> Result<Image, ProgramError> {
     let bad = |error: String| ProgramError::BadElf(program.path.clone(), error);
+    // Where malformed ones matter, the program is not loaded.
     let code_of = |elf: &Elf| {
-        let properties = elf.properties.as_ref().map_err(ElfError::clone)?;
-        Ok(environment.abi.code_protections(properties))
+        elf.properties.as_ref().map_or(Prot::default(), |of| environment.abi.code_protections(of))
     };
     let stack_len = environment.stack_limit.clamp(STACK_MIN, STACK_MAX) & !(PAGE_SIZE - 1);
     let stack_top = environment.abi.stack_top().0;
     memory.set_stack(stack_top - stack_len - STACK_GUARD..stack_top);
     // Of a program that has an interpreter, the interpreter sees to it.
-    let own = if interpreter.is_some() { Ok(Prot::default()) } else { code_of(&program.elf) };
-    let main = own
-        .and_then(|own| program.elf.map(&program.file, memory, pie_base(stack_top), own))
+    let own = if interpreter.is_some() { Prot::default() } else { code_of(&program.elf) };
+    let main = program
+        .elf
+        .map(&program.file, memory, pie_base(stack_top), own)
         .map_err(|error| bad(error.to_string()))?;
     let linker = interpreter
-        .map(|(file, elf)| elf.map(file, memory, GuestVirt(0), code_of(elf)?))
+        .map(|(file, elf)| elf.map(file, memory, GuestVirt(0), code_of(elf)))
         .transpose()
         .map_err(|error| bad(format!("its interpreter: {error}")))?;
     memory.set_brk_start(GuestVirt(main.end.0.next_multiple_of(PAGE_SIZE)));

@@ -67,17 +67,6 @@ pub enum ProgramError {
         /// The guests of this Ferry.
         supported: String,
     },
-    /// For this host.
-    #[error(
-        "{}: this is {machine}, which this host runs itself; start it without ferry",
-        path.display()
-    )]
-    Native {
-        /// The file.
-        path: PathBuf,
-        /// What it is for.
-        machine: String,
-    },
     /// Its `PT_INTERP` or `#!` line names something that is not there.
     #[error(
         "{}: its interpreter {} is not there{searched}; give the system that it belongs to \
@@ -143,7 +132,14 @@ impl Executable {
 
     /// Whether the host runs it without Ferry.
     pub(crate) fn is_native(&self) -> bool {
-        is_native(self.elf.machine)
+        let machine = self.elf.machine;
+        machine.number == goblin::elf::header::EM_X86_64 && machine.little_endian
+    }
+
+    /// Whether it is one of this architecture's.
+    pub(crate) fn is_for(&self, architecture: &Architecture) -> bool {
+        let machine = self.elf.machine;
+        machine.number == architecture.elf_machine && machine.little_endian
     }
 }
 
@@ -319,15 +315,8 @@ fn read_elf(file: &File, path: &Path) -> Result<Elf, ProgramError> {
     })
 }
 
-fn is_native(machine: Machine) -> bool {
-    machine.number == goblin::elf::header::EM_X86_64 && machine.little_endian
-}
-
 fn machine_error(path: &Path, machine: Machine) -> ProgramError {
     let (path, machine_text) = (path.to_owned(), machine.to_string());
-    if is_native(machine) {
-        return ProgramError::Native { path, machine: machine_text };
-    }
     let names: Vec<&str> = abi::ALL.iter().map(|abi| abi.name).collect();
     ProgramError::OtherMachine { path, machine: machine_text, supported: names.join(", ") }
 }

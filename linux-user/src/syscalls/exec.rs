@@ -159,7 +159,9 @@ fn prepare(task: &Task, mut request: Request) -> Result<Prepared, Errno> {
         None => loader::resolve(fs, &request.path, argv),
     };
     let program = program.map_err(|error| error.errno())?;
-    if program.is_native() && task.process.fs.namespace().is_none() {
+    // What a guest of the host's own architecture executes is a guest, too.
+    let is_of_guest = program.is_for(task.process.abi.architecture());
+    if program.is_native() && !is_of_guest && task.process.fs.namespace().is_none() {
         return Ok(Prepared {
             program: HostProgram::Path(c_string(program.path.as_os_str().as_bytes())?),
             argv: CStrings::new(&program.argv)?,
