@@ -286,9 +286,17 @@ impl Runner {
     /// Of the code as it is now: programs may change it.
     fn translate(&mut self, code: usize, key: BlockKey, limits: Limits) -> Option<Block> {
         let offset = key.pc().0.wrapping_sub(CODE.0) as usize;
-        let code = fetch(code);
-        let code = code.get(offset..)?;
-        match self.frontend.translate(&self.builder, key, code, limits) {
+        let mut code = fetch(code);
+        let rest = code.get(offset..)?;
+        let mut translation = self.frontend.translate(&self.builder, key, rest, limits);
+        if let Translation::Unfetchable(_) = translation {
+            // Behind the code lie breakpoints, with which its last bytes may make an instruction.
+            let behind = self.guest.breakpoint.iter().cycle().take(self.frontend.max_insn_bytes());
+            code.extend(behind);
+            let rest = &code[offset..];
+            translation = self.frontend.translate(&self.builder, key, rest, Limits::STEP);
+        }
+        match translation {
             Translation::Done { next } => Some(self.builder.finish(next)),
             Translation::Unfetchable(_) => None,
         }

@@ -21,7 +21,7 @@ const Q: Type = Type::I64x2;
 pub(super) fn table(code: Code) -> Option<Semantics> {
     use Mnemonic as M;
     if code.mnemonic() == M::Emms {
-        return Some(|i| i.mmx(|| i.emms()));
+        return Some(|i| i.emms());
     }
     if !is_mmx(code) {
         return None;
@@ -118,10 +118,17 @@ impl<'b> Insn<'b> {
     /// Executes an instruction that names MMX registers: #MF if an exception of the x87 FPU is pending.
     fn mmx(&self, execute: impl FnOnce() -> Flow) -> Flow {
         self.x87_check();
+        // If it faults, the FPU is as it was.
+        let flow = execute();
+        self.make_mmx(0xff);
+        flow
+    }
+
+    /// TOP becomes 0, and the tags those.
+    fn make_mmx(&self, tags: u64) {
         let status = self.b.slot(slot::FSW) & self.konst(!(7 << TOP_SHIFT));
         self.b.set_slot(slot::FSW, status);
-        self.b.set_slot(slot::FTW, self.konst(0xff));
-        execute()
+        self.b.set_slot(slot::FTW, self.konst(tags));
     }
 
     /// The same for one that may have memory in an MMX register's place, and then has nothing to do with these.
@@ -131,7 +138,8 @@ impl<'b> Insn<'b> {
 
     /// EMMS: all registers are empty.
     fn emms(&self) -> Flow {
-        self.b.set_slot(slot::FTW, self.konst(0));
+        self.x87_check();
+        self.make_mmx(0);
         Flow::Next
     }
 

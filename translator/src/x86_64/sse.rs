@@ -4,7 +4,7 @@
 use arch::x86_64::{helpers, key, slot};
 use base::HelperId;
 use decoders::x86_64::OpKind;
-use ir::{FpMode, FpRound, Type, Val};
+use ir::{FpMode, FpRound, MemOrder, Type, Val};
 
 use super::vector::{Align, Half, VectorPlace, vector_number};
 use super::{Flow, Insn};
@@ -68,17 +68,26 @@ impl<'b> Insn<'b> {
         }
     }
 
-    /// Raises what the operand in memory raises: once arithmetic has begun, the flags are not what they were.
+    /// Raises what a source in memory raises: once arithmetic has begun, the flags are not what they were. What is stored raises
+    /// behind it.
     fn touch_memory(&self) {
-        if !self.i.op_kinds().any(|kind| kind == OpKind::Memory) {
+        if !self.i.op_kinds().skip(1).any(|kind| kind == OpKind::Memory) {
             return;
         }
         let (at, size) = (self.address(), self.i.memory_size().size());
         if size == 16 && !self.is_vex() {
             self.b.align_check(Type::WIDE, self.linear(at));
         }
-        let _ = self.load(at, Type::I8);
-        let _ = self.load(at.plus(size as i32 - 1), Type::I8);
+        match size {
+            4 => drop(self.load(at, Type::I32)),
+            8 => drop(self.load(at, Type::I64)),
+            _ => {
+                for offset in (0..size as i32).step_by(16) {
+                    let at = at.plus(offset);
+                    let _ = self.b.load_wide(at.base, at.offset, MemOrder::Acquire);
+                }
+            }
+        }
     }
 
     /// The operand whose upper elements a scalar instruction keeps, and the one that it reads.

@@ -102,11 +102,13 @@ impl<'b> Insn<'b> {
             || self.i.op_kind(1) == OpKind::Register && self.i.op_register(1).is_ymm();
         self.fp(|| {
             let source = self.vector_place(1, self.usual_alignment());
-            let low = convert(self.read_half(source, Half::Low));
+            let low = self.read_half(source, Half::Low);
             if !is_long {
-                return self.set_v(low);
+                return self.set_v(convert(low));
             }
-            let high = convert(self.read_half(source, Half::High));
+            // Read before flags can change.
+            let high = self.read_half(source, Half::High);
+            let (low, high) = (convert(low), convert(high));
             self.set_v(Self::elements(low, high, 3, |n| 2 * n))
         })
     }

@@ -154,10 +154,14 @@ impl<'b> Insn<'b> {
     }
 
     /// Writes operand `n`, of 128 or 256 bits.
-    pub(super) fn write_halves(&self, place: VectorPlace<'b>, values: &[Val<'b>]) -> Flow {
+    fn write_halves(&self, place: VectorPlace<'b>, align: Align, values: &[Val<'b>]) -> Flow {
         match place {
             VectorPlace::Register(n) => self.set_halves(n, values),
             VectorPlace::Memory(at) => {
+                if values.len() > 1 && align == Align::Any {
+                    // The upper half may lie on a page that faults: nothing is stored then.
+                    let _ = [Half::Low, Half::High].map(|half| self.read_half(place, half));
+                }
                 for (value, half) in values.iter().zip([Half::Low, Half::High]) {
                     let at = at.plus(half.offset());
                     self.b.store(Type::WIDE, at.base, at.offset, *value, MemOrder::Release);
@@ -175,11 +179,10 @@ impl<'b> Insn<'b> {
         }
         let first = u32::from(self.has_own_destination(N));
         let places: [_; N] = std::array::from_fn(|n| self.vector_place(first + n as u32, align));
-        let values: Vec<_> = self
-            .halves()
-            .iter()
-            .map(|&half| op(places.map(|at| self.read_half(at, half))))
-            .collect();
+        // All is read before anything is computed: what faults has no effect on flags.
+        let read = |&half: &Half| places.map(|at| self.read_half(at, half));
+        let operands: Vec<_> = self.halves().iter().map(read).collect();
+        let values: Vec<_> = operands.into_iter().map(op).collect();
         self.set_halves(vector_number(self.i.op0_register()), &values)
     }
 
@@ -212,7 +215,7 @@ impl<'b> Insn<'b> {
     pub(super) fn move_vector(&self, align: Align) -> Flow {
         let [to, from] = [0, 1].map(|n| self.vector_place(n, align));
         let values: Vec<_> = self.halves().iter().map(|&half| self.read_half(from, half)).collect();
-        self.write_halves(to, &values)
+        self.write_halves(to, align, &values)
     }
 }
 

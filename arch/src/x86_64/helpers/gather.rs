@@ -1,6 +1,7 @@
 //! Memory under masks (SDM vol. 2: VGATHER…, VPGATHER…, VMASKMOV, VPMASKMOV, MASKMOVDQU): elements whose mask is clear do not fault.
 
 use base::sys::access::{self, Faulted};
+use base::sys::fault;
 use base::{GuestVirt, RegSlot};
 
 use super::FrameRef;
@@ -85,6 +86,15 @@ impl Ymm {
         i32::from_le_bytes(std::array::from_fn(|k| self.0[4 * n + k])).into()
     }
 
+    /// So many elements that are all ones or zeros, by their signs.
+    fn signs(&self, count: usize, long: bool) -> Self {
+        let mut signs = Self([0; 32]);
+        for n in 0..count {
+            signs.set_element(n, long, (self.element(n, long) >> 63) as u64);
+        }
+        signs
+    }
+
     fn set_element(&mut self, n: usize, long: bool, value: u64) {
         let size = if long { 8 } else { 4 };
         self.0[size * n..size * (n + 1)].copy_from_slice(&value.to_le_bytes()[..size]);
@@ -96,15 +106,19 @@ fn load(addr: u64, long: bool) -> Result<u64, Faulted> {
     if long { access::load64(place) } else { access::load32(place).map(u64::from) }
 }
 
-/// A gather. An element that faults leaves those before it done, and their masks clear.
+/// A gather. An element that faults leaves those before it done, and their masks clear; the other masks are all ones or
+/// zeros by then.
 pub(super) fn gather(mut frame: FrameRef, what: u64, base: u64) -> u64 {
     let what = What::from_raw(what);
-    let [mut data, mut mask, index] =
+    let [mut data, mask, index] =
         [what.data, what.mask, what.index].map(|n| Ymm::read(&frame, n));
     let size = if what.long_data || what.long_index { 8 } else { 4 };
     let count = what.bytes() / size;
+    // Of masks there may be more than of elements.
+    let masks = what.bytes() / if what.long_data { 8 } else { 4 };
+    let mut left = mask.signs(masks, what.long_data);
     for n in 0..count {
-        if mask.element(n, what.long_data) >= 0 {
+        if left.element(n, what.long_data) == 0 {
             continue;
         }
         let offset = (index.element(n, what.long_index) as u64) << what.scale;
@@ -113,12 +127,12 @@ pub(super) fn gather(mut frame: FrameRef, what: u64, base: u64) -> u64 {
             Ok(value) => data.set_element(n, what.long_data, value),
             Err(Faulted) => {
                 data.write(&mut frame, what.data);
-                mask.write(&mut frame, what.mask);
-                frame.set_fault(addr);
+                left.write(&mut frame, what.mask);
+                frame.set_fault(fault::last_fault().addr.0);
                 return 0;
             }
         }
-        mask.set_element(n, what.long_data, 0);
+        left.set_element(n, what.long_data, 0);
     }
     let written = count * if what.long_data { 8 } else { 4 };
     data.0[written..].fill(0);
@@ -137,11 +151,10 @@ pub(super) fn mask_load(mut frame: FrameRef, what: u64, base: u64) -> u64 {
         if mask.element(n, what.long_data) >= 0 {
             continue;
         }
-        let addr = base.wrapping_add((n * size) as u64);
-        match load(addr, what.long_data) {
+        match load(base.wrapping_add((n * size) as u64), what.long_data) {
             Ok(value) => data.set_element(n, what.long_data, value),
             Err(Faulted) => {
-                frame.set_fault(addr);
+                frame.set_fault(fault::last_fault().addr.0);
                 return 0;
             }
         }
@@ -155,20 +168,20 @@ pub(super) fn mask_store(mut frame: FrameRef, what: u64, base: u64) -> u64 {
     let what = What::from_raw(what);
     let [data, mask] = [what.data, what.mask].map(|n| Ymm::read(&frame, n));
     let size = if what.long_data { 8 } else { 4 };
-    for n in 0..what.bytes() / size {
-        if mask.element(n, what.long_data) >= 0 {
-            continue;
-        }
-        let addr = base.wrapping_add((n * size) as u64);
-        let (place, value) = (GuestVirt(addr), data.element(n, what.long_data) as u64);
-        let stored = match what.long_data {
-            true => access::store64(place, value),
-            false => access::store32(place, value as u32),
-        };
-        if stored.is_err() {
-            frame.set_fault(addr);
-            return 0;
-        }
+    let chosen = |n: &usize| mask.element(*n, what.long_data) < 0;
+    let elements = || (0..what.bytes() / size).filter(chosen);
+    let stored = can_store(base, size, elements().map(|n| n * size)).and_then(|()| {
+        elements().try_for_each(|n| {
+            let place = GuestVirt(base.wrapping_add((n * size) as u64));
+            let value = data.element(n, what.long_data) as u64;
+            match what.long_data {
+                true => access::store64(place, value),
+                false => access::store32(place, value as u32),
+            }
+        })
+    });
+    if stored.is_err() {
+        frame.set_fault(fault::last_fault().addr.0);
     }
     0
 }
@@ -177,12 +190,35 @@ pub(super) fn mask_store(mut frame: FrameRef, what: u64, base: u64) -> u64 {
 pub(super) fn maskmovdqu(mut frame: FrameRef, what: u64, base: u64) -> u64 {
     let what = What::from_raw(what);
     let [data, mask] = [what.data, what.mask].map(|n| Ymm::read(&frame, n));
-    for n in (0..16).filter(|&n| mask.0[n] & 0x80 != 0) {
-        let addr = base.wrapping_add(n as u64);
-        if access::store8(GuestVirt(addr), data.0[n]).is_err() {
-            frame.set_fault(addr);
-            return 0;
-        }
+    let bytes = || (0..16).filter(|&n| mask.0[n] & 0x80 != 0);
+    let stored = can_store(base, 1, bytes()).and_then(|()| {
+        bytes().try_for_each(|n| {
+            access::store8(GuestVirt(base.wrapping_add(n as u64)), data.0[n])
+        })
+    });
+    if stored.is_err() {
+        frame.set_fault(fault::last_fault().addr.0);
     }
     0
+}
+
+/// Where elements of this size at these offsets lie on two pages, whether both may be written: nothing is stored unless
+/// all is. A fault is at the first byte of those that cannot be.
+fn can_store(
+    base: u64,
+    size: usize,
+    offsets: impl Iterator<Item = usize>,
+) -> Result<(), Faulted> {
+    let mut probed = None;
+    for offset in offsets {
+        let first = GuestVirt(base.wrapping_add(offset as u64));
+        let last_page = first.wrapping_add(size as u64 - 1).page();
+        for place in [first, GuestVirt(first.0.max(last_page.0))] {
+            if probed.replace(place.page()) != Some(place.page()) {
+                // What is exchanged is what is there already, if it is that at all.
+                access::compare_exchange8(place, 0, 0)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -131,17 +131,20 @@ pub(super) fn begin_unmasked(mut frame: FrameRef) -> u64 {
     before
 }
 
-/// Behind its arithmetic, and before it writes anything: whether it is to raise #XM (SDM vol. 1, 11.5.2 and 11.5.3). What an operand
-/// causes is known before there is a result, whose flags stay as they are then.
+/// Behind its arithmetic, and before it writes anything: whether it is to raise #XM.
 pub(super) fn end_unmasked(mut frame: FrameRef, before: u64) -> u64 {
+    let (raised, is_unmasked) = raised(&frame, Flags(frame.get(slot::FP_FLAGS) as u8));
+    frame.set(slot::FP_FLAGS, before | u64::from(raised.0));
+    u64::from(is_unmasked)
+}
+
+/// Of the flags that arithmetic gave those that become set, and whether one of them is not masked (SDM vol. 1, 11.5.2 and
+/// 11.5.3). What an operand causes is known before there is a result, whose flags stay as they are then.
+fn raised(frame: &FrameRef, flags: Flags) -> (Flags, bool) {
     const OF_OPERANDS: u8 = Flags::NV.0 | Flags::ID.0 | Flags::DZ.0;
-    let mut raised = frame.get(slot::FP_FLAGS) as u8;
     let masks =
         mxcsr::flags_of((frame.get(slot::MXCSR) as u32 & mxcsr::MASKS) >> mxcsr::MASKS_SHIFT);
-    let unmasked = raised & !masks.0;
-    if unmasked & OF_OPERANDS != 0 {
-        raised &= OF_OPERANDS;
-    }
-    frame.set(slot::FP_FLAGS, before | u64::from(raised));
-    u64::from(unmasked != 0)
+    let unmasked = flags.0 & !masks.0;
+    let seen = if unmasked & OF_OPERANDS != 0 { OF_OPERANDS } else { u8::MAX };
+    (Flags(flags.0 & seen), unmasked != 0)
 }
