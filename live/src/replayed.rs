@@ -18,6 +18,10 @@ use trace::{
 use crate::watcher::{Queue, Watcher};
 use crate::{failed, maps};
 
+/// Hosts keep what lies below from programs (`vm.mmap_min_addr`). Emulators sometimes map something there; a program that uses
+/// it faults here.
+const LOWEST: u64 = 0x1_0000;
+
 /// Bytes that are copied at once.
 const PIECE: u64 = 1 << 16;
 /// `MAP_ANONYMOUS`, the same for all guests.
@@ -136,9 +140,13 @@ impl Replayed {
 
     /// Makes the memory map what the reference's is. What is new has the reference's contents, or zeros.
     fn follow_maps(&mut self, contents: Contents, state: &mut dyn State) -> Result<(), Error> {
-        let theirs = state.mappings()?.ok_or_else(|| {
+        let mut theirs = state.mappings()?.ok_or_else(|| {
             failed("the reference does not tell what is mapped: its program cannot be repeated")
         })?;
+        theirs.retain_mut(|mapping| {
+            mapping.range.start = mapping.range.start.max(LOWEST);
+            !mapping.range.is_empty()
+        });
         let ours = std::mem::replace(&mut self.maps, theirs.clone());
         let mut edges: Vec<u64> = Vec::new();
         let ranges = ours.iter().chain(&theirs);

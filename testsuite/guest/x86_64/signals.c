@@ -116,25 +116,6 @@ static void breakpoints(void)
     REQUIRE(context_seen.uc_mcontext.gregs[REG_TRAPNO] == 3);
 }
 
-static void stop_stepping(int signal, siginfo_t *info, void *context)
-{
-    (void)signal;
-    seen = *info;
-    ucontext_t *machine = context;
-    if (++count == 4)
-        machine->uc_mcontext.gregs[REG_EFL] &= ~0x100L;
-}
-
-static void single_steps(void)
-{
-    handle(SIGTRAP, stop_stepping, 0);
-    count = 0;
-    long n = 0;
-    __asm__ volatile("pushfq\n orq $0x100, (%%rsp)\n popfq\n"
-                     "inc %0\n inc %0\n inc %0\n inc %0\n inc %0\n" : "+r"(n)::"cc", "memory");
-    REQUIRE(count == 4 && n == 5 && seen.si_code == TRAP_TRACE);
-}
-
 static void red_zone_handler(int signal, siginfo_t *info, void *context)
 {
     (void)signal, (void)info, (void)context;
@@ -288,7 +269,6 @@ int main(void)
     RUN(page_faults);
     RUN(string_instructions_fault_in_the_middle);
     RUN(breakpoints);
-    RUN(single_steps);
     RUN(the_red_zone);
     RUN(vectors_are_in_the_frame);
     RUN(unmasked_vector_exceptions);

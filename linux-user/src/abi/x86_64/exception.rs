@@ -113,8 +113,7 @@ impl Plain {
 /// An access that the host would not make.
 fn data_fault(frame: &CpuFrame, fault: &HostFault, plain: Plain) -> CpuException {
     let is_paging = fault.code == SEGV_MAPERR || fault.code == SEGV_ACCERR;
-    if fault.signal == libc::SIGSEGV && !is_paging {
-        // The address was not canonical.
+    if fault.signal == libc::SIGSEGV && !(is_paging && is_canonical(fault.addr)) {
         let is_stack = instruction(frame).is_some_and(|insn| uses_stack_segment(&insn));
         return match is_stack {
             true => plain.bare(vector::SS, 0, libc::SIGBUS),
@@ -125,6 +124,12 @@ fn data_fault(frame: &CpuFrame, fault: &HostFault, plain: Plain) -> CpuException
     let present = if is_there { PF_PRESENT } else { 0 };
     let write = if fault.write { PF_WRITE } else { 0 };
     plain.page_fault((fault.signal, fault.code), fault.addr, present | write)
+}
+
+/// Whether paging looks at an address at all: bits 63 to 48 are as bit 47 (SDM vol. 1, 3.3.7.1).
+fn is_canonical(addr: GuestVirt) -> bool {
+    let above = 64 - 48;
+    ((addr.0 << above) as i64 >> above) as u64 == addr.0
 }
 
 /// The instruction at pc.
