@@ -351,13 +351,25 @@ impl Runner {
             }
             Stop::Trap(Trap::Illegal, pc) => Step::End(End::Illegal(pc)),
             Stop::Trap(Trap::System, pc) => Step::End((self.ferry.system)(pc)),
-            Stop::Trap(Trap::Breakpoint, pc) => Step::End(End::Breakpoint(pc)),
+            Stop::Trap(Trap::Breakpoint, pc) => Step::End(self.breakpoint(pc)),
             Stop::Trap(Trap::Syscall, pc) => Step::End(End::Syscall(pc)),
             Stop::Misaligned { pc, addr } => self.after_misaligned(pc, addr),
             Stop::Trap(Trap::Misaligned, pc) => self.after_misaligned(pc, pc),
             Stop::Fault(pc) => self.after_fault(pc, fault::last_fault().addr),
             Stop::HelperFault { pc, addr } => self.after_fault(pc, addr),
             Stop::Attention(_) | Stop::Interrupted(_) => unreachable!("a block alone"),
+        }
+    }
+
+    /// One of which only prefixes are in the code is the breakpoint behind it.
+    fn breakpoint(&self, pc: GuestVirt) -> End {
+        let at = pc.0.wrapping_sub(CODE.0) as usize;
+        let breakpoint = self.guest.breakpoint;
+        let bytes = [self.code.get(at..).unwrap_or_default(), breakpoint].concat();
+        let length = (self.ferry.disassemble)(pc, &bytes).1;
+        match pc.wrapping_add((length - breakpoint.len().min(length)) as u64) {
+            last if contains(self.code.len(), last) => End::Breakpoint(pc),
+            last => End::Stopped(last),
         }
     }
 
@@ -419,7 +431,7 @@ impl Runner {
             ExitCode::Syscall => Step::End(End::Syscall(pc)),
             ExitCode::Illegal => Step::End(End::Illegal(pc)),
             ExitCode::System => Step::End((self.ferry.system)(pc)),
-            ExitCode::Breakpoint => Step::End(End::Breakpoint(pc)),
+            ExitCode::Breakpoint => Step::End(self.breakpoint(pc)),
             ExitCode::Misaligned => self.after_misaligned(pc, pc),
             ExitCode::Fault => {
                 let offset = fault_at.wrapping_sub(placed.body.start.0) as u32;

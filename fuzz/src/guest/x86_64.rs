@@ -70,7 +70,11 @@ pub static X86_64: Guest = Guest {
         system: |pc| End::Fault { pc, addr: GuestVirt(0) },
         pending: &[],
         disassemble,
-        instructions: || crate::program::x86_64::encodings().into_iter().map(name_of).collect(),
+        instructions: || {
+            let encodings = crate::program::x86_64::encodings().into_iter();
+            // FINIT and the like are two instructions: a WAIT, and FNINIT.
+            encodings.filter(|code| !code.op_code().fwait()).map(name_of).collect()
+        },
         identify: |code| {
             instructions(code).next().filter(|i| !i.is_invalid()).map(|i| name_of(i.code()))
         },

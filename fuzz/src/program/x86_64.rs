@@ -637,10 +637,15 @@ fn undefined(code: &[u8]) -> u64 {
 /// Whether there is no instruction among these that is excluded, or that the guest does not have and the host might.
 fn is_safe(code: &[u8]) -> bool {
     let allowed: BTreeSet<_> = FEATURES.iter().map(|&feature| feature as u32).collect();
-    Decoder::with_ip(64, code, CODE.0, DecoderOptions::NONE).into_iter().all(|insn| {
+    // Breakpoints come behind it, and belong to its last instruction if that is not whole.
+    let padded = [code, &[0xcc; 15]].concat();
+    let end = CODE.0 + code.len() as u64;
+    let insns = Decoder::with_ip(64, &padded, CODE.0, DecoderOptions::NONE).into_iter();
+    insns.take_while(|insn| insn.ip() < end).all(|insn| {
         let known =
             insn.cpuid_features().iter().all(|&feature| allowed.contains(&(feature as u32)));
         insn.is_invalid()
+            || insn.mnemonic() == Mnemonic::Int3 && insn.next_ip() > end
             || known
                 && !EXCLUDED.contains(&insn.mnemonic())
                 && !insn.is_privileged()

@@ -45,6 +45,9 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Movbe => |i| i.set_op(0, i.op(1).bswap()),
         M::Movdir64b => |i| i.movdir64b(),
         M::Lea => |i| i.lea(),
+        M::Lfs => |i| i.load_far_pointer(slot::FS),
+        M::Lgs => |i| i.load_far_pointer(slot::GS),
+        M::Lss => |i| i.load_far_pointer(slot::SS),
         M::Xchg => |i| i.xchg(),
         M::Xadd => |i| i.xadd(),
         M::Cmpxchg => |i| i.cmpxchg(),
@@ -117,18 +120,33 @@ impl<'b> Insn<'b> {
         Flow::Next
     }
 
+    /// Operand `n`, the low 16 bits of which are a selector.
+    pub(super) fn selector(&self, n: u32) -> Val<'b> {
+        match self.i.op_kind(n) {
+            OpKind::Memory => self.load(self.address(), Type::I16),
+            _ => self.op(n).low16().zext(),
+        }
+    }
+
     /// MOV to a segment register: null selectors and those that the registers of a 64-bit program have anyway; what others
     /// describe, the kernel knows.
     fn load_selector(&self, from: u32) -> Flow {
-        let value = match self.i.op_kind(from) {
-            OpKind::Memory => self.load(self.address(), Type::I16),
-            _ => self.op(from).low16().zext(),
-        };
-        self.set_selector(value)
+        let value = self.selector(from);
+        self.set_selector(self.selector_slot(0), value)
     }
 
-    fn set_selector(&self, value: Val<'b>) -> Flow {
-        let which = self.selector_slot(0);
+    /// LFS, LGS, LSS: an offset and a selector from memory.
+    fn load_far_pointer(&self, which: RegSlot) -> Flow {
+        let destination = self.place(0);
+        let (at, ty) = (self.address(), destination.ty());
+        let offset = self.load(at, ty).at(ty);
+        let selector = self.load(at.plus(ty.bytes() as i32), Type::I16);
+        let flow = self.set_selector(which, selector);
+        self.write(destination, offset);
+        flow
+    }
+
+    fn set_selector(&self, which: RegSlot, value: Val<'b>) -> Flow {
         if which == slot::CS {
             return Flow::Undefined;
         }
@@ -151,7 +169,7 @@ impl<'b> Insn<'b> {
         let ty = self.stack_type();
         let value = self.load(self.stack(0), ty);
         self.move_stack(ty.bytes().into());
-        self.set_selector(value.low16().zext())
+        self.set_selector(self.selector_slot(0), value.low16().zext())
     }
 
     fn movdir64b(&self) -> Flow {

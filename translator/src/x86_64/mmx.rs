@@ -278,8 +278,7 @@ impl<'b> Insn<'b> {
 
     /// MASKMOVQ: to RDI.
     fn maskmovq(&self) -> Flow {
-        let address = self.linear(self.address());
-        let arguments = [self.mmx_op(1), self.mmx_op(2), address];
+        let arguments = [self.mmx_op(1), self.mmx_op(2), self.masked_address()];
         self.b.call_void(helpers::MASKMOVQ, &arguments);
         Flow::Next
     }

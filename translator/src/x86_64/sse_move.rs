@@ -121,20 +121,24 @@ impl<'b> Insn<'b> {
         self.set_v(self.b.splat(Q, self.scalar(1, Type::I64)))
     }
 
-    /// MASKMOVDQU: to where DS:RDI, or another segment, points.
-    fn maskmovdqu(&self) -> Flow {
+    /// Where MASKMOVQ and MASKMOVDQU store: at RDI, which has 32 bits with an address-size prefix.
+    pub(super) fn masked_address(&self) -> Val<'b> {
         let rdi = self.gpr(7);
         let offset = match self.i.op0_kind() {
             OpKind::MemorySegEDI => rdi.low32().zext(),
             _ => rdi,
         };
-        let base = match self.segment_base() {
+        match self.segment_base() {
             Some(segment) => segment + offset,
             None => offset,
-        };
+        }
+    }
+
+    /// MASKMOVDQU: to where DS:RDI, or another segment, points.
+    fn maskmovdqu(&self) -> Flow {
         let [data, mask] = [1, 2].map(|n| vector_number(self.i.op_register(n)));
         let what = What { data, mask, ..What::default() };
-        self.b.call_void(helpers::MASKMOVDQU, &[self.konst(what.raw()), base]);
+        self.b.call_void(helpers::MASKMOVDQU, &[self.konst(what.raw()), self.masked_address()]);
         Flow::Next
     }
 

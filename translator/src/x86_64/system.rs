@@ -2,7 +2,7 @@
 //! (5.20).
 
 use arch::x86_64::{helpers, slot};
-use base::RegSlot;
+use base::{HelperId, RegSlot};
 use decoders::x86_64::{Code, Mnemonic};
 use ir::{MemOrder, Type, Val};
 
@@ -47,6 +47,10 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Rdgsbase => |i| i.set_op(0, i.b.slot(slot::GS_BASE)),
         M::Wrfsbase => |i| i.write_base(slot::FS_BASE),
         M::Wrgsbase => |i| i.write_base(slot::GS_BASE),
+        M::Lar => |i| i.describe(helpers::ACCESS_RIGHTS),
+        M::Lsl => |i| i.describe(helpers::SEGMENT_LIMIT),
+        M::Verr => |i| i.verify(SEGMENT, SEGMENT),
+        M::Verw => |i| i.verify(EXECUTABLE | WRITABLE, WRITABLE),
         M::Hlt
         | M::Cli
         | M::Sti
@@ -76,6 +80,11 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         _ => return None,
     })
 }
+
+/// Access rights: of code or data, all of which a program may read under Linux; of code; of data that may be written.
+const SEGMENT: u64 = 1 << 12;
+const EXECUTABLE: u64 = 1 << 11;
+const WRITABLE: u64 = 1 << 9;
 
 impl<'b> Insn<'b> {
     fn write_carry(&self, value: Val<'b>) -> Flow {
@@ -154,6 +163,31 @@ impl<'b> Insn<'b> {
         self.set_sign(|| self.konst(1));
         self.set_aux(|| self.konst(1));
         self.set_less(|| self.konst(0));
+        Flow::Next
+    }
+
+    /// LAR, LSL: what a helper says of the segment that the second operand selects, unless there is none: then it says
+    /// [`helpers::system::NO_SEGMENT`]. ZF says whether there is.
+    fn describe(&self, helper: HelperId) -> Flow {
+        let value = self.call(helper, &[self.selector(1)]);
+        let missing = value.eq(self.konst(helpers::system::NO_SEGMENT));
+        let place = self.place(0);
+        match place {
+            Place::Gpr(n, Type::I32 | Type::I64) => {
+                self.b.set_slot(slot::gpr(n), missing.select(self.gpr(n), value));
+            }
+            place => self.write(place, missing.select(self.read(place).zext(), value)),
+        }
+        self.set_zero(|| missing);
+        Flow::Next
+    }
+
+    /// VERR, VERW: ZF says whether the segment may be read, or written.
+    fn verify(&self, mask: u64, wanted: u64) -> Flow {
+        let rights = self.call(helpers::ACCESS_RIGHTS, &[self.selector(0)]);
+        let missing = rights.eq(self.konst(helpers::system::NO_SEGMENT));
+        let denied = (rights & self.konst(mask)).ne(self.konst(wanted));
+        self.set_zero(|| missing | denied);
         Flow::Next
     }
 

@@ -201,7 +201,11 @@ pub(super) fn maskmovdqu(mut frame: FrameRef, what: u64, base: u64) -> u64 {
 
 /// Where elements of this size at these offsets lie on two pages, whether both may be written: nothing is stored unless
 /// all is. A fault is at the first byte of those that cannot be.
-fn can_store(base: u64, size: usize, offsets: impl Iterator<Item = usize>) -> Result<(), Faulted> {
+pub(super) fn can_store(
+    base: u64,
+    size: usize,
+    offsets: impl Iterator<Item = usize>,
+) -> Result<(), Faulted> {
     let mut probed = None;
     for offset in offsets {
         let first = GuestVirt(base.wrapping_add(offset as u64));

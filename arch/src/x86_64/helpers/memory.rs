@@ -1,9 +1,10 @@
 //! Guest memory as helpers access it: by guarded accesses, whose faults are noted in the frame.
 
 use base::GuestVirt;
-use base::sys::access;
+use base::sys::{access, fault};
 
 use super::FrameRef;
+use super::gather::can_store;
 
 /// The access was not possible, which is noted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,12 +66,15 @@ fn write_long(frame: &mut FrameRef, to: GuestVirt, bytes: &[u8]) -> Result<(), N
 
 /// MASKMOVQ: writes the bytes of a number for which bit 7 of the mask's byte is set.
 pub(super) fn maskmovq(mut frame: FrameRef, value: u64, mask: u64, address: u64) -> u64 {
-    for n in 0..8 {
-        let chosen = mask >> (8 * n + 7) & 1 != 0;
-        let byte = [(value >> (8 * n)) as u8];
-        if chosen && write(&mut frame, address.wrapping_add(n), &byte).is_err() {
-            break;
-        }
+    let bytes = || (0..8).filter(|n| mask >> (8 * n + 7) & 1 != 0);
+    let stored = can_store(address, 1, bytes()).and_then(|()| {
+        bytes().try_for_each(|n| {
+            let place = GuestVirt(address.wrapping_add(n as u64));
+            access::store8(place, (value >> (8 * n)) as u8)
+        })
+    });
+    if stored.is_err() {
+        frame.set_fault(fault::last_fault().addr.0);
     }
     0
 }

@@ -182,6 +182,8 @@ helpers! {
     TSC_AUX "tsc_aux" Frame () system::tsc_aux;
     RANDOM "random" Frame () system::random;
     BAD_SELECTOR "bad_selector" Pure (selector, place) system::bad_selector;
+    ACCESS_RIGHTS "access_rights" Pure (selector) system::access_rights;
+    SEGMENT_LIMIT "segment_limit" Frame (selector) system::segment_limit;
     SYNC_CODE "sync_code" Frame () system::sync_code;
     // Integers.
     DIV128 "div128" Pure (low, high, divisor) integer::div128;

@@ -89,6 +89,32 @@ pub(super) fn bad_selector(selector: u64, place: u64) -> u64 {
     u64::from(!is_good)
 }
 
+/// What [`access_rights`] and [`segment_limit`] say where a program may not know of a segment, or there is none.
+pub const NO_SEGMENT: u64 = u64::MAX;
+
+/// A segment whose limit Linux sets to the processor's number, a part of the node's above it.
+const PROCESSOR_NUMBER: u64 = 0x7b;
+
+/// LAR: the second doubleword of a descriptor, without the base; [`NO_SEGMENT`] unless it is one of Linux's for user mode.
+pub(super) fn access_rights(selector: u64) -> u64 {
+    match selector & 0xffff | 3 {
+        slot::USER_CS => 0x00af_fb00,
+        slot::USER_CS_32 => 0x00cf_fb00,
+        slot::USER_SS => 0x00cf_f300,
+        PROCESSOR_NUMBER => 0x0040_f500,
+        _ => NO_SEGMENT,
+    }
+}
+
+/// LSL: the limit in bytes of a segment; [`NO_SEGMENT`] unless it is one of Linux's for user mode.
+pub(super) fn segment_limit(frame: FrameRef, selector: u64) -> u64 {
+    match selector & 0xffff | 3 {
+        slot::USER_CS | slot::USER_CS_32 | slot::USER_SS => u32::MAX.into(),
+        PROCESSOR_NUMBER => tsc_aux(frame),
+        _ => NO_SEGMENT,
+    }
+}
+
 /// What serialises: what was translated from memory that others can write to without our noticing has to be compared with
 /// it. The runtime does so before it looks the next block up.
 pub(super) fn sync_code(frame: FrameRef) -> u64 {
