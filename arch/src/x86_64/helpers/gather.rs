@@ -110,8 +110,7 @@ fn load(addr: u64, long: bool) -> Result<u64, Faulted> {
 /// zeros by then.
 pub(super) fn gather(mut frame: FrameRef, what: u64, base: u64) -> u64 {
     let what = What::from_raw(what);
-    let [mut data, mask, index] =
-        [what.data, what.mask, what.index].map(|n| Ymm::read(&frame, n));
+    let [mut data, mask, index] = [what.data, what.mask, what.index].map(|n| Ymm::read(&frame, n));
     let size = if what.long_data || what.long_index { 8 } else { 4 };
     let count = what.bytes() / size;
     // Of masks there may be more than of elements.
@@ -192,9 +191,7 @@ pub(super) fn maskmovdqu(mut frame: FrameRef, what: u64, base: u64) -> u64 {
     let [data, mask] = [what.data, what.mask].map(|n| Ymm::read(&frame, n));
     let bytes = || (0..16).filter(|&n| mask.0[n] & 0x80 != 0);
     let stored = can_store(base, 1, bytes()).and_then(|()| {
-        bytes().try_for_each(|n| {
-            access::store8(GuestVirt(base.wrapping_add(n as u64)), data.0[n])
-        })
+        bytes().try_for_each(|n| access::store8(GuestVirt(base.wrapping_add(n as u64)), data.0[n]))
     });
     if stored.is_err() {
         frame.set_fault(fault::last_fault().addr.0);
@@ -204,11 +201,7 @@ pub(super) fn maskmovdqu(mut frame: FrameRef, what: u64, base: u64) -> u64 {
 
 /// Where elements of this size at these offsets lie on two pages, whether both may be written: nothing is stored unless
 /// all is. A fault is at the first byte of those that cannot be.
-fn can_store(
-    base: u64,
-    size: usize,
-    offsets: impl Iterator<Item = usize>,
-) -> Result<(), Faulted> {
+fn can_store(base: u64, size: usize, offsets: impl Iterator<Item = usize>) -> Result<(), Faulted> {
     let mut probed = None;
     for offset in offsets {
         let first = GuestVirt(base.wrapping_add(offset as u64));
