@@ -87,6 +87,7 @@ global_asm!(
 
 /// CF, PF, AF, ZF, SF, OF.
 const STATUS: u64 = 0x8d5;
+const RSP: usize = 4;
 const RDI: usize = 7;
 const CASES: usize = 60;
 
@@ -239,7 +240,9 @@ fn is_suitable(insn: &Instruction) -> bool {
     let registers = insn.op_kinds().zip(0..).all(|(kind, n)| match kind {
         OpKind::Register => {
             let register = insn.op_register(n);
-            register.is_xmm() || register.is_ymm() || register.is_gpr32() || register.is_gpr64()
+            let general = register.is_gpr32() || register.is_gpr64();
+            let kept = general && register.number() < 8 && register.number() != RSP;
+            register.is_xmm() || register.is_ymm() || kept
         }
         OpKind::Memory => true,
         OpKind::MemorySegRDI => true,

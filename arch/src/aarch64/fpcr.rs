@@ -156,7 +156,12 @@ const FLUSHING_HALF: Rules = Rules { denormals_in: DenormalsIn::Flush, ..FLUSHIN
 
 const fn with_common(fpcr: u64, rules: Rules) -> Env {
     let nan = if fpcr & DN == 0 { NanRule::Arm } else { NanRule::Default };
-    Env { round: round(fpcr), flags: Flags::NONE, rules: Rules { nan, ..rules } }
+    Env {
+        round: round(fpcr),
+        flags: Flags::NONE,
+        rules: Rules { nan, ..rules },
+        trapping: Flags::NONE,
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub const fn round(mxcsr: u32) -> Round {
 
 /// What an MXCSR means for arithmetic. Flushing takes place only if underflow is masked.
 #[must_use]
-pub const fn env(mxcsr: u32) -> Env {
+pub fn env(mxcsr: u32) -> Env {
     const UNDERFLOW_MASK: u32 = 1 << 11;
     let mut rules = Rules::X86;
     if mxcsr & DAZ != 0 {
@@ -96,6 +96,7 @@ pub const fn env(mxcsr: u32) -> Env {
     }
     let mut env = Env::new(rules);
     env.round = round(mxcsr);
+    env.trapping = flags_of((!mxcsr & MASKS) >> MASKS_SHIFT);
     env
 }
 

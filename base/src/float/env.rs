@@ -199,13 +199,17 @@ pub struct Env {
     pub flags: Flags,
     /// The guest's rules.
     pub rules: Rules,
+    /// Which of [`Flags::UF`] and [`Flags::OF`] an operation that raises them is interrupted for (x86, unmasked). A tiny result
+    /// is an underflow then though it be exact, and inexact is what loses precision with an unbounded exponent as well
+    /// (IEEE 754-2019 §7.4 and §7.5; Intel SDM vol. 1, §4.9.1). What the result is, is open.
+    pub trapping: Flags,
 }
 
 impl Env {
     /// Rounds to nearest even, no flag raised.
     #[must_use]
     pub const fn new(rules: Rules) -> Self {
-        Self { round: Round::NearestEven, flags: Flags::NONE, rules }
+        Self { round: Round::NearestEven, flags: Flags::NONE, rules, trapping: Flags::NONE }
     }
 
     /// Adds `flags` to those raised so far.

@@ -43,7 +43,7 @@ pub(super) fn with_flags(
     operation: impl FnOnce(&mut Env) -> u64,
 ) -> u64 {
     let before = Flags(*flags as u8);
-    let mut env = Env { round, flags: before, rules };
+    let mut env = Env { round, flags: before, ..Env::new(rules) };
     let result = operation(&mut env);
     if env.flags != before {
         *flags |= u64::from(env.flags.0);

@@ -2,6 +2,7 @@
 //! registers stand elsewhere.
 
 use arch::x86_64::helpers::{self, sse_float::arg};
+use arch::x86_64::key;
 use decoders::x86_64::{Code, Mnemonic, OpKind};
 use ir::{FpRound, MemOrder, Type, Val};
 
@@ -28,7 +29,7 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Cvttss2si | M::Vcvttss2si => |i| i.scalar_to_integer(SS, FpRound::TowardZero),
         M::Cvttsd2si | M::Vcvttsd2si => |i| i.scalar_to_integer(SD, FpRound::TowardZero),
         M::Cvtss2sd | M::Vcvtss2sd => |i| i.fp(|| i.scalar1(SS, SD, |a| a.fcvt(SD, i.round()))),
-        M::Cvtsd2ss | M::Vcvtsd2ss => |i| i.fp(|| i.scalar1(SD, SS, |a| a.fcvt(SS, i.round()))),
+        M::Cvtsd2ss | M::Vcvtsd2ss => |i| i.fp(|| i.scalar1(SD, SS, |a| i.shorten_number(a, SD))),
         M::Cvtdq2ps | M::Vcvtdq2ps => {
             |i| i.fp(|| i.packed1(|a| a.as_vector(Type::I32x4).sto_f(PS, i.round())))
         }
@@ -36,7 +37,7 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Cvttps2dq | M::Vcvttps2dq => |i| i.words_to_integers(FpRound::TowardZero),
         M::Cvtps2pd | M::Vcvtps2pd => |i| i.lengthen_numbers(),
         M::Cvtdq2pd | M::Vcvtdq2pd => |i| i.lengthen_integers(),
-        M::Cvtpd2ps | M::Vcvtpd2ps => |i| i.narrow(|a| a.as_vector(PD).fcvt(PS, i.round())),
+        M::Cvtpd2ps | M::Vcvtpd2ps => |i| i.narrow(|a| i.shorten_number(a.as_vector(PD), PD)),
         M::Cvtpd2dq | M::Vcvtpd2dq => |i| i.narrow(|a| i.doubles_to_words(a, i.round())),
         M::Cvttpd2dq | M::Vcvttpd2dq => {
             |i| i.narrow(|a| i.doubles_to_words(a, FpRound::TowardZero))
@@ -94,6 +95,17 @@ impl<'b> Insn<'b> {
             true => self.set_all(&[pair(0), pair(2)]),
             false => self.set_all(&[pair(0)]),
         }
+    }
+
+    /// A double as a float, or two of them. While exceptions are not masked, the flags that interrupt it are those of the helper.
+    fn shorten_number(&self, value: Val<'b>, from: Type) -> Val<'b> {
+        let to = if from.is_vector() { PS } else { SS };
+        if self.key & key::UNMASKED == 0 {
+            return value.fcvt(to, self.round());
+        }
+        let vector = if from.is_vector() { value } else { value.zext_wide(PD) };
+        let result = self.wide(helpers::NARROW, arg(0, true, from.lanes()), vector, vector);
+        if from.is_vector() { result } else { result.as_vector(PS).lane_u(0) }
     }
 
     /// Conversions to elements of half the width: to the lower half of a register of 128 bits, or all of it from 256.

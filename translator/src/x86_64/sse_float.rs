@@ -1,7 +1,11 @@
 //! Floating point of SSE, AVX and FMA (SDM vol. 1, 10 to 14): arithmetic, comparisons, rounding. Conversions stand in
 //! [`super::sse_convert`].
 
-use arch::x86_64::helpers::{self, sse_float::arg};
+use arch::x86_64::helpers::{
+    self,
+    sse_float::{Arithmetic, arg},
+};
+use arch::x86_64::key;
 use decoders::x86_64::{Code, Mnemonic, OpKind};
 use ir::{Condition, FpRound, Opcode, Type, Val};
 
@@ -22,22 +26,22 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         return None;
     }
     Some(match code.mnemonic() {
-        M::Addps | M::Vaddps => |i| i.fp2(PS, Val::fadd),
-        M::Addpd | M::Vaddpd => |i| i.fp2(PD, Val::fadd),
-        M::Addss | M::Vaddss => |i| i.fp2(SS, Val::fadd),
-        M::Addsd | M::Vaddsd => |i| i.fp2(SD, Val::fadd),
-        M::Subps | M::Vsubps => |i| i.fp2(PS, Val::fsub),
-        M::Subpd | M::Vsubpd => |i| i.fp2(PD, Val::fsub),
-        M::Subss | M::Vsubss => |i| i.fp2(SS, Val::fsub),
-        M::Subsd | M::Vsubsd => |i| i.fp2(SD, Val::fsub),
-        M::Mulps | M::Vmulps => |i| i.fp2(PS, Val::fmul),
-        M::Mulpd | M::Vmulpd => |i| i.fp2(PD, Val::fmul),
-        M::Mulss | M::Vmulss => |i| i.fp2(SS, Val::fmul),
-        M::Mulsd | M::Vmulsd => |i| i.fp2(SD, Val::fmul),
-        M::Divps | M::Vdivps => |i| i.fp2(PS, Val::fdiv),
-        M::Divpd | M::Vdivpd => |i| i.fp2(PD, Val::fdiv),
-        M::Divss | M::Vdivss => |i| i.fp2(SS, Val::fdiv),
-        M::Divsd | M::Vdivsd => |i| i.fp2(SD, Val::fdiv),
+        M::Addps | M::Vaddps => |i| i.arithmetic2(PS, Arithmetic::Add),
+        M::Addpd | M::Vaddpd => |i| i.arithmetic2(PD, Arithmetic::Add),
+        M::Addss | M::Vaddss => |i| i.arithmetic2(SS, Arithmetic::Add),
+        M::Addsd | M::Vaddsd => |i| i.arithmetic2(SD, Arithmetic::Add),
+        M::Subps | M::Vsubps => |i| i.arithmetic2(PS, Arithmetic::Sub),
+        M::Subpd | M::Vsubpd => |i| i.arithmetic2(PD, Arithmetic::Sub),
+        M::Subss | M::Vsubss => |i| i.arithmetic2(SS, Arithmetic::Sub),
+        M::Subsd | M::Vsubsd => |i| i.arithmetic2(SD, Arithmetic::Sub),
+        M::Mulps | M::Vmulps => |i| i.arithmetic2(PS, Arithmetic::Mul),
+        M::Mulpd | M::Vmulpd => |i| i.arithmetic2(PD, Arithmetic::Mul),
+        M::Mulss | M::Vmulss => |i| i.arithmetic2(SS, Arithmetic::Mul),
+        M::Mulsd | M::Vmulsd => |i| i.arithmetic2(SD, Arithmetic::Mul),
+        M::Divps | M::Vdivps => |i| i.arithmetic2(PS, Arithmetic::Div),
+        M::Divpd | M::Vdivpd => |i| i.arithmetic2(PD, Arithmetic::Div),
+        M::Divss | M::Vdivss => |i| i.arithmetic2(SS, Arithmetic::Div),
+        M::Divsd | M::Vdivsd => |i| i.arithmetic2(SD, Arithmetic::Div),
         M::Minps | M::Vminps => |i| i.fp2(PS, |a, b, _| a.fmin(b)),
         M::Minpd | M::Vminpd => |i| i.fp2(PD, |a, b, _| a.fmin(b)),
         M::Minss | M::Vminss => |i| i.fp2(SS, |a, b, _| a.fmin(b)),
@@ -54,10 +58,10 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Rsqrtps | M::Vrsqrtps => |i| i.helper1(helpers::RSQRT, 0),
         M::Rcpss | M::Vrcpss => |i| i.estimate_scalar(helpers::RCP),
         M::Rsqrtss | M::Vrsqrtss => |i| i.estimate_scalar(helpers::RSQRT),
-        M::Haddps | M::Vhaddps => |i| i.horizontal(PS, Val::fadd),
-        M::Haddpd | M::Vhaddpd => |i| i.horizontal(PD, Val::fadd),
-        M::Hsubps | M::Vhsubps => |i| i.horizontal(PS, Val::fsub),
-        M::Hsubpd | M::Vhsubpd => |i| i.horizontal(PD, Val::fsub),
+        M::Haddps | M::Vhaddps => |i| i.horizontal(PS, Arithmetic::Add),
+        M::Haddpd | M::Vhaddpd => |i| i.horizontal(PD, Arithmetic::Add),
+        M::Hsubps | M::Vhsubps => |i| i.horizontal(PS, Arithmetic::Sub),
+        M::Hsubpd | M::Vhsubpd => |i| i.horizontal(PD, Arithmetic::Sub),
         M::Addsubps | M::Vaddsubps => |i| i.add_and_subtract(PS),
         M::Addsubpd | M::Vaddsubpd => |i| i.add_and_subtract(PD),
         M::Dpps | M::Vdpps => |i| i.dot_product(PS),
@@ -176,6 +180,37 @@ fn fused(mnemonic: Mnemonic) -> Option<Semantics> {
 }
 
 impl<'b> Insn<'b> {
+    /// An operation on values of a type. While exceptions are not masked, the flags that interrupt it are those of the helper.
+    fn arithmetic(&self, op: Arithmetic, ty: Type, values: [Val<'b>; 3]) -> Val<'b> {
+        let [a, b, c] =
+            values.map(|value| if ty.is_vector() { value.as_vector(ty) } else { value });
+        if self.key & key::UNMASKED != 0 {
+            let arg = arg(op as u8, ty.lane() == SD, ty.lanes());
+            if ty.is_vector() {
+                return self.b.call_wide(helpers::ARITHMETIC, self.konst(arg), [a, b, c]);
+            }
+            let vector = vector_of(ty);
+            let values = [a, b, c].map(|value| value.zext_wide(vector));
+            let result = self.b.call_wide(helpers::ARITHMETIC, self.konst(arg), values);
+            return result.as_vector(vector).lane_u(0);
+        }
+        match op {
+            Arithmetic::Add => a.fadd(b, self.round()),
+            Arithmetic::Sub => a.fsub(b, self.round()),
+            Arithmetic::Mul => a.fmul(b, self.round()),
+            Arithmetic::Div => a.fdiv(b, self.round()),
+            Arithmetic::Fma => a.fmul_add(b, c, self.round()),
+        }
+    }
+
+    /// ADDPS and its like, at a type, a vector's or a scalar's.
+    fn arithmetic2(&self, ty: Type, op: Arithmetic) -> Flow {
+        self.fp(|| match ty.is_vector() {
+            true => self.packed2(|a, b| self.arithmetic(op, ty, [a, b, b])),
+            false => self.scalar2(ty, |a, b| self.arithmetic(op, ty, [a, b, b])),
+        })
+    }
+
     /// FMA: `±(a * b) ± c`, rounded once.
     fn fma(&self, ty: Type, order: Order, negate: Negate) -> Flow {
         let op = |x: Val<'b>, y: Val<'b>, z: Val<'b>| {
@@ -194,7 +229,7 @@ impl<'b> Insn<'b> {
                 Negate::Odd => self.negate_number(c, 0b1010),
                 Negate::Nothing | Negate::Product => c,
             };
-            a.fmul_add(b, c, self.round())
+            self.arithmetic(Arithmetic::Fma, ty, [a, b, c])
         };
         self.fp(|| match ty.is_vector() {
             true => self.packed3(|x, y, z| op(x.as_vector(ty), y.as_vector(ty), z.as_vector(ty))),
@@ -245,20 +280,24 @@ impl<'b> Insn<'b> {
     }
 
     /// HADDPS and its like: of neighbours, those of the first operand, then those of the second.
-    fn horizontal(&self, ty: Type, op: fn(Val<'b>, Val<'b>, FpRound) -> Val<'b>) -> Flow {
+    fn horizontal(&self, ty: Type, op: Arithmetic) -> Flow {
         let size = if ty == PS { 2 } else { 3 };
         self.fp(|| {
             self.lanes2(ty, |a, b| {
                 let even = Self::elements(a, b, size, |n| 2 * n);
                 let odd = Self::elements(a, b, size, |n| 2 * n + 1);
-                op(even, odd, self.round())
+                self.arithmetic(op, ty, [even, odd, odd])
             })
         })
     }
 
     /// ADDSUBPS, ADDSUBPD: even elements are subtracted.
     fn add_and_subtract(&self, ty: Type) -> Flow {
-        self.fp(|| self.lanes2(ty, |a, b| a.fadd(self.negate_number(b, 0b0101), self.round())))
+        self.fp(|| {
+            self.lanes2(ty, |a, b| {
+                self.arithmetic(Arithmetic::Add, ty, [a, self.negate_number(b, 0b0101), a])
+            })
+        })
     }
 
     /// DPPS, DPPD.

@@ -275,6 +275,8 @@ helpers! {
     PCMPESTR_LENGTHS "pcmpestr_lengths" Pure (a, b) string_compare::lengths;
     // Floating point.
     CMP_LANES "cmp_lanes" Float (a, b) sse_float::compare;
+    ARITHMETIC "arithmetic" Float (a, b, c) sse_float::arithmetic;
+    NARROW "narrow" Float (a) sse_float::narrow;
     DP "dp" Float (a, b) sse_float::dot_product;
     VCVTPH2PS "vcvtph2ps" Float (a) sse_float::vcvtph2ps;
     VCVTPS2PH "vcvtps2ph" Float (a) sse_float::vcvtps2ph;

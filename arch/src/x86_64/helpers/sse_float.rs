@@ -62,6 +62,55 @@ pub(super) fn compare(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
     })
 }
 
+/// Arithmetic of which the result may be too large or too small.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Arithmetic {
+    /// `a + b`.
+    Add,
+    /// `a - b`.
+    Sub,
+    /// `a * b`.
+    Mul,
+    /// `a / b`.
+    Div,
+    /// `a * b + c`, rounded once.
+    Fma,
+}
+
+/// Arithmetic as [`arg`]'s immediate names it. While exceptions are not masked, it gives the flags of what raises them, which IR's operations
+/// do not.
+pub(super) fn arithmetic(env: &mut Env, arg: u64, a: u128, b: u128, c: u128) -> u128 {
+    if arg >> 8 & 1 != 0 {
+        let [a, b, c] = [a, b, c].map(u64::split);
+        return u64::join(|n| {
+            if n < count(arg) { element::<F64>(arg, a[n], b[n], c[n], env) } else { 0 }
+        });
+    }
+    let [a, b, c] = [a, b, c].map(u32::split);
+    u32::join(|n| if n < count(arg) { element::<F32>(arg, a[n], b[n], c[n], env) } else { 0 })
+}
+
+fn element<F: Format>(arg: u64, a: F::Bits, b: F::Bits, c: F::Bits, env: &mut Env) -> F::Bits {
+    const ADD: u8 = Arithmetic::Add as u8;
+    const SUB: u8 = Arithmetic::Sub as u8;
+    const MUL: u8 = Arithmetic::Mul as u8;
+    const DIV: u8 = Arithmetic::Div as u8;
+    match arg as u8 {
+        ADD => soft::add::<F>(a, b, env),
+        SUB => soft::sub::<F>(a, b, env),
+        MUL => soft::mul::<F>(a, b, env),
+        DIV => soft::div::<F>(a, b, env),
+        _ => soft::fma::<F>(a, b, c, env),
+    }
+}
+
+/// CVTPD2PS, CVTSD2SS, as [`arithmetic`] does.
+pub(super) fn narrow(env: &mut Env, arg: u64, a: u128) -> u128 {
+    let doubles = u64::split(a);
+    u32::join(|n| if n < count(arg) { soft::convert::<F64, F32>(doubles[n], env) } else { 0 })
+}
+
 /// DPPS, DPPD: the sum of the products that bits 7:4 of the immediate choose, where bits 3:0 do.
 pub(super) fn dot_product(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
     if arg >> 8 & 1 != 0 {

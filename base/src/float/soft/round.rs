@@ -62,12 +62,22 @@ pub(super) fn round_pack<F: Format>(x: Exact, env: &mut Env) -> F::Bits {
     let exp = (x.exp - F::EMIN).min(F::EMAX - F::EMIN + 1) as u64;
     let raw = (exp << F::FRAC_BITS) + sig;
     if raw >= F::INFINITY {
+        if env.trapping.contains(Flags::OF) {
+            return interrupted::<F>(Flags::OF, inexact, env);
+        }
         return overflow::<F>(x.negative, env);
     }
     if inexact {
         env.raise(Flags::NX);
     }
     signed::<F>(x.negative, raw)
+}
+
+/// What an operation that is interrupted leaves: flags ([`Env::trapping`]).
+#[cold]
+fn interrupted<F: Format>(flag: Flags, inexact: bool, env: &mut Env) -> F::Bits {
+    env.raise(if inexact { flag | Flags::NX } else { flag });
+    zero::<F>(false)
 }
 
 /// The result of an overflow (§7.4).
@@ -90,6 +100,10 @@ pub(super) fn round_tiny<F: Format>(x: Exact, env: &mut Env) -> F::Bits {
         Tininess::BeforeRounding => true,
         Tininess::AfterRounding => stays_tiny::<F>(x, env.round),
     };
+    if tiny && env.trapping.contains(Flags::UF) {
+        let (_, inexact) = round_significand::<F>(x.sig, x.negative, env.round);
+        return interrupted::<F>(Flags::UF, inexact, env);
+    }
     match env.rules.denormals_out {
         DenormalsOut::Flush if tiny => {
             env.raise(Flags::UF);

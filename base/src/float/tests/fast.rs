@@ -44,7 +44,8 @@ fn environment(operands: &mut Operands) -> Env {
         1 => Flags::NX,
         _ => Flags(operands.below(64) as u8),
     };
-    Env { round, flags, rules: RULES[operands.below(RULES.len() as u64) as usize] }
+    let rules = RULES[operands.below(RULES.len() as u64) as usize];
+    Env { round, flags, ..Env::new(rules) }
 }
 
 fn check<A: Copy + Debug, R: Eq + Debug>(
