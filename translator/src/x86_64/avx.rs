@@ -162,9 +162,11 @@ impl<'b> Insn<'b> {
             long_index,
             long_vector: self.is_256()
                 || registers.iter().any(|register: &Register| register.is_ymm()),
+            short_address: self.i.memory_displ_size() == 4 || self.i.memory_base().is_gpr32(),
         };
-        let base = self.linear(self.address());
-        self.b.call_void(helpers::GATHER, &[self.konst(what.raw()), base]);
+        let base = self.linear(self.effective_address());
+        let segment = self.segment_base().unwrap_or_else(|| self.konst(0));
+        self.b.call_void(helpers::GATHER, &[self.konst(what.raw()), base, segment]);
         Flow::Next
     }
 

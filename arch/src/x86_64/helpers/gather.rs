@@ -24,6 +24,8 @@ pub struct What {
     pub long_index: bool,
     /// Whether vectors have 256 bits.
     pub long_vector: bool,
+    /// Whether offsets in the segment wrap at 32 bits.
+    pub short_address: bool,
 }
 
 impl What {
@@ -37,6 +39,7 @@ impl What {
             | (self.long_data as u64) << 14
             | (self.long_index as u64) << 15
             | (self.long_vector as u64) << 16
+            | (self.short_address as u64) << 17
     }
 
     const fn from_raw(raw: u64) -> Self {
@@ -48,6 +51,7 @@ impl What {
             long_data: raw >> 14 & 1 != 0,
             long_index: raw >> 15 & 1 != 0,
             long_vector: raw >> 16 & 1 != 0,
+            short_address: raw >> 17 & 1 != 0,
         }
     }
 
@@ -106,9 +110,9 @@ fn load(addr: u64, long: bool) -> Result<u64, Faulted> {
     if long { access::load64(place) } else { access::load32(place).map(u64::from) }
 }
 
-/// A gather. An element that faults leaves those before it done, and their masks clear; the other masks are all ones or
+/// A gather, from what is at an offset in a segment. An element that faults leaves those before it done, and their masks clear; the other masks are all ones or
 /// zeros by then.
-pub(super) fn gather(mut frame: FrameRef, what: u64, base: u64) -> u64 {
+pub(super) fn gather(mut frame: FrameRef, what: u64, base: u64, segment: u64) -> u64 {
     let what = What::from_raw(what);
     let [mut data, mask, index] = [what.data, what.mask, what.index].map(|n| Ymm::read(&frame, n));
     let size = if what.long_data || what.long_index { 8 } else { 4 };
@@ -116,15 +120,22 @@ pub(super) fn gather(mut frame: FrameRef, what: u64, base: u64) -> u64 {
     // Of masks there may be more than of elements.
     let masks = what.bytes() / if what.long_data { 8 } else { 4 };
     let mut left = mask.signs(masks, what.long_data);
+    let mut is_partly_done = false;
     for n in 0..count {
         if left.element(n, what.long_data) == 0 {
             continue;
         }
         let offset = (index.element(n, what.long_index) as u64) << what.scale;
-        let addr = base.wrapping_add(offset);
+        let offset = base.wrapping_add(offset);
+        let offset = if what.short_address { offset & 0xffff_ffff } else { offset };
+        let addr = segment.wrapping_add(offset);
         match load(addr, what.long_data) {
             Ok(value) => data.set_element(n, what.long_data, value),
             Err(Faulted) => {
+                // The first element has cleared what is above a vector of 128 bits.
+                if is_partly_done && !what.long_vector {
+                    data.0[16..].fill(0);
+                }
                 data.write(&mut frame, what.data);
                 left.write(&mut frame, what.mask);
                 frame.set_fault(fault::last_fault().addr.0);
@@ -132,6 +143,7 @@ pub(super) fn gather(mut frame: FrameRef, what: u64, base: u64) -> u64 {
             }
         }
         left.set_element(n, what.long_data, 0);
+        is_partly_done = true;
     }
     let written = count * if what.long_data { 8 } else { 4 };
     data.0[written..].fill(0);

@@ -285,7 +285,7 @@ helpers! {
     XM_BEGIN "xm_begin" Frame () sse_float::begin_unmasked;
     XM_END "xm_end" Frame (before) sse_float::end_unmasked;
     // Memory under masks.
-    GATHER "gather" Memory (what, base) gather::gather;
+    GATHER "gather" Memory (what, base, segment) gather::gather;
     MASK_LOAD "mask_load" Memory (what, base) gather::mask_load;
     MASK_STORE "mask_store" Memory (what, base) gather::mask_store;
     MASKMOVDQU "maskmovdqu" Memory (what, base) gather::maskmovdqu;
