@@ -303,3 +303,17 @@ fn integral_values() {
     let (zero, raised) = round(-0.25, Round::NearestEven, Inexact::Signal);
     assert_eq!((zero.to_bits(), raised), (MINUS, Flags::NX));
 }
+
+/// SDM vol. 1, 4.9.1.4 and 4.9.1.5: what is exact but for its exponent is not inexact.
+#[test]
+fn interrupted_operations_are_inexact_only_by_precision() {
+    let product = |a: f32, b: f32| {
+        let mut env = Env { trapping: Flags::UF | Flags::OF, ..Env::new(Rules::X86) };
+        let _ = soft::mul::<F32>(a.to_bits(), b.to_bits(), &mut env);
+        env.flags
+    };
+    assert_eq!(product(f32::MIN_POSITIVE, 0.5), Flags::UF);
+    assert_eq!(product(f32::MAX, 2.0), Flags::OF);
+    assert_eq!(product(f32::MIN_POSITIVE * 1.7, 0.1), Flags::UF | Flags::NX);
+    assert_eq!(product(f32::MAX, 3.3), Flags::OF | Flags::NX);
+}
