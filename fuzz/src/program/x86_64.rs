@@ -653,7 +653,10 @@ fn is_safe(code: &[u8]) -> bool {
     })
 }
 
-/// Whether it is one instruction, which goes nowhere else, or an invalid one.
+/// Whether it is one instruction, which goes nowhere else, or an invalid one; with what comes behind it, too.
 fn is_alone(code: &[u8]) -> bool {
-    decode(code).is_none_or(|insn| insn.len() == code.len() && !is_jump(insn.code()))
+    decode(&[code, &[0xcc; 15]].concat()).is_none_or(|insn| match insn.mnemonic() {
+        Mnemonic::Int3 => insn.len() > code.len(),
+        _ => insn.len() >= code.len() && !is_jump(insn.code()),
+    })
 }
