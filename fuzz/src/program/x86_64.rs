@@ -101,10 +101,8 @@ const EXCLUDED: &[Mnemonic] = &[
     Mnemonic::Sldt,
     Mnemonic::Str,
     Mnemonic::Smsw,
-    Mnemonic::Lar,
+    // Of one segment it is the processor's number.
     Mnemonic::Lsl,
-    Mnemonic::Verr,
-    Mnemonic::Verw,
     Mnemonic::Lfs,
     Mnemonic::Lgs,
     Mnemonic::Lss,
