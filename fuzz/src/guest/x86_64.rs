@@ -363,7 +363,9 @@ fn forget(code: &[u8], words: &mut [u64; WORDS]) {
 /// Where an instruction of MMX raised an exception, processors may have begun: TOP is 0 then, and no register empty.
 fn forget_interrupted(code: &[u8], end: &End, words: &mut [u64; WORDS]) {
     let (End::Fault { pc, .. } | End::Arithmetic { pc, .. }) = *end else { return };
-    let raised = instructions(code).find(|insn| insn.ip() == pc.0);
+    // Its last bytes may be breakpoints behind the code.
+    let padded = [code, &[0xcc; 15]].concat();
+    let raised = instructions(&padded).find(|insn| insn.ip() == pc.0);
     if raised.is_some_and(|i| (0..i.op_count()).any(|n| i.op_register(n).is_mm())) {
         words[FSW] &= !(7 << 11);
         words[FTW] = 0;
