@@ -164,12 +164,13 @@ pub struct Listing {
 pub struct PcMap(Vec<PcRange>);
 
 impl PcMap {
-    /// The guest instruction that the code at `offset` of the body belongs to.
+    /// The guest instruction that the code at `offset` of the body belongs to; `None` behind the last. What Cranelift rewrote
+    /// belongs to none, and a load may have become part of it: then it is the instruction that comes next, before which
+    /// nothing else has an effect, so that replaying up to it meets the load again.
     #[must_use]
     pub fn guest_pc(&self, offset: u32) -> Option<GuestVirt> {
-        let after = self.0.partition_point(|range| range.start <= offset);
-        let range = self.0.get(after.checked_sub(1)?)?;
-        (offset < range.end).then_some(range.pc)
+        let before = self.0.partition_point(|range| range.end <= offset);
+        self.0.get(before).map(|range| range.pc)
     }
 
     /// The ranges.

@@ -107,7 +107,7 @@ fn compare(
     for ((sample, before), answer) in cases.into_iter().zip(&answers) {
         for tier in [Tier::Interpreter, Tier::OptimisedRegion] {
             let result = runner.run(tier, &sample.code, before);
-            if let Some(difference) = difference(&result, answer) {
+            if let Some(difference) = difference(&sample.code, &result, answer) {
                 let registers = before.difference(&State::new(before.guest)).unwrap_or_default();
                 let (tier, name) = (tier.name(), &sample.name);
                 wrong.push(format!("{name}: {tier}: {difference}\n    from {registers}"));
@@ -117,7 +117,12 @@ fn compare(
     Ok(())
 }
 
-fn difference(mine: &(State, End), theirs: &(State, End)) -> Option<String> {
+fn difference(code: &[u8], mine: &(State, End), theirs: &(State, End)) -> Option<String> {
+    let [mine, theirs] = [mine, theirs].map(|(state, end)| {
+        let mut state = state.clone();
+        (state.guest.forget_interrupted)(code, end, &mut state.words);
+        (state, *end)
+    });
     let states = mine.0.difference(&theirs.0);
     let ends = (mine.1 != theirs.1).then(|| format!("{:x?} not {:x?}", mine.1, theirs.1));
     match (states, ends) {

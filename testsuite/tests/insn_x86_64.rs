@@ -12,7 +12,7 @@ use std::sync::Arc;
 use base::GuestVirt;
 use ferry_testsuite as testsuite;
 use fuzz::guest::X86_64;
-use fuzz::guest::x86_64::{FSW, FTW, RFLAGS, host_lacks, instructions};
+use fuzz::guest::x86_64::{RFLAGS, host_lacks, instructions};
 use fuzz::machine::{End, State};
 use fuzz::oracle::Oracle;
 use fuzz::program::x86_64::{Program, Random, encodings};
@@ -152,10 +152,7 @@ fn difference(program: &Program, mine: &(State, End), theirs: &(State, End)) -> 
     let [mine, theirs] = [mine, theirs].map(|(state, end)| {
         let mut state = state.clone();
         state.words[RFLAGS] &= !program.undefined;
-        if interrupts_mmx(&program.code, end) {
-            state.words[FSW] &= !(7 << 11);
-            state.words[FTW] = 0;
-        }
+        (X86_64.forget_interrupted)(&program.code, end, &mut state.words);
         (state, without_free_address(program, without_unreachable_address(*end)))
     });
     let states = mine.0.difference(&theirs.0);
@@ -164,13 +161,6 @@ fn difference(program: &Program, mine: &(State, End), theirs: &(State, End)) -> 
         (None, None) => None,
         (states, ends) => Some([states, ends].into_iter().flatten().collect::<Vec<_>>().join("; ")),
     }
-}
-
-/// Whether an instruction of MMX ended in an exception: TOP and tags may have been changed before, on some processors.
-fn interrupts_mmx(code: &[u8], end: &End) -> bool {
-    let (End::Fault { pc, .. } | End::Arithmetic { pc, .. }) = *end else { return false };
-    let raised = instructions(code).find(|insn| insn.ip() == pc.0);
-    raised.is_some_and(|i| (0..i.op_count()).any(|n| i.op_register(n).is_mm()))
 }
 
 /// Whether the program that asks the processor may have something there: it lies where the system puts it, the code after it.

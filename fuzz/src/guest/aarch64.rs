@@ -30,6 +30,7 @@ pub static AARCH64: Guest = Guest {
     breakpoint: &[0x00, 0x00, 0x20, 0xd4],
     narrow: Narrow::ZeroExtended,
     forget: |_, _| {},
+    forget_interrupted: |_, _, _| {},
     judge: Judge::Emulator,
     compiler: Compiler { command: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
     oracle_source: include_str!("../../oracle/aarch64.c"),

@@ -43,6 +43,8 @@ pub struct Guest {
     pub narrow: Narrow,
     /// Clears what the manual leaves open after this code, in a state that it ended in.
     pub forget: fn(&[u8], &mut [u64; WORDS]),
+    /// Sets words to zero of which processors differ in what they hold after an instruction that ended so.
+    pub forget_interrupted: fn(&[u8], &End, &mut [u64; WORDS]),
     /// Who judges.
     pub judge: Judge,
     /// Builds programs for it.

@@ -25,6 +25,7 @@ pub static RISCV64: Guest = Guest {
     breakpoint: &[0x02, 0x90],
     narrow: Narrow::Boxed,
     forget: |_, _| {},
+    forget_interrupted: |_, _, _| {},
     judge: Judge::Emulator,
     compiler: Compiler { command: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
     oracle_source: include_str!("../../oracle/riscv64.c"),

@@ -49,6 +49,7 @@ pub static X86_64: Guest = Guest {
     breakpoint: &[0xcc],
     narrow: Narrow::ZeroExtended,
     forget,
+    forget_interrupted,
     judge: Judge::Host,
     compiler: Compiler { command: "x86_64-linux-gnu-gcc", package: "gcc-x86-64-linux-gnu" },
     oracle_source: include_str!("../../oracle/x86_64.c"),
@@ -357,6 +358,18 @@ fn forget(code: &[u8], words: &mut [u64; WORDS]) {
         open = open & !flags_of(given) | flags_of(insn.rflags_undefined());
     }
     words[RFLAGS] &= !open;
+}
+
+/// Where an instruction of MMX raised an exception, processors may have begun: TOP is 0 then, and no register empty.
+fn forget_interrupted(code: &[u8], end: &End, words: &mut [u64; WORDS]) {
+    let (End::Fault { pc, .. } | End::Arithmetic { pc, .. }) = *end else { return };
+    // Its last bytes may be breakpoints behind the code.
+    let padded = [code, &[0xcc; 15]].concat();
+    let raised = instructions(&padded).find(|insn| insn.ip() == pc.0);
+    if raised.is_some_and(|i| (0..i.op_count()).any(|n| i.op_register(n).is_mm())) {
+        words[FSW] &= !(7 << 11);
+        words[FTW] = 0;
+    }
 }
 
 /// A feature that the host does not have and the code needs.

@@ -101,10 +101,8 @@ const EXCLUDED: &[Mnemonic] = &[
     Mnemonic::Sldt,
     Mnemonic::Str,
     Mnemonic::Smsw,
-    Mnemonic::Lar,
+    // Of one segment it is the processor's number.
     Mnemonic::Lsl,
-    Mnemonic::Verr,
-    Mnemonic::Verw,
     Mnemonic::Lfs,
     Mnemonic::Lgs,
     Mnemonic::Lss,
@@ -653,7 +651,10 @@ fn is_safe(code: &[u8]) -> bool {
     })
 }
 
-/// Whether it is one instruction, which goes nowhere else, or an invalid one.
+/// Whether it is one instruction, which goes nowhere else, or an invalid one; with what comes behind it, too.
 fn is_alone(code: &[u8]) -> bool {
-    decode(code).is_none_or(|insn| insn.len() == code.len() && !is_jump(insn.code()))
+    decode(&[code, &[0xcc; 15]].concat()).is_none_or(|insn| match insn.mnemonic() {
+        Mnemonic::Int3 => insn.len() > code.len(),
+        _ => insn.len() >= code.len() && !is_jump(insn.code()),
+    })
 }

@@ -44,7 +44,11 @@ pub(super) fn store(mut frame: FrameRef, what: u64, pc: u64, address: u64) -> u6
     let (Some(op), _) = unpack(what) else { return 0 };
     let executed = op.execute(&frame, Operand { pc, bytes: [0; 16], address });
     let bytes = op.stores().filter(|_| executed.is_stored).unwrap_or(0);
-    if memory::write(&mut frame, address, &executed.bytes[..bytes]).is_ok() {
+    // 80 bits are stored by two accesses, of 64 bits and of 16.
+    let (low, high) = executed.bytes[..bytes].split_at(bytes.min(8));
+    let stored = memory::write(&mut frame, address, low)
+        .and_then(|()| memory::write(&mut frame, address.wrapping_add(8), high));
+    if stored.is_ok() {
         executed.write(&mut frame);
     }
     0
