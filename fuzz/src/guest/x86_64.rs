@@ -279,11 +279,9 @@ fn misaligned(frame: &mut CpuFrame, code: &[u8], _: GuestVirt) -> Misaligned {
     let sse = mxcsr & !(mxcsr >> 7) & 0x3f;
     let features = insn.cpuid_features();
     let is_x87 = features.iter().any(|feature| {
-        matches!(
-            feature,
-            CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387 | CpuidFeature::MMX
-        )
-    });
+        matches!(feature, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387)
+    }) || (0..insn.op_count()).any(|n| insn.op_register(n).is_mm())
+        || insn.mnemonic() == Mnemonic::Emms;
     match insn.mnemonic() {
         Mnemonic::Div | Mnemonic::Idiv => arithmetic(1),
         _ if x87 != 0 && (is_x87 || insn.mnemonic() == Mnemonic::Wait) => arithmetic(si_code(x87)),

@@ -457,6 +457,9 @@ impl<'b> Insn<'b> {
             pushed += bytes * i32::from(level);
             self.store(self.stack(-pushed), ty, frame);
         }
+        // The processor looks whether the new top of the stack may be written to.
+        let top = self.stack(-pushed - i32::from(size));
+        let _ = self.atomic(Opcode::AtomicOr, top, Type::I8, self.konst(0));
         self.write(Place::Gpr(RBP, ty), frame);
         self.move_stack(-i64::from(pushed) - i64::from(size));
         Flow::Next

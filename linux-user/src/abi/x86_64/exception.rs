@@ -199,9 +199,12 @@ fn raised(frame: &CpuFrame, plain: Plain) -> CpuException {
 
 /// Whether it is of those that raise pending x87 exceptions.
 fn waits_for_x87(insn: &Instruction) -> bool {
-    use CpuidFeature::{FPU, FPU287, FPU387, MMX};
-    let is_x87 = |feature: &CpuidFeature| matches!(feature, FPU | FPU287 | FPU387 | MMX);
-    insn.cpuid_features().iter().any(is_x87) || insn.code() == Code::Wait
+    use CpuidFeature::{FPU, FPU287, FPU387};
+    let is_x87 = |feature: &CpuidFeature| matches!(feature, FPU | FPU287 | FPU387);
+    let is_mmx = (0..insn.op_count()).any(|n| insn.op_register(n).is_mm());
+    is_mmx
+        || insn.cpuid_features().iter().any(is_x87)
+        || matches!(insn.code(), Code::Wait | Code::Emms)
 }
 
 /// Exceptions that have occurred and are not masked.
