@@ -92,6 +92,7 @@ fn case(
 
 fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
     let mut runner = Runner::new(&X86_64).ok_or("Ferry does not have this guest")?;
+    programs.retain(|program| !reaches_code(program));
     let count = programs.len();
     programs.retain(|program| host_lacks(&program.code).is_none());
     if programs.len() < count {
@@ -128,6 +129,13 @@ fn check(judge: &Oracle, mut programs: Vec<Program>) -> Result<(), String> {
     wrong.truncate(SHOWN.max(40));
     let shown = wrong.iter().map(|(text, what, from)| format!("{text}\n  {what}\n    from {from}"));
     Err(format!("{total} of {count} differ, among them\n{}", shown.collect::<Vec<_>>().join("\n")))
+}
+
+/// Whether a register is an address of the code, which accesses may then change: a machine for single cases does not notice that
+/// (`testsuite/guest/x86_64/selfmod.c` is about it).
+fn reaches_code(program: &Program) -> bool {
+    let words = &program.before.words[..16];
+    words.iter().any(|&word| GuestVirt(word).page() == fuzz::machine::CODE.page())
 }
 
 /// Whether that mnemonic has been shown.
