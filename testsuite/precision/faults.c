@@ -4,6 +4,7 @@
  * What is printed, a hash of all the states for each loop, must not depend on how the loops are
  * executed.
  */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -30,6 +31,8 @@ static void mix(uint64_t value)
 
 #if defined(__riscv)
 enum { REGISTERS = 32, SP = 2, IGNORED_A = 3, IGNORED_B = 4 }; /* gp and tp */
+#elif defined(__x86_64__)
+enum { REGISTERS = 16, SP = REG_RSP, IGNORED_A = REG_RSP, IGNORED_B = REG_RSP };
 #else
 enum { REGISTERS = 32, SP = 31, IGNORED_A = 18, IGNORED_B = 18 }; /* the platform's register */
 #endif
@@ -38,6 +41,8 @@ static uint64_t get(const mcontext_t *machine, int i)
 {
 #if defined(__riscv)
     return machine->__gregs[i];
+#elif defined(__x86_64__)
+    return machine->gregs[i];
 #else
     return i == SP ? machine->sp : machine->regs[i];
 #endif
@@ -50,6 +55,13 @@ static void mix_the_rest(const mcontext_t *machine)
     for (int i = 0; i < 32; i++)
         mix(machine->__fpregs.__d.__f[i]);
     mix(machine->__fpregs.__d.__fcsr);
+#elif defined(__x86_64__)
+    mix(machine->gregs[REG_RIP]);
+    mix(machine->gregs[REG_EFL] & 0x8d5);
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 4; j++)
+            mix(machine->fpregs->_xmm[i].element[j]);
+    mix(machine->fpregs->mxcsr);
 #else
     mix(machine->pc);
     mix(machine->pstate & 0xf0000000);
