@@ -9,6 +9,8 @@ pub mod aarch64;
 mod crypto;
 pub mod debug;
 pub mod frame;
+mod guarded;
+mod helper_table;
 mod lane;
 pub mod model;
 pub mod riscv64;

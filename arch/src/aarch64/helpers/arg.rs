@@ -34,10 +34,6 @@ impl Arg {
         self.0
     }
 
-    pub(super) const fn from_raw(raw: u64) -> Self {
-        Self(raw)
-    }
-
     pub(super) const fn size(self) -> u32 {
         self.0 as u32 & 3
     }
@@ -59,5 +55,18 @@ impl Arg {
 
     pub(super) const fn second(self) -> u32 {
         (self.0 >> 24 & 0xff) as u32
+    }
+}
+
+impl From<u64> for Arg {
+    /// As a helper gets it.
+    fn from(raw: u64) -> Self {
+        Self(raw)
+    }
+}
+
+impl From<Arg> for u64 {
+    fn from(arg: Arg) -> Self {
+        arg.raw()
     }
 }

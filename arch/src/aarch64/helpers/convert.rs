@@ -172,7 +172,7 @@ macro_rules! integers {
 /// signed one (whose upper half is zero), 2 an unsigned doubleword, 3 a signed one; the numbers are those of
 /// [`fcvts`].
 pub(super) fn fcvt_to_x(fp: &mut FpEnv, arg: u64, n: u64) -> u64 {
-    let arg = Arg::from_raw(arg);
+    let arg = Arg::from(arg);
     let (round, fraction) = (mode(arg.first(), fp), arg.second());
     let bits = if arg.kind() < 2 { u64::from(u32::MAX) } else { u64::MAX };
     formats!(arg, F => {
@@ -187,7 +187,7 @@ pub(super) fn fcvt_to_x(fp: &mut FpEnv, arg: u64, n: u64) -> u64 {
 
 /// SCVTF, UCVTF from a general-purpose register: the same, with the second number as in [`scvtf`].
 pub(super) fn cvtf_from_x(fp: &mut FpEnv, arg: u64, n: u64) -> u64 {
-    let arg = Arg::from_raw(arg);
+    let arg = Arg::from(arg);
     formats!(arg, F => {
         let env = fp.within::<F>();
         integers!(arg.kind(), I => {

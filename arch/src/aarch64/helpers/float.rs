@@ -287,7 +287,7 @@ pub(super) fn ursqrte(arg: Arg, n: u128) -> u128 {
 
 /// FCMP, and FCMPE with a first number of 1: condition flags as in NZCV.
 pub(super) fn fcmp(fp: &mut FpEnv, arg: u64, n: u64, m: u64) -> u64 {
-    let arg = Arg::from_raw(arg);
+    let arg = Arg::from(arg);
     formats!(arg, F => {
         let env = fp.within::<F>();
         let (n, m) = (lane::<F>(n.into(), 0), lane::<F>(m.into(), 0));

@@ -9,6 +9,7 @@ use base::{GuestVirt, RegSlot};
 
 use super::FrameRef;
 use crate::aarch64::slot;
+use crate::guarded::{read, write};
 
 fn x(frame: &FrameRef, n: u64) -> u64 {
     if n >= 31 { 0 } else { frame.get(RegSlot(n as u16)) }
@@ -78,9 +79,6 @@ const CHUNK: u64 = PAGE_SIZE;
 const GREATEST: u64 = i64::MAX as u64;
 const GREATEST_EITHER_WAY: u64 = 0x007f_ffff_ffff_ffff;
 
-/// The access was not possible, which is noted.
-struct Noted;
-
 /// An address without its tag.
 fn untagged(addr: u64) -> GuestVirt {
     GuestVirt(addr & ((1 << 56) - 1))
@@ -96,30 +94,6 @@ fn on_page_from(to: GuestVirt) -> u64 {
 /// The same of the bytes before `end`.
 fn on_page_before(end: GuestVirt) -> u64 {
     end.wrapping_offset(-1).page_offset() + 1
-}
-
-fn write(frame: &mut FrameRef, to: GuestVirt, bytes: &[u8]) -> Result<(), Noted> {
-    while let Err(left) = access::copy_to_guest(to, bytes) {
-        let done = bytes.len() - left;
-        let first = to.wrapping_add(done as u64);
-        // Once more, as an access of which is known what it was; it may be possible by now.
-        if access::store8(first, bytes[done]).is_err() {
-            frame.set_fault(first.0);
-            return Err(Noted);
-        }
-    }
-    Ok(())
-}
-
-fn read(frame: &mut FrameRef, bytes: &mut [u8], from: GuestVirt) -> Result<(), Noted> {
-    while let Err(left) = access::copy_from_guest(bytes, from) {
-        let first = from.wrapping_add((bytes.len() - left) as u64);
-        if access::load8(first).is_err() {
-            frame.set_fault(first.0);
-            return Err(Noted);
-        }
-    }
-    Ok(())
 }
 
 /// Whether registers are in the format of option B, which a program can only have from elsewhere (a signal frame that

@@ -14,7 +14,6 @@ mod env;
 pub mod float;
 pub mod hash;
 pub mod integer;
-
 pub mod memory;
 pub mod pauth;
 pub mod saturate;
@@ -22,13 +21,11 @@ pub mod shift;
 pub mod system;
 pub mod widening;
 
-use base::cpu::{Effects, HelperCode};
 use base::float::Flags;
-use base::wide::{HostVector, bits_of, vector_of};
-use base::{CpuFrame, Helper, HelperId, Intrinsic};
 
 use super::{fpcr, slot};
 pub use crate::frame::FrameRef;
+use crate::helper_table::helpers;
 use crate::lane;
 pub use arg::Arg;
 pub use env::{FpEnv, Saturation};
@@ -50,116 +47,6 @@ fn with_qc<R>(frame: &mut FrameRef, op: impl FnOnce(&mut Saturation) -> R) -> R 
         frame.set(slot::FP_FLAGS, frame.get(slot::FP_FLAGS) | fpcr::SATURATED);
     }
     result
-}
-
-/// The function around a safe one, by its kind. What stands here is all that touches the frame's pointer.
-macro_rules! code {
-    (Pure ($($arg:ident),*) $func:path) => {
-        code!(@scalar |_frame| ($($arg),*) $func($($arg),*))
-    };
-    (FpFlags ($($arg:ident),*) $func:path) => {
-        code!(@scalar |frame| ($($arg),*) with_fp(&mut frame(), |fp| $func(fp, $($arg),*)))
-    };
-    (Frame ($($arg:ident),*) $func:path) => {
-        code!(@scalar |frame| ($($arg),*) $func(frame(), $($arg),*))
-    };
-    (Memory ($($arg:ident),*) $func:path) => {
-        code!(@scalar |frame| ($($arg),*) $func(frame(), $($arg),*))
-    };
-    (Bits ($($arg:ident),*) $func:path) => {
-        code!(@wide |_frame, _arg| ($($arg),*) $func($($arg),*))
-    };
-    (Lanes ($($arg:ident),*) $func:path) => {
-        code!(@wide |_frame, arg| ($($arg),*) $func(arg, $($arg),*))
-    };
-    (Float ($($arg:ident),*) $func:path) => {
-        code!(@wide |frame, arg| ($($arg),*) with_fp(&mut frame(), |fp| $func(fp, arg, $($arg),*)))
-    };
-    (Saturating ($($arg:ident),*) $func:path) => {
-        code!(@wide |frame, arg| ($($arg),*) with_qc(&mut frame(), |qc| $func(qc, arg, $($arg),*)))
-    };
-    (@scalar |$frame:ident| ($($arg:ident),*) $body:expr) => {{
-        unsafe extern "C" fn shim(f: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
-            let [$($arg,)* ..] = [a, b, c, d];
-            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
-            let $frame = || unsafe { FrameRef::new(f) };
-            $body
-        }
-        HelperCode::Scalar(shim)
-    }};
-    (@wide |$frame:ident, $number:ident| ($($arg:ident),*) $body:expr) => {{
-        #[expect(improper_ctypes_definitions, reason = "see `base::cpu::WideHelperFn`")]
-        unsafe extern "C" fn shim(
-            f: *mut CpuFrame,
-            number: u64,
-            a: HostVector,
-            b: HostVector,
-            c: HostVector,
-        ) -> HostVector {
-            let [$($arg,)* ..] = [a, b, c].map(bits_of);
-            let $number = Arg::from_raw(number);
-            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
-            let $frame = || unsafe { FrameRef::new(f) };
-            vector_of($body)
-        }
-        HelperCode::Wide(shim)
-    }};
-}
-
-/// What IR is told of a kind's effects. QC counts as one of the floating-point flags.
-macro_rules! effects {
-    (Bits) => {
-        Effects::Pure
-    };
-    (Lanes) => {
-        Effects::Pure
-    };
-    (Float) => {
-        Effects::FpFlags
-    };
-    (Saturating) => {
-        Effects::FpFlags
-    };
-    ($effects:ident) => {
-        Effects::$effects
-    };
-}
-
-/// How many arguments IR passes: vectors always all.
-macro_rules! args {
-    (Bits ($($arg:ident),*)) => { 4 };
-    (Lanes ($($arg:ident),*)) => { 4 };
-    (Float ($($arg:ident),*)) => { 4 };
-    (Saturating ($($arg:ident),*)) => { 4 };
-    ($effects:ident ($($arg:ident),*)) => { <[&str]>::len(&[$(stringify!($arg)),*]) as u8 };
-}
-
-macro_rules! intrinsic {
-    () => {
-        None
-    };
-    ($intrinsic:ident) => {
-        Some(Intrinsic::$intrinsic)
-    };
-}
-
-macro_rules! helpers {
-    ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path $(, $intrinsic:ident)?;)*) => {
-        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the ids")]
-        enum Index { $($id,)* }
-
-        $(#[doc = concat!("`", $name, "`")]
-        pub const $id: HelperId = HelperId(Index::$id as u16);)*
-
-        /// Every helper, by id.
-        pub static HELPERS: &[Helper] = &[$(Helper {
-            name: $name,
-            args: args!($kind ($($arg),*)),
-            effects: effects!($kind),
-            code: code!($kind ($($arg),*) $func),
-            intrinsic: intrinsic!($($intrinsic)?),
-        },)*];
-    };
 }
 
 helpers! {
@@ -311,22 +198,4 @@ helpers! {
     SM3PARTW2 "sm3partw2" Bits (n, m, d) hash::sm3partw2;
     SM4E "sm4e" Bits (d, n) cipher::sm4e;
     SM4EKEY "sm4ekey" Bits (n, m) cipher::sm4ekey;
-}
-
-/// Calls a helper of vectors as IR does; `None` if it is none.
-#[must_use]
-pub fn call_wide(frame: &mut CpuFrame, id: HelperId, arg: Arg, vectors: [u128; 3]) -> Option<u128> {
-    let HelperCode::Wide(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
-    let [a, b, c] = vectors.map(vector_of);
-    // SAFETY: the frame is borrowed, and no helper keeps it.
-    Some(bits_of(unsafe { code(frame, arg.raw(), a, b, c) }))
-}
-
-/// Calls a helper of numbers as IR does; `None` if it is none.
-#[must_use]
-pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> Option<u64> {
-    let HelperCode::Scalar(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
-    let [a, b, c, d] = args;
-    // SAFETY: the frame is borrowed, and no helper keeps it.
-    Some(unsafe { code(frame, a, b, c, d) })
 }

@@ -8,13 +8,13 @@ pub mod cipher;
 pub mod fp;
 pub mod system;
 
-use base::cpu::{Effects, HelperCode};
+use base::CpuFrame;
 use base::float::{Env, F16, F32, F64, Rules};
-use base::{CpuFrame, Helper, HelperId};
 
 use super::privileged::SystemContext;
 use super::slot;
 pub use crate::frame::FrameRef;
+use crate::helper_table::helpers;
 
 /// A whole machine's hart: its registers, and what it has beside them. `None` in user mode.
 fn hart(frame: &FrameRef) -> Option<(&CpuFrame, &SystemContext)> {
@@ -22,54 +22,12 @@ fn hart(frame: &FrameRef) -> Option<(&CpuFrame, &SystemContext)> {
     unsafe { frame.machine() }
 }
 
-/// The `HelperFn` around a safe function, by its effects. What stands here is all that touches the
-/// frame's pointer.
-macro_rules! shim {
-    (Pure ($($arg:ident),*) $func:path) => {{
-        unsafe extern "C" fn shim(_: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
-            let [$($arg,)* ..] = [a, b, c, d];
-            $func($($arg),*)
-        }
-        shim
-    }};
-    (FpFlags ($($arg:ident),*) $func:path) => {{
-        unsafe extern "C" fn shim(f: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
-            let [$($arg,)* ..] = [a, b, c, d];
-            let mut env = Env::new(Rules::RISCV);
-            let result = $func(&mut env, $($arg),*);
-            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
-            unsafe { FrameRef::new(f) }.accrue(slot::FFLAGS, env.flags);
-            result
-        }
-        shim
-    }};
-    ($effects:ident ($($arg:ident),*) $func:path) => {{
-        unsafe extern "C" fn shim(f: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
-            let [$($arg,)* ..] = [a, b, c, d];
-            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
-            $func(unsafe { FrameRef::new(f) }, $($arg),*)
-        }
-        shim
-    }};
-}
-
-macro_rules! helpers {
-    ($($id:ident $name:literal $effects:ident ($($arg:ident),*) $func:path;)*) => {
-        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the ids")]
-        enum Index { $($id,)* }
-
-        $(#[doc = concat!("`", $name, "`")]
-        pub const $id: HelperId = HelperId(Index::$id as u16);)*
-
-        /// Every helper, by id.
-        pub static HELPERS: &[Helper] = &[$(Helper {
-            name: $name,
-            args: <[&str]>::len(&[$(stringify!($arg)),*]) as u8,
-            effects: Effects::$effects,
-            code: HelperCode::Scalar(shim!($effects ($($arg),*) $func)),
-            intrinsic: None,
-        },)*];
-    };
+/// Runs `op` in an environment of its own; the rounding mode is an argument where it matters.
+fn with_fp<R>(frame: &mut FrameRef, op: impl FnOnce(&mut Env) -> R) -> R {
+    let mut env = Env::new(Rules::RISCV);
+    let result = op(&mut env);
+    frame.accrue(slot::FFLAGS, env.flags);
+    result
 }
 
 helpers! {

@@ -1,14 +1,11 @@
-//! Guest memory as helpers access it: by guarded accesses, whose faults are noted in the frame.
+//! Guest memory as x86-64's helpers access it: see [`guarded`].
 
 use base::GuestVirt;
 use base::sys::{access, fault};
 
 use super::FrameRef;
 use super::gather::can_store;
-
-/// The access was not possible, which is noted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Noted;
+use crate::guarded::{self, Noted};
 
 /// An address that is not canonical: an access there is a general-protection fault.
 const NOT_CANONICAL: GuestVirt = GuestVirt(1 << 63);
@@ -21,20 +18,7 @@ pub(super) fn general_protection(frame: &mut FrameRef) -> Noted {
     Noted
 }
 
-/// Reads bytes.
-pub(super) fn read(frame: &mut FrameRef, bytes: &mut [u8], from: u64) -> Result<(), Noted> {
-    while let Err(left) = access::copy_from_guest(bytes, GuestVirt(from)) {
-        let first = GuestVirt(from).wrapping_add((bytes.len() - left) as u64);
-        // Once more, as an access of which is known what it was; it may be possible by now.
-        if access::load8(first).is_err() {
-            frame.set_fault(first.0);
-            return Err(Noted);
-        }
-    }
-    Ok(())
-}
-
-/// Writes bytes. If some of them cannot be written, those before may have been.
+/// Writes bytes, at once where an access has so many. If some of them cannot be written, those before may have been.
 pub(super) fn write(frame: &mut FrameRef, to: u64, bytes: &[u8]) -> Result<(), Noted> {
     let to = GuestVirt(to);
     let written = match *bytes {
@@ -44,24 +28,12 @@ pub(super) fn write(frame: &mut FrameRef, to: u64, bytes: &[u8]) -> Result<(), N
         [a, b, c, d, e, f, g, h] => {
             access::store64(to, u64::from_le_bytes([a, b, c, d, e, f, g, h]))
         }
-        _ => return write_long(frame, to, bytes),
+        _ => return guarded::write(frame, to, bytes),
     };
     written.map_err(|access::Faulted| {
         frame.set_fault(base::sys::fault::last_fault().addr.0);
         Noted
     })
-}
-
-fn write_long(frame: &mut FrameRef, to: GuestVirt, bytes: &[u8]) -> Result<(), Noted> {
-    while let Err(left) = access::copy_to_guest(to, bytes) {
-        let done = bytes.len() - left;
-        let first = to.wrapping_add(done as u64);
-        if access::store8(first, bytes[done]).is_err() {
-            frame.set_fault(first.0);
-            return Err(Noted);
-        }
-    }
-    Ok(())
 }
 
 /// MASKMOVQ: writes the bytes of a number for which bit 7 of the mask's byte is set.

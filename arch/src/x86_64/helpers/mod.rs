@@ -17,13 +17,11 @@ pub mod system;
 pub mod x87;
 pub mod xsave;
 
-use base::cpu::{Effects, HelperCode};
 use base::float::{Env, Flags};
-use base::wide::{HostVector, bits_of, vector_of};
-use base::{CpuFrame, Helper, HelperId, Intrinsic, Packed};
 
 use super::{mxcsr, slot};
 pub use crate::frame::FrameRef;
+use crate::helper_table::helpers;
 
 /// Runs `op` in the guest's SSE environment.
 fn with_fp<R>(frame: &mut FrameRef, op: impl FnOnce(&mut Env) -> R) -> R {
@@ -31,120 +29,6 @@ fn with_fp<R>(frame: &mut FrameRef, op: impl FnOnce(&mut Env) -> R) -> R {
     let result = op(&mut env);
     frame.accrue(slot::FP_FLAGS, env.flags.without(Flags(frame.get(slot::FP_FLAGS) as u8)));
     result
-}
-
-/// The function around a safe one, by its kind. What stands here is all that touches the frame's pointer.
-///
-/// | Kind | Function |
-/// |---|---|
-/// | `Pure` | `fn(u64, …) -> u64` |
-/// | `FpFlags` | `fn(&mut Env, u64, …) -> u64` |
-/// | `Frame`, `Memory` | `fn(FrameRef, u64, …) -> u64` |
-/// | `Bits` | `fn(u128, …) -> u128` |
-/// | `Lanes` | `fn(u64, u128, …) -> u128`, with `arg` first |
-/// | `Float` | `fn(&mut Env, u64, u128, …) -> u128` |
-macro_rules! code {
-    (Pure ($($arg:ident),*) $func:path) => {
-        code!(@scalar |_frame| ($($arg),*) $func($($arg),*))
-    };
-    (FpFlags ($($arg:ident),*) $func:path) => {
-        code!(@scalar |frame| ($($arg),*) with_fp(&mut frame(), |fp| $func(fp, $($arg),*)))
-    };
-    (Frame ($($arg:ident),*) $func:path) => {
-        code!(@scalar |frame| ($($arg),*) $func(frame(), $($arg),*))
-    };
-    (Memory ($($arg:ident),*) $func:path) => {
-        code!(@scalar |frame| ($($arg),*) $func(frame(), $($arg),*))
-    };
-    (Bits ($($arg:ident),*) $func:path) => {
-        code!(@wide |_frame, _arg| ($($arg),*) $func($($arg),*))
-    };
-    (Lanes ($($arg:ident),*) $func:path) => {
-        code!(@wide |_frame, arg| ($($arg),*) $func(arg, $($arg),*))
-    };
-    (Float ($($arg:ident),*) $func:path) => {
-        code!(@wide |frame, arg| ($($arg),*) with_fp(&mut frame(), |fp| $func(fp, arg, $($arg),*)))
-    };
-    (@scalar |$frame:ident| ($($arg:ident),*) $body:expr) => {{
-        unsafe extern "C" fn shim(f: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
-            let [$($arg,)* ..] = [a, b, c, d];
-            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
-            let $frame = || unsafe { FrameRef::new(f) };
-            $body
-        }
-        HelperCode::Scalar(shim)
-    }};
-    (@wide |$frame:ident, $number:ident| ($($arg:ident),*) $body:expr) => {{
-        #[expect(improper_ctypes_definitions, reason = "see `base::cpu::WideHelperFn`")]
-        unsafe extern "C" fn shim(
-            f: *mut CpuFrame,
-            $number: u64,
-            a: HostVector,
-            b: HostVector,
-            c: HostVector,
-        ) -> HostVector {
-            let [$($arg,)* ..] = [a, b, c].map(bits_of);
-            // SAFETY: the engines pass the frame of the CPU that runs on this thread.
-            let $frame = || unsafe { FrameRef::new(f) };
-            vector_of($body)
-        }
-        HelperCode::Wide(shim)
-    }};
-}
-
-/// What IR is told of a kind's effects.
-macro_rules! effects {
-    (Bits) => {
-        Effects::Pure
-    };
-    (Lanes) => {
-        Effects::Pure
-    };
-    (Float) => {
-        Effects::FpFlags
-    };
-    ($effects:ident) => {
-        Effects::$effects
-    };
-}
-
-/// How many arguments IR passes: vectors always all.
-macro_rules! args {
-    (Bits ($($arg:ident),*)) => { 4 };
-    (Lanes ($($arg:ident),*)) => { 4 };
-    (Float ($($arg:ident),*)) => { 4 };
-    ($effects:ident ($($arg:ident),*)) => { <[&str]>::len(&[$(stringify!($arg)),*]) as u8 };
-}
-
-macro_rules! intrinsic {
-    () => {
-        None
-    };
-    ($intrinsic:ident) => {
-        Some(Intrinsic::$intrinsic)
-    };
-    (Packed($packed:ident)) => {
-        Some(Intrinsic::Packed(Packed::$packed))
-    };
-}
-
-macro_rules! helpers {
-    ($($id:ident $name:literal $kind:ident ($($arg:ident),*) $func:path $(, $intrinsic:ident $(($packed:ident))?)?;)*) => {
-        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the ids")]
-        enum Index { $($id,)* }
-
-        $(#[doc = concat!("`", $name, "`")]
-        pub const $id: HelperId = HelperId(Index::$id as u16);)*
-
-        /// Every helper, by id.
-        pub static HELPERS: &[Helper] = &[$(Helper {
-            name: $name,
-            args: args!($kind ($($arg),*)),
-            effects: effects!($kind),
-            code: code!($kind ($($arg),*) $func),
-            intrinsic: intrinsic!($($intrinsic $(($packed))?)?),
-        },)*];
-    };
 }
 
 helpers! {
@@ -291,29 +175,13 @@ helpers! {
     MASKMOVDQU "maskmovdqu" Memory (what, base) gather::maskmovdqu;
 }
 
-/// Calls a helper of vectors as IR does; `None` if it is none.
-#[must_use]
-pub fn call_wide(frame: &mut CpuFrame, id: HelperId, arg: u64, vectors: [u128; 3]) -> Option<u128> {
-    let HelperCode::Wide(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
-    let [a, b, c] = vectors.map(vector_of);
-    // SAFETY: the frame is borrowed, and no helper keeps it.
-    Some(bits_of(unsafe { code(frame, arg, a, b, c) }))
-}
-
-/// Calls a helper of numbers as IR does; `None` if it is none.
-#[must_use]
-pub fn call(frame: &mut CpuFrame, id: HelperId, args: [u64; 4]) -> Option<u64> {
-    let HelperCode::Scalar(code) = HELPERS.get(usize::from(id.0))?.code else { return None };
-    let [a, b, c, d] = args;
-    // SAFETY: the frame is borrowed, and no helper keeps it.
-    Some(unsafe { code(frame, a, b, c, d) })
-}
-
 #[cfg(all(test, target_arch = "x86_64"))]
 mod native_tests;
 
 #[cfg(test)]
 mod tests {
+    use base::CpuFrame;
+
     use super::*;
     use crate::x86_64::{flags, key};
 
@@ -328,7 +196,7 @@ mod tests {
         let _ = call(&mut frame, SET_MXCSR, [0x7fbf, 0, 0, 0]);
         assert_eq!(call(&mut frame, MXCSR, [0; 4]), Some(0x7fbf));
         assert_eq!(frame.key_flags, key::RC);
-        assert_eq!(call_wide(&mut frame, MXCSR, 0, [0; 3]), None);
+        assert_eq!(call_wide(&mut frame, MXCSR, 0_u64, [0; 3]), None);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::arch::asm;
 
-use base::CpuFrame;
 use base::wide::{bits_of, vector_of};
+use base::{CpuFrame, HelperId};
 
 use super::*;
 
@@ -164,7 +164,7 @@ fn sha256_does_two_rounds_as_the_host_does() {
         let (wanted, _) =
             native!("sha256rnds2 xmm2, xmm1, xmm0\nmovaps xmm0, xmm2", 0x1f80, words, abef, cdgh);
         let mut frame = CpuFrame::new();
-        assert_eq!(call_wide(&mut frame, SHA256RNDS2, 0, [cdgh, abef, words]), Some(wanted));
+        assert_eq!(call_wide(&mut frame, SHA256RNDS2, 0_u64, [cdgh, abef, words]), Some(wanted));
     }
 }
 

@@ -1,7 +1,10 @@
 //! x87 (SDM vol. 1, chapter 8). Translations check for pending exceptions before instructions that wait for them.
 
+use base::GuestVirt;
+
 use super::FrameRef;
-use super::memory::{self, Noted};
+use super::memory;
+use crate::guarded::{self, Noted};
 use crate::x86_64::flags;
 use crate::x86_64::slot;
 use crate::x86_64::x87::{
@@ -93,7 +96,7 @@ fn format(bits: u64) -> Format {
 pub(super) fn fldenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
     let format = format(bits);
     let mut bytes = vec![0; format.environment_bytes()];
-    if memory::read(&mut frame, &mut bytes, address).is_ok() {
+    if guarded::read(&mut frame, &mut bytes, GuestVirt(address)).is_ok() {
         let mut state = State::read(&frame);
         state.set_environment(format, &bytes);
         state.write(&mut frame);
@@ -116,7 +119,7 @@ pub(super) fn fnstenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
 pub(super) fn frstor(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
     let format = format(bits);
     let mut bytes = vec![0; format.state_bytes()];
-    if memory::read(&mut frame, &mut bytes, address).is_ok() {
+    if guarded::read(&mut frame, &mut bytes, GuestVirt(address)).is_ok() {
         let mut state = State::read(&frame);
         state.set_image(format, &bytes);
         state.write(&mut frame);

@@ -1,7 +1,10 @@
 //! FXSAVE, FXRSTOR and the XSAVE family (SDM vol. 1, §10.5 and chapter 13). Addresses are aligned: translations see to it.
 
+use base::GuestVirt;
+
 use super::FrameRef;
-use super::memory::{self, Noted};
+use super::memory;
+use crate::guarded::{self, Noted};
 use crate::x86_64::mxcsr;
 use crate::x86_64::x87::State;
 use crate::x86_64::xsave::{self, AreaError, Compacted, Form, Pointers, XSTATE_BV};
@@ -28,7 +31,7 @@ pub(super) fn fxsave(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
 /// FXRSTOR, FXRSTOR64
 pub(super) fn fxrstor(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
     let mut area = [0; FXSAVE_BYTES];
-    if memory::read(&mut frame, &mut area, address).is_err() {
+    if guarded::read(&mut frame, &mut area, GuestVirt(address)).is_err() {
         return 0;
     }
     match xsave::take_mxcsr(&area) {
@@ -55,7 +58,7 @@ fn save(
     let mut header = [0; 8];
     let header_at = address.wrapping_add(XSTATE_BV as u64);
     if form != Form::Compacted {
-        memory::read(frame, &mut header, header_at)?;
+        guarded::read(frame, &mut header, GuestVirt(header_at))?;
     }
     // What differs where it was zeros, or where it was ones, was written.
     let filled = |fill: u8| {
@@ -103,7 +106,7 @@ pub(super) fn xrstor(mut frame: FrameRef, address: u64, bits: u64, mask: u64, xc
     let mut area = [0; AREA];
     // What is asked for, and the header that says whether it is there.
     let bytes = xsave::standard_size(mask) as usize;
-    if memory::read(&mut frame, &mut area[..bytes], address).is_err() {
+    if guarded::read(&mut frame, &mut area[..bytes], GuestVirt(address)).is_err() {
         return 0;
     }
     match xsave::restore(&area, &mut frame, pointers(bits), mask, xcr0, compacted) {
