@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod defect;
 pub mod float;
 pub mod intrinsic;
+pub mod rng;
 pub mod sys;
 pub mod wide;
 

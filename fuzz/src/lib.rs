@@ -25,7 +25,6 @@ pub mod minimise;
 pub mod oracle;
 pub mod program;
 pub mod qemu;
-pub mod rng;
 pub mod rvfi;
 pub mod shape;
 pub mod tier;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::guest::{Ferry, Guest};
 use crate::machine::CODE;
 use crate::program::Pattern;
-use crate::rng::Rng;
+use base::rng::Rng;
 
 /// The operands of an encoding.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

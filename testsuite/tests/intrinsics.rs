@@ -6,6 +6,7 @@
 
 use backend::{CodeMemory, CompileOptions, Compiler, Region, entry};
 use base::cpu::JumpCacheEntry;
+use base::rng::Rng;
 use base::{CpuFrame, GuestVirt, HelperId, Intrinsic, RegSlot};
 use ir::{Block, BlockKey, Guest, Inst, Opcode, Operand, Type};
 use translator::aarch64::GUEST;
@@ -14,15 +15,12 @@ use translator::aarch64::GUEST;
 const REGISTERS: u8 = 20;
 const ROUNDS: usize = 300;
 
-/// xorshift64*
-struct Random(u64);
+/// Numbers that repeat.
+struct Random(Rng);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        self.0.bits()
     }
 
     fn below(&mut self, count: u64) -> u64 {
@@ -157,7 +155,7 @@ fn the_host_s_instructions_compute_what_helpers_do() {
     let compiler = |intrinsics| Compiler::new(guest, with(intrinsics)).expect("a compiler");
     let (mut host, mut helpers) = (compiler(true), compiler(false));
     let mut machine = Machine::new();
-    let mut random = Random(seed);
+    let mut random = Random(Rng::new(seed));
     for round in 0..ROUNDS {
         let block = Block::new(BlockKey::new(GuestVirt(0x1000), 0));
         let mut maker = Maker { random, block };

@@ -1,6 +1,7 @@
 //! The guest program that executes an instruction on many operands, and how its answers are compared with a
 //! helper's.
 
+use base::rng::Rng;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use base::{CpuFrame, HelperId};
 use ferry_arch::aarch64::helpers::{self, Arg};
 use ferry_arch::aarch64::{fpcr, slot};
 
-use super::operands::{Kind, Rng};
+use super::operands::{self, Kind};
 
 /// Operands of an instruction in every mode of FPCR; the second is used if FERRY_TEST_LONG is set.
 const COUNTS: (usize, usize) = (1000, 100_000);
@@ -211,7 +212,7 @@ impl Start {
 
 fn compare(row: &Row, word: u32, reference: &Reference, program: &Path) -> String {
     let long = env::var_os("FERRY_TEST_LONG").is_some();
-    let mut rng = Rng::new(&row.text);
+    let mut rng = operands::of_text(&row.text);
     let modes = modes(row.kind);
     let count = if long { COUNTS.1 } else { COUNTS.0 } / modes.len();
     let (mut input, mut starts) = (Vec::new(), Vec::new());

@@ -2,21 +2,18 @@
 
 #![expect(unsafe_code, reason = "machine code that the tests write")]
 
-/// Random numbers that repeat.
-pub(crate) struct Random(u64);
+use base::rng::Rng;
+
+/// Numbers that repeat.
+pub(crate) struct Random(Rng);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Rng::new(seed))
     }
 
-    /// SplitMix64.
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        self.0.bits()
     }
 
     pub(crate) fn below(&mut self, n: u64) -> u64 {

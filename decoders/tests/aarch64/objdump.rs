@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "says how much was compared")]
 
+use base::rng::Rng;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ const EACH: usize = 400;
 
 #[test]
 fn random_operands_of_every_instruction() {
-    let mut random = Random(2);
+    let mut random = Random(Rng::new(2));
     let words = INSTRUCTIONS
         .iter()
         .flat_map(|info| vec![info; EACH])
@@ -30,7 +31,7 @@ fn random_operands_of_every_instruction() {
 /// Words that differ from an instruction in one of its fixed bits.
 #[test]
 fn neighbours_of_every_instruction() {
-    let mut random = Random(3);
+    let mut random = Random(Rng::new(3));
     let words = INSTRUCTIONS
         .iter()
         .flat_map(|info| vec![info; EACH])
@@ -46,7 +47,7 @@ fn neighbours_of_every_instruction() {
 
 #[test]
 fn random_words_of_every_group() {
-    let mut random = Random(1);
+    let mut random = Random(Rng::new(1));
     let words = (0..32u32)
         .flat_map(|group| vec![group; 20_000])
         .map(|group| random.next() & !(31 << 24) | group << 24)
@@ -60,7 +61,7 @@ fn fresh_words() {
     let seed = std::env::var("FERRY_FUZZ_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) << 32 ^ time());
     eprintln!("FERRY_FUZZ_SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random(Rng::new(seed));
     compare("fresh", (0..200_000).map(|_| random.next()).collect());
 }
 

@@ -1,6 +1,7 @@
 //! What holds for every word.
 
 use base::GuestVirt;
+use base::rng::Rng;
 use ferry_decoders::aarch64::{
     DEFERRED, Disassembly, Extension, ExtensionSet, INSTRUCTIONS, Op, disassemble, identify,
 };
@@ -42,7 +43,7 @@ proptest! {
 /// its operands or a more special instruction takes them.
 #[test]
 fn each_instruction_is_found_by_its_bits() {
-    let mut random = Random(3);
+    let mut random = Random(Rng::new(3));
     for info in INSTRUCTIONS {
         let found = (0..2000)
             .map(|_| random.next() & !info.mask | info.value)
@@ -54,7 +55,7 @@ fn each_instruction_is_found_by_its_bits() {
 
 #[test]
 fn no_instruction_without_its_feature() {
-    let mut random = Random(4);
+    let mut random = Random(Rng::new(4));
     for info in INSTRUCTIONS {
         let word = random.next() & !info.mask | info.value;
         if identify(word, ExtensionSet::ALL) != Some(info.op) {

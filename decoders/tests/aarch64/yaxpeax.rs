@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "says how much was compared")]
 
 use base::GuestVirt;
+use base::rng::Rng;
 use ferry_decoders::aarch64::{Extension, ExtensionSet, INSTRUCTIONS, Op, disassemble, identify};
 use yaxpeax_arch::{Decoder, U8Reader};
 use yaxpeax_arm::armv8::a64::{
@@ -28,7 +29,7 @@ enum Token {
 
 #[test]
 fn operands_are_the_same() {
-    let mut random = Random(7);
+    let mut random = Random(Rng::new(7));
     let (mut compared, mut differences, mut unknown) = (0, Vec::new(), Vec::new());
     for info in INSTRUCTIONS.iter().filter(|info| !is_excused(info.op)) {
         let words = (0..EACH).map(|_| random.next() & !info.mask | info.value);

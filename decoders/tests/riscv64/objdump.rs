@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "says how much was compared")]
 
+use base::rng::Rng;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ fn every_compressed_word() {
 
 #[test]
 fn random_words_of_every_major_opcode() {
-    let mut random = Random(1);
+    let mut random = Random(Rng::new(1));
     let words: Vec<u8> = (0..32u32)
         .filter(|opcode| opcode & 7 != 7) // longer than 32 bits for objdump
         .flat_map(|opcode| vec![opcode << 2 | 3; 10_000])
@@ -57,7 +58,7 @@ fn random_words_of_every_major_opcode() {
 
 #[test]
 fn random_operands_of_every_instruction() {
-    let mut random = Random(2);
+    let mut random = Random(Rng::new(2));
     let words: Vec<u8> = INSTRUCTIONS
         .iter()
         .filter(|info| info.width == 32)

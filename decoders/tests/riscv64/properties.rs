@@ -1,6 +1,7 @@
 //! What holds for every word.
 
 use base::GuestVirt;
+use base::rng::Rng;
 use ferry_decoders::riscv64::{
     Disassembly, Extension, ExtensionSet, INSTRUCTIONS, Op, disassemble, identify, length,
 };
@@ -48,7 +49,7 @@ proptest! {
 /// Compressed and 32-bit words are rare among random ones, so each instruction gets its own.
 #[test]
 fn each_instruction_is_found_by_its_bits() {
-    let mut random = Random(3);
+    let mut random = Random(Rng::new(3));
     for info in INSTRUCTIONS {
         let width = if info.width == 16 { 0xffff } else { u32::MAX };
         let found = (0..2000)
@@ -61,7 +62,7 @@ fn each_instruction_is_found_by_its_bits() {
 
 #[test]
 fn no_instruction_without_its_extension() {
-    let mut random = Random(4);
+    let mut random = Random(Rng::new(4));
     for info in INSTRUCTIONS {
         let word = random.next() & !info.mask | info.value;
         if identify(word, ExtensionSet::ALL) != Some(info.op) {

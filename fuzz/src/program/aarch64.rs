@@ -5,7 +5,7 @@ use decoders::aarch64::{Extension, ExtensionSet, INSTRUCTIONS, InstructionInfo, 
 use super::{Guest, Jump, Pattern, Program, address};
 use crate::guest::{AARCH64, aarch64};
 use crate::machine::{End, State};
-use crate::rng::Rng;
+use base::rng::Rng;
 
 /// Registers that hold addresses, if nothing has changed them.
 const POINTERS: [u8; 8] = [19, 20, 21, 22, 23, 24, 25, 26];

@@ -25,8 +25,8 @@ use crate::guest::{self, Ferry};
 use crate::line::Instruction;
 use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
 use crate::oracle::CODE_MAX;
-use crate::rng::Rng;
 use crate::shape::{File, Shape};
+use base::rng::Rng;
 
 /// The most instructions in a program, its loop aside.
 const MAX_INSNS: usize = 24;

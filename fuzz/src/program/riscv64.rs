@@ -5,7 +5,7 @@ use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, InstructionInfo, Op, identif
 use super::{Guest, Jump, Pattern, Program, address};
 use crate::guest::RISCV64;
 use crate::machine::{End, State};
-use crate::rng::Rng;
+use base::rng::Rng;
 
 /// Registers that hold addresses, if nothing has changed them.
 const POINTERS: [u8; 8] = [2, 8, 9, 14, 15, 18, 19, 20];

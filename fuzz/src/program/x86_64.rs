@@ -12,7 +12,7 @@ use super::address;
 use crate::guest::X86_64;
 use crate::guest::x86_64::{FCW, FPR, FSW, FTW, MXCSR, RFLAGS, RSP, YMM, flags_of};
 use crate::machine::{CODE, DATA, State};
-use crate::rng::Rng;
+use base::rng::Rng;
 
 /// Registers that hold addresses, if nothing has changed them.
 const POINTERS: [Register; 6] =

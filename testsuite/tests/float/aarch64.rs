@@ -5,7 +5,7 @@ use arch::aarch64::fpcr;
 use decoders::aarch64::{INSTRUCTIONS, InstructionInfo, disassemble};
 
 use super::{Job, Subject};
-use fuzz::rng::Rng;
+use base::rng::Rng;
 
 /// Encodings of an instruction, each in a mode of its own.
 const ENCODINGS: usize = 60;

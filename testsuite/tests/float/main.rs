@@ -15,8 +15,8 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::rng::Rng;
 use ferry_testsuite as testsuite;
-use fuzz::rng::Rng;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::guests::Guest;
 use testsuite::{cache, guests, process, qemu, seed, suite};

@@ -4,7 +4,7 @@ use base::float::{Env, F16, F32, F64, Format, RawBits, Round, Rules, soft};
 use decoders::riscv64::{INSTRUCTIONS, InstructionInfo};
 
 use super::{Job, Subject};
-use fuzz::rng::Rng;
+use base::rng::Rng;
 
 /// Operands of an instruction in a mode.
 const SAMPLE: usize = 1000;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use arch::x86_64::flags;
 use base::addr::PAGE_SIZE;
+use base::rng::Rng;
 use base::{CpuFrame, GuestVirt};
 use decoders::x86_64::{
     self as decoder, CpuidFeature, Decoded, FlowControl, Instruction, Mnemonic, Register,
@@ -108,15 +109,12 @@ impl Memory for Data {
     }
 }
 
-/// xorshift64*
-struct Random(u64);
+/// Numbers that repeat.
+struct Random(Rng);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        self.0.bits()
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -305,7 +303,7 @@ fn integer_instructions_do_what_the_host_does() {
         code: Code::new(),
         frontend: Frontend::new("max".parse().unwrap()),
         data: Box::new(Data([0; MEMORY])),
-        random: Random(0x1234_5678_9abc_def1),
+        random: Random(Rng::new(0x1234_5678_9abc_def1)),
         seen: BTreeMap::new(),
         wrong: BTreeMap::new(),
     };

@@ -6,6 +6,7 @@
 )]
 
 use arch::x86_64::{self as guest, mxcsr, slot, xsave};
+use base::rng::Rng;
 use base::{CpuFrame, GuestVirt};
 use ir::eval::{self, Denied, Memory};
 use ir::{BlockKey, Builder};
@@ -13,16 +14,12 @@ use ir::{BlockKey, Builder};
 use super::{Frontend, GUEST};
 use crate::{Frontend as _, Limits, Translation};
 
-/// Random numbers that repeat (SplitMix64).
-struct Random(u64);
+/// Numbers that repeat.
+struct Random(Rng);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+        self.0.bits()
     }
 }
 
@@ -214,7 +211,7 @@ fn compare(code: &mut Code, random: &mut Random, insn: &[u8], cases: usize) -> O
 }
 
 fn all_equal(insns: impl IntoIterator<Item = Vec<u8>>, cases: usize) {
-    let (mut code, mut random) = (Code::new(), Random(0x4d4d58));
+    let (mut code, mut random) = (Code::new(), Random(Rng::new(0x4d4d58)));
     let failed: Vec<_> = insns
         .into_iter()
         .filter_map(|insn| compare(&mut code, &mut random, &insn, cases))

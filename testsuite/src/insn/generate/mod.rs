@@ -17,11 +17,11 @@ pub mod list;
 pub mod operands;
 mod x86_64;
 
+use base::rng::Rng;
 use fuzz::guest::Guest;
 use fuzz::line;
 use fuzz::machine::State;
 use fuzz::oracle::{CODE_MAX, OracleError};
-use fuzz::rng::Rng;
 
 use super::oracle;
 use list::Template;

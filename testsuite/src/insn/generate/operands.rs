@@ -3,10 +3,10 @@
 use super::GenerateError;
 use super::list::Template;
 use crate::cache;
+use base::rng::Rng;
 use fuzz::case;
 use fuzz::guest::Guest;
 use fuzz::machine::State;
-use fuzz::rng::Rng;
 
 /// Where base registers point to, as a case has it, and as an offset in a state's memory.
 const BASE: (&str, usize) = ("data+0x40", 0x40);

@@ -1,4 +1,4 @@
-//! Pseudo-random numbers that depend on their seed only, with a taste for corner values.
+//! Pseudo-random numbers that depend on their seed only, with a taste for corner values: for fuzzing, and for tests.
 
 /// A generator (SplitMix64: Steele, Lea, Flood, 2014).
 #[derive(Clone, Debug)]
