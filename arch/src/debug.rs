@@ -123,6 +123,17 @@ impl DebugRegisters {
     }
 }
 
+/// Types that a description names without defining them, but for gdb's own: those, and integers, pointers and IEEE's formats.
+#[cfg(test)]
+pub(crate) fn undefined_types<'x>(xml: &'x str, gdbs: &[&str]) -> Vec<&'x str> {
+    let values = |attribute| xml.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
+    let ids: Vec<&str> = values(" id=\"").collect();
+    let is_gdbs = |name: &&str| {
+        ["int", "ptr", "ieee"].iter().any(|part| name.contains(part)) || gdbs.contains(name)
+    };
+    values(" type=\"").filter(|name| !is_gdbs(name) && !ids.contains(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

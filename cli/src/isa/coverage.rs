@@ -104,3 +104,10 @@ impl Instructions {
         let _ = writeln!(text, "{name:<18} {extension:<width$} {status:<11} {encoding}");
     }
 }
+
+/// The line of a list that begins with this word.
+#[cfg(test)]
+pub(super) fn find(text: &str, word: &str) -> String {
+    let line = text.lines().find(|line| line.split_whitespace().next() == Some(word));
+    line.unwrap_or_else(|| panic!("no line for {word}")).to_owned()
+}

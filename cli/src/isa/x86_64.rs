@@ -112,13 +112,8 @@ pub(super) fn coverage(cpu: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::coverage::find;
     use super::*;
-
-    /// The line that begins with this word.
-    fn find(text: &str, word: &str) -> String {
-        let line = text.lines().find(|line| line.split_whitespace().next() == Some(word));
-        line.unwrap_or_else(|| panic!("no line for {word}")).to_owned()
-    }
 
     #[test]
     fn every_feature_says_how_far_it_is() {

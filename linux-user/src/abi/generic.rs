@@ -46,9 +46,10 @@ pub(in crate::abi) fn semid_ds(status: &libc::semid_ds) -> Vec<u8> {
 /// Bytes of `struct epoll_event`, which only x86-64 packs.
 pub(super) const EPOLL_EVENT_SIZE: u64 = 16;
 
-/// `struct epoll_event`.
-pub(super) fn epoll_event(events: u32, data: u64) -> Vec<u8> {
-    let mut out = u64::from(events).to_le_bytes().to_vec();
+/// A `struct epoll_event` of so many bytes: events at its start, data at its end.
+pub(super) fn epoll_event(size: u64, events: u32, data: u64) -> Vec<u8> {
+    let mut out = events.to_le_bytes().to_vec();
+    out.resize(size as usize - size_of_val(&data), 0);
     out.extend_from_slice(&data.to_le_bytes());
     out
 }
@@ -57,7 +58,7 @@ pub(super) fn epoll_event(events: u32, data: u64) -> Vec<u8> {
 pub(super) fn parse_epoll_event(bytes: &[u8]) -> (u32, u64) {
     let (mut events, mut data) = ([0; 4], [0; 8]);
     events.copy_from_slice(&bytes[..4]);
-    data.copy_from_slice(&bytes[8..16]);
+    data.copy_from_slice(&bytes[bytes.len() - 8..]);
     (u32::from_le_bytes(events), u64::from_le_bytes(data))
 }
 
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn events_survive_both_ways() {
-        let bytes = epoll_event(0x8000_0001, u64::MAX - 1);
+        let bytes = epoll_event(EPOLL_EVENT_SIZE, 0x8000_0001, u64::MAX - 1);
         assert_eq!(bytes.len() as u64, EPOLL_EVENT_SIZE);
         assert_eq!(parse_epoll_event(&bytes), (0x8000_0001, u64::MAX - 1));
     }

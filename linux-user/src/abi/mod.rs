@@ -5,6 +5,8 @@ mod generic;
 pub(crate) mod riscv64;
 pub(crate) mod x86_64;
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arch::debug::{DebugRegisters, DebugValue};
@@ -49,6 +51,16 @@ pub(crate) fn by_name(name: &str) -> Option<&'static Architecture> {
 #[derive(Debug, thiserror::Error)]
 #[error("--cpu: {0}")]
 pub struct CpuError(pub(crate) String);
+
+/// The CPU model of a text, or the default one.
+fn cpu_model<M>(text: Option<&str>) -> Result<M, CpuError>
+where
+    M: Default + FromStr<Err: Display>,
+{
+    text.map_or(Ok(M::default()), |text| {
+        text.parse().map_err(|error: M::Err| CpuError(error.to_string()))
+    })
+}
 
 /// A guest architecture's side of the Linux ABI, with the CPU model that was chosen.
 pub(crate) trait Abi: Send + Sync {
@@ -260,7 +272,7 @@ pub(crate) trait Abi: Send + Sync {
 
     /// A `struct epoll_event`.
     fn epoll_event(&self, events: u32, data: u64) -> Vec<u8> {
-        generic::epoll_event(events, data)
+        generic::epoll_event(self.epoll_event_size(), events, data)
     }
 
     /// Events and data of a `struct epoll_event` of [`Abi::epoll_event_size`] bytes.

@@ -20,11 +20,3 @@ pub fn oracle(guest: &'static Guest) -> Result<Oracle, OracleError> {
         _ => Oracle::qemu(guest, &directory),
     }
 }
-
-/// qemu-user as another one, where the first is the processor itself and the environment names an emulator.
-#[must_use]
-pub fn second_oracle(guest: &'static Guest) -> Option<Oracle> {
-    let named = std::env::var_os(fuzz::qemu::variable(guest.name)).is_some();
-    let wanted = named && guest.judge == Judge::Host;
-    wanted.then(|| Oracle::qemu(guest, &cache::directory().join("built")).ok()).flatten()
-}

@@ -21,7 +21,7 @@ use syscalls::Errno;
 use syscalls::aarch64::Sysno;
 use translator::Frontend;
 
-use super::{Abi, Architecture, CpuError};
+use super::{Abi, Architecture, CpuError, cpu_model};
 use crate::clone::CloneRequest;
 use crate::loader::elf::{FEATURE_1_AND, Properties};
 use crate::loader::vdso::VdsoSpec;
@@ -64,8 +64,7 @@ fn name(number: usize) -> Option<&'static str> {
 }
 
 fn on_cpu(model: Option<&str>) -> Result<Box<dyn Abi>, CpuError> {
-    let cpu = model.map_or(Ok(CpuModel::default()), str::parse);
-    Ok(Box::new(Aarch64 { cpu: cpu.map_err(|error| CpuError(error.to_string()))? }))
+    Ok(Box::new(Aarch64 { cpu: cpu_model(model)? }))
 }
 
 /// The ABI of AArch64.

@@ -13,7 +13,7 @@ use syscalls::Errno;
 use syscalls::riscv64::Sysno;
 use translator::Frontend;
 
-use super::{Abi, Architecture, CpuError};
+use super::{Abi, Architecture, CpuError, cpu_model};
 use crate::clone::CloneRequest;
 use crate::loader::vdso::VdsoSpec;
 use crate::signal::{SignalEntry, SignalReturn};
@@ -43,8 +43,7 @@ fn syscalls() -> &'static Table {
 }
 
 fn on_cpu(model: Option<&str>) -> Result<Box<dyn Abi>, CpuError> {
-    let cpu = model.map_or(Ok(CpuModel::default()), str::parse);
-    Ok(Box::new(Riscv64 { cpu: cpu.map_err(|error| CpuError(error.to_string()))? }))
+    Ok(Box::new(Riscv64 { cpu: cpu_model(model)? }))
 }
 
 /// The ABI of RISC-V 64.

@@ -41,24 +41,10 @@ pub(super) fn semid_ds(status: &libc::semid_ds) -> Vec<u8> {
 /// Bytes of `struct epoll_event`, which is packed here.
 pub(super) const EPOLL_EVENT_SIZE: u64 = 12;
 
-/// `struct epoll_event`.
-pub(super) fn epoll_event(events: u32, data: u64) -> Vec<u8> {
-    let mut out = events.to_le_bytes().to_vec();
-    out.extend_from_slice(&data.to_le_bytes());
-    out
-}
-
-/// Events and data of a `struct epoll_event`.
-pub(super) fn parse_epoll_event(bytes: &[u8]) -> (u32, u64) {
-    let (mut events, mut data) = ([0; 4], [0; 8]);
-    events.copy_from_slice(&bytes[..4]);
-    data.copy_from_slice(&bytes[4..12]);
-    (u32::from_le_bytes(events), u64::from_le_bytes(data))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::generic::{epoll_event, parse_epoll_event};
 
     /// An x86-64 host's own structures are these.
     #[cfg(target_arch = "x86_64")]
@@ -92,7 +78,7 @@ mod tests {
 
     #[test]
     fn events_survive_both_ways() {
-        let bytes = epoll_event(0x8000_0001, u64::MAX - 1);
+        let bytes = epoll_event(EPOLL_EVENT_SIZE, 0x8000_0001, u64::MAX - 1);
         assert_eq!(bytes.len() as u64, EPOLL_EVENT_SIZE);
         assert_eq!(parse_epoll_event(&bytes), (0x8000_0001, u64::MAX - 1));
     }

@@ -21,7 +21,7 @@ use syscalls::Errno;
 use syscalls::x86_64::Sysno;
 use translator::Frontend;
 
-use super::{Abi, Architecture, CpuError};
+use super::{Abi, Architecture, CpuError, cpu_model};
 use crate::clone::CloneRequest;
 use crate::loader::vdso::VdsoSpec;
 use crate::signal::{CpuException, SignalEntry, SignalReturn, Trap};
@@ -54,8 +54,7 @@ fn syscalls() -> &'static Table {
 }
 
 fn on_cpu(model: Option<&str>) -> Result<Box<dyn Abi>, CpuError> {
-    let cpu = model.map_or(Ok(CpuModel::default()), str::parse);
-    Ok(Box::new(X86_64 { cpu: cpu.map_err(|error| CpuError(error.to_string()))? }))
+    Ok(Box::new(X86_64 { cpu: cpu_model(model)? }))
 }
 
 /// The ABI of x86-64.
@@ -200,14 +199,6 @@ impl Abi for X86_64 {
 
     fn epoll_event_size(&self) -> u64 {
         layout::EPOLL_EVENT_SIZE
-    }
-
-    fn epoll_event(&self, events: u32, data: u64) -> Vec<u8> {
-        layout::epoll_event(events, data)
-    }
-
-    fn parse_epoll_event(&self, bytes: &[u8]) -> (u32, u64) {
-        layout::parse_epoll_event(bytes)
     }
 
     fn semid_ds(&self, status: &libc::semid_ds) -> Vec<u8> {
