@@ -5,6 +5,8 @@
 //! or which operating system the guest program believes in.
 
 pub mod aarch64;
+#[cfg(test)]
+mod price;
 pub mod riscv64;
 pub mod x86_64;
 

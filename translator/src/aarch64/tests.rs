@@ -1,16 +1,15 @@
 //! Blocks: where they end; instructions: how many operations they are.
 
-use std::fmt::Write;
-
 use arch::aarch64::feature::Feature;
 use arch::aarch64::{fpcr, key};
 use base::GuestVirt;
 use base::addr::PAGE_SIZE;
 use base::cpu::{Admission, TEMP_COUNT};
 use decoders::aarch64::{Extension, ExtensionSet, INSTRUCTIONS, Op, identify};
-use ir::{Block, BlockKey, Builder, Hint, Inst, Opcode, Terminator, Trap, Type};
+use ir::{Block, BlockKey, Builder, Hint, Opcode, Terminator, Trap, Type};
 
 use super::{Frontend, GUEST, Page};
+use crate::price;
 use crate::{Frontend as _, Limits, Translation};
 
 const START: GuestVirt = GuestVirt(0x1_0000);
@@ -180,31 +179,9 @@ fn operations_of_every_instruction() {
     for op in INSTRUCTIONS.iter().map(|info| info.op) {
         let key = BlockKey::new(START, 0);
         let block = translate_at(key, &bytes(&[sample(op)]), Limits::STEP).unwrap();
-        let mut names: Vec<String> = block.insts[1..].iter().map(name).collect();
-        let end = match block.terminator {
-            Terminator::Jump { .. } => "",
-            Terminator::Branch { .. } => "branch",
-            Terminator::Indirect { .. } => "indirect",
-            Terminator::Trap { trap: Trap::Illegal, .. } => "undefined",
-            Terminator::Trap { .. } => "trap",
-            Terminator::Lookup { .. } => "lookup",
-        };
-        let count = names.len();
-        names.extend((!end.is_empty()).then(|| format!("-> {end}")));
-        let line = format!("{:15} {count}  {}", op.name(), names.join(" "));
-        let _ = writeln!(text, "{}", line.trim_end());
+        text += &price::line(&format!("{:15}", op.name()), &block, &GUEST, "undefined");
     }
     insta::assert_snapshot!(text);
-}
-
-fn name(inst: &Inst) -> String {
-    match inst.op {
-        Opcode::Call | Opcode::CallWide => {
-            let helper = GUEST.helper(inst.helper()).map_or("?", |helper| helper.name);
-            format!("{}:{helper}", inst.op.info().name)
-        }
-        op => format!("{}.{}", op.info().name, inst.ty.name()),
-    }
 }
 
 /// `arch` says what features need, the decoder's tables what they imply: the same, as far as both know them.

@@ -1,7 +1,5 @@
 //! Blocks: where they end; instructions: how many operations they are.
 
-use std::fmt::Write;
-
 use arch::riscv64::feature::{Feature, FeatureSet};
 use base::GuestVirt;
 use base::addr::PAGE_SIZE;
@@ -9,6 +7,7 @@ use decoders::riscv64::{Extension, ExtensionSet, INSTRUCTIONS, Op};
 use ir::{Block, BlockKey, Builder, Hint, Opcode, Terminator, Trap};
 
 use super::{Frontend, Mode};
+use crate::price;
 use crate::{Frontend as _, Limits, Translation};
 
 /// Privileged extensions and Zkr included, so that their instructions reach us.
@@ -136,31 +135,9 @@ fn operations_of_every_instruction() {
     let mut text = String::new();
     for op in INSTRUCTIONS.iter().map(|info| info.op) {
         let block = translate_at(START, &bytes(&[sample(op)]), Limits::STEP).unwrap();
-        let mut names: Vec<String> = block.insts[1..]
-            .iter()
-            .map(|inst| match inst.op {
-                Opcode::Call => format!("call:{}", block_helper(inst)),
-                op => format!("{}.{}", op.info().name, inst.ty.name()),
-            })
-            .collect();
-        let end = match block.terminator {
-            Terminator::Jump { .. } => "",
-            Terminator::Branch { .. } => "branch",
-            Terminator::Indirect { .. } => "indirect",
-            Terminator::Trap { trap: Trap::Illegal, .. } => "illegal",
-            Terminator::Trap { .. } => "trap",
-            Terminator::Lookup { .. } => "lookup",
-        };
-        let count = names.len();
-        names.extend((!end.is_empty()).then(|| format!("-> {end}")));
-        let line = format!("{:15} {count}  {}", op.name(), names.join(" "));
-        let _ = writeln!(text, "{}", line.trim_end());
+        text += &price::line(&format!("{:15}", op.name()), &block, &super::GUEST, "illegal");
     }
     insta::assert_snapshot!(text);
-}
-
-fn block_helper(inst: &ir::Inst) -> &'static str {
-    super::GUEST.helper(inst.helper()).map_or("?", |helper| helper.name)
 }
 
 /// `arch` says what extensions need, the decoder's tables what they imply: the same.

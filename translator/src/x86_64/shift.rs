@@ -112,6 +112,26 @@ impl<'b> Insn<'b> {
     }
 
     fn shift(&self, shift: impl FnOnce(&Self, Val<'b>, Count<'b>) -> Shifted<'b>) -> Flow {
+        self.shifted(shift, Self::flags_of_shift)
+    }
+
+    /// A rotation has no part in ZF, SF, PF and AF.
+    fn rotate(&self, rotate: impl FnOnce(&Self, Val<'b>, Count<'b>) -> Shifted<'b>) -> Flow {
+        self.shifted(rotate, |insn, count, rotated| {
+            insn.set_carry_unless_zero(count, rotated.carry);
+            insn.set_less(|| {
+                let less = rotated.sense ^ insn.sign();
+                insn.unless_zero(count, slot::LESS, less)
+            });
+        })
+    }
+
+    /// The first operand becomes what a function says of it and the count; flags follow unless that is known to be 0.
+    fn shifted(
+        &self,
+        shift: impl FnOnce(&Self, Val<'b>, Count<'b>) -> Shifted<'b>,
+        flags: impl FnOnce(&Self, Count<'b>, &Shifted<'b>),
+    ) -> Flow {
         let place = self.place(0);
         let value = self.read(place);
         let Some(count) = self.count(1, place.ty()) else {
@@ -120,25 +140,7 @@ impl<'b> Insn<'b> {
         };
         let shifted = shift(self, value, count);
         self.write(place, shifted.result);
-        self.flags_of_shift(count, &shifted);
-        Flow::Next
-    }
-
-    /// A rotation has no part in ZF, SF, PF and AF.
-    fn rotate(&self, rotate: impl FnOnce(&Self, Val<'b>, Count<'b>) -> Shifted<'b>) -> Flow {
-        let place = self.place(0);
-        let value = self.read(place);
-        let Some(count) = self.count(1, place.ty()) else {
-            self.write(place, value);
-            return Flow::Next;
-        };
-        let rotated = rotate(self, value, count);
-        self.write(place, rotated.result);
-        self.set_carry_unless_zero(count, rotated.carry);
-        self.set_less(|| {
-            let less = rotated.sense ^ self.sign();
-            self.unless_zero(count, slot::LESS, less)
-        });
+        flags(self, count, &shifted);
         Flow::Next
     }
 

@@ -9,6 +9,12 @@ use ir::{FpMode, FpRound, MemOrder, Type, Val};
 use super::vector::{Align, Half, VectorPlace, vector_number};
 use super::{Flow, Insn};
 
+/// Elements of instructions whose names end so.
+pub(super) const PS: Type = Type::F32x4;
+pub(super) const PD: Type = Type::F64x2;
+pub(super) const SS: Type = Type::F32;
+pub(super) const SD: Type = Type::F64;
+
 /// The vector of a scalar type.
 pub(super) fn vector_of(ty: Type) -> Type {
     match ty {

@@ -6,14 +6,10 @@ use arch::x86_64::key;
 use decoders::x86_64::{Code, Mnemonic, OpKind};
 use ir::{FpRound, MemOrder, Type, Val};
 
+use super::sse::{PD, PS, SD, SS};
 use super::table::Semantics;
 use super::vector::{Half, is_mmx, vector_number};
 use super::{Flow, Insn};
-
-const PS: Type = Type::F32x4;
-const PD: Type = Type::F64x2;
-const SS: Type = Type::F32;
-const SD: Type = Type::F64;
 
 /// What an encoding means.
 pub(super) fn table(code: Code) -> Option<Semantics> {

@@ -1,6 +1,6 @@
 //! From encodings to semantics: the one table. Each chapter has its part of it.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use decoders::x86_64::{Code, EncodingKind};
 
@@ -32,16 +32,19 @@ const CHAPTERS: &[fn(Code) -> Option<Semantics>] = &[
     avx::table,
 ];
 
-static TABLE: LazyLock<Vec<Option<Semantics>>> = LazyLock::new(|| {
-    let find = |code| CHAPTERS.iter().find_map(|chapter| chapter(code));
-    // The chapters ask for mnemonics, which AVX-512 and others share.
-    let known = |code: &Code| matches!(code.encoding(), EncodingKind::Legacy | EncodingKind::VEX);
-    Code::values().map(|code| Some(code).filter(known).and_then(find)).collect()
-});
+/// What was found so far, by encoding. A program has few of them: all at once would be a part of its start.
+static FOUND: LazyLock<Vec<OnceLock<Option<Semantics>>>> =
+    LazyLock::new(|| Code::values().map(|_| OnceLock::new()).collect());
 
 /// What an encoding means; `None` if it is undefined, or not implemented.
 pub(super) fn semantics(code: Code) -> Option<Semantics> {
-    TABLE[code as usize]
+    *FOUND[code as usize].get_or_init(|| find(code))
+}
+
+fn find(code: Code) -> Option<Semantics> {
+    // The chapters ask for mnemonics, which AVX-512 and others share.
+    let is_known = matches!(code.encoding(), EncodingKind::Legacy | EncodingKind::VEX);
+    is_known.then(|| CHAPTERS.iter().find_map(|chapter| chapter(code))).flatten()
 }
 
 /// Whether an encoding means something, on CPUs that have its features.

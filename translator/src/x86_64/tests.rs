@@ -1,17 +1,17 @@
 //! Blocks: where they end; instructions: how many operations they are.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use base::cpu::TEMP_COUNT;
 use base::{CpuFrame, GuestVirt};
 use decoders::x86_64::{self as decoder, Code, Decoded};
 use ir::eval::{Denied, Exit, Memory};
 use ir::opt::{Options, Passes};
-use ir::{Block, BlockKey, Builder, Inst, Opcode, Precision, Terminator, Trap, Type};
+use ir::{Block, BlockKey, Builder, Opcode, Precision, Terminator, Trap, Type};
 
 use super::table::Semantics;
 use super::{Frontend, GUEST, arithmetic, bit, control, data, shift, string, system};
+use crate::price;
 use crate::{Frontend as _, Limits, Translation};
 
 const START: GuestVirt = GuestVirt(0x1_0000);
@@ -303,29 +303,7 @@ fn operations_of_every_instruction() {
     let mut text = String::new();
     for (name, code) in samples() {
         let block = translate_at(START, &code, Limits::STEP).unwrap();
-        let mut names: Vec<String> = block.insts[1..].iter().map(named).collect();
-        let end = match block.terminator {
-            Terminator::Jump { .. } => "",
-            Terminator::Branch { .. } => "branch",
-            Terminator::Indirect { .. } => "indirect",
-            Terminator::Trap { trap: Trap::Illegal, .. } => "illegal",
-            Terminator::Trap { .. } => "trap",
-            Terminator::Lookup { .. } => "lookup",
-        };
-        let count = names.len();
-        names.extend((!end.is_empty()).then(|| format!("-> {end}")));
-        let line = format!("{name:28} {count}  {}", names.join(" "));
-        let _ = writeln!(text, "{}", line.trim_end());
+        text += &price::line(&format!("{name:28}"), &block, &GUEST, "illegal");
     }
     insta::assert_snapshot!(text);
-}
-
-fn named(inst: &Inst) -> String {
-    match inst.op {
-        Opcode::Call => {
-            let helper = GUEST.helper(inst.helper());
-            format!("call:{}", helper.map_or("?", |helper| helper.name))
-        }
-        op => format!("{}.{}", op.info().name, inst.ty.name()),
-    }
 }
