@@ -162,6 +162,20 @@ fn a_program_is_run_to_be_compared() {
     assert!(done.status.code() == Some(0) && report.starts_with("same: 20000 "), "{report}");
 }
 
+/// Each guest once, in two of Ferry, of which one leads the other.
+#[test]
+fn compiled_code_repeats_what_is_interpreted() {
+    let programs = [example("riscv64"), example("aarch64"), "/bin/true".to_owned()];
+    // What the host runs itself is x86-64's.
+    let count = if cfg!(target_arch = "x86_64") { 3 } else { 2 };
+    for program in &programs[..count] {
+        let done = ferry(["diff", "--count", "2000", "interp", "jit", "--", program, "words"]);
+        let report = text(&done.stdout) + &text(&done.stderr);
+        let is_same = done.status.code() == Some(0) && report.starts_with("same: 2000 ");
+        assert!(is_same, "{program}: {report}");
+    }
+}
+
 #[test]
 fn what_cannot_be_compared_says_why() {
     let path = file("good.trace");

@@ -19,6 +19,7 @@ use crate::engine::{Engine, Vcpu};
 use crate::memory::vma::Prot;
 use crate::memory::{AddressSpace, Bounds, MapRequest};
 use crate::user::UserSlice;
+use crate::window;
 
 /// How its instructions are executed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,6 +93,9 @@ pub struct Replica {
 }
 
 impl Replica {
+    /// No program of Ferry's has memory from here on.
+    pub const MEMORY_END: u64 = window::END.0;
+
     /// A CPU of this architecture and model, without memory.
     ///
     /// # Errors
@@ -118,7 +122,10 @@ impl Replica {
             engine.set_promoter(RegionCompiler::new(regions)?);
         }
         memory.set_engine(Arc::clone(&engine));
-        Ok(Self { cpu: engine.new_vcpu(), abi, memory })
+        let mut cpu = engine.new_vcpu();
+        // For what debuggers cannot set.
+        abi.start_program(cpu.frame_mut(), GuestVirt(0), GuestVirt(0));
+        Ok(Self { cpu, abi, memory })
     }
 
     /// Has its instructions observed.

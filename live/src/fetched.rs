@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use base::GuestVirt;
+use decoders::x86_64::{Decoded, Options, decode};
 use trace::{Architecture, Insn};
 
 /// Bytes of a piece.
@@ -42,8 +44,10 @@ impl Fetched {
         };
         let bytes: Vec<u8> = (0..len).map_while(|n| byte(pc.wrapping_add(n))).collect();
         match architecture {
-            // How long it is takes a decoder to tell.
-            Architecture::X86_64 => Insn::beginning(&bytes[..bytes.len().min(4)]),
+            Architecture::X86_64 => match decode(GuestVirt(pc), &bytes, Options::default()) {
+                Decoded::Instruction(insn) => Insn::new(&bytes[..insn.len()]),
+                _ => Insn::beginning(&bytes),
+            },
             _ => (bytes.len() as u64 == len).then(|| Insn::new(&bytes)).flatten(),
         }
     }

@@ -203,11 +203,13 @@ impl Replayed {
             "mmap" => {
                 let is_anonymous = call.args[FLAGS] & MAP_ANONYMOUS != 0;
                 let contents = if is_anonymous { Contents::Zero } else { Contents::Copied };
-                self.renew(&whole(call.args[1].min(1 << 46)), contents, state)
+                self.renew(&whole(call.args[1].min(Replica::MEMORY_END)), contents, state)
             }
-            "mremap" => {
-                self.renew(&whole(call.args[NEW_LEN].min(1 << 46)), Contents::Copied, state)
-            }
+            "mremap" => self.renew(
+                &whole(call.args[NEW_LEN].min(Replica::MEMORY_END)),
+                Contents::Copied,
+                state,
+            ),
             "brk" => self.follow_maps(Contents::Zero, state),
             _ => self.follow_maps(Contents::Copied, state),
         }

@@ -37,9 +37,6 @@ fn main() -> ExitCode {
         Ok(judge) => judge,
         Err(error) => return suite::skip(SUITE, error),
     };
-    if X86_64.ferry.is_none() {
-        return suite::skip(SUITE, "Ferry has no x86_64 yet");
-    }
     suite::run(SUITE, &Subject::of_machines(), cases(&Arc::new(judge), seed))
 }
 

@@ -156,7 +156,7 @@ impl std::fmt::Debug for Generator {
 #[derive(Debug, thiserror::Error)]
 pub enum GeneratorError {
     /// Ferry does not run this guest.
-    #[error("Ferry has no {0} yet")]
+    #[error("there are no random programs of {0}")]
     NoGuest(&'static str),
     /// No instruction is of this class.
     #[error(

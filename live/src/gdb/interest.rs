@@ -2,11 +2,12 @@
 //!
 //! More may be named than are written, and never fewer.
 
-use trace::{Architecture, Register};
+use trace::{Architecture, RegClass, Register};
 
 /// FPCR, FPSR: op0, op1, CRn, CRm, op2.
 const FPCR: Register = Register::control(0xda20);
 const FPSR: Register = Register::control(0xda21);
+const MXCSR: Register = Register::control(0);
 const FFLAGS: Register = Register::control(1);
 const FRM: Register = Register::control(2);
 
@@ -17,7 +18,12 @@ pub(crate) fn written(architecture: Architecture, word: u64, into: &mut Vec<Regi
         Architecture::Riscv64 => riscv64(word as u32, into),
         Architecture::Aarch64 => aarch64(word as u32, into),
         // Any of them: instructions are not told apart here.
-        Architecture::X86_64 => into.extend((0..16).map(Register::vector)),
+        Architecture::X86_64 => {
+            into.extend((0..16).map(Register::vector));
+            into.extend((0..16).map(|n| Register::new(RegClass::VectorUpper, n)));
+            into.extend((0..8).map(Register::float));
+            into.push(MXCSR);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! An execution that is stepped through gdb's remote protocol.
 
 use diff::{Execution, Mapping, State, guest};
+use linux_user::Replica;
 use linux_user::kernel::{self, Call};
 use trace::{
     Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes,
@@ -15,8 +16,6 @@ use crate::{failed, maps};
 
 /// Bytes of memory in a packet: as digits, they fit into any stub's.
 const MEMORY_MAX: usize = 0x700;
-/// Where guests of Ferry's own have their memory.
-const WINDOW_END: u64 = 1 << 46;
 
 /// A single-threaded program, or the first CPU of a machine, behind a stub.
 pub struct Remote {
@@ -106,7 +105,7 @@ impl Remote {
             let Some((own, others)) = rest.split_at_checked(described.bytes) else { break };
             rest = others;
             self.general += 1;
-            let value = number(own);
+            let value = shown(self.header.architecture, described.what, number(own));
             if std::mem::replace(seen, value) != value
                 && let (What::Register(register), Some(changes)) = (described.what, &mut changes)
             {
@@ -125,7 +124,8 @@ impl Remote {
         let answer = self.connection.ask(format!("p{:x}", self.registers[at].number).as_bytes())?;
         // `E..` is what the stub does not have in the end, though it described it.
         let Some(bytes) = from_hex(answer) else { return Ok(()) };
-        let value = number(&bytes);
+        let what = self.registers[at].what;
+        let value = shown(self.header.architecture, what, number(&bytes));
         if std::mem::replace(&mut self.values[at], value) != value
             && let Some(changes) = changes
         {
@@ -194,6 +194,8 @@ impl Remote {
         self.read_general(Some(writes))?;
         let mut asked = std::mem::take(&mut self.asked);
         interest::written(self.header.architecture, word, &mut asked);
+        // Some stubs show them with the general ones.
+        asked.push(Register::FLAGS);
         asked.sort_unstable();
         asked.dedup();
         for register in &asked {
@@ -308,6 +310,15 @@ fn feature(connection: &mut Connection, name: &str) -> Result<String, Error> {
     }
 }
 
+/// What traces show of a register: of AArch64's PSTATE, which stubs call CPSR, the flags.
+fn shown(architecture: Architecture, what: What, value: u128) -> u128 {
+    const NZCV: u128 = 0xf000_0000;
+    match (architecture, what) {
+        (Architecture::Aarch64, What::Register(Register::FLAGS)) => value & NZCV,
+        _ => value,
+    }
+}
+
 /// The least significant byte first.
 fn number(bytes: &[u8]) -> u128 {
     let bytes = bytes.iter().take(16).enumerate();
@@ -419,7 +430,7 @@ impl State for Remote {
         let Some(stub) = &self.stub else { return Ok(None) };
         let text = std::fs::read_to_string(format!("/proc/{}/maps", stub.pid()))?;
         let mut found = maps::parse(&text);
-        found.retain(|mapping| mapping.range.end <= WINDOW_END);
+        found.retain(|mapping| mapping.range.end <= Replica::MEMORY_END);
         found.iter_mut().for_each(|mapping| {
             (mapping.write, mapping.execute) = (mapping.read, mapping.read);
         });
