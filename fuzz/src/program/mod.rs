@@ -155,7 +155,7 @@ impl std::fmt::Debug for Generator {
 /// Why no programs can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum GeneratorError {
-    /// Ferry does not run this guest.
+    /// Nobody has said how those of this guest are made.
     #[error("there are no random programs of {0}")]
     NoGuest(&'static str),
     /// No instruction is of this class.
