@@ -427,7 +427,9 @@ impl State for Remote {
             return Ok(Some(maps::parse(&String::from_utf8_lossy(&text))));
         }
         // Ferry's guests see their own addresses; what may be executed there, the host does not know.
-        let Some(stub) = &self.stub else { return Ok(None) };
+        let Some(stub) = self.stub.as_ref().filter(|stub| stub.has_memory()) else {
+            return Ok(None);
+        };
         let text = std::fs::read_to_string(format!("/proc/{}/maps", stub.pid()))?;
         let mut found = maps::parse(&text);
         found.retain(|mapping| mapping.range.end <= Replica::MEMORY_END);

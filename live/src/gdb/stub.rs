@@ -62,6 +62,11 @@ impl Stub {
         self.memory.as_ref().is_some_and(|memory| memory.read_exact_at(into, addr).is_ok())
     }
 
+    /// Whether its program's addresses are the host's.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
     /// Its process's number.
     #[must_use]
     pub fn pid(&self) -> u32 {
