@@ -14,15 +14,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::{CpuFrame, GuestVirt, HostPtr};
 
+use crate::baseline::UPGRADE;
 use crate::compiler::CompiledRegion;
+use crate::entry::ExitCode;
 
 /// Segments of a code memory.
 pub const SEGMENTS: usize = 16;
 
-/// Code bytes for each byte of slots. An exit has 8 bytes of slot and 40 of thunk alone.
+/// Code bytes for each byte of slots. An exit has 8 bytes of slot and 48 of thunk alone.
 const CODE_PER_SLOT_BYTE: usize = 4;
 const ALIGN: usize = 32;
-const EXIT_THUNK: usize = 40;
+const EXIT_THUNK: usize = 48;
 const ENTRY_THUNK: usize = 16;
 
 /// Why code could not be placed, or the memory not be had.
@@ -86,11 +88,14 @@ pub struct PlacedRegion {
     slots: HostPtr,
     thunks: HostPtr,
     exits: usize,
+    /// Whether a slot behind those of the exits counts executions.
+    counts: bool,
 }
 
 impl PlacedRegion {
     fn slot(&self, exit: usize) -> Option<&AtomicUsize> {
-        let address = (exit < self.exits).then(|| self.slots.0 + exit * 8)?;
+        let slots = self.exits + usize::from(self.counts);
+        let address = (exit < slots).then(|| self.slots.0 + exit * 8)?;
         // SAFETY: the slot lies in the slots' mapping, which is never unmapped, and is only ever
         // accessed atomically.
         Some(unsafe { &*(address as *const AtomicUsize) })
@@ -100,6 +105,15 @@ impl PlacedRegion {
     pub fn link(&self, exit: usize, entry: HostPtr) {
         if let Some(slot) = self.slot(exit) {
             slot.store(entry.0, Ordering::Release);
+        }
+    }
+
+    /// Has a block of the baseline compiler be executed so often before it leaves through [`crate::baseline::UPGRADE`].
+    pub fn set_executions(&self, executions: u32) {
+        if self.counts
+            && let Some(slot) = self.slot(self.exits)
+        {
+            slot.store(executions as usize, Ordering::Relaxed);
         }
     }
 
@@ -173,6 +187,7 @@ impl CodeMemory {
             slots: HostPtr(slots),
             thunks: HostPtr(code_start),
             exits: region.exits.len(),
+            counts: region.executions.is_some(),
         };
         let image = layout.image(region, number, code_start, slots);
         // SAFETY: `allocate` gave this range of the writable view to this region alone.
@@ -181,6 +196,7 @@ impl CodeMemory {
             std::ptr::copy_nonoverlapping(image.as_ptr(), to, image.len());
         }
         (0..placed.exits).for_each(|exit| placed.unlink(exit));
+        placed.set_executions(region.executions.unwrap_or_default());
         Ok(placed)
     }
 
@@ -303,9 +319,10 @@ struct Layout {
 impl Layout {
     fn of(region: &CompiledRegion) -> Self {
         let entries = region.exits.len() * EXIT_THUNK;
+        let slots = region.exits.len() + usize::from(region.executions.is_some());
         let thunks = if region.entries.len() > 1 { region.entries.len() } else { 0 };
         let body = (entries + thunks * ENTRY_THUNK).next_multiple_of(ALIGN);
-        Self { entries, body, code: body + region.code.len(), slots: region.exits.len() * 8 }
+        Self { entries, body, code: body + region.code.len(), slots: slots * 8 }
     }
 
     /// The body serves as its only entry; several entries have a thunk each.
@@ -320,7 +337,11 @@ impl Layout {
     fn image(&self, region: &CompiledRegion, number: u32, start: usize, slots: usize) -> Vec<u8> {
         let mut image = vec![0xcc; self.code];
         for (exit, thunk) in image[..self.entries].chunks_exact_mut(EXIT_THUNK).enumerate() {
-            write_exit_thunk(thunk, number, exit as u32, region.exits[exit].target);
+            let code = match region.executions {
+                Some(_) if exit == UPGRADE as usize => ExitCode::Hot,
+                _ => ExitCode::Unlinked,
+            };
+            write_exit_thunk(thunk, code, [number, exit as u32], region.exits[exit].target);
         }
         if region.entries.len() > 1 {
             for n in 0..region.entries.len() {
@@ -340,15 +361,17 @@ impl Layout {
 }
 
 /// `mov [frame.exit], exit; mov [frame.region], number; mov rax, pc; mov [frame.pc], rax;
-/// xor eax, eax; ret`, the frame being in rdi: returns [`crate::ExitCode::Unlinked`].
-fn write_exit_thunk(thunk: &mut [u8], number: u32, exit: u32, pc: GuestVirt) {
+/// mov eax, code; ret`, the frame being in rdi.
+fn write_exit_thunk(thunk: &mut [u8], code: ExitCode, [number, exit]: [u32; 2], pc: GuestVirt) {
     write_store(&mut thunk[..10], CpuFrame::EXIT, exit);
     write_store(&mut thunk[10..20], CpuFrame::REGION, number);
     thunk[20..22].copy_from_slice(&[0x48, 0xb8]);
     thunk[22..30].copy_from_slice(&pc.0.to_le_bytes());
     thunk[30..33].copy_from_slice(&[0x48, 0x89, 0x87]);
     thunk[33..37].copy_from_slice(&CpuFrame::PC.to_le_bytes());
-    thunk[37..40].copy_from_slice(&[0x31, 0xc0, 0xc3]);
+    thunk[37] = 0xb8;
+    thunk[38..42].copy_from_slice(&(code as u32).to_le_bytes());
+    thunk[42] = 0xc3;
 }
 
 /// `mov dword ptr [rdi + offset], value`

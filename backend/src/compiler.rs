@@ -139,6 +139,8 @@ pub struct CompiledRegion {
     pub entries: Vec<GuestVirt>,
     /// Exits, by number.
     pub exits: Vec<ExitSite>,
+    /// Of a block of the baseline compiler, how often it may be executed before it leaves through [`crate::baseline::UPGRADE`].
+    pub executions: Option<u32>,
     /// Pcs of its sync points, by number; the entries come first.
     pub sync_points: Vec<GuestVirt>,
     /// Which guest instruction each piece of code belongs to.
@@ -164,6 +166,11 @@ pub struct Listing {
 pub struct PcMap(Vec<PcRange>);
 
 impl PcMap {
+    /// A map of ranges that ascend.
+    pub(crate) fn new(ranges: Vec<PcRange>) -> Self {
+        Self(ranges)
+    }
+
     /// The guest instruction that the code at `offset` of the body belongs to; `None` behind the last. What Cranelift rewrote
     /// belongs to none, and a load may have become part of it: then it is the instruction that comes next, before which
     /// nothing else has an effect, so that replaying up to it meets the load again.
@@ -247,7 +254,7 @@ impl Compiler {
             clif.map(|clif| Listing { clif, assembly: compiled.vcode.clone().unwrap_or_default() });
         let pcs = compiled.buffer.get_srclocs_sorted().iter().filter(|s| !s.loc.is_default());
         Ok(CompiledRegion {
-            pcs: PcMap(
+            pcs: PcMap::new(
                 pcs.map(|s| PcRange {
                     start: s.start,
                     end: s.end,
@@ -258,6 +265,7 @@ impl Compiler {
             code,
             entries: region.entries.iter().map(|&e| region.blocks[e].key.pc()).collect(),
             exits: lowered.exits,
+            executions: None,
             sync_points: lowered.sync_points,
             guest_insns: region.guest_insns(),
             listing,

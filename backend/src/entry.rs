@@ -5,6 +5,7 @@
 use std::arch::naked_asm;
 
 use base::CpuFrame;
+use ir::Trap;
 
 /// Why compiled code came back: what it returns in the low 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,11 +36,13 @@ pub enum ExitCode {
     /// The region spans pages that were not checked in this environment:
     /// [`CpuFrame::unchecked_span`].
     Unchecked = 11,
+    /// A block of the baseline compiler has run hot: `CpuFrame::region` says which.
+    Hot = 12,
 }
 
 impl ExitCode {
     /// All codes, by number.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Unlinked,
         Self::Indirect,
         Self::Lookup,
@@ -52,7 +55,20 @@ impl ExitCode {
         Self::Fault,
         Self::System,
         Self::Unchecked,
+        Self::Hot,
     ];
+
+    /// What code answers at a trap.
+    #[must_use]
+    pub fn of_trap(trap: Trap) -> Self {
+        match trap {
+            Trap::Illegal => Self::Illegal,
+            Trap::Breakpoint => Self::Breakpoint,
+            Trap::Syscall => Self::Syscall,
+            Trap::Misaligned => Self::Misaligned,
+            Trap::System => Self::System,
+        }
+    }
 
     /// From what compiled code returned.
     ///

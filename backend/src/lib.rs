@@ -5,12 +5,14 @@
 //!   written back: it is what keeps guest state exact (see ARCHITECTURE.md, "Precise state").
 //! * `lower` turns IR operations into Cranelift's.
 //! * [`Compiler`] makes [`CompiledRegion`]s; one a thread.
+//! * [`baseline`] compiles single blocks, quickly.
 //! * [`CodeMemory`] holds finished code, never writable and executable through one mapping.
 //! * [`entry`] is the way into compiled code and back.
 //!
 //! It sees IR and the CPU frame only: never a guest, a decoder, the runtime or an operating system's
 //! system calls (but for its own memory).
 
+pub mod baseline;
 pub mod code_memory;
 mod compiler;
 pub mod entry;

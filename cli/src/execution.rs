@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 /// The options.
 #[derive(Args, Clone)]
 pub(crate) struct ExecutionArgs {
-    /// Which tiers run: interpret only, compile everything, or what pays
+    /// Which tiers run: interpret only, compile each block quickly, compile everything well, or what pays
     #[arg(long, value_enum, default_value_t = TierArg::Auto)]
     pub(crate) tier: TierArg,
     /// Print statistics at the end: text or json, for machines with `,tlb` to count TLB hits and time misses, which is slower
@@ -34,6 +34,7 @@ pub(crate) struct ExecutionArgs {
 pub(crate) enum TierArg {
     Auto,
     Interp,
+    Baseline,
     Jit,
 }
 
@@ -42,6 +43,7 @@ impl From<TierArg> for runtime::Tier {
         match tier {
             TierArg::Auto => Self::Auto,
             TierArg::Interp => Self::Interp,
+            TierArg::Baseline => Self::Baseline,
             TierArg::Jit => Self::Jit,
         }
     }

@@ -158,6 +158,7 @@ fn config(args: RunArgs) -> Config {
         tier: match args.execution.tier {
             TierArg::Auto => Tier::Auto,
             TierArg::Interp => Tier::Interp,
+            TierArg::Baseline => Tier::Baseline,
             TierArg::Jit => Tier::Jit,
         },
         stats: args.execution.stats.map(|stats| match stats.format {

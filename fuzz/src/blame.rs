@@ -94,6 +94,8 @@ pub enum Culprit {
     Translation,
     /// The interpreter's form of a block, or the interpreter.
     Interpreter,
+    /// The baseline compiler.
+    Baseline,
     /// The optimiser: the passes that it takes, by name.
     Optimiser(Vec<String>),
     /// The back end: with what it goes away, if with anything.
@@ -109,6 +111,7 @@ impl std::fmt::Display for Culprit {
             Self::Interpreter => {
                 f.write_str("tier 0: the evaluator of the same block says otherwise")
             }
+            Self::Baseline => f.write_str("the baseline compiler: tier 0 says otherwise"),
             Self::Optimiser(passes) => write!(f, "optimiser: {}", passes.join("+")),
             Self::Backend(without) if without.is_empty() => f.write_str("back end"),
             Self::Backend(without) => write!(f, "back end; not with {}", without.join(", ")),
@@ -122,7 +125,7 @@ impl std::fmt::Display for Culprit {
 pub fn plain(engine: Engine) -> Setup {
     let precision = match engine {
         Engine::Region => Precision::Replay,
-        Engine::Evaluator | Engine::Interpreter => Precision::EveryAccess,
+        Engine::Evaluator | Engine::Interpreter | Engine::Baseline => Precision::EveryAccess,
     };
     Setup { engine, passes: Passes::NONE, precision, intrinsics: Intrinsics::Host }
 }
@@ -140,6 +143,9 @@ pub fn culprit(
     }
     if wrong(plain(Engine::Interpreter)) {
         return Culprit::Interpreter;
+    }
+    if wrong(plain(Engine::Baseline)) {
+        return Culprit::Baseline;
     }
     let region = plain(Engine::Region);
     if wrong(region) {

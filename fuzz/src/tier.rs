@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
+use backend::baseline::{self, BaselineOptions};
 use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
 use base::cpu::JumpCacheEntry;
 use base::sys::access;
@@ -42,6 +43,8 @@ pub enum Engine {
     Evaluator,
     /// The interpreter.
     Interpreter,
+    /// Blocks, compiled by the baseline compiler.
+    Baseline,
     /// Regions, compiled.
     Region,
 }
@@ -60,6 +63,8 @@ pub enum Intrinsics {
 pub enum Tier {
     /// The interpreter, block by block.
     Interpreter,
+    /// The baseline compiler, block by block.
+    Baseline,
     /// Regions of all that the code's blocks lead to, compiled.
     Region,
     /// The interpreter on optimised blocks.
@@ -70,14 +75,20 @@ pub enum Tier {
 
 impl Tier {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::Interpreter, Self::Region, Self::OptimisedInterpreter, Self::OptimisedRegion];
+    pub const ALL: [Self; 5] = [
+        Self::Interpreter,
+        Self::Baseline,
+        Self::Region,
+        Self::OptimisedInterpreter,
+        Self::OptimisedRegion,
+    ];
 
     /// As it stands in the names of tests.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Interpreter => "interpreter",
+            Self::Baseline => "baseline",
             Self::Region => "region",
             Self::OptimisedInterpreter => "optimised-interpreter",
             Self::OptimisedRegion => "optimised-region",
@@ -95,6 +106,7 @@ impl Tier {
     pub fn setup(self) -> Setup {
         let (engine, passes, precision) = match self {
             Self::Interpreter => (Engine::Interpreter, Passes::NONE, Precision::EveryAccess),
+            Self::Baseline => (Engine::Baseline, Passes::NONE, Precision::EveryAccess),
             Self::Region => (Engine::Region, Passes::NONE, Precision::Replay),
             Self::OptimisedInterpreter => {
                 (Engine::Interpreter, Passes::ALL, Precision::EveryAccess)
@@ -264,6 +276,7 @@ impl Runner {
                 _ if !contains(code, pc) => return End::Stopped(pc),
                 Engine::Evaluator => self.evaluate(code, pc),
                 Engine::Interpreter => self.interpret(setup, code, pc),
+                Engine::Baseline => self.run_baseline(setup, code, pc),
                 Engine::Region => self.run_region(setup, code, pc),
             };
             match step {
@@ -417,14 +430,29 @@ impl Runner {
             return Step::End(End::Stopped(pc));
         };
         let compiled = self.compiler.compile(&region).expect("a region");
-        let placed = self.place(&compiled);
+        self.run_compiled(&compiled, code)
+    }
+
+    fn run_baseline(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Step {
+        let key = BlockKey::new(pc, self.frame.key_flags);
+        let Some(block) = self.translate_for(setup, code, key) else {
+            return Step::End(End::Stopped(pc));
+        };
+        let lowered = self.lowerer.lower(self.ferry.ir, &block, i32::MAX).expect("a good block");
+        let options = BaselineOptions { executions: u32::MAX, count_instructions: false };
+        let compiled = baseline::compile(&lowered, options);
+        self.run_compiled(&compiled, code)
+    }
+
+    fn run_compiled(&mut self, compiled: &CompiledRegion, code: usize) -> Step {
+        let placed = self.place(compiled);
         let (exit, fault_at) = self.enter(placed.entries[0].0 as *const u8);
         let pc = GuestVirt(self.frame.pc);
         match exit {
             ExitCode::Unlinked => Step::At(compiled.exits[self.frame.exit as usize].target),
             ExitCode::Indirect => Step::At(pc),
             // No region of a process spans pages.
-            ExitCode::Lookup | ExitCode::Unchecked => self.after(Stop::Lookup(pc)),
+            ExitCode::Lookup | ExitCode::Unchecked | ExitCode::Hot => self.after(Stop::Lookup(pc)),
             // The look-up of a FENCE.I may come after a poll.
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
             ExitCode::Interpret => self.interpret(Tier::Interpreter.setup(), code, pc),
@@ -436,7 +464,10 @@ impl Runner {
             ExitCode::Fault => {
                 let offset = fault_at.wrapping_sub(placed.body.start.0) as u32;
                 let fault_pc = compiled.pcs.guest_pc(offset).expect("a guest instruction");
-                let sync_point = compiled.sync_points[self.frame.sync_point as usize];
+                let sync_point = match compiled.executions {
+                    Some(_) => fault_pc,
+                    None => compiled.sync_points[self.frame.sync_point as usize],
+                };
                 self.replay(code, sync_point, fault_pc)
             }
         }

@@ -124,6 +124,7 @@ impl Tier {
         match self {
             Self::Auto => "auto",
             Self::Interp => "interp",
+            Self::Baseline => "baseline",
             Self::Jit => "jit",
         }
     }
@@ -156,6 +157,8 @@ pub enum Tier {
     Auto,
     /// Interpret only.
     Interp,
+    /// Compile each block at once, quickly, and none well.
+    Baseline,
     /// Compile everything at once.
     Jit,
 }

@@ -55,11 +55,14 @@ pub(crate) fn make(
         tier: match config.tier {
             Tier::Auto => runtime::Tier::Auto,
             Tier::Interp => runtime::Tier::Interp,
+            Tier::Baseline => runtime::Tier::Baseline,
             Tier::Jit => runtime::Tier::Jit,
         },
         observation,
         log,
         sink: sink(config, fds)?,
+        baseline_threshold: number("FERRY_BASELINE_THRESHOLD")
+            .unwrap_or(defaults.baseline_threshold),
         hot_threshold: number("FERRY_HOT_THRESHOLD").unwrap_or(defaults.hot_threshold),
         ..defaults
     };
@@ -71,7 +74,7 @@ pub(crate) fn make(
     Ok(engine)
 }
 
-/// How regions are compiled. `FERRY_PRECISION`, `FERRY_COMPILE_WORKERS` and `FERRY_HOT_THRESHOLD`
+/// How regions are compiled. `FERRY_PRECISION`, `FERRY_COMPILE_WORKERS`, `FERRY_BASELINE_THRESHOLD` and `FERRY_HOT_THRESHOLD`
 /// are for measuring and for tests.
 fn regions(config: &Config, log: LogItems) -> Result<RegionConfig, EngineError> {
     let perf_map = match config.perf_map {

@@ -14,6 +14,8 @@ pub enum Tier {
     Interp,
     /// Compile everything at its first execution.
     Jit,
+    /// Compile every block at its first execution, by the baseline compiler, and none otherwise.
+    Baseline,
 }
 
 /// By which addresses translations are found.
@@ -58,6 +60,9 @@ pub struct EngineConfig {
     pub addresses: Addresses,
     /// Whether probes of TLBs are counted.
     pub probes: Probes,
+    /// Executions of a block after which the baseline compiler takes it, under [`Tier::Auto`]. That costs as much as
+    /// interpreting it some hundred times. There is no such compiler for whole machines.
+    pub baseline_threshold: u32,
     /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
     /// as interpreting the same code some ten thousand times; fewer times where tier 0 is slow, so blocks that
     /// work on vectors get a part of this ([`ir::interp::Head::weight`]).
@@ -83,6 +88,7 @@ impl Default for EngineConfig {
             tier: Tier::Auto,
             addresses: Addresses::Virtual,
             probes: Probes::Uncounted,
+            baseline_threshold: 100,
             hot_threshold: 16_000,
             observation: Observation::None,
             limits: Limits::default(),
@@ -109,10 +115,25 @@ impl EngineConfig {
 
     /// The budget that a new block gets.
     pub(crate) fn first_budget(&self) -> i32 {
+        let executions = match self.tier {
+            Tier::Auto if self.has_baseline() => self.baseline_threshold,
+            Tier::Auto => self.hot_threshold,
+            Tier::Interp => return i32::MAX,
+            Tier::Jit | Tier::Baseline => 0,
+        };
+        i32::try_from(executions).unwrap_or(i32::MAX)
+    }
+
+    /// Whether hot blocks are compiled by the baseline compiler first.
+    pub(crate) fn has_baseline(&self) -> bool {
+        matches!(self.tier, Tier::Auto | Tier::Baseline) && self.addresses == Addresses::Virtual
+    }
+
+    /// Executions of a block of the baseline compiler, of weight 1, until it is hot.
+    pub(crate) fn baseline_executions(&self) -> u32 {
         match self.tier {
-            Tier::Auto => i32::try_from(self.hot_threshold).unwrap_or(i32::MAX),
-            Tier::Interp => i32::MAX,
-            Tier::Jit => 0,
+            Tier::Baseline => u32::MAX,
+            _ => self.hot_threshold,
         }
     }
 }

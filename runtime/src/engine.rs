@@ -157,16 +157,34 @@ impl Engine {
         block.is_some_and(|tb| {
             // SAFETY: as above.
             let block = unsafe { tb.get() };
+            if self.config.has_baseline() {
+                return block.compiled().is_some();
+            }
             let first = self.config.first_budget() / block.code.head().weight();
             block.budget().load(Ordering::Relaxed) <= first - first / WARM_PART
         })
     }
 
-    /// Whether a region is entered at this key.
-    pub(crate) fn is_compiled(&self, key: BlockKey) -> bool {
+    /// What is entered at this key, if that is compiled.
+    pub(crate) fn entry_at(&self, key: BlockKey) -> Option<NonNull<u8>> {
         let _lock = self.translations();
         // SAFETY: the lock keeps the blocks in the cache.
-        unsafe { self.cache.find(key).is_some_and(|tb| tb.get().compiled().is_some()) }
+        unsafe { self.cache.find(key).and_then(|tb| tb.get().compiled()) }
+    }
+
+    /// Has published code be entered at this key again, if nothing is.
+    pub(crate) fn enter_again(&self, id: RegionId, key: BlockKey, code: NonNull<u8>) {
+        let translations = self.translations();
+        // SAFETY: the lock keeps the blocks in the cache.
+        if translations.regions.contains_key(&id)
+            && let Some(tb) = unsafe { self.cache.find(key) }
+        {
+            // SAFETY: as above.
+            let block = unsafe { tb.get() };
+            if block.compiled().is_none() {
+                block.set_compiled(code);
+            }
+        }
     }
 
     /// Adds to the statistics what emptying a part of the code memory dropped.
@@ -180,6 +198,13 @@ impl Engine {
         self.counters.region_insns.add_shared(u64::from(guest_insns));
         self.counters.region_bytes.add_shared(host_bytes as u64);
         self.counters.compile_nanos.add_shared(nanos);
+    }
+
+    /// Adds to the statistics what the baseline compiler made of a block.
+    pub(crate) fn count_baseline(&self, host_bytes: usize, nanos: u64) {
+        self.counters.baseline_blocks.add_shared(1);
+        self.counters.baseline_bytes.add_shared(host_bytes as u64);
+        self.counters.baseline_nanos.add_shared(nanos);
     }
 
     /// The moment from which on what is fetched may be published.

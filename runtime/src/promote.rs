@@ -2,11 +2,13 @@
 
 #![expect(unsafe_code, reason = "declares the way into compiled code")]
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use backend::CodeMemoryError;
 use base::{CpuFrame, GuestPhys, GuestVirt};
+use ir::interp::Code;
 use ir::{BlockKey, Trap};
 
 use crate::engine::Engine;
@@ -67,6 +69,8 @@ pub enum CompiledStop {
     /// The region spans pages that may not lie in this address space as they did where it was made: see
     /// [`Promoter::span`]. It was to be entered at this pc.
     Unchecked(RegionSpan, GuestVirt),
+    /// The block at this pc, compiled by the baseline compiler, has run hot.
+    Hot(GuestVirt),
     /// A trap; the guest's pc.
     Trap(Trap, GuestVirt),
     /// An access that faulted or was misaligned. The frame is exact as of `sync_pc`; what came
@@ -86,6 +90,12 @@ pub trait Promoter: Send + Sync {
     /// The block of this key has run hot. Returns at once; the code is published later
     /// ([`Engine::publish`]). Asked again if the block runs on without.
     fn promote(&self, engine: &Arc<Engine>, key: BlockKey, surroundings: Surroundings);
+
+    /// Compiles a block at once by the baseline compiler, and publishes it. What goes wrong costs speed only.
+    fn compile_quickly(&self, engine: &Engine, block: &Code, guest_code: &[Range<GuestVirt>]);
+
+    /// Whether an entry is that of a region, and not of a block of the baseline compiler.
+    fn is_region(&self, entry: NonNull<u8>) -> bool;
 
     /// Enters compiled code on this thread.
     ///

@@ -57,6 +57,12 @@ counters! {
     cache_misses, "block cache misses";
     /// Exits linked to the next block.
     links, "block exits linked";
+    /// Blocks compiled by the baseline compiler.
+    baseline_blocks, "blocks of baseline code";
+    /// Bytes of host code in these.
+    baseline_bytes, "bytes of baseline code";
+    /// Nanoseconds spent on these.
+    baseline_nanos, "nanoseconds compiling baseline code";
     /// Blocks reported as hot.
     promotions, "blocks promoted";
     /// Regions compiled.

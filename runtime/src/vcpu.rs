@@ -535,6 +535,14 @@ impl Vcpu {
         self.after_interpreter(stop)
     }
 
+    /// The block at pc has run hot as the baseline compiler made it.
+    fn promote_here(&mut self) {
+        self.counters().promotions.add(1);
+        if let Some(promoter) = self.engine.promoter() {
+            promoter.promote(&self.engine, self.key(), self.surroundings());
+        }
+    }
+
     /// A whole machine's memory, to be used while this thread runs the CPU.
     pub(crate) fn soft_memory(&mut self) -> Option<SoftMemory> {
         let (frame, system) = (self.shared.frame(), self.system.as_mut()?);
@@ -580,8 +588,13 @@ impl Vcpu {
             return;
         };
         budget.store(RECHECK, Ordering::Relaxed);
-        self.counters().promotions.add(1);
-        promoter.promote(&self.engine, block.key(), self.surroundings());
+        if self.engine.config.has_baseline() {
+            let guest_code: Vec<_> = block.guest_code().collect();
+            promoter.compile_quickly(&self.engine, &block.code, &guest_code);
+        } else {
+            self.counters().promotions.add(1);
+            promoter.promote(&self.engine, block.key(), self.surroundings());
+        }
     }
 
     /// Takes note of where the interpreter stopped; an exit if the CPU's owner must see to it.
@@ -647,6 +660,11 @@ impl Vcpu {
             CompiledStop::Interpret(pc) => {
                 self.set_pc(pc);
                 return self.interpret_one();
+            }
+            CompiledStop::Hot(pc) => {
+                self.set_pc(pc);
+                self.promote_here();
+                return None;
             }
             CompiledStop::Trap(trap, pc) => {
                 self.set_pc(pc);

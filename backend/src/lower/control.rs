@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{
     BlockCall, ExternalName, GlobalValueData, InstBuilder, InstructionData, JumpTableData,
     UserExternalName, Value, ValueDef, types,
 };
-use ir::{Block, BlockKey, SlotSet, Terminator, Trap, Type};
+use ir::{Block, BlockKey, SlotSet, Terminator, Type};
 
 use super::Lowering;
 use crate::compiler::{EXIT_SLOTS, ExitSite};
@@ -149,7 +149,7 @@ impl Lowering<'_, '_> {
                 let target = self.read(block, target, Type::I64);
                 self.indirect(index, (target, approach), &self.region.predicted(hint));
             }
-            Terminator::Trap { trap, pc } => self.leave(pc, trap_code(trap)),
+            Terminator::Trap { trap, pc } => self.leave(pc, ExitCode::of_trap(trap)),
             Terminator::Lookup { target } => self.leave(target, ExitCode::Lookup),
         }
     }
@@ -364,14 +364,4 @@ struct EdgeBlock {
     /// Made for this edge, and still to be filled.
     is_new: bool,
     pc: GuestVirt,
-}
-
-fn trap_code(trap: Trap) -> ExitCode {
-    match trap {
-        Trap::Illegal => ExitCode::Illegal,
-        Trap::Breakpoint => ExitCode::Breakpoint,
-        Trap::Syscall => ExitCode::Syscall,
-        Trap::Misaligned => ExitCode::Misaligned,
-        Trap::System => ExitCode::System,
-    }
 }

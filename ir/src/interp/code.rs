@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use base::GuestVirt;
 use base::cpu::Admission;
 
-use super::micro::Raw;
+use super::micro::{MicroOp, Raw};
 use super::store::Store;
 use crate::block::BlockKey;
 
@@ -56,6 +56,17 @@ pub enum Side {
     Taken = 0,
     /// A branch that is not taken.
     Fallthrough = 1,
+}
+
+/// A micro-operation of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The operation.
+    pub op: MicroOp,
+    /// Its data.
+    pub data: &'a [Raw],
+    /// The guest instruction that it belongs to.
+    pub pc: GuestVirt,
 }
 
 /// A lowered block.
@@ -121,6 +132,21 @@ impl Parts<'_> {
     }
 }
 
+/// The head of code that no block owns: some micro-operations of the block with this key.
+pub(super) fn head_of_fragment(key: BlockKey, words: usize) -> Head {
+    Head {
+        budget: AtomicI32::new(0),
+        insns: 1,
+        admits: Admission::PLAIN,
+        weight: 1,
+        owner: AtomicPtr::default(),
+        key,
+        links_at: 0,
+        marks_at: words as u16,
+        marks: 0,
+    }
+}
+
 fn pack_marks(marks: &[Mark]) -> Raw {
     let mut halves = [0_u64; MARKS_PER_WORD];
     for (half, mark) in halves.iter_mut().zip(marks) {
@@ -141,6 +167,27 @@ impl Code {
     pub fn head(&self) -> &Head {
         // SAFETY: the block exists as long as `self`.
         unsafe { self.entry().head() }
+    }
+
+    /// Its micro-operations, in order.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        let (head, start) = (self.head(), self.words.as_ptr().cast::<Raw>());
+        let end = usize::from(head.marks_at);
+        // SAFETY: the words up to the marks are there for as long as `self`; nobody writes to them, but to links.
+        let word = move |at: usize| unsafe { start.as_ptr().add(at) };
+        let mut at = HEAD_WORDS;
+        std::iter::from_fn(move || {
+            // SAFETY: as above.
+            let op = (at < end).then(|| MicroOp::from_raw(unsafe { *word(at) })).flatten()?;
+            let here = word(at);
+            let data = op.kind.data_words();
+            // SAFETY: as above; the lowerer puts that many words of data there.
+            let data = unsafe { std::slice::from_raw_parts(word(at + 1), data) };
+            at += 1 + data.len();
+            // SAFETY: the pointer is into this block.
+            let (pc, _) = unsafe { self.entry().locate(here) };
+            Some(Step { op, data, pc })
+        })
     }
 
     /// Words in it: the head, micro-operations and marks.

@@ -657,7 +657,12 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
 }
 
 /// Index among the temporaries of the one that is always zero.
-pub(super) const ZERO_TEMP: usize = base::cpu::TEMP_COUNT - 1;
+const ZERO_TEMP: usize = base::cpu::TEMP_COUNT - 1;
+
+/// The register that always reads as zero.
+pub const ZERO: Reg = (base::cpu::SLOT_COUNT + ZERO_TEMP) as Reg;
+/// Where results go that nobody wants.
+pub const SINK: Reg = ZERO - 1;
 
 /// The upper half of a NaN-boxed binary32.
 const BOX: u64 = 0xffff_ffff << 32;

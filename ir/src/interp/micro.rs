@@ -1,21 +1,26 @@
 //! Micro-operations: what [`super::exec`] matches on.
 
 /// Index of a register: a frame's slots, then its temporaries.
-pub(super) type Reg = u16;
+pub type Reg = u16;
 
 /// One micro-operation, or the first word of a longer one.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub(super) struct MicroOp {
-    pub(super) kind: Micro,
-    pub(super) dst: Reg,
-    pub(super) a: Reg,
-    pub(super) b: Reg,
-    pub(super) imm: u64,
+pub struct MicroOp {
+    /// What it does.
+    pub kind: Micro,
+    /// Where its result goes: [`super::SINK`] if it has none, or nobody wants it.
+    pub dst: Reg,
+    /// The first operand, as a rule.
+    pub a: Reg,
+    /// The second.
+    pub b: Reg,
+    /// An operand, or whatever else an operation needs.
+    pub imm: u64,
 }
 
 /// 16 bytes of code: a [`MicroOp`], or the data of the one before.
-pub(super) type Raw = [u64; 2];
+pub type Raw = [u64; 2];
 
 impl MicroOp {
     pub(super) const fn new(kind: Micro, dst: Reg, a: Reg, b: Reg, imm: u64) -> Self {
@@ -23,7 +28,8 @@ impl MicroOp {
     }
 
     /// In the layout of `repr(C)` on a little-endian host.
-    pub(super) const fn to_raw(self) -> Raw {
+    #[must_use]
+    pub const fn to_raw(self) -> Raw {
         let low = self.kind as u64 | (self.dst as u64) << 16;
         [low | (self.a as u64) << 32 | (self.b as u64) << 48, self.imm]
     }
@@ -46,6 +52,39 @@ impl Micro {
     }
 }
 
+impl Micro {
+    /// Whether it ends a block.
+    #[must_use]
+    pub const fn is_terminator(self) -> bool {
+        self as u16 >= Self::Jump as u16
+    }
+
+    /// Whether it is an operation of floating point that has a micro-operation of its own.
+    #[must_use]
+    pub const fn is_float(self) -> bool {
+        let number = self as u16;
+        Self::FAddD as u16 <= number && number <= Self::FLeSBoxed as u16
+    }
+
+    /// Words of data after it.
+    pub(super) const fn data_words(self) -> usize {
+        match self {
+            Self::Float
+            | Self::Call
+            | Self::CallMemory
+            | Self::Wide
+            | Self::Lane
+            | Self::WideFloat
+            | Self::CallWide
+            | Self::CallWideMemory
+            | Self::Jump => 1,
+            Self::JumpLink => 2,
+            kind if Self::BrEqR as u16 <= kind as u16 && kind as u16 <= Self::BrCond as u16 => 2,
+            _ => 0,
+        }
+    }
+}
+
 const _: () = assert!(size_of::<MicroOp>() == 16 && cfg!(target_endian = "little"));
 
 macro_rules! micro_operations {
@@ -55,7 +94,8 @@ macro_rules! micro_operations {
         /// forms do ([`Micro::Pure`], atomics): so a sign extension that follows costs nothing.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(u16)]
-        pub(super) enum Micro { $($(#[$doc])* $name,)* }
+        #[expect(missing_docs, reason = "most names say it, by the rule above")]
+        pub enum Micro { $($(#[$doc])* $name,)* }
 
         impl Micro {
             const ALL: &[Self] = &[$(Self::$name,)*];

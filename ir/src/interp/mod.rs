@@ -10,6 +10,8 @@
 //!   elsewhere: a [`Stop`].
 //! * [`Memory`] is where loads and stores go; [`Direct`] is the guest in the host's address space,
 //!   [`Replay`] repeats what compiled code did up to a fault.
+//! * [`MicroOp`]s can be read ([`Code::steps`]) by who makes host code of them, and left to the interpreter
+//!   ([`Fragment`]).
 //!
 //! It must never know a guest, nor how code is found, kept or invalidated.
 
@@ -17,6 +19,7 @@ mod code;
 mod eval;
 mod exec;
 mod float;
+mod fragment;
 mod lower;
 mod memory;
 mod micro;
@@ -25,9 +28,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use code::{Code, Entry, Head, Side};
+pub use code::{Code, Entry, Head, Side, Step};
 pub use eval::{Pure, pure_function};
-pub use exec::{Alone, Context, Jumps, Stop, run};
+pub use exec::{Alone, Context, Jumps, SINK, Stop, ZERO, run};
+pub use fragment::{CALL_PURE, Fragment};
 pub use lower::{LowerError, Lowerer};
 pub use memory::{Direct, Memory, Site};
+pub use micro::{Micro, MicroOp, Raw, Reg};
 pub use replay::Replay;

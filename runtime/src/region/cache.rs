@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use backend::baseline::UPGRADE;
 use backend::{ChildCode, CodeMemory, CodeMemoryError, CompiledRegion, PcMap, PlacedRegion};
 use base::{GuestPhys, GuestVirt, HostPtr};
 use ir::BlockKey;
@@ -20,12 +21,17 @@ pub(crate) struct RegionCache {
     next_number: u32,
     /// How many regions each block is part of.
     copies: HashMap<BlockKey, u32>,
+    /// What the baseline compiler made, by block.
+    baseline: HashMap<BlockKey, u32>,
     /// Where the pages of regions lay, of those that span some.
     spans: HashMap<RegionSpan, Pages>,
 }
 
+/// A region's span, and the pages of it.
+pub(crate) type Span = (RegionSpan, Pages);
+
 /// Pages as a region knows them, and where they lay when it was made.
-type Pages = Vec<(GuestVirt, GuestPhys)>;
+pub(crate) type Pages = Vec<(GuestVirt, GuestPhys)>;
 
 #[derive(Debug)]
 struct Live {
@@ -37,6 +43,8 @@ struct Live {
     /// Exits of other regions that are linked to this one.
     incoming: Vec<Exit>,
     span: Option<RegionSpan>,
+    /// The block, if the baseline compiler made it: its frame is complete at each instruction.
+    baseline: Option<BlockKey>,
     /// Discarded, in this epoch.
     discarded: Option<u64>,
 }
@@ -83,6 +91,7 @@ impl RegionCache {
             by_address: BTreeMap::new(),
             next_number: 0,
             copies: HashMap::new(),
+            baseline: HashMap::new(),
             spans: HashMap::new(),
         })
     }
@@ -105,13 +114,19 @@ impl RegionCache {
         &mut self,
         compiled: &CompiledRegion,
         blocks: &[BlockKey],
-        span: Option<(RegionSpan, Pages)>,
+        span: Option<Span>,
     ) -> Result<Placed, CodeMemoryError> {
         let number = self.next_number;
         let placed = self.memory.place(compiled, number)?;
         self.next_number = number.wrapping_add(1);
-        for &block in blocks {
-            *self.copies.entry(block).or_default() += 1;
+        let baseline = compiled.executions.and(blocks.first()).copied();
+        match baseline {
+            Some(block) => {
+                self.baseline.insert(block, number);
+            }
+            None => blocks.iter().for_each(|&block| {
+                *self.copies.entry(block).or_default() += 1;
+            }),
         }
         let (entries, body) = (placed.entries.clone(), placed.body.clone());
         self.by_address.insert(placed.extent.start, number);
@@ -123,11 +138,40 @@ impl RegionCache {
             blocks: blocks.to_vec(),
             incoming: Vec::new(),
             span: span.as_ref().map(|(number, _)| *number),
+            baseline,
             discarded: None,
         };
         self.spans.extend(span);
         self.regions.insert(number, live);
         Ok(Placed { id: RegionId(u64::from(number)), entries, body })
+    }
+
+    /// What the baseline compiler made of a block: its number and its entry.
+    pub(crate) fn baseline(&self, block: BlockKey) -> Option<(RegionId, HostPtr)> {
+        let number = self.baseline.get(&block)?;
+        let entry = self.regions.get(number)?.placed.entries.first()?;
+        Some((RegionId(u64::from(*number)), *entry))
+    }
+
+    /// Whether the baseline compiler made what lies at an address.
+    pub(crate) fn is_baseline(&self, address: HostPtr) -> bool {
+        let live = self.at(address).and_then(|number| self.regions.get(&number));
+        live.is_some_and(|live| live.baseline.is_some())
+    }
+
+    /// Has a block of the baseline compiler be executed so often before it is hot.
+    pub(crate) fn set_executions(&self, number: u32, executions: u32) {
+        if let Some(live) = self.regions.get(&number) {
+            live.placed.set_executions(executions);
+        }
+    }
+
+    /// Has a region be entered where the block of its entry, as the baseline compiler made it, is jumped to.
+    pub(crate) fn upgrade(&mut self, block: BlockKey, entry: HostPtr) {
+        if let Some(&number) = self.baseline.get(&block) {
+            self.link(exit_id(number, UPGRADE), entry);
+            self.set_executions(number, 0);
+        }
     }
 
     /// How many regions a block is part of.
@@ -164,7 +208,8 @@ impl RegionCache {
     /// Cuts all links to and from a region, which nobody enters any more. Its memory is kept until
     /// [`RegionCache::free_segment`].
     pub(crate) fn discard(&mut self, id: RegionId, epoch: u64) {
-        let Some(live) = self.regions.get_mut(&(id.0 as u32)) else { return };
+        let number = id.0 as u32;
+        let Some(live) = self.regions.get_mut(&number) else { return };
         if live.discarded.replace(epoch).is_some() {
             return;
         }
@@ -174,12 +219,16 @@ impl RegionCache {
         (0..live.exits).for_each(|exit| live.placed.unlink(exit as usize));
         let (incoming, blocks) =
             (std::mem::take(&mut live.incoming), std::mem::take(&mut live.blocks));
+        let baseline = live.baseline;
         for exit in incoming {
             if let Some(from) = self.regions.get(&exit.region) {
                 from.placed.unlink(exit.number as usize);
             }
         }
-        for block in blocks {
+        if let Some(block) = baseline.filter(|block| self.baseline.get(block) == Some(&number)) {
+            self.baseline.remove(&block);
+        }
+        for block in blocks.into_iter().filter(|_| baseline.is_none()) {
             if let Some(copies) = self.copies.get_mut(&block) {
                 *copies -= 1;
                 if *copies == 0 {
@@ -208,6 +257,9 @@ impl RegionCache {
         let live = self.regions.get(&self.at(host_pc)?)?;
         let offset = host_pc.0.checked_sub(live.placed.body.start.0)?;
         let pc = live.pcs.guest_pc(offset as u32)?;
+        if live.baseline.is_some() {
+            return Some(Location { pc, sync_point: pc });
+        }
         let sync_point = *live.sync_points.get(sync_point as usize)?;
         Some(Location { pc, sync_point })
     }

@@ -15,8 +15,8 @@ use crate::engine::Engine;
 use crate::log::LogItem;
 use crate::perf_map::PerfMap;
 use crate::promote::{RegionSpan, Stale, Surroundings};
-use crate::region::cache::{Placed, RegionCache};
-use crate::region::form::{self, Formed, Layout, Profile};
+use crate::region::cache::{Placed, RegionCache, Span};
+use crate::region::form::{self, Layout, Profile};
 use crate::region::queue::Queue;
 
 /// Regions that a block may be part of.
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) config: RegionConfig,
     pub(crate) code: Range<HostPtr>,
     cache: Mutex<RegionCache>,
+    /// Held from before something is placed until it is published: what is evicted meanwhile is what others placed before.
+    pub(crate) placing: Mutex<()>,
     pub(crate) queue: Queue,
     workers: AtomicUsize,
     /// The number of the next region's span.
@@ -72,6 +74,7 @@ impl Shared {
             config,
             code: cache.code(),
             cache: Mutex::new(cache),
+            placing: Mutex::new(()),
             queue: Queue::default(),
             workers: AtomicUsize::new(0),
             next_span: AtomicU64::new(1),
@@ -97,6 +100,11 @@ impl Shared {
                 tracing::warn!(%error, "cannot start a compile worker");
             }
         }
+    }
+
+    /// Whether something is being placed; not while this is held.
+    pub(crate) fn placing(&self) -> MutexGuard<'_, ()> {
+        self.placing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// In a forked child, where the workers are gone.
@@ -180,7 +188,11 @@ fn try_compile(
     log(engine, region, &compiled);
     let (insns, bytes) = (compiled.guest_insns, compiled.code.len());
     let keys: Vec<BlockKey> = region.entries.iter().map(|&e| region.blocks[e].key).collect();
-    let placed = place(shared, engine, &formed, &compiled)?;
+    let span = formed.region.span.map(|number| (RegionSpan(number), formed.span.clone()));
+    let placing = shared.placing();
+    // A CPU that compiles for itself is inside as long as it waits.
+    let patience = if shared.config.workers == 0 { Patience::Later } else { Patience::Waits };
+    let placed = place(shared, engine, (&compiled, &formed.lies, span), patience)?;
     if let Some(map) = &shared.config.perf_map {
         map.add(placed.body.clone(), key);
     }
@@ -194,6 +206,10 @@ fn try_compile(
         shared.cache().discard(placed.id, epoch);
         return Err(stale.into());
     }
+    drop(placing);
+    let mut cache = shared.cache();
+    entries.iter().for_each(|(key, at)| cache.upgrade(*key, HostPtr(at.as_ptr() as usize)));
+    drop(cache);
     engine.count_region(insns, bytes, nanos);
     Ok(())
 }
@@ -214,22 +230,29 @@ fn layout(engine: &Engine, key: BlockKey, surroundings: Surroundings) -> Layout 
     }
 }
 
+/// What to do while CPUs are in the code that is to make room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Patience {
+    /// Wait until they leave it.
+    Waits,
+    /// Give up: there may be room another time.
+    Later,
+}
+
 /// Places a region, evicting the oldest ones where there is no room.
-fn place(
+pub(crate) fn place(
     shared: &Shared,
     engine: &Engine,
-    formed: &Formed,
-    compiled: &CompiledRegion,
+    (compiled, blocks, span): (&CompiledRegion, &[BlockKey], Option<Span>),
+    patience: Patience,
 ) -> Result<Placed, CodeMemoryError> {
     loop {
-        let span = formed.region.span.map(|number| (RegionSpan(number), formed.span.clone()));
-        let attempt = shared.cache().place(compiled, &formed.lies, span);
+        let attempt = shared.cache().place(compiled, blocks, span.clone());
         match attempt {
             Err(CodeMemoryError::Full(segment)) => {
                 let last = retire(shared, engine, segment);
                 while !engine.is_forgotten(last) {
-                    // A CPU that compiles for itself is inside as long as it waits: later, then.
-                    if shared.config.workers == 0 {
+                    if patience == Patience::Later {
                         return Err(CodeMemoryError::Full(segment));
                     }
                     std::thread::sleep(EVICTION_STEP);
@@ -290,7 +313,8 @@ impl Profile for EngineProfile<'_> {
     }
 
     fn is_compiled(&self, key: BlockKey) -> bool {
-        self.engine.is_compiled(key)
+        let entry = self.engine.entry_at(key);
+        entry.is_some_and(|at| !self.shared.cache().is_baseline(HostPtr(at.as_ptr() as usize)))
     }
 
     fn is_everywhere(&self, key: BlockKey) -> bool {

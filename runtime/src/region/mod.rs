@@ -1,5 +1,5 @@
 //! Regions: how they are formed ([`form`]), compiled in the background ([`compile`], [`queue`]),
-//! kept and linked ([`cache`]), entered ([`enter`]), and how the engine sees all that ([`promoter`]).
+//! or block by block at once ([`quick`]), kept and linked ([`cache`]), entered ([`enter`]), and how the engine sees all that ([`promoter`]).
 
 mod cache;
 mod compile;
@@ -7,6 +7,7 @@ mod enter;
 mod form;
 mod promoter;
 mod queue;
+mod quick;
 
 pub use compile::RegionConfig;
 pub use promoter::RegionCompiler;

@@ -1,11 +1,13 @@
 //! The region compiler as the engine sees it.
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use backend::{ChildCode, CodeMemoryError, ExitCode, fp_slow, memory_slow};
 use base::{CpuFrame, GuestPhys, GuestVirt, HostPtr};
+use ir::interp::Code;
 use ir::{BlockKey, Trap};
 
 use crate::engine::Engine;
@@ -15,7 +17,10 @@ use crate::promote::{
 use crate::region::cache::{RegionCache, exit_id};
 use crate::region::compile::{RegionConfig, Shared, compile_around};
 use crate::region::enter;
-use crate::region::queue;
+use crate::region::{queue, quick};
+
+/// Executions of a hot block of the baseline compiler before it says so again.
+const RECHECK: u32 = 4096;
 
 /// Compiles hot regions of one engine.
 pub struct RegionCompiler {
@@ -76,6 +81,14 @@ impl Promoter for RegionCompiler {
         }
     }
 
+    fn compile_quickly(&self, engine: &Engine, block: &Code, guest_code: &[Range<GuestVirt>]) {
+        quick::compile(&self.shared, engine, block, guest_code);
+    }
+
+    fn is_region(&self, entry: NonNull<u8>) -> bool {
+        !self.shared.cache().is_baseline(HostPtr(entry.as_ptr() as usize))
+    }
+
     #[expect(unsafe_code, reason = "the promise is the caller's")]
     unsafe fn enter(&self, frame: *mut CpuFrame, code: NonNull<u8>) -> CompiledStop {
         // SAFETY: by the caller's promise.
@@ -93,6 +106,10 @@ impl Promoter for RegionCompiler {
             ExitCode::Interpret => {
                 (frame.fault, frame.left_to_machine) = (0, 0);
                 CompiledStop::Interpret(pc)
+            }
+            ExitCode::Hot => {
+                self.shared.cache().set_executions(frame.region, RECHECK);
+                CompiledStop::Hot(pc)
             }
             ExitCode::Syscall => CompiledStop::Trap(Trap::Syscall, pc),
             ExitCode::Illegal => CompiledStop::Trap(Trap::Illegal, pc),
@@ -123,15 +140,17 @@ impl Promoter for RegionCompiler {
     }
 
     fn before_fork(&self) -> Result<Box<dyn Held + '_>, ForkError> {
-        let (queue, cache) = (self.shared.queue.hold(), self.shared.cache());
+        let (placing, queue) = (self.shared.placing(), self.shared.queue.hold());
+        let cache = self.shared.cache();
         let code = cache.copy_for_child().map_err(ForkError)?;
-        Ok(Box::new(HeldCompiler { shared: &self.shared, queue, cache, code }))
+        Ok(Box::new(HeldCompiler { shared: &self.shared, _placing: placing, queue, cache, code }))
     }
 }
 
 /// The locks of a compiler, held while its process forks.
 struct HeldCompiler<'a> {
     shared: &'a Shared,
+    _placing: std::sync::MutexGuard<'a, ()>,
     queue: queue::Held<'a>,
     cache: std::sync::MutexGuard<'a, RegionCache>,
     code: ChildCode,
@@ -139,7 +158,7 @@ struct HeldCompiler<'a> {
 
 impl Held for HeldCompiler<'_> {
     fn child(self: Box<Self>) {
-        let Self { shared, mut queue, mut cache, code } = *self;
+        let Self { shared, mut queue, mut cache, code, .. } = *self;
         queue.forget_running();
         shared.forget_workers();
         // SAFETY: the engine forks outside translated code, and the child has one thread.

@@ -15,7 +15,7 @@ use base::cpu::{SLOT_COUNT, TEMP_COUNT};
 use base::{HelperId, RegSlot};
 
 use super::code::{Code, HEAD_WORDS, Mark, Parts};
-use super::exec::ZERO_TEMP;
+use super::exec::{SINK, ZERO};
 use super::micro::{Micro, MicroOp, Raw, Reg};
 use crate::block::{Block, Inst, Operand, OperandKind};
 use crate::guest::Guest;
@@ -39,10 +39,6 @@ pub enum LowerError {
     Unsupported(Opcode, Type),
 }
 
-/// The register that always reads as zero.
-const ZERO: Reg = (SLOT_COUNT + ZERO_TEMP) as Reg;
-/// Where results go that nobody wants.
-const SINK: Reg = ZERO - 1;
 /// Registers for constants that an operation takes no immediate for.
 const SCRATCH: Reg = SINK - SCRATCH_COUNT;
 const SCRATCH_COUNT: Reg = 6;

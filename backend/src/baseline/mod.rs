@@ -1,0 +1,163 @@
+//! The baseline compiler: tier 1. Each micro-operation of tier 0 becomes the few host instructions that do the same to the
+//! frame, one block after the other, in a microsecond or two: several times as fast as interpreting them, and some
+//! hundred times as quick to make as a region. What has no such instructions, the interpreter does, called from within
+//! ([`ir::interp::Fragment`]).
+//!
+//! The frame is complete before and after each guest instruction, so that a fault needs no more than the instruction
+//! that it came from. A block counts its executions down; when it has run hot, or once a region is entered in its
+//! place, it leaves through its exit [`UPGRADE`].
+//!
+//! Guest memory lies where the guest says ([`crate::MemoryModel::Direct`]): whole machines do without this tier.
+
+mod asm;
+mod control;
+mod flags;
+mod ops;
+
+use base::GuestVirt;
+use ir::interp::{Code, Fragment, MicroOp, Raw, Reg};
+
+use crate::compiler::{CompiledRegion, ExitSite, PcMap, PcRange, SlotRelocation};
+use asm::{Assembler, Patch};
+
+/// The exit of a block of this tier to what shall be entered instead of it. While it is not linked, the block comes back as
+/// [`crate::ExitCode::Hot`].
+pub const UPGRADE: u32 = 0;
+
+/// How blocks are compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BaselineOptions {
+    /// Executions until a block says that it is hot.
+    pub executions: u32,
+    /// Count guest instructions in the frame.
+    pub count_instructions: bool,
+}
+
+/// Compiles a block.
+#[must_use]
+pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
+    let pc = code.head().key().pc();
+    let mut baseline = Baseline {
+        asm: Assembler::default(),
+        code,
+        exits: vec![ExitSite { target: pc }],
+        relocations: Vec::new(),
+        held: None,
+        pc,
+        pcs: Vec::new(),
+        bails: Vec::new(),
+        beginning: None,
+        pending: Vec::new(),
+        fragments: Vec::new(),
+    };
+    baseline.begin(options);
+    for step in code.steps() {
+        baseline.at(step.pc);
+        baseline.step(step.op, step.data);
+    }
+    baseline.finish(options)
+}
+
+/// A block in the making.
+struct Baseline<'a> {
+    asm: Assembler,
+    code: &'a Code,
+    exits: Vec<ExitSite>,
+    relocations: Vec<SlotRelocation>,
+    /// The guest register whose value RAX has, too.
+    held: Option<Reg>,
+    /// The current guest instruction.
+    pc: GuestVirt,
+    pcs: Vec<PcRange>,
+    /// Jumps to where an instruction is left to the interpreter.
+    bails: Vec<(Patch, GuestVirt)>,
+    beginning: Option<control::Beginning>,
+    /// Micro-operations that the interpreter shall do.
+    pending: Vec<Raw>,
+    fragments: Vec<(Patch, Fragment)>,
+}
+
+impl Baseline<'_> {
+    /// What follows belongs to the guest instruction at `pc`.
+    fn at(&mut self, pc: GuestVirt) {
+        if pc == self.pc {
+            return;
+        }
+        // An instruction that cannot be finished is done again from its start, and no other is.
+        self.flush();
+        self.end_instruction();
+        self.pc = pc;
+    }
+
+    fn end_instruction(&mut self) {
+        let start = self.pcs.last().map_or(0, |range| range.end);
+        self.pcs.push(PcRange { start, end: self.asm.offset() as u32, pc: self.pc });
+    }
+
+    fn step(&mut self, op: MicroOp, data: &[Raw]) {
+        if op.kind.is_terminator() {
+            self.flush();
+            self.terminator(op, data);
+        } else if ops::is_native(op.kind) {
+            self.flush();
+            self.operation(op, data);
+        } else {
+            self.pending.push(op.to_raw());
+            self.pending.extend_from_slice(data);
+        }
+    }
+
+    /// Has the interpreter do what is pending.
+    fn flush(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let fragment = Fragment::new(self.code.head(), std::mem::take(&mut self.pending));
+        let at = self.asm.address_of(asm::Host::Rsi);
+        self.fragments.push((at, fragment));
+        self.asm.call(Fragment::RUN as usize);
+        self.held = None;
+        self.asm.bytes(&[0x85, 0xc0]); // test eax, eax
+        let failed = self.asm.jump_if(asm::Cc::NotEqual);
+        self.bails.push((failed, self.pc));
+    }
+
+    fn finish(mut self, options: BaselineOptions) -> CompiledRegion {
+        self.end_instruction();
+        self.finish_beginning();
+        self.leave_bails();
+        self.place_fragments();
+        let head = self.code.head();
+        CompiledRegion {
+            code: self.asm.code,
+            entries: vec![head.key().pc()],
+            exits: self.exits,
+            executions: Some(options.executions),
+            sync_points: Vec::new(),
+            pcs: PcMap::new(self.pcs),
+            guest_insns: head.insns(),
+            listing: None,
+            relocations: self.relocations,
+        }
+    }
+
+    fn leave_bails(&mut self) {
+        let mut bails = std::mem::take(&mut self.bails);
+        bails.sort_by_key(|&(_, pc)| pc);
+        for same in bails.chunk_by(|a, b| a.1 == b.1) {
+            same.iter().for_each(|&(patch, _)| self.asm.land(patch));
+            self.asm.set_pc(same[0].1.0);
+            self.asm.leave(crate::ExitCode::Interpret);
+        }
+    }
+
+    /// Bodies of regions are aligned no worse than the interpreter's code has to be.
+    fn place_fragments(&mut self) {
+        for (patch, fragment) in std::mem::take(&mut self.fragments) {
+            let padding = self.asm.offset().next_multiple_of(Fragment::ALIGN) - self.asm.offset();
+            self.asm.code.resize(self.asm.offset() + padding, 0xcc);
+            self.asm.land(patch);
+            self.asm.bytes(&fragment.bytes());
+        }
+    }
+}
