@@ -61,8 +61,7 @@ pub(crate) fn make(
         observation,
         log,
         sink: sink(config, fds)?,
-        baseline_threshold: number("FERRY_BASELINE_THRESHOLD")
-            .unwrap_or(defaults.baseline_threshold),
+        baseline_threshold: number("FERRY_BASELINE_THRESHOLD").or(defaults.baseline_threshold),
         hot_threshold: number("FERRY_HOT_THRESHOLD").unwrap_or(defaults.hot_threshold),
         ..defaults
     };

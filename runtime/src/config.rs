@@ -61,11 +61,11 @@ pub struct EngineConfig {
     /// Whether probes of TLBs are counted.
     pub probes: Probes,
     /// Executions of a block after which the baseline compiler takes it, under [`Tier::Auto`]. That costs as much as
-    /// interpreting it some hundred times. There is no such compiler for whole machines.
-    pub baseline_threshold: u32,
+    /// interpreting it some hundred times. `None` is never; there is no such compiler for whole machines.
+    pub baseline_threshold: Option<u32>,
     /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
-    /// as interpreting the same code some ten thousand times; fewer times where tier 0 is slow, so blocks that
-    /// work on vectors get a part of this ([`ir::interp::Head::weight`]).
+    /// as interpreting the same code some ten thousand times, and as executing what the baseline compiler makes of it some
+    /// thirty thousand times; fewer times where these are slow, so blocks that work on vectors get a part of this ([`ir::interp::Head::weight`]).
     pub hot_threshold: u32,
     /// Whether CPUs can have observers.
     pub observation: Observation,
@@ -88,7 +88,7 @@ impl Default for EngineConfig {
             tier: Tier::Auto,
             addresses: Addresses::Virtual,
             probes: Probes::Uncounted,
-            baseline_threshold: 50,
+            baseline_threshold: Some(50),
             hot_threshold: 32_000,
             observation: Observation::None,
             limits: Limits::default(),
@@ -116,8 +116,10 @@ impl EngineConfig {
     /// The budget that a new block gets.
     pub(crate) fn first_budget(&self) -> i32 {
         let executions = match self.tier {
-            Tier::Auto if self.has_baseline() => self.baseline_threshold,
-            Tier::Auto => self.hot_threshold,
+            Tier::Auto => match self.baseline_threshold.filter(|_| self.has_baseline()) {
+                Some(threshold) => threshold,
+                None => self.hot_threshold,
+            },
             Tier::Interp => return i32::MAX,
             Tier::Jit | Tier::Baseline => 0,
         };
@@ -126,7 +128,12 @@ impl EngineConfig {
 
     /// Whether hot blocks are compiled by the baseline compiler first.
     pub(crate) fn has_baseline(&self) -> bool {
-        matches!(self.tier, Tier::Auto | Tier::Baseline) && self.addresses == Addresses::Virtual
+        let is_wanted = match self.tier {
+            Tier::Auto => self.baseline_threshold.is_some(),
+            Tier::Baseline => true,
+            Tier::Interp | Tier::Jit => false,
+        };
+        is_wanted && self.addresses == Addresses::Virtual
     }
 
     /// Executions of a block of the baseline compiler, of weight 1, until it is hot.

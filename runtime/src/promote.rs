@@ -94,9 +94,6 @@ pub trait Promoter: Send + Sync {
     /// Compiles a block at once by the baseline compiler, and publishes it. What goes wrong costs speed only.
     fn compile_quickly(&self, engine: &Engine, block: &Code, guest_code: &[Range<GuestVirt>]);
 
-    /// Whether an entry is that of a region, and not of a block of the baseline compiler.
-    fn is_region(&self, entry: NonNull<u8>) -> bool;
-
     /// Enters compiled code on this thread.
     ///
     /// # Safety

@@ -290,3 +290,94 @@ impl Assembler {
 pub(super) fn slot(reg: Reg) -> (Host, i32) {
     (Host::Rdi, i32::from(reg) * 8)
 }
+
+#[cfg(test)]
+mod tests {
+    use iced_x86::{Decoder, DecoderOptions, Formatter as _, IntelFormatter};
+
+    use super::*;
+
+    const W: Width = Width::Bits64;
+    const D: Width = Width::Bits32;
+
+    /// What a decoder that is not ours reads.
+    fn text(emit: impl FnOnce(&mut Assembler)) -> String {
+        let mut asm = Assembler::default();
+        emit(&mut asm);
+        let mut formatter = IntelFormatter::new();
+        formatter.options_mut().set_space_after_operand_separator(true);
+        let decoder = Decoder::with_ip(64, &asm.code, 0x1000, DecoderOptions::NONE);
+        let mut lines = Vec::new();
+        for insn in decoder {
+            let mut line = String::new();
+            formatter.format(&insn, &mut line);
+            lines.push(line);
+        }
+        lines.join("; ")
+    }
+
+    #[test]
+    fn operands_are_where_they_are_meant_to_be() {
+        let near = |asm: &mut Assembler| asm.load_frame(W, Host::Rax, 0x78);
+        let far = |asm: &mut Assembler| asm.load_frame(W, Host::R8, 0x80);
+        assert_eq!(text(near), "mov rax, [rdi+78h]");
+        assert_eq!(text(far), "mov r8, [rdi+80h]");
+        assert_eq!(text(|asm| asm.store_frame(Host::Rcx, 0x1008)), "mov [rdi+1008h], rcx");
+        assert_eq!(
+            text(|asm| asm.store_frame_imm(-1, 8)),
+            "mov qword ptr [rdi+8], 0FFFFFFFFFFFFFFFFh"
+        );
+        assert_eq!(text(|asm| asm.alu_reg(D, Alu::Sbb, Host::Rax, 2)), "sbb eax, [rdi+10h]");
+        assert_eq!(text(|asm| asm.alu(W, Alu::Cmp, Host::Rsi, Host::Rdx)), "cmp rsi, rdx");
+        let byte = |asm: &mut Assembler| {
+            asm.with_memory(D, &[0x88], Host::Rcx, (Host::Rax, -4));
+        };
+        assert_eq!(text(byte), "mov [rax-4], cl");
+        let high = |asm: &mut Assembler| asm.with_register(W, &[0x8b], Host::Rax, Host::R8);
+        assert_eq!(text(high), "mov rax, r8");
+    }
+
+    #[test]
+    fn constants_take_the_shortest_form_that_holds_them() {
+        let cases: [(u64, &str); 5] = [
+            (0, "xor edx, edx"),
+            (0xffff_ffff, "mov edx, 0FFFFFFFFh"),
+            (1 << 32, "mov rdx, 100000000h"),
+            (u64::MAX, "mov rdx, 0FFFFFFFFFFFFFFFFh"),
+            (i32::MIN as i64 as u64, "mov rdx, 0FFFFFFFF80000000h"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(text(|asm| asm.mov_imm(Host::Rdx, value)), expected);
+        }
+        assert_eq!(
+            text(|asm| asm.alu_imm(W, Alu::Add, Host::Rax, -128)),
+            "add rax, 0FFFFFFFFFFFFFF80h"
+        );
+        assert_eq!(text(|asm| asm.alu_imm(W, Alu::Xor, Host::Rcx, 128)), "xor rcx, 80h");
+        assert_eq!(text(|asm| asm.alu_imm(D, Alu::And, Host::Rax, 0xf000)), "and eax, 0F000h");
+    }
+
+    #[test]
+    fn shifts_conditions_and_calls_are_encoded() {
+        assert_eq!(text(|asm| asm.shift_imm(W, Shift::Sar, Host::Rax, 63)), "sar rax, 3Fh");
+        assert_eq!(text(|asm| asm.shift_cl(D, Shift::Ror, Host::Rax)), "ror eax, cl");
+        assert_eq!(text(|asm| asm.set_rax(Cc::Less)), "setl al; movzx eax, al");
+        let call = |asm: &mut Assembler| asm.call(0x1234_5678_9abc);
+        assert_eq!(text(call), "push rdi; mov rax, 123456789ABCh; call rax; pop rdi");
+        let compare = |asm: &mut Assembler| asm.compare_frame_with_zero(D, 0x2010);
+        assert_eq!(text(compare), "cmp dword ptr [rdi+2010h], 0");
+        assert_eq!(text(|asm| asm.add_to_frame(0x2010, 300)), "add qword ptr [rdi+2010h], 12Ch");
+        assert_eq!(text(|asm| asm.leave(crate::ExitCode::Lookup)), "mov eax, 2; ret");
+    }
+
+    #[test]
+    fn jumps_land_where_they_are_told_to() {
+        let emit = |asm: &mut Assembler| {
+            let (over, address) = (asm.jump_if(Cc::NotEqual), asm.address_of(Host::Rsi));
+            asm.bytes(&[0x90]);
+            asm.land(over);
+            asm.land(address);
+        };
+        assert_eq!(text(emit), "jne 000000000000100Eh; lea rsi, [100Eh]; nop");
+    }
+}

@@ -141,7 +141,7 @@ impl Baseline<'_> {
 
     fn clear_low_bit(&mut self) {
         self.asm.alu_imm(Width::Bits64, Alu::And, Host::Rax, -2);
-        self.held = None;
+        self.held.clear();
     }
 
     /// Goes on at the pc in RAX: by the jump cache, as regions do, or through the runtime.

@@ -50,7 +50,7 @@ impl Baseline<'_> {
     /// `a + b + c` or `a - b - !c`, where `c` is 0 or 1.
     fn with_carry(&mut self, kind: Micro, a: Reg, b: Reg, c: Reg) {
         self.load(a);
-        self.held = None;
+        self.held.clear();
         self.asm.load_frame(Width::Bits64, Host::Rcx, i32::from(c) * 8);
         self.asm.shift_imm(Width::Bits64, Shift::Shr, Host::Rcx, 1);
         let (op, width) = match kind {
@@ -68,7 +68,7 @@ impl Baseline<'_> {
     /// The host's flags, packed, in RAX. LAHF has SF, ZF and CF in bits 15, 14 and 8, and bit 0 gets OF; a multiplication
     /// brings CF to bit 13 and OF to bit 12.
     fn pack(&mut self) {
-        self.held = None;
+        self.held.clear();
         self.asm.bytes(&[0x9f]); // lahf
         self.asm.bytes(&[0x0f, 0x90, 0xc0]); // seto al
         self.asm.alu_imm(Width::Bits32, Alu::And, Host::Rax, 0xc101);
@@ -80,7 +80,7 @@ impl Baseline<'_> {
     /// The carry flag is whether packed flags in `a` are in `mask`.
     fn look_up(&mut self, a: Reg, mask: u64) {
         self.load(a);
-        self.held = None;
+        self.held.clear();
         self.asm.shift_imm(Width::Bits32, Shift::Shr, Host::Rax, 28);
         self.asm.mov_imm(Host::Rcx, mask & 0xffff);
         self.asm.bytes(&[0x0f, 0xa3, 0xc1]); // bt ecx, eax

@@ -42,7 +42,7 @@ pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
         code,
         exits: vec![ExitSite { target: pc }],
         relocations: Vec::new(),
-        held: None,
+        held: Held::default(),
         pc,
         pcs: Vec::new(),
         bails: Vec::new(),
@@ -58,14 +58,42 @@ pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
     baseline.finish(options)
 }
 
+/// Guest registers whose value RAX has, too.
+#[derive(Clone, Copy, Default, Debug)]
+struct Held {
+    registers: [Option<Reg>; 4],
+}
+
+impl Held {
+    fn has(&self, reg: Reg) -> bool {
+        self.registers.contains(&Some(reg))
+    }
+
+    /// It may be left out if there are many.
+    fn add(&mut self, reg: Reg) {
+        if !self.has(reg)
+            && let Some(free) = self.registers.iter_mut().find(|held| held.is_none())
+        {
+            *free = Some(reg);
+        }
+    }
+
+    fn remove(&mut self, reg: Reg) {
+        self.registers.iter_mut().filter(|held| **held == Some(reg)).for_each(|held| *held = None);
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
 /// A block in the making.
 struct Baseline<'a> {
     asm: Assembler,
     code: &'a Code,
     exits: Vec<ExitSite>,
     relocations: Vec<SlotRelocation>,
-    /// The guest register whose value RAX has, too.
-    held: Option<Reg>,
+    held: Held,
     /// The current guest instruction.
     pc: GuestVirt,
     pcs: Vec<PcRange>,
@@ -116,7 +144,7 @@ impl Baseline<'_> {
         let at = self.asm.address_of(asm::Host::Rsi);
         self.fragments.push((at, fragment));
         self.asm.call(Fragment::RUN as usize);
-        self.held = None;
+        self.held.clear();
         self.asm.bytes(&[0x85, 0xc0]); // test eax, eax
         let failed = self.asm.jump_if(asm::Cc::NotEqual);
         self.bails.push((failed, self.pc));

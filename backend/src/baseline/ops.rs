@@ -1,7 +1,7 @@
 //! The micro-operations that do not end a block.
 
 use base::CpuFrame;
-use ir::interp::{MicroOp, Micro, Raw, Reg, SINK, ZERO};
+use ir::interp::{Micro, MicroOp, Raw, Reg, SINK, ZERO};
 
 use super::Baseline;
 use super::asm::{Alu, Cc, Host, Shift, Width, slot};
@@ -65,7 +65,11 @@ impl Baseline<'_> {
         match kind {
             Micro::Mov => self.load(a),
             Micro::Const => return self.set_constant(dst, imm),
-            Micro::AddR | Micro::AddRLoadU8 | Micro::AddRLoadS32 | Micro::AddRLoad64 | Micro::AddRStore8 => {
+            Micro::AddR
+            | Micro::AddRLoadU8
+            | Micro::AddRLoadS32
+            | Micro::AddRLoad64
+            | Micro::AddRStore8 => {
                 self.alu(W, Alu::Add, a, b);
             }
             Micro::AddI => {
@@ -138,7 +142,7 @@ impl Baseline<'_> {
                 self.asm.bytes(&[0x48, 0x0f, 0xc8]); // bswap rax
             }
             Micro::Select => {
-                self.held = None;
+                self.held.clear();
                 self.asm.load_frame(W, Host::Rax, slot(imm as Reg).1);
                 self.asm.compare_frame_with_zero(W, slot(a).1);
                 self.asm.with_memory(W, &[0x0f, 0x45], Host::Rax, slot(b)); // cmovne
@@ -180,6 +184,9 @@ impl Baseline<'_> {
             | Micro::FlagsNzW => return self.packed_flags(op),
             _ => return self.without_result(op, data),
         }
+        if kind != Micro::Mov {
+            self.held.clear();
+        }
         if is_word(kind) {
             self.asm.with_register(W, &[0x63], Host::Rax, Host::Rax); // movsxd
         }
@@ -196,7 +203,7 @@ impl Baseline<'_> {
             Micro::Store64 | Micro::Store64Store64 => self.store_memory(W, &[0x89], op),
             Micro::AlignCheck => {
                 self.load(a);
-                self.held = None;
+                self.held.clear();
                 self.add_immediate(imm);
                 self.asm.bytes(&[0xa9]); // test eax, imm32
                 self.asm.bytes(&u32::from(b).to_le_bytes());
@@ -210,7 +217,7 @@ impl Baseline<'_> {
                 self.alu_immediate(Alu::And, a, imm);
                 self.store_from(Host::Rax, dst);
                 self.asm.store_frame_imm(0, slot(dst + 1).1);
-                self.held = None;
+                self.held.clear();
             }
             Micro::MovWide => {
                 self.load_vector(0, slot(a));
@@ -233,14 +240,15 @@ impl Baseline<'_> {
 
     /// RAX = a guest register.
     pub(super) fn load(&mut self, reg: Reg) {
-        if self.held != Some(reg) {
+        if !self.held.has(reg) {
             self.load_to(Host::Rax, reg);
-            self.held = Some(reg);
+            self.held.clear();
+            self.held.add(reg);
         }
     }
 
     fn load_to(&mut self, host: Host, reg: Reg) {
-        match (self.held == Some(reg), reg) {
+        match (self.held.has(reg), reg) {
             (true, _) => self.asm.with_register(W, &[0x8b], host, Host::Rax),
             (_, ZERO) => self.asm.mov_imm(host, 0),
             _ => self.asm.load_frame(W, host, slot(reg).1),
@@ -249,10 +257,9 @@ impl Baseline<'_> {
 
     /// A guest register = RAX.
     pub(super) fn set(&mut self, dst: Reg) {
-        self.held = None;
         if dst != SINK {
             self.asm.store_frame(Host::Rax, slot(dst).1);
-            self.held = Some(dst);
+            self.held.add(dst);
         }
     }
 
@@ -260,13 +267,7 @@ impl Baseline<'_> {
     pub(super) fn store_from(&mut self, host: Host, dst: Reg) {
         if dst != SINK {
             self.asm.store_frame(host, slot(dst).1);
-            self.forget(dst);
-        }
-    }
-
-    fn forget(&mut self, dst: Reg) {
-        if self.held == Some(dst) {
-            self.held = None;
+            self.held.remove(dst);
         }
     }
 
@@ -275,10 +276,11 @@ impl Baseline<'_> {
             _ if dst == SINK => {}
             Ok(small) => {
                 self.asm.store_frame_imm(small, slot(dst).1);
-                self.forget(dst);
+                self.held.remove(dst);
             }
             Err(_) => {
                 self.asm.mov_imm(Host::Rax, value);
+                self.held.clear();
                 self.set(dst);
             }
         }
@@ -286,7 +288,7 @@ impl Baseline<'_> {
 
     /// RAX = a op b; nothing is held.
     fn alu(&mut self, width: Width, op: Alu, a: Reg, b: Reg) {
-        if self.held == Some(b) && a != b {
+        if self.held.has(b) && a != b {
             self.asm.with_register(W, &[0x8b], Host::Rcx, Host::Rax);
             self.load(a);
             self.asm.alu(width, op, Host::Rax, Host::Rcx);
@@ -294,7 +296,7 @@ impl Baseline<'_> {
             self.load(a);
             self.asm.alu_reg(width, op, Host::Rax, b);
         }
-        self.held = None;
+        self.held.clear();
     }
 
     /// RAX += imm
@@ -302,13 +304,13 @@ impl Baseline<'_> {
         if imm == 0 {
             return;
         }
-        self.held = None;
+        self.held.clear();
         self.with_immediate(Alu::Add, imm);
     }
 
     fn alu_immediate(&mut self, op: Alu, a: Reg, imm: u64) {
         self.load(a);
-        self.held = None;
+        self.held.clear();
         self.with_immediate(op, imm);
     }
 
@@ -325,7 +327,7 @@ impl Baseline<'_> {
     }
 
     pub(super) fn compare(&mut self, a: Reg, b: Reg) {
-        if self.held == Some(b) && a != b {
+        if self.held.has(b) && a != b {
             self.asm.with_memory(W, &[0x39], Host::Rax, slot(a)); // cmp [a], rax
             return;
         }
@@ -340,33 +342,33 @@ impl Baseline<'_> {
 
     fn compare_to(&mut self, cc: Cc, a: Reg, b: Reg) {
         self.compare(a, b);
-        self.held = None;
+        self.held.clear();
         self.asm.set_rax(cc);
     }
 
     fn compare_to_immediate(&mut self, cc: Cc, a: Reg, imm: u64) {
         self.compare_immediate(a, imm);
-        self.held = None;
+        self.held.clear();
         self.asm.set_rax(cc);
     }
 
     fn shift(&mut self, width: Width, shift: Shift, a: Reg, b: Reg) {
         self.load_to(Host::Rcx, b);
         self.load(a);
-        self.held = None;
+        self.held.clear();
         self.asm.shift_cl(width, shift, Host::Rax);
     }
 
     fn shift_immediate(&mut self, width: Width, shift: Shift, a: Reg, imm: u64) {
         let mask = if width == W { 63 } else { 31 };
         self.load(a);
-        self.held = None;
+        self.held.clear();
         self.asm.shift_imm(width, shift, Host::Rax, imm as u8 & mask);
     }
 
     fn multiply(&mut self, width: Width, a: Reg, b: Reg) {
         self.load(a);
-        self.held = None;
+        self.held.clear();
         self.asm.with_memory(width, &[0x0f, 0xaf], Host::Rax, slot(b)); // imul
     }
 
@@ -374,7 +376,7 @@ impl Baseline<'_> {
     fn multiply_high(&mut self, digit: u8, a: Reg, b: Reg) {
         self.load_to(Host::Rcx, b);
         self.load(a);
-        self.held = None;
+        self.held.clear();
         self.asm.with_digit(W, 0xf7, digit, Host::Rcx);
         self.asm.with_register(W, &[0x8b], Host::Rax, Host::Rdx);
     }
@@ -383,22 +385,22 @@ impl Baseline<'_> {
     fn choose(&mut self, cc: Cc, a: Reg, b: Reg) {
         self.load(a);
         self.asm.alu_reg(W, Alu::Cmp, Host::Rax, b);
-        self.held = None;
+        self.held.clear();
         self.asm.with_memory(W, &[0x0f, 0x40 | cc as u8], Host::Rax, slot(b)); // cmovcc
     }
 
     fn extend(&mut self, width: Width, opcode: &[u8], a: Reg) {
-        match self.held == Some(a) {
+        match self.held.has(a) {
             // `movsx eax, al` has no other meaning in other registers.
             true => self.asm.with_register(width, opcode, Host::Rax, Host::Rax),
             false => self.asm.with_memory(width, opcode, Host::Rax, slot(a)),
         }
-        self.held = None;
+        self.held.clear();
     }
 
     /// LZCNT, TZCNT and POPCNT.
     fn count(&mut self, width: Width, opcode: u8, a: Reg) {
-        self.held = None;
+        self.held.clear();
         self.asm.bytes(&[0xf3]);
         self.asm.with_memory(width, &[0x0f, opcode], Host::Rax, slot(a));
     }
@@ -417,7 +419,7 @@ impl Baseline<'_> {
 
     fn load_memory(&mut self, width: Width, opcode: &[u8], MicroOp { a, imm, .. }: MicroOp) {
         let disp = self.address(a, imm);
-        self.held = None;
+        self.held.clear();
         self.asm.with_memory(width, opcode, Host::Rax, (Host::Rax, disp));
     }
 
@@ -435,7 +437,7 @@ impl Baseline<'_> {
     /// From XMM0. A guest register that is written may be one that is held.
     fn store_vector(&mut self, to: (Host, i32)) {
         self.vector(0x7f, 0, to);
-        self.held = None;
+        self.held.clear();
     }
 
     /// MOVDQU
@@ -448,7 +450,7 @@ impl Baseline<'_> {
     fn call_pure(&mut self, MicroOp { a, b, imm, .. }: MicroOp) {
         self.load_to(Host::Rsi, b);
         self.load_to(Host::Rdx, a);
-        self.held = None;
+        self.held.clear();
         self.asm.bytes(&[0x57]); // push rdi
         self.asm.with_register(W, &[0x8b], Host::Rdi, Host::Rdx);
         self.asm.mov_imm(Host::Rdx, imm);
@@ -460,7 +462,7 @@ impl Baseline<'_> {
     fn compare_and_swap(&mut self, MicroOp { kind, a, b, imm, .. }: MicroOp) {
         self.load_to(Host::Rdx, a);
         self.load(b);
-        self.held = None;
+        self.held.clear();
         self.asm.load_frame(W, Host::Rcx, slot(imm as Reg).1);
         let (width, prefix, opcode, extended): (_, &[u8], _, &[u8]) = match kind {
             Micro::Cas8 => (D, &[0xf0], 0xb0, &[0x0f, 0xbe]),
@@ -480,7 +482,7 @@ impl Baseline<'_> {
         self.load_to(Host::Rdx, b);
         self.load_to(Host::Rcx, imm as Reg);
         self.load_to(Host::R8, (imm >> 16) as Reg);
-        self.held = None;
+        self.held.clear();
         self.asm.call(address as usize);
         if kind == Micro::CallMemory {
             self.check_fault();
@@ -493,7 +495,7 @@ impl Baseline<'_> {
         for (number, reg) in [a, b, imm as Reg].into_iter().enumerate() {
             self.load_vector(number as u8, slot(reg));
         }
-        self.held = None;
+        self.held.clear();
         self.asm.call(address as usize);
         if kind == Micro::CallWideMemory {
             self.check_fault();

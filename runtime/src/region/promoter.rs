@@ -85,10 +85,6 @@ impl Promoter for RegionCompiler {
         quick::compile(&self.shared, engine, block, guest_code);
     }
 
-    fn is_region(&self, entry: NonNull<u8>) -> bool {
-        !self.shared.cache().is_baseline(HostPtr(entry.as_ptr() as usize))
-    }
-
     #[expect(unsafe_code, reason = "the promise is the caller's")]
     unsafe fn enter(&self, frame: *mut CpuFrame, code: NonNull<u8>) -> CompiledStop {
         // SAFETY: by the caller's promise.

@@ -39,8 +39,11 @@ pub(crate) fn compile(
     if let Some(map) = &shared.config.perf_map {
         map.add(placed.body.clone(), key);
     }
-    let entries: Vec<_> =
-        placed.entries.iter().filter_map(|at| Some((key, NonNull::new(at.0 as *mut u8)?))).collect();
+    let entries: Vec<_> = placed
+        .entries
+        .iter()
+        .filter_map(|at| Some((key, NonNull::new(at.0 as *mut u8)?)))
+        .collect();
     if engine.publish(placed.id, guest_code, &entries, stamp).is_err() {
         let epoch = engine.withdraw(&[]);
         shared.cache().discard(placed.id, epoch);

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "stands in for compiled code")]
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +12,7 @@ use ferry_runtime::{
     CompiledStop, Engine, EngineConfig, Exit, ExitId, ForkError, Held, Promoter, RegionId,
     RegionSpan, Surroundings, Tier,
 };
+use ir::interp::Code;
 use ir::{BlockKey, Builder, Trap};
 
 use crate::guest::*;
@@ -38,6 +40,10 @@ impl Promoter for Player {
         if block.guest_insns == 3 {
             engine.publish(RegionId(7), &[code], &[(key, CODE)], stamp).unwrap();
         }
+    }
+
+    fn compile_quickly(&self, _: &Engine, _: &Code, _: &[Range<GuestVirt>]) {
+        unreachable!("there is no baseline compiler here");
     }
 
     unsafe fn enter(&self, frame: *mut CpuFrame, code: NonNull<u8>) -> CompiledStop {
@@ -93,7 +99,8 @@ fn guest(config: EngineConfig, code: &[u32]) -> (Guest, Arc<Player>) {
 
 #[test]
 fn a_hot_block_is_promoted_and_entered() {
-    let config = EngineConfig { hot_threshold: 50, ..EngineConfig::default() };
+    let config =
+        EngineConfig { hot_threshold: 50, baseline_threshold: None, ..EngineConfig::default() };
     let (mut guest, player) = guest(config, &countdown());
     assert_eq!(guest.cpu.frame().fp_result, 42);
     guest.set_x(1, 100);
@@ -108,8 +115,10 @@ fn a_hot_block_is_promoted_and_entered() {
 
 #[test]
 fn nothing_is_promoted_when_only_interpreting() {
-    let (mut guest, player) =
-        guest(EngineConfig { hot_threshold: 5, ..interpreted() }, &countdown());
+    let (mut guest, player) = guest(
+        EngineConfig { hot_threshold: 5, baseline_threshold: None, ..interpreted() },
+        &countdown(),
+    );
     guest.set_x(1, 10_000);
     assert_eq!((guest.cpu.run(), guest.x(2)), (Exit::Syscall, 30_000));
     assert!(player.promoted.lock().unwrap().is_empty());
@@ -126,7 +135,8 @@ fn everything_is_promoted_at_once_when_compiling() {
 
 #[test]
 fn a_region_whose_code_changes_is_discarded() {
-    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let config =
+        EngineConfig { hot_threshold: 5, baseline_threshold: None, ..EngineConfig::default() };
     let (mut guest, player) = guest(config, &countdown());
     guest.set_x(1, 10);
     assert_eq!(guest.cpu.run(), Exit::Syscall);
@@ -144,7 +154,8 @@ fn a_region_whose_code_changes_is_discarded() {
 
 #[test]
 fn a_withdrawn_region_is_not_entered() {
-    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let config =
+        EngineConfig { hot_threshold: 5, baseline_threshold: None, ..EngineConfig::default() };
     let (mut guest, player) = guest(config, &countdown());
     guest.set_x(1, 10);
     assert_eq!(guest.cpu.run(), Exit::Syscall);
@@ -162,7 +173,8 @@ fn a_withdrawn_region_is_not_entered() {
 
 /// Runs the loop hot, then has compiled code come back with `stop`.
 fn stopped_with(stop: impl FnOnce(&Guest) -> CompiledStop) -> (Exit, Guest) {
-    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let config =
+        EngineConfig { hot_threshold: 5, baseline_threshold: None, ..EngineConfig::default() };
     let (mut guest, player) = guest(config, &countdown());
     guest.set_x(1, 10);
     assert_eq!(guest.cpu.run(), Exit::Syscall);
@@ -194,7 +206,8 @@ fn compiled_code_comes_back_in_every_way() {
 
 #[test]
 fn a_region_is_not_entered_once_code_on_another_of_its_pages_has_changed() {
-    let config = EngineConfig { hot_threshold: 5, ..EngineConfig::default() };
+    let config =
+        EngineConfig { hot_threshold: 5, baseline_threshold: None, ..EngineConfig::default() };
     let (mut guest, player) = guest(config, &countdown());
     guest.memory.put(0x1000, &[ECALL]);
     guest.set_pc(0x1000);
