@@ -14,17 +14,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::{CpuFrame, GuestVirt, HostPtr};
 
-use crate::baseline::UPGRADE;
 use crate::compiler::CompiledRegion;
-use crate::entry::ExitCode;
 
 /// Segments of a code memory.
 pub const SEGMENTS: usize = 16;
 
-/// Code bytes for each byte of slots. An exit has 8 bytes of slot and 48 of thunk alone.
+/// Code bytes for each byte of slots. An exit has 8 bytes of slot, and 10 of thunk and some of a jump at the least.
 const CODE_PER_SLOT_BYTE: usize = 4;
 const ALIGN: usize = 32;
-const EXIT_THUNK: usize = 48;
+const EXIT_THUNK: usize = 10;
+/// What the thunks of a region's exits have in common.
+const EXIT_TAIL: usize = 19;
 const ENTRY_THUNK: usize = 16;
 
 /// Why code could not be placed, or the memory not be had.
@@ -318,7 +318,7 @@ struct Layout {
 
 impl Layout {
     fn of(region: &CompiledRegion) -> Self {
-        let entries = region.exits.len() * EXIT_THUNK;
+        let entries = region.exits.len() * EXIT_THUNK + EXIT_TAIL;
         let slots = region.exits.len() + usize::from(region.executions.is_some());
         let thunks = if region.entries.len() > 1 { region.entries.len() } else { 0 };
         let body = (entries + thunks * ENTRY_THUNK).next_multiple_of(ALIGN);
@@ -336,12 +336,10 @@ impl Layout {
     /// The bytes of the whole region for its address.
     fn image(&self, region: &CompiledRegion, number: u32, start: usize, slots: usize) -> Vec<u8> {
         let mut image = vec![0xcc; self.code];
-        for (exit, thunk) in image[..self.entries].chunks_exact_mut(EXIT_THUNK).enumerate() {
-            let code = match region.executions {
-                Some(_) if exit == UPGRADE as usize => ExitCode::Hot,
-                _ => ExitCode::Unlinked,
-            };
-            write_exit_thunk(thunk, code, [number, exit as u32], region.exits[exit].target);
+        let exits = region.exits.len() * EXIT_THUNK;
+        write_exit_tail(&mut image[exits..self.entries], number);
+        for (exit, thunk) in image[..exits].chunks_exact_mut(EXIT_THUNK).enumerate() {
+            write_exit_thunk(thunk, exit as u32, exits - exit * EXIT_THUNK);
         }
         if region.entries.len() > 1 {
             for n in 0..region.entries.len() {
@@ -360,18 +358,21 @@ impl Layout {
     }
 }
 
-/// `mov [frame.exit], exit; mov [frame.region], number; mov rax, pc; mov [frame.pc], rax;
-/// mov eax, code; ret`, the frame being in rdi.
-fn write_exit_thunk(thunk: &mut [u8], code: ExitCode, [number, exit]: [u32; 2], pc: GuestVirt) {
-    write_store(&mut thunk[..10], CpuFrame::EXIT, exit);
-    write_store(&mut thunk[10..20], CpuFrame::REGION, number);
-    thunk[20..22].copy_from_slice(&[0x48, 0xb8]);
-    thunk[22..30].copy_from_slice(&pc.0.to_le_bytes());
-    thunk[30..33].copy_from_slice(&[0x48, 0x89, 0x87]);
-    thunk[33..37].copy_from_slice(&CpuFrame::PC.to_le_bytes());
-    thunk[37] = 0xb8;
-    thunk[38..42].copy_from_slice(&(code as u32).to_le_bytes());
-    thunk[42] = 0xc3;
+/// `mov eax, exit; jmp tail`, the tail being `distance` bytes from the thunk's start.
+fn write_exit_thunk(thunk: &mut [u8], exit: u32, distance: usize) {
+    thunk[0] = 0xb8;
+    thunk[1..5].copy_from_slice(&exit.to_le_bytes());
+    thunk[5] = 0xe9;
+    thunk[6..10].copy_from_slice(&(distance as i32 - 10).to_le_bytes());
+}
+
+/// `mov [frame.exit], eax; mov [frame.region], number; xor eax, eax; ret`, the frame being in rdi: returns
+/// [`crate::ExitCode::Unlinked`].
+fn write_exit_tail(tail: &mut [u8], number: u32) {
+    tail[..2].copy_from_slice(&[0x89, 0x87]);
+    tail[2..6].copy_from_slice(&CpuFrame::EXIT.to_le_bytes());
+    write_store(&mut tail[6..16], CpuFrame::REGION, number);
+    tail[16..19].copy_from_slice(&[0x31, 0xc0, 0xc3]);
 }
 
 /// `mov dword ptr [rdi + offset], value`

@@ -11,7 +11,7 @@ use ir::Trap;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum ExitCode {
-    /// Left by an exit that is not linked yet: `CpuFrame::region` and `exit` say which.
+    /// Left by an exit that is not linked yet: `CpuFrame::region` and `exit` say which. pc is not written.
     Unlinked = 0,
     /// An indirect jump to a pc that the jump cache does not have.
     Indirect = 1,
@@ -36,13 +36,11 @@ pub enum ExitCode {
     /// The region spans pages that were not checked in this environment:
     /// [`CpuFrame::unchecked_span`].
     Unchecked = 11,
-    /// A block of the baseline compiler has run hot: `CpuFrame::region` says which.
-    Hot = 12,
 }
 
 impl ExitCode {
     /// All codes, by number.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 12] = [
         Self::Unlinked,
         Self::Indirect,
         Self::Lookup,
@@ -55,7 +53,6 @@ impl ExitCode {
         Self::Fault,
         Self::System,
         Self::Unchecked,
-        Self::Hot,
     ];
 
     /// What code answers at a trap.

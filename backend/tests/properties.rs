@@ -8,10 +8,12 @@ use std::sync::Mutex;
 use base::cpu::JumpCacheEntry;
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestVirt};
+use ferry_backend::baseline::{self, BaselineOptions};
 use ferry_backend::{
     CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry,
 };
 use ir::eval::Exit;
+use ir::interp::Lowerer;
 use ir::testing::{ARM_GUEST, Choices, GUEST, Outcome, Sandbox, block, outcome};
 use ir::{Block, Guest, Precision};
 use proptest::prelude::*;
@@ -74,23 +76,34 @@ struct Jit {
     fault_pc: Option<GuestVirt>,
 }
 
-fn compile(guest: &'static Guest, block: &Block, precision: Precision) -> CompiledRegion {
-    let options = CompileOptions { precision, ..CompileOptions::for_host() };
-    let mut compiler = Compiler::new(guest, options).expect("a compiler");
-    compiler.compile(&Region::new(vec![block.clone()], vec![0])).expect("a region")
+/// What makes host code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Region(Precision),
+    Baseline,
 }
 
-fn run(
-    guest: &'static Guest,
-    block: &Block,
-    mut choices: Choices<'_>,
-    precision: Precision,
-) -> Jit {
+/// `None` for what tier 0 has not, either: random blocks go beyond what translators write.
+fn compile(guest: &'static Guest, block: &Block, way: Way) -> Option<CompiledRegion> {
+    let precision = match way {
+        Way::Region(precision) => precision,
+        Way::Baseline => {
+            let code = Lowerer::new().lower(guest, block, 1).ok()?;
+            let options = BaselineOptions { executions: 1, count_instructions: true };
+            return Some(baseline::compile(&code, options));
+        }
+    };
+    let options = CompileOptions { precision, ..CompileOptions::for_host() };
+    let mut compiler = Compiler::new(guest, options).expect("a compiler");
+    Some(compiler.compile(&Region::new(vec![block.clone()], vec![0])).expect("a region"))
+}
+
+fn run(guest: &'static Guest, block: &Block, mut choices: Choices<'_>, way: Way) -> Option<Jit> {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     fault::install();
     fault::set_hook(on_fault);
     let page = Page::new();
-    let compiled = compile(guest, block, precision);
+    let compiled = compile(guest, block, way)?;
     let mut memory = CodeMemory::new(1 << 16).expect("code memory");
     let placed = memory.place(&compiled, 0).expect("a place");
     let empty = JumpCacheEntry { key: JumpCacheEntry::EMPTY_KEY, code: std::ptr::null() };
@@ -106,8 +119,12 @@ fn run(
     let exit = ExitCode::from_raw(raw);
     let offset = (frame.fault as usize).wrapping_sub(placed.body.start.0) as u32;
     let fault_pc = (exit == ExitCode::Fault).then(|| compiled.pcs.guest_pc(offset)).flatten();
-    let outcome = Outcome::of(Exit::Goto(GuestVirt(frame.pc)), &frame, page.contents());
-    Jit { outcome, exit, fault_pc }
+    let pc = match exit {
+        ExitCode::Unlinked => compiled.exits[frame.exit as usize].target,
+        _ => GuestVirt(frame.pc),
+    };
+    let outcome = Outcome::of(Exit::Goto(pc), &frame, page.contents());
+    Some(Jit { outcome, exit, fault_pc })
 }
 
 /// Whether the way out is the one that the evaluator took.
@@ -133,12 +150,12 @@ fn check(
     guest: &'static Guest,
     numbers: &[u32],
     seed: &[u32],
-    precision: Precision,
+    way: Way,
 ) -> Result<(), TestCaseError> {
     let block = block(&mut Choices::new(numbers));
     let wanted = outcome(guest, &block, Choices::new(seed), 0);
     // A misaligned atomic is no fault on this host, and guests check first.
-    let jit = run(guest, &block, Choices::new(seed), precision);
+    let Some(jit) = run(guest, &block, Choices::new(seed), way) else { return Ok(()) };
     let text = || block.display(&GUEST).to_string();
     prop_assert!(
         is_same_exit(&block, wanted.exit, &jit),
@@ -150,7 +167,7 @@ fn check(
         text()
     );
     // What a region holds at a fault is only what replay needs.
-    if !matches!(jit.exit, ExitCode::Fault) {
+    if jit.exit != ExitCode::Fault || way == Way::Baseline {
         prop_assert_eq!(&jit.outcome.slots, &wanted.slots, "{}", text());
     }
     prop_assert!(jit.outcome.memory == wanted.memory, "memory differs\n{}", text());
@@ -168,6 +185,15 @@ proptest! {
         arm in any::<bool>(),
     ) {
         let precision = [Precision::Replay, Precision::EveryAccess, Precision::None][mode];
-        check(if arm { &ARM_GUEST } else { &GUEST }, &numbers, &seed, precision)?;
+        check(if arm { &ARM_GUEST } else { &GUEST }, &numbers, &seed, Way::Region(precision))?;
+    }
+
+    #[test]
+    fn quickly_compiled_blocks_do_it_too(
+        numbers in prop::collection::vec(any::<u32>(), 0..250),
+        seed in prop::collection::vec(any::<u32>(), 80),
+        arm in any::<bool>(),
+    ) {
+        check(if arm { &ARM_GUEST } else { &GUEST }, &numbers, &seed, Way::Baseline)?;
     }
 }

@@ -452,7 +452,7 @@ impl Runner {
             ExitCode::Unlinked => Step::At(compiled.exits[self.frame.exit as usize].target),
             ExitCode::Indirect => Step::At(pc),
             // No region of a process spans pages.
-            ExitCode::Lookup | ExitCode::Unchecked | ExitCode::Hot => self.after(Stop::Lookup(pc)),
+            ExitCode::Lookup | ExitCode::Unchecked => self.after(Stop::Lookup(pc)),
             // The look-up of a FENCE.I may come after a poll.
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
             ExitCode::Interpret => self.interpret(Tier::Interpreter.setup(), code, pc),

@@ -20,8 +20,8 @@ use ir::interp::{Code, Fragment, MicroOp, Raw, Reg};
 use crate::compiler::{CompiledRegion, ExitSite, PcMap, PcRange, SlotRelocation};
 use asm::{Assembler, Patch};
 
-/// The exit of a block of this tier to what shall be entered instead of it. While it is not linked, the block comes back as
-/// [`crate::ExitCode::Hot`].
+/// The exit of a block of this tier to what shall be entered instead of it. While it is not linked, coming back
+/// by it means that the block is hot.
 pub const UPGRADE: u32 = 0;
 
 /// How blocks are compiled.

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use backend::baseline::UPGRADE;
-use backend::{ChildCode, CodeMemory, CodeMemoryError, CompiledRegion, PcMap, PlacedRegion};
+use backend::{
+    ChildCode, CodeMemory, CodeMemoryError, CompiledRegion, ExitSite, PcMap, PlacedRegion,
+};
 use base::{GuestPhys, GuestVirt, HostPtr};
 use ir::BlockKey;
 
@@ -36,7 +38,7 @@ pub(crate) type Pages = Vec<(GuestVirt, GuestPhys)>;
 #[derive(Debug)]
 struct Live {
     placed: PlacedRegion,
-    exits: u32,
+    exits: Vec<ExitSite>,
     sync_points: Vec<GuestVirt>,
     pcs: PcMap,
     blocks: Vec<BlockKey>,
@@ -132,7 +134,7 @@ impl RegionCache {
         self.by_address.insert(placed.extent.start, number);
         let live = Live {
             placed,
-            exits: compiled.exits.len() as u32,
+            exits: compiled.exits.clone(),
             sync_points: compiled.sync_points.clone(),
             pcs: compiled.pcs.clone(),
             blocks: blocks.to_vec(),
@@ -157,6 +159,17 @@ impl RegionCache {
     pub(crate) fn is_baseline(&self, address: HostPtr) -> bool {
         let live = self.at(address).and_then(|number| self.regions.get(&number));
         live.is_some_and(|live| live.baseline.is_some())
+    }
+
+    /// Where an exit goes, though its region be discarded.
+    pub(crate) fn target(&self, number: u32, exit: u32) -> Option<GuestVirt> {
+        self.regions.get(&number)?.exits.get(exit as usize).map(|exit| exit.target)
+    }
+
+    /// Whether an exit is that by which a block of the baseline compiler leaves to what is entered in its place.
+    pub(crate) fn is_upgrade(&self, number: u32, exit: u32) -> bool {
+        let is_baseline = |live: &Live| live.baseline.is_some();
+        exit == UPGRADE && self.regions.get(&number).is_some_and(is_baseline)
     }
 
     /// Has a block of the baseline compiler be executed so often before it is hot.
@@ -216,7 +229,7 @@ impl RegionCache {
         if let Some(span) = live.span {
             self.spans.remove(&span);
         }
-        (0..live.exits).for_each(|exit| live.placed.unlink(exit as usize));
+        (0..live.exits.len()).for_each(|exit| live.placed.unlink(exit));
         let (incoming, blocks) =
             (std::mem::take(&mut live.incoming), std::mem::take(&mut live.blocks));
         let baseline = live.baseline;

@@ -43,6 +43,18 @@ impl RegionCompiler {
         self.shared.cache().code_bytes()
     }
 
+    /// Compiled code left by an exit that leads nowhere yet.
+    fn unlinked(&self, region: u32, exit: u32) -> CompiledStop {
+        let cache = self.shared.cache();
+        let target = cache.target(region, exit);
+        let target = target.expect("the code was just executed, so its memory is not free");
+        if cache.is_upgrade(region, exit) {
+            cache.set_executions(region, RECHECK);
+            return CompiledStop::Hot(target);
+        }
+        CompiledStop::Unlinked { exit: exit_id(region, exit), target }
+    }
+
     /// What compiled code reported as a fault: it is to be replayed.
     fn replay(&self, frame: &mut CpuFrame) -> CompiledStop {
         let host_pc = HostPtr(std::mem::take(&mut frame.fault) as usize);
@@ -93,19 +105,13 @@ impl Promoter for RegionCompiler {
         let frame = unsafe { &mut *frame };
         let pc = GuestVirt(frame.pc);
         match exit {
-            ExitCode::Unlinked => {
-                CompiledStop::Unlinked { exit: exit_id(frame.region, frame.exit), target: pc }
-            }
+            ExitCode::Unlinked => self.unlinked(frame.region, frame.exit),
             ExitCode::Indirect => CompiledStop::Indirect(pc),
             ExitCode::Lookup => CompiledStop::Lookup(pc),
             ExitCode::Interrupted => CompiledStop::Interrupted(pc),
             ExitCode::Interpret => {
                 (frame.fault, frame.left_to_machine) = (0, 0);
                 CompiledStop::Interpret(pc)
-            }
-            ExitCode::Hot => {
-                self.shared.cache().set_executions(frame.region, RECHECK);
-                CompiledStop::Hot(pc)
             }
             ExitCode::Syscall => CompiledStop::Trap(Trap::Syscall, pc),
             ExitCode::Illegal => CompiledStop::Trap(Trap::Illegal, pc),
