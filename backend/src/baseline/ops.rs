@@ -314,14 +314,15 @@ impl Baseline<'_> {
         self.with_immediate(op, imm);
     }
 
+    /// RAX op= imm. RCX, which may have the other operand of a store, is left alone.
     fn with_immediate(&mut self, op: Alu, imm: u64) {
         match (op, i32::try_from(imm as i64), u32::try_from(imm)) {
             // The upper half is cleared by the operation itself.
             (Alu::And, _, Ok(small)) => self.asm.alu_imm(D, op, Host::Rax, small as i32),
             (_, Ok(small), _) => self.asm.alu_imm(W, op, Host::Rax, small),
             _ => {
-                self.asm.mov_imm(Host::Rcx, imm);
-                self.asm.alu(W, op, Host::Rax, Host::Rcx);
+                self.asm.mov_imm(Host::R8, imm);
+                self.asm.alu(W, op, Host::Rax, Host::R8);
             }
         }
     }
