@@ -4,7 +4,7 @@
 use arch::aarch64::fpcr;
 use decoders::aarch64::{INSTRUCTIONS, InstructionInfo, disassemble};
 
-use super::{Job, Subject};
+use super::{Job, Judge, MakeJobs, Subject, word_and_mode};
 use base::rng::Rng;
 
 /// Encodings of an instruction, each in a mode of its own.
@@ -18,12 +18,11 @@ pub(super) fn subject() -> Subject {
     let instructions = INSTRUCTIONS.iter().filter(|info| computes(info));
     Subject {
         guest: "aarch64",
+        judge: Judge::Qemu,
         times_in_full_runs: 1,
         // v0, x0, FPSR, NZCV.
         result: 40,
-        instructions: instructions
-            .map(|info| (info.name, jobs as fn(&str, &mut Rng, usize) -> Vec<Job>))
-            .collect(),
+        instructions: instructions.map(|info| (info.name.to_owned(), jobs as MakeJobs)).collect(),
     }
 }
 
@@ -47,10 +46,10 @@ fn job(info: &InstructionInfo, rng: &mut Rng, times: usize) -> Job {
     let mode = mode(rng);
     let kind = rng.below(12);
     Job {
-        word,
-        mode: mode as u32,
+        header: word_and_mode(word, mode as u32),
         operands: (0..SAMPLE * times).map(|_| operands(kind, rng)).collect(),
         what: format!("{} ({word:#010x}) fpcr {mode:#x}", disassemble(word, base::GuestVirt(0))),
+        lacking: None,
     }
 }
 

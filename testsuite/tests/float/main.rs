@@ -1,13 +1,17 @@
 //! Every floating-point and vector instruction on corner and random operands, in every rounding mode and other mode
-//! of the guest: the interpreter, compiled code and qemu-user must agree on results and flags.
+//! of the guest: the interpreter, compiled code and a judge must agree on results, flags and exceptions. The judge is qemu-user,
+//! or, of x86-64, the processor itself.
 //!
-//! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands of RISC-V's instructions,
-//! `FERRY_TEST_LONG=1` of AArch64's, too, which are many. The seed is printed, and `FERRY_FUZZ_SEED` repeats one.
-#![expect(clippy::print_stderr, reason = "says its seed, and why it does not ask qemu-user")]
+//! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands of RISC-V's instructions and ten times as
+//! many of x86-64's, `FERRY_TEST_LONG=1` a hundred times as many of all. The seed is printed, and `FERRY_FUZZ_SEED` repeats
+//! one.
+#![expect(clippy::print_stderr, reason = "says its seed, and what it does not ask the judge")]
 
 mod aarch64;
 mod riscv64;
+mod x86_64;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,30 +21,42 @@ use std::time::Duration;
 
 use base::rng::Rng;
 use ferry_testsuite as testsuite;
+use fuzz::guest::x86_64::host_lacks;
 use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::guests::Guest;
 use testsuite::{cache, guests, process, qemu, seed, suite};
 
 /// An instruction in one mode on some operands.
 struct Job {
-    /// What the guest program reads before the operands: the instruction, the mode and the number of operands, a
-    /// word each but for the last.
-    word: u32,
-    mode: u32,
+    /// What the guest program reads before the number of operands: the instruction, and the mode if there is one.
+    header: Vec<u8>,
     operands: Vec<Vec<u64>>,
     /// For the message of a failure.
     what: String,
+    /// What this host would need to judge.
+    lacking: Option<String>,
 }
 
 impl Job {
     fn request(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        bytes.extend(self.word.to_le_bytes());
-        bytes.extend(self.mode.to_le_bytes());
+        let mut bytes = self.header.clone();
         bytes.extend((self.operands.len() as u64).to_le_bytes());
         bytes.extend(self.operands.iter().flatten().flat_map(|value| value.to_le_bytes()));
         bytes
     }
+}
+
+/// An instruction's word and the mode that it is tried in.
+fn word_and_mode(word: u32, mode: u32) -> Vec<u8> {
+    [word, mode].iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+/// Who says what is right.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Judge {
+    Qemu,
+    /// This host's, if it is of the guest's architecture: the guest program runs as it is.
+    Processor,
 }
 
 /// Makes so many jobs for an instruction.
@@ -49,23 +65,26 @@ type MakeJobs = fn(&str, &mut Rng, usize) -> Vec<Job>;
 /// What a guest's instructions are.
 struct Subject {
     guest: &'static str,
+    judge: Judge,
     /// Bytes of a result.
     result: usize,
     /// How many times as many operands a full run tries as a plain one.
     times_in_full_runs: usize,
     /// Names of instructions, and what is tried of each: with how many operands.
-    instructions: Vec<(&'static str, MakeJobs)>,
+    instructions: Vec<(String, MakeJobs)>,
 }
 
 /// The guest program and the ways to run it; the first that works is the judge of the others.
 struct Runner {
     program: PathBuf,
+    /// What each is started with; nothing where the program runs as it is.
     executors: Vec<(&'static str, Vec<String>)>,
+    judge: Judge,
     result: usize,
 }
 
 impl Runner {
-    fn new(guest: &Guest, result: usize, ferry: &Path) -> Result<Self, String> {
+    fn new(guest: &Guest, subject: &Subject, ferry: &Path) -> Result<Self, String> {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("insn").join(guest.name);
         let program = guest.compiler.build(&source.join("float.c"), &["-static", "-O2"]);
         let program = program.map_err(|error| error.to_string())?;
@@ -73,16 +92,23 @@ impl Runner {
             [&ferry.display().to_string(), "run", "--tier", tier].map(str::to_owned).to_vec()
         };
         let mut executors = vec![("interpreter", ferry("interp")), ("compiled", ferry("jit"))];
-        match qemu::user(guest.name) {
-            Ok(qemu) => {
-                executors.insert(0, ("qemu", vec![qemu, "-cpu".to_owned(), "max".to_owned()]));
-            }
-            Err(error) => eprintln!("skipped: float: {error}"),
+        match judge(guest, subject.judge) {
+            Ok(judge) => executors.insert(0, judge),
+            Err(error) => eprintln!("skipped: float: the judge of {}: {error}", guest.name),
         }
-        Ok(Self { program, executors, result })
+        Ok(Self { program, executors, judge: subject.judge, result: subject.result })
     }
 
-    fn check(&self, jobs: &[Job]) -> Result<(), Failed> {
+    fn check(&self, mut jobs: Vec<Job>) -> Result<(), Failed> {
+        if self.judge == Judge::Processor {
+            let lacking: BTreeSet<_> = jobs.iter().filter_map(|job| job.lacking.clone()).collect();
+            if !lacking.is_empty() {
+                eprintln!(
+                    "skipped: float: instructions of {lacking:?}, which this host does not have"
+                );
+            }
+            jobs.retain(|job| job.lacking.is_none());
+        }
         let input: Vec<u8> = jobs.iter().flat_map(Job::request).collect();
         let expected: usize = jobs.iter().map(|job| job.operands.len() * self.result).sum();
         let mut results = Vec::new();
@@ -94,7 +120,7 @@ impl Runner {
             results.push((*name, output));
         }
         let (mut done, mut message) = (0, String::new());
-        for job in jobs {
+        for job in &jobs {
             let range = done..done + job.operands.len() * self.result;
             done = range.end;
             let results: Vec<_> =
@@ -108,8 +134,9 @@ impl Runner {
     }
 
     fn run(&self, command: &[String], input: &[u8]) -> io::Result<Vec<u8>> {
-        let mut process = Command::new(&command[0]);
-        process.args(&command[1..]).arg(&self.program);
+        let mut words = command.iter().map(AsRef::as_ref).chain([self.program.as_os_str()]);
+        let mut process = Command::new(words.next().unwrap_or_default());
+        process.args(words);
         let outcome = process::run(&mut process, input, Duration::from_secs(300))?;
         if outcome.success() {
             return Ok(outcome.stdout);
@@ -127,15 +154,32 @@ impl Runner {
                 .zip(right.chunks_exact(self.result).zip(output.chunks_exact(self.result)))
                 .filter(|(_, (right, got))| right != got);
             for (operands, (right, got)) in wrong.take(2) {
-                let _ = writeln!(
-                    message,
-                    "{} of {operands:#x?}:\n{name}: {:#x?}\n{judge}: {:#x?}",
-                    job.what,
-                    words(got),
-                    words(right)
-                );
+                let _ = writeln!(message, "{} of {operands:x?}:", job.what);
+                for (at, (got, right)) in words(got).into_iter().zip(words(right)).enumerate() {
+                    if got != right {
+                        let _ =
+                            writeln!(message, "  word {at}: {name} {got:#x}, {judge} {right:#x}");
+                    }
+                }
             }
         }
+    }
+}
+
+/// The judge of a guest's programs.
+fn judge(guest: &Guest, judge: Judge) -> Result<(&'static str, Vec<String>), String> {
+    match judge {
+        Judge::Qemu => match qemu::user(guest.name) {
+            Ok(qemu) => Ok(("qemu", vec![qemu, "-cpu".to_owned(), "max".to_owned()])),
+            Err(error) => Err(error.to_string()),
+        },
+        Judge::Processor if std::env::consts::ARCH != guest.name => {
+            Err("this host is of another architecture".to_owned())
+        }
+        Judge::Processor => match host_lacks(x86_64::OF_THE_PROGRAM) {
+            Some(feature) => Err(format!("this host does not have {feature}")),
+            None => Ok(("the processor", vec![])),
+        },
     }
 }
 
@@ -152,9 +196,9 @@ fn main() -> ExitCode {
     let seed = seed::of_this_run();
     eprintln!("FERRY_FUZZ_SEED={seed:#x}");
     let mut trials = Vec::new();
-    for subject in [riscv64::subject(), aarch64::subject()] {
+    for subject in [riscv64::subject(), aarch64::subject(), x86_64::subject()] {
         let Some(guest) = guests::by_name(subject.guest) else { continue };
-        let runner = match Runner::new(guest, subject.result, &ferry) {
+        let runner = match Runner::new(guest, &subject, &ferry) {
             Ok(runner) => Arc::new(runner),
             Err(error) => {
                 eprintln!("skipped: float: {error}");
@@ -171,7 +215,7 @@ fn main() -> ExitCode {
             trials.push(Trial::test(format!("{}::{name}", subject.guest), move || {
                 let salt =
                     name.bytes().fold(0, |sum: u64, byte| sum * 31 % (1 << 40) + u64::from(byte));
-                runner.check(&jobs(name, &mut Rng::new(seed ^ salt), times))
+                runner.check(jobs(&name, &mut Rng::new(seed ^ salt), times))
             }));
         }
     }

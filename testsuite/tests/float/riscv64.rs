@@ -3,7 +3,7 @@
 use base::float::{Env, F16, F32, F64, Format, RawBits, Round, Rules, soft};
 use decoders::riscv64::{INSTRUCTIONS, InstructionInfo};
 
-use super::{Job, Subject};
+use super::{Job, Judge, MakeJobs, Subject, word_and_mode};
 use base::rng::Rng;
 
 /// Operands of an instruction in a mode.
@@ -15,12 +15,11 @@ pub(super) fn subject() -> Subject {
     let instructions = INSTRUCTIONS.iter().filter(|info| computes(info));
     Subject {
         guest: "riscv64",
+        judge: Judge::Qemu,
         times_in_full_runs: 100,
         // f, x, fflags.
         result: 24,
-        instructions: instructions
-            .map(|info| (info.name, jobs as fn(&str, &mut Rng, usize) -> Vec<Job>))
-            .collect(),
+        instructions: instructions.map(|info| (info.name.to_owned(), jobs as MakeJobs)).collect(),
     }
 }
 
@@ -48,10 +47,10 @@ fn jobs(name: &str, rng: &mut Rng, times: usize) -> Vec<Job> {
         // One word has all registers in their places; the fields that it does not have are fixed.
         let fields = 13 << 27 | 12 << 20 | 11 << 15 | rm << 12 | 10 << 7;
         Job {
-            word: info.value | fields & !info.mask,
-            mode: frm,
+            header: word_and_mode(info.value | fields & !info.mask, frm),
             operands: (0..count).map(|_| operands(info.name, rng).to_vec()).collect(),
             what: format!("{} rm {rm} frm {frm}", info.name),
+            lacking: None,
         }
     };
     modes(info).into_iter().map(job).collect()
