@@ -15,6 +15,7 @@ pub mod image;
 pub mod insn;
 pub mod known;
 pub mod machine;
+pub mod native;
 pub mod process;
 pub mod seed;
 pub mod suite;

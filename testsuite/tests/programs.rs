@@ -5,7 +5,10 @@
 //! guest, and in those of other releases; those in `programs/large` in the larger one that some guests
 //! have. Without a root in the test cache its cases are left out; `FERRY_TEST_FULL=1` allows to fetch
 //! the base ones, `FERRY_TEST_LARGE=1` all.
-#![expect(clippy::print_stderr, reason = "says which guests it leaves out")]
+//!
+//! Where the host is of the guest's architecture, each case runs natively, too: output, status, and the files that are left must
+//! be the same.
+#![expect(clippy::print_stderr, reason = "says what it leaves out")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +18,9 @@ use std::time::Duration;
 use std::{fs, io};
 
 use ferry_testsuite::debian::{self, Manifest, Root};
-use ferry_testsuite::emulator::Places;
+use ferry_testsuite::emulator::{Emulator, Places};
 use ferry_testsuite::guests::Guest;
+use ferry_testsuite::native::{self, Traces};
 use ferry_testsuite::process::{self, End, Outcome};
 use ferry_testsuite::suite::{self, Case, Profile, Subject};
 use ferry_testsuite::{cache, programs_directory};
@@ -53,6 +57,19 @@ struct Program {
     status: i32,
     #[serde(default = "default_seconds")]
     seconds: u64,
+    /// What is not compared with a native run, as it differs from run to run: `stderr`, beginnings of files' paths.
+    #[serde(default)]
+    varies: Vec<String>,
+}
+
+/// What a case is run by.
+#[derive(Clone)]
+struct Runners {
+    guest: &'static Guest,
+    subject: Subject,
+    /// On a host of the guest's architecture.
+    native: Option<Emulator>,
+    root: Root,
 }
 
 fn default_seconds() -> u64 {
@@ -130,7 +147,9 @@ fn cases(
     set: &Set,
     root: &Root,
 ) -> Result<Vec<Case>, String> {
-    let subject = Arc::new(subject.clone());
+    let native = native(subject, guest, set, root);
+    let runners = Runners { guest, subject: subject.clone(), native, root: root.clone() };
+    let runners = Arc::new(runners);
     let mut cases = Vec::new();
     for file in families(&set.families).map_err(|error| error.to_string())? {
         let family = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -140,15 +159,25 @@ fn cases(
         let programs: Family =
             toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
         for program in programs.case {
-            let (subject, root) = (Arc::clone(&subject), root.clone());
+            let runners = Arc::clone(&runners);
             let name = format!("{}::{family}::{}", set.prefix, program.name);
             cases.push(Case {
                 name: name.clone(),
-                run: Box::new(move || program.check(&name, guest, &subject, &root)),
+                run: Box::new(move || program.check(&name, &runners)),
             });
         }
     }
     Ok(cases)
+}
+
+fn native(subject: &Subject, guest: &Guest, set: &Set, root: &Root) -> Option<Emulator> {
+    if !subject.is_ferry {
+        return None;
+    }
+    native::runner(guest, &root.path).unwrap_or_else(|error| {
+        eprintln!("skipped: suite {SUITE}: native runs in {}: {error}", set.root);
+        None
+    })
 }
 
 fn families(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -160,20 +189,32 @@ fn families(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 impl Program {
-    fn check(
-        &self,
-        name: &str,
-        guest: &Guest,
-        subject: &Subject,
-        root: &Root,
-    ) -> Result<(), String> {
+    fn check(&self, name: &str, runners: &Runners) -> Result<(), String> {
         let inside = format!("{WORK}/{}-{}", name.replace("::", "-"), std::process::id());
-        let outside = root.path.join(inside.trim_start_matches('/'));
-        self.lay_out(&outside).map_err(|error| format!("{}: {error}", outside.display()))?;
-        let result = self.run(guest, subject, root, &inside);
+        let ferry = self.traces(&runners.subject.emulator, runners, &inside)?;
+        self.judge(&ferry.outcome)?;
+        let Some(native) = &runners.native else { return Ok(()) };
+        let native = self.traces(native, runners, &inside)?;
+        self.judge(&native.outcome).map_err(|error| format!("natively: {error}"))?;
+        native::difference(&ferry, &native, &self.varies).map_or(Ok(()), Err)
+    }
+
+    /// Runs it in a directory of its own, `inside` of the root.
+    fn traces(
+        &self,
+        emulator: &Emulator,
+        runners: &Runners,
+        inside: &str,
+    ) -> Result<Traces, String> {
+        let outside = runners.root.path.join(inside.trim_start_matches('/'));
+        let failed = |error: io::Error| format!("{}: {error}", outside.display());
+        self.lay_out(&outside).map_err(failed)?;
+        let outcome = self.run(emulator, runners, inside);
+        let files = native::contents(&outside);
         let removed = fs::remove_dir_all(&outside);
-        self.judge(&result?)?;
-        removed.map_err(|error| format!("{}: {error}", outside.display()))
+        let traces = Traces { outcome: outcome?, files: files.map_err(failed)? };
+        removed.map_err(failed)?;
+        Ok(traces)
     }
 
     fn lay_out(&self, directory: &Path) -> io::Result<()> {
@@ -186,13 +227,12 @@ impl Program {
 
     fn run(
         &self,
-        guest: &Guest,
-        subject: &Subject,
-        root: &Root,
+        emulator: &Emulator,
+        runners: &Runners,
         directory: &str,
     ) -> Result<Outcome, String> {
-        let places = Places { guest: Some(guest.name), root: Some(&root.path), sysroot: None };
-        let emulator = &subject.emulator;
+        let root = Some(runners.root.path.as_path());
+        let places = Places { guest: Some(runners.guest.name), root, sysroot: None };
         let mut command = match (&self.script, self.command.split_first()) {
             (Some(script), None) => {
                 let script = format!("cd {directory}; {script}");

@@ -38,8 +38,7 @@ struct result {
     uint64_t v0[4];
     uint64_t memory[4];
     uint64_t rax, rflags;
-    uint32_t signal;
-    uint32_t from; // the instruction that raised it, after the one that is tried
+    uint64_t signal; // that the instruction raised, and in the lower half where, from its start
     uint64_t unused;
 };
 
@@ -60,7 +59,7 @@ asm(".globl loop_start, loop_insn, loop_after, loop_end\n"
     "  mov %rsi, %r13\n"
     "  mov %rdx, %r14\n"
     "1:\n"
-    "  movq $0, 240(%r13)\n"
+    "  xor %r15d, %r15d\n"
     "  fxrstor64 (%r12)\n"
     "  vmovups 160(%r12), %ymm0\n"
     "  vmovups 192(%r12), %ymm1\n"
@@ -78,6 +77,7 @@ asm(".globl loop_start, loop_insn, loop_after, loop_end\n"
     "  vmovups %ymm0, 160(%r13)\n"
     "  vmovups (%rbx), %ymm0\n"
     "  vmovups %ymm0, 192(%r13)\n"
+    "  mov %r15, 240(%r13)\n"
     "  mov %rax, 224(%r13)\n"
     "  pushfq\n"
     "  pop 232(%r13)\n"
@@ -108,10 +108,9 @@ static uint8_t *code;
 static void on_exception(int signal, siginfo_t *info, void *context)
 {
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
-    struct result *result = (void *)registers[REG_R13];
     const uint8_t *insn = code + (loop_insn - loop_start);
-    result->signal = (uint32_t)signal << 8 | (uint32_t)info->si_code;
-    result->from = (uint32_t)(registers[REG_RIP] - (greg_t)(uintptr_t)insn);
+    greg_t from = registers[REG_RIP] - (greg_t)(uintptr_t)insn;
+    registers[REG_R15] = (greg_t)(signal << 8 | (info->si_code & 0xff)) << 32 | from;
     registers[REG_RIP] = (greg_t)(uintptr_t)(code + (loop_after - loop_start));
 }
 

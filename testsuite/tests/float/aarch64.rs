@@ -4,7 +4,7 @@
 use arch::aarch64::fpcr;
 use decoders::aarch64::{INSTRUCTIONS, InstructionInfo, disassemble};
 
-use super::{Job, Judge, MakeJobs, Subject, word_and_mode};
+use super::{Job, Judge, Subject, word_and_mode};
 use base::rng::Rng;
 
 /// Encodings of an instruction, each in a mode of its own.
@@ -22,7 +22,10 @@ pub(super) fn subject() -> Subject {
         times_in_full_runs: 1,
         // v0, x0, FPSR, NZCV.
         result: 40,
-        instructions: instructions.map(|info| (info.name.to_owned(), jobs as MakeJobs)).collect(),
+        cases: instructions
+            .map(|info| (info.name.to_owned(), vec![info.name.to_owned()]))
+            .collect(),
+        jobs,
     }
 }
 

@@ -26,6 +26,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use testsuite::guests::Guest;
 use testsuite::{cache, guests, process, qemu, seed, suite};
 
+/// About so many operands are tried by one process.
+const OPERANDS_AT_ONCE: usize = 100_000;
+
 /// An instruction in one mode on some operands.
 struct Job {
     /// What the guest program reads before the number of operands: the instruction, and the mode if there is one.
@@ -70,8 +73,10 @@ struct Subject {
     result: usize,
     /// How many times as many operands a full run tries as a plain one.
     times_in_full_runs: usize,
-    /// Names of instructions, and what is tried of each: with how many operands.
-    instructions: Vec<(String, MakeJobs)>,
+    /// Names of cases, and the instructions of each.
+    cases: Vec<(String, Vec<String>)>,
+    /// What is tried of an instruction.
+    jobs: MakeJobs,
 }
 
 /// The guest program and the ways to run it; the first that works is the judge of the others.
@@ -97,6 +102,24 @@ impl Runner {
             Err(error) => eprintln!("skipped: float: the judge of {}: {error}", guest.name),
         }
         Ok(Self { program, executors, judge: subject.judge, result: subject.result })
+    }
+
+    /// All instructions of a case, in as few processes as memory allows.
+    fn check_all(
+        &self,
+        instructions: &[String],
+        seed: u64,
+        jobs: impl Fn(&str, &mut Rng) -> Vec<Job>,
+    ) -> Result<(), Failed> {
+        let mut open: Vec<Job> = Vec::new();
+        for name in instructions {
+            let salt = |sum: u64, byte| sum * 31 % (1 << 40) + u64::from(byte);
+            open.extend(jobs(name, &mut Rng::new(seed ^ name.bytes().fold(0, salt))));
+            if open.iter().map(|job| job.operands.len()).sum::<usize>() > OPERANDS_AT_ONCE {
+                self.check(std::mem::take(&mut open))?;
+            }
+        }
+        self.check(open)
     }
 
     fn check(&self, mut jobs: Vec<Job>) -> Result<(), Failed> {
@@ -210,12 +233,10 @@ fn main() -> ExitCode {
             (_, true) => subject.times_in_full_runs,
             _ => 1,
         };
-        for (name, jobs) in subject.instructions {
-            let runner = Arc::clone(&runner);
+        for (name, instructions) in subject.cases {
+            let (runner, jobs) = (Arc::clone(&runner), subject.jobs);
             trials.push(Trial::test(format!("{}::{name}", subject.guest), move || {
-                let salt =
-                    name.bytes().fold(0, |sum: u64, byte| sum * 31 % (1 << 40) + u64::from(byte));
-                runner.check(jobs(&name, &mut Rng::new(seed ^ salt), times))
+                runner.check_all(&instructions, seed, |name, rng| jobs(name, rng, times))
             }));
         }
     }

@@ -3,7 +3,7 @@
 use base::float::{Env, F16, F32, F64, Format, RawBits, Round, Rules, soft};
 use decoders::riscv64::{INSTRUCTIONS, InstructionInfo};
 
-use super::{Job, Judge, MakeJobs, Subject, word_and_mode};
+use super::{Job, Judge, Subject, word_and_mode};
 use base::rng::Rng;
 
 /// Operands of an instruction in a mode.
@@ -19,7 +19,10 @@ pub(super) fn subject() -> Subject {
         times_in_full_runs: 100,
         // f, x, fflags.
         result: 24,
-        instructions: instructions.map(|info| (info.name.to_owned(), jobs as MakeJobs)).collect(),
+        cases: instructions
+            .map(|info| (info.name.to_owned(), vec![info.name.to_owned()]))
+            .collect(),
+        jobs,
     }
 }
 
