@@ -30,7 +30,8 @@ impl AddressSpace {
         let moved = if new > old {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
             let heap = MapRequest::anonymous(GuestVirt(old), new - old);
-            self.map(&MapRequest { flags, name: Some("[heap]"), bounds, ..heap }).is_ok()
+            let prot = self.implied(heap.prot);
+            self.map(&MapRequest { flags, prot, name: Some("[heap]"), bounds, ..heap }).is_ok()
         } else {
             new == old || self.unmap(GuestVirt(new), old - new).is_ok()
         };

@@ -12,8 +12,16 @@ use syscalls::Sysno;
 use super::vma::{Sharing, Vma};
 use super::{AddressSpace, Maps};
 use crate::host::{self, args};
+use crate::window;
 
 impl AddressSpace {
+    /// From now on, code may change without an access to it: all of it is as if it were shared.
+    pub(crate) fn expect_writes_as_file(&self) {
+        if !self.is_written_as_file.swap(true, Ordering::AcqRel) {
+            self.code_changed(window::START.0..window::END.0);
+        }
+    }
+
     /// Drops the protection of the pages in a range, and their translations.
     pub(super) fn unprotect(&self, range: Range<u64>) {
         let pages: Vec<u64> = {
@@ -78,7 +86,7 @@ impl CodePages for AddressSpace {
 
     fn is_shared(&self, page: GuestVirt) -> bool {
         let maps = self.maps.lock();
-        maps.tree.find(page.0).is_some_and(|(_, vma)| vma.sharing == Sharing::Shared)
+        self.is_written_as_file.load(Ordering::Acquire) || maps.tree.find(page.0).is_some_and(|(_, vma)| vma.sharing == Sharing::Shared)
     }
 }
 

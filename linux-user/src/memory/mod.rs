@@ -16,7 +16,7 @@ pub(crate) mod vma;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use base::GuestVirt;
@@ -41,6 +41,10 @@ pub(crate) struct AddressSpace {
     /// How many pages are write-protected for the translator: usually none, and then nothing needs
     /// to look.
     protected_count: AtomicUsize,
+    /// Whether it may be written by a file (/proc/PID/mem).
+    is_written_as_file: AtomicBool,
+    /// The personality `READ_IMPLIES_EXEC`: what is mapped to be read may be executed, too.
+    read_implies_exec: AtomicBool,
     /// Whom to tell when code may have changed.
     engine: OnceLock<Arc<Engine>>,
 }
@@ -74,6 +78,8 @@ impl AddressSpace {
         Self {
             maps: Lock::new(Rank::Memory, maps),
             protected_count: AtomicUsize::new(0),
+            is_written_as_file: AtomicBool::new(false),
+            read_implies_exec: AtomicBool::new(false),
             engine: OnceLock::new(),
         }
     }
@@ -81,6 +87,22 @@ impl AddressSpace {
     /// Says whom to tell when code may have changed. Once.
     pub(crate) fn set_engine(&self, engine: Arc<Engine>) {
         let _ = self.engine.set(engine);
+    }
+
+    /// Changes the personality `READ_IMPLIES_EXEC`, and says what it was.
+    pub(crate) fn set_read_implies_exec(&self, on: bool) -> bool {
+        self.read_implies_exec.swap(on, Ordering::Relaxed)
+    }
+
+    /// The personality `READ_IMPLIES_EXEC`.
+    pub(crate) fn read_implies_exec(&self) -> bool {
+        self.read_implies_exec.load(Ordering::Relaxed)
+    }
+
+    /// What a request for a protection is in this personality.
+    pub(crate) fn implied(&self, wanted: Prot) -> Prot {
+        let implies = wanted.may_read() && self.read_implies_exec();
+        Prot(wanted.0 | if implies { Prot::EXEC } else { 0 })
     }
 
     /// Lets no other thread change the map: for `fork`.

@@ -49,7 +49,7 @@ impl AddressSpace {
         let execute = if flags & libc::SHM_EXEC == 0 { 0 } else { Prot::EXEC };
         let vma = Vma {
             end: range.end,
-            prot: Prot(Prot::READ | write | execute),
+            prot: self.implied(Prot(Prot::READ | write | execute)),
             sharing: Sharing::Shared,
             backing: Backing::File { offset: 0 },
             seal: Seal::Open,

@@ -8,7 +8,7 @@ use crate::host;
 use crate::memory::vma::Prot;
 use crate::memory::{MapRequest, RemapRequest};
 use crate::task::Task;
-use crate::user::UserPtr;
+use crate::user::{UserPtr, UserSlice};
 use crate::window;
 
 rows! {
@@ -29,8 +29,8 @@ rows! {
     remap_file_pages(Addr, Size, Prot, Hex, Hex) => enosys, "superseded by mmap";
     process_madvise(Fd, Ptr, Size, Advice, Hex) => process_madvise, "as far as the host allows";
     process_mrelease(Fd, Hex) => pass;
-    process_vm_readv(Int, Ptr, Size, Ptr, Size, Hex) => process_vm;
-    process_vm_writev(Int, Ptr, Size, Ptr, Size, Hex) => process_vm;
+    process_vm_readv(Int, Ptr, Size, Ptr, Size, Hex) => process_vm_readv;
+    process_vm_writev(Int, Ptr, Size, Ptr, Size, Hex) => process_vm_writev, "not to pages of another process that it executes";
     pkey_mprotect(Mapped, Size, Prot, Int) => pkey_mprotect, "only without a key: the CPU has none";
     pkey_alloc(Hex, Hex) => pkey_alloc, "the CPU has no protection keys";
     pkey_free(Int) => pkey_free, "the CPU has no protection keys";
@@ -62,7 +62,7 @@ fn mmap(task: &mut Task, args: &Args) -> SyscallResult {
     let request = MapRequest {
         addr: args.addr(0),
         len: args.long(1),
-        prot: Prot(args.uint(2) & protections(task)),
+        prot: task.process.memory.implied(Prot(args.uint(2) & protections(task))),
         flags,
         fd,
         offset: args.long(5),
@@ -98,7 +98,7 @@ fn mprotect(task: &mut Task, args: &Args) -> SyscallResult {
     if args.uint(2) & !(known | GROWSDOWN) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let prot = Prot(args.uint(2) & known);
+    let prot = task.process.memory.implied(Prot(args.uint(2) & known));
     if args.uint(2) & GROWSDOWN != 0 {
         task.process.memory.protect_stack(args.addr(0), args.long(1), prot)?;
         return Ok(0);
@@ -160,7 +160,28 @@ fn mseal(task: &mut Task, args: &Args) -> SyscallResult {
 /// Elements of an `iovec` array at most (`UIO_MAXIOV`).
 const IOV_MAX: u64 = 1024;
 
-/// process_vm_readv(2) and process_vm_writev(2): addresses in another guest are its host's, too.
+/// process_vm_readv(2)
+fn process_vm_readv(task: &mut Task, args: &Args) -> SyscallResult {
+    prepare_writes(&checked_iovecs(args.ptr(1), args.long(2))?);
+    process_vm(task, args)
+}
+
+/// process_vm_writev(2)
+fn process_vm_writev(task: &mut Task, args: &Args) -> SyscallResult {
+    let remote = checked_iovecs(args.ptr(3), args.long(4))?;
+    if args.uint(0) == std::process::id() {
+        prepare_writes(&remote);
+    }
+    process_vm(task, args)
+}
+
+fn prepare_writes(buffers: &[[u64; 2]]) {
+    for &[addr, len] in buffers {
+        crate::memory::prepare_write(UserSlice { addr: base::GuestVirt(addr), len });
+    }
+}
+
+/// Both of them: addresses in another guest are its host's, too.
 fn process_vm(task: &mut Task, args: &Args) -> SyscallResult {
     let local = checked_iovecs(args.ptr(1), args.long(2))?;
     let remote = checked_iovecs(args.ptr(3), args.long(4))?;

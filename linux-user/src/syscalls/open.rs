@@ -15,10 +15,10 @@ use crate::user::{UserPtr, UserSlice};
 /// How often a path is walked again because its last name became a symbolic link meanwhile.
 const RETRIES: u32 = 8;
 
-/// Flags and permissions of a new file, as the guest gives them.
+/// Flags and permissions of a new file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct How {
-    /// The guest's `O_…` flags.
+    /// `O_…` flags.
     pub(super) flags: i32,
     /// Permissions.
     pub(super) mode: u32,
@@ -27,6 +27,25 @@ pub(super) struct How {
 /// openat(2)
 pub(super) fn open(task: &Task, dirfd: i32, path: &CStr, how: How) -> SyscallResult {
     let flags = task.process.abi.open_flags_to_host(how.flags) | libc::O_LARGEFILE;
+    opened(task, path, flags, open_host(task, dirfd, path, How { flags, ..how }))
+}
+
+/// Whoever has its own memory as a file may write code without an access to it.
+fn opened(task: &Task, path: &CStr, flags: i32, result: SyscallResult) -> SyscallResult {
+    let fd = result?;
+    let may_be_memory = path.to_bytes().ends_with(b"mem");
+    if may_be_memory && flags & libc::O_ACCMODE != libc::O_RDONLY {
+        let target = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default();
+        if target.starts_with(format!("/proc/{}/", std::process::id())) && target.ends_with("mem") {
+            task.process.memory.expect_writes_as_file();
+        }
+    }
+    Ok(fd)
+}
+
+/// [`open`] with the host's flags.
+fn open_host(task: &Task, dirfd: i32, path: &CStr, how: How) -> SyscallResult {
+    let flags = how.flags;
     if let Some(result) = open_at_once(task, path, flags, how.mode) {
         return result;
     }
@@ -142,7 +161,7 @@ pub(super) fn open2(
     let how = [(flags | place.open_flag()) as u64, mode, resolve];
     let size = size_of_val(&how);
     let pass = args![place.dirfd(), place.name(), Arg::reads(&how), size];
-    block(task, Sysno::openat2, pass)
+    opened(task, path, flags, block(task, Sysno::openat2, pass))
 }
 
 /// A place that the host resolves within the directory; it has to be one, not the current one's

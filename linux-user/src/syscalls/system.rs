@@ -33,7 +33,7 @@ rows! {
     capget(Ptr, Ptr) => pass;
     capset(Ptr, Ptr) => pass;
     prctl(PrctlOption, Hex, Hex, Hex, Hex) => prctl, "not PR_SET_MM and seccomp; pointer authentication cannot be switched off";
-    personality(Hex) => personality, "only flags that concern the guest alone";
+    personality(Hex) => personality, "only flags that concern the guest alone; READ_IMPLIES_EXEC is the whole process's";
     getrlimit(Resource, Ptr) => getrlimit;
     setrlimit(Resource, Ptr) => setrlimit, "a smaller stack counts after the next execve";
     prlimit64(Int, Resource, Ptr, Ptr) => prlimit64, "a smaller stack counts after the next execve";
@@ -87,9 +87,11 @@ fn uname(task: &mut Task, args: &Args) -> SyscallResult {
     Ok(0)
 }
 
-/// personality(2): a domain or flag that would move Ferry's own memory is refused.
+/// personality(2): a domain or flag that would move Ferry's own memory is refused. `READ_IMPLIES_EXEC` is kept here: to the
+/// host, guest code is data. A new program begins without it.
 fn personality(task: &mut Task, args: &Args) -> SyscallResult {
     const ASK: u32 = u32::MAX;
+    const READ_IMPLIES_EXEC: u32 = 0x040_0000;
     const ADDR_NO_RANDOMIZE: u32 = 0x004_0000;
     const UNAME26: u32 = 0x002_0000;
     const SHORT_INODE: u32 = 0x100_0000;
@@ -97,10 +99,17 @@ fn personality(task: &mut Task, args: &Args) -> SyscallResult {
     const STICKY_TIMEOUTS: u32 = 0x400_0000;
     let allowed = ADDR_NO_RANDOMIZE | UNAME26 | SHORT_INODE | WHOLE_SECONDS | STICKY_TIMEOUTS;
     let wanted = args.uint(0);
-    if wanted != ASK && wanted & !allowed != 0 {
+    let memory = &task.process.memory;
+    if wanted != ASK && wanted & !(allowed | READ_IMPLIES_EXEC) != 0 {
         return Err(Errno::EINVAL.into());
     }
-    pass(task, args)
+    let hosts = if wanted == ASK { ASK } else { wanted & allowed };
+    let old = host::call(Sysno::personality, [Arg::from(hosts)])?;
+    let had = match wanted {
+        ASK => memory.read_implies_exec(),
+        _ => memory.set_read_implies_exec(wanted & READ_IMPLIES_EXEC != 0),
+    };
+    Ok(old | if had { u64::from(READ_IMPLIES_EXEC) } else { 0 })
 }
 
 /// prctl(2)

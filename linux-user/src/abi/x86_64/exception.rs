@@ -165,7 +165,8 @@ fn left(frame: &mut CpuFrame, plain: Plain) -> CpuException {
                 frame.pc = insn.next_ip();
                 plain.bare(vector::OF, 0, libc::SIGSEGV)
             }
-            // An entry of the IDT that is not a program's to use.
+            // An entry of the IDT that is not a program's to use. That of 32-bit programs' system calls, 0x80, is none either, as in a
+            // kernel that runs no such programs (`ia32_emulation=0`).
             vector => plain.general_protection(u64::from(vector) << 3 | 2),
         },
         Code::Int1 => {

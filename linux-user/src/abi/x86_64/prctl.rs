@@ -17,9 +17,14 @@ const ARCH_SET_CPUID: u64 = 0x1012;
 const ARCH_GET_XCOMP_SUPP: u64 = 0x1021;
 const ARCH_GET_XCOMP_PERM: u64 = 0x1022;
 const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
+const ARCH_GET_XCOMP_GUEST_PERM: u64 = 0x1024;
+const ARCH_REQ_XCOMP_GUEST_PERM: u64 = 0x1025;
 const ARCH_GET_UNTAG_MASK: u64 = 0x4001;
 const ARCH_ENABLE_TAGGED_ADDR: u64 = 0x4002;
 const ARCH_GET_MAX_TAG_BITS: u64 = 0x4003;
+
+/// State components that the kernel knows of (`XFEATURE_MAX`).
+const COMPONENTS: u64 = 20;
 
 /// One past what a segment's base can be: the end of a program's half of the address space (`TASK_SIZE_MAX`).
 const TASK_SIZE_MAX: u64 = (1 << 47) - 0x1000;
@@ -44,13 +49,18 @@ pub(super) fn arch_prctl(cpu: &CpuModel, frame: &mut CpuFrame, args: &Args) -> R
         // CPUID never faults here, and cannot be made to.
         ARCH_GET_CPUID => return Ok(1),
         ARCH_SET_CPUID => return Err(Errno::ENODEV),
-        ARCH_GET_XCOMP_SUPP | ARCH_GET_XCOMP_PERM => cpu.xcr0(),
+        ARCH_GET_XCOMP_SUPP | ARCH_GET_XCOMP_PERM | ARCH_GET_XCOMP_GUEST_PERM => cpu.xcr0(),
         // Nothing needs a permission; what there is, is had.
-        ARCH_REQ_XCOMP_PERM => return Err(Errno::EOPNOTSUPP),
+        ARCH_REQ_XCOMP_PERM | ARCH_REQ_XCOMP_GUEST_PERM if value >= COMPONENTS => {
+            return Err(Errno::EINVAL);
+        }
+        ARCH_REQ_XCOMP_PERM | ARCH_REQ_XCOMP_GUEST_PERM => return Err(Errno::EOPNOTSUPP),
         ARCH_GET_UNTAG_MASK => u64::MAX,
         ARCH_GET_MAX_TAG_BITS => 0,
         ARCH_ENABLE_TAGGED_ADDR if value == 0 => return Ok(0),
         ARCH_ENABLE_TAGGED_ADDR => return Err(Errno::ENODEV),
+        // Shadow stacks (ARCH_SHSTK_*), what was proposed for them before (ARCH_CET_*), other vdsos: as in a kernel that is
+        // configured without.
         _ => return Err(Errno::EINVAL),
     };
     out.write(answer)?;
@@ -73,7 +83,13 @@ mod tests {
         assert_eq!(call(ARCH_SET_FS, TASK_SIZE_MAX), Err(Errno::EPERM));
         assert_eq!(call(ARCH_SET_GS, 0x8000), Ok(0x7000));
         assert_eq!(call(ARCH_SET_CPUID, 0), Err(Errno::ENODEV));
-        assert_eq!(call(0x5005, 0), Err(Errno::EINVAL), "no shadow stacks");
+        for code in [0x3001, 0x5001, 0x5002, 0x5003, 0x5005] {
+            assert_eq!(call(code, 0), Err(Errno::EINVAL), "no shadow stacks");
+        }
+        for code in [ARCH_REQ_XCOMP_PERM, ARCH_REQ_XCOMP_GUEST_PERM] {
+            assert_eq!(call(code, 18), Err(Errno::EOPNOTSUPP), "no tiles");
+            assert_eq!(call(code, 20), Err(Errno::EINVAL));
+        }
         assert_eq!(call(ARCH_GET_GS, u64::MAX), Err(Errno::EFAULT));
         assert_eq!(frame.get(slot::GS_BASE), 0x8000);
     }
