@@ -2,7 +2,7 @@
 //! statically and dynamically linked.
 //!
 //! Sources directly in that directory are portable; those in `riscv64/` and the like are for that guest
-//! only. A program prints `ok NAME` for each thing it checked, and says what went wrong otherwise.
+//! only, and pass on the host first if it is of that architecture. A program prints `ok NAME` for each thing it checked, and says what went wrong otherwise.
 
 #![expect(clippy::print_stderr, reason = "says which guests it leaves out")]
 
@@ -63,6 +63,9 @@ fn cases(subject: &Subject) -> Result<Vec<Case>, String> {
         }
         let own = sources(&directory.join(guest.name)).map_err(|error| error.to_string())?;
         cases.extend(own.iter().map(|source| emulated(guest, source, Linkage::Static, &subject)));
+        if std::env::consts::ARCH == guest.name {
+            cases.extend(own.iter().map(|source| native(guest, source)));
+        }
     }
     Ok(cases)
 }
@@ -96,6 +99,14 @@ fn emulated(
             Places { guest: Some(guest.name), sysroot: compiler.sysroot(), ..Places::default() };
         check(&source, linkage, compiler, places, &subject.emulator)
     };
+    Case { name, run: Box::new(run) }
+}
+
+/// A guest's own program, on a host of its architecture.
+fn native(guest: &'static Guest, source: &Path) -> Case {
+    let name = format!("{}::{}::native", guest.name, stem(source));
+    let (source, places) = (source.to_owned(), Places::default());
+    let run = move || check(&source, Linkage::Static, guest.compiler, places, &Emulator::new(""));
     Case { name, run: Box::new(run) }
 }
 
