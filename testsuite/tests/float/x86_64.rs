@@ -54,7 +54,11 @@ pub(super) fn subject() -> Subject {
 }
 
 fn tried() -> impl Iterator<Item = Code> {
-    encodings().into_iter().filter(|&code| is_x87(code) || computes(code))
+    // These say where the last instruction was, which depends on the processor; here there was none.
+    let environment =
+        [Code::Fnstenv_m14byte, Code::Fnstenv_m28byte, Code::Fldenv_m14byte, Code::Fldenv_m28byte];
+    let all = encodings().into_iter().filter(|&code| is_x87(code) || computes(code));
+    all.chain(environment)
 }
 
 /// The features that an encoding needs.
@@ -395,6 +399,12 @@ fn memory_operand(size: MemorySize, near: u128, rng: &mut Rng) -> u128 {
         MemorySize::Bcd if !rng.one_in(8) => digits(rng) | u128::from(rng.bits() & 1) << 79,
         MemorySize::Float80 if rng.one_in(4) => near,
         MemorySize::Float80 => extended(rng),
+        // Control, status and tags, and the bits that they do not have.
+        MemorySize::FpuEnv28 => {
+            let [control, status, tags] = [0; 3].map(|_: u8| u128::from(rng.bits() as u32));
+            let masks = if rng.one_in(3) { 0 } else { 0x3f };
+            control | masks | status << 32 | tags << 64
+        }
         _ => u128::from(rng.integer()) | u128::from(rng.integer()) << 64,
     }
 }
