@@ -6,7 +6,8 @@ use base::sys::access;
 use syscalls::Sysno;
 
 use crate::host::{self, args};
-use crate::user::UserPtr;
+use crate::memory;
+use crate::user::{UserPtr, UserSlice};
 use crate::window;
 
 /// Bytes of `struct robust_list_head`: first entry, offset from an entry to its futex, and the
@@ -69,6 +70,8 @@ fn release_one(at: GuestVirt, is_pi: bool, state: State, tid: u32) {
         // Unlocked, but nobody was woken yet.
         return wake_one(word);
     }
+    // Code may be beside it.
+    memory::prepare_write(UserSlice { addr: at, len: 4 });
     while value & TID == tid {
         match access::compare_exchange32(at, value, value & WAITERS | OWNER_DIED) {
             Ok(found) if found == value => {

@@ -3,10 +3,12 @@
  * one, and through the file behind both; with and without an instruction of the executing side that serializes.
  */
 #include "../guest.h"
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -337,6 +339,68 @@ static void through_the_process_s_memory(void)
     unmap();
 }
 
+static long futex(void *word, int what, long value, void *other, long more)
+{
+    return syscall(SYS_futex, word, what, value, NULL, other, more);
+}
+
+static struct {
+    struct robust_list_head head;
+    struct robust_list entry;
+    uint32_t word;
+} *robust;
+
+static void *die_with_a_lock(void *unused)
+{
+    robust->head = (struct robust_list_head){ { &robust->entry }, offsetof(__typeof__(*robust), word) - offsetof(__typeof__(*robust), entry), NULL };
+    robust->entry.next = &robust->head.list;
+    robust->word = (uint32_t)syscall(SYS_gettid);
+    REQUIRE(syscall(SYS_set_robust_list, &robust->head, sizeof robust->head) == 0);
+    REQUIRE(call(code.executable) == 4);
+    return unused;
+}
+
+static int leave_at_once(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+/* Words that the kernel changes of its own accord, in a page of code. */
+static void words_beside_code(void)
+{
+    one_mapping();
+    _Atomic uint32_t *word = (void *)(code.writable + 2048);
+    write_function(code.writable, 4);
+    for (int i = 0; i < 20; i++) {
+        REQUIRE(call(code.executable) == 4);
+        *word = 0;
+        REQUIRE(call(code.executable) == 4);
+        REQUIRE(futex((void *)word, FUTEX_WAKE_OP, 1, (void *)word, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 0)) >= 0 && *word == 3);
+        *word = 0;
+        REQUIRE(call(code.executable) == 4);
+        REQUIRE(futex((void *)word, FUTEX_LOCK_PI, 0, NULL, 0) == 0 && *word == (uint32_t)syscall(SYS_gettid));
+        REQUIRE(call(code.executable) == 4);
+        REQUIRE(futex((void *)word, FUTEX_UNLOCK_PI, 0, NULL, 0) == 0 && *word == 0);
+        /* A thread's number when it starts, and zero when it has ended. */
+        *word = 1;
+        REQUIRE(call(code.executable) == 4);
+        static char stack[65536] __attribute__((aligned(16)));
+        int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+        int thread = clone(leave_at_once, stack + sizeof stack, flags, NULL, word + 1, NULL, word);
+        REQUIRE(thread > 0 && word[1] == (uint32_t)thread);
+        REQUIRE(call(code.executable) == 4);
+        for (uint32_t seen; (seen = *word) != 0;)
+            futex((void *)word, FUTEX_WAIT, seen, NULL, 0);
+        /* A lock whose owner dies. */
+        robust = (void *)(code.writable + 3072);
+        pthread_t owner;
+        REQUIRE(pthread_create(&owner, NULL, die_with_a_lock, NULL) == 0 && pthread_join(owner, NULL) == 0);
+        REQUIRE(robust->word & FUTEX_OWNER_DIED);
+    }
+    unmap();
+}
+
 static void with_protections_in_turn(void)
 {
     one_mapping();
@@ -428,6 +492,7 @@ int main(void)
     RUN(with_breakpoints);
     RUN(by_system_calls);
     RUN(by_a_system_call_of_its_own);
+    RUN(words_beside_code);
     RUN(through_the_file);
     RUN(with_protections_in_turn);
     RUN(by_other_mappings);

@@ -303,8 +303,8 @@ fn vector_operands(lane: Lane, mode: u32, rng: &mut Rng) -> Vec<u64> {
         words[ST + 2 * n] = if lane == Lane::Single { lanes(lane, rng) } else { rng.integer() };
         words[ST + 2 * n + 1] = 0xffff;
     }
-    for at in VECTOR..RAX {
-        words[at] = lanes(lane, rng);
+    for word in &mut words[VECTOR..RAX] {
+        *word = lanes(lane, rng);
     }
     for word in 0..4 {
         relate(lane, &mut words, word, rng);
@@ -346,8 +346,8 @@ fn x87_operands(insn: &Instruction, rng: &mut Rng) -> Vec<u64> {
         words[ST + 2 * n] = registers[n] as u64;
         words[ST + 2 * n + 1] = (registers[n] >> 64) as u64;
     }
-    for at in VECTOR..MEMORY {
-        words[at] = rng.bits();
+    for word in &mut words[VECTOR..MEMORY] {
+        *word = rng.bits();
     }
     let value = memory_operand(insn.memory_size(), registers[0], rng);
     words[MEMORY] = value as u64;
