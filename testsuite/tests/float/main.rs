@@ -1,5 +1,5 @@
 //! Every floating-point and vector instruction on corner and random operands, in every rounding mode and other mode
-//! of the guest: the interpreter, compiled code and a judge must agree on results, flags and exceptions. The judge is qemu-user,
+//! of the guest: the interpreter, both compilers and a judge must agree on results, flags and exceptions. The judge is qemu-user,
 //! or, of x86-64, the processor itself.
 //!
 //! A sample in each run; `FERRY_TEST_FULL=1` makes it a hundred times as many operands of RISC-V's instructions and ten times as
@@ -96,7 +96,11 @@ impl Runner {
         let ferry = |tier: &str| {
             [&ferry.display().to_string(), "run", "--tier", tier].map(str::to_owned).to_vec()
         };
-        let mut executors = vec![("interpreter", ferry("interp")), ("compiled", ferry("jit"))];
+        let mut executors = vec![
+            ("interpreter", ferry("interp")),
+            ("baseline compiler", ferry("baseline")),
+            ("compiled", ferry("jit")),
+        ];
         match judge(guest, subject.judge) {
             Ok(judge) => executors.insert(0, judge),
             Err(error) => eprintln!("skipped: float: the judge of {}: {error}", guest.name),
