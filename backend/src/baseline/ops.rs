@@ -455,7 +455,7 @@ impl Baseline<'_> {
         self.asm.bytes(&[0x57]); // push rdi
         self.asm.with_register(W, &[0x8b], Host::Rdi, Host::Rdx);
         self.asm.mov_imm(Host::Rdx, imm);
-        self.asm.mov_imm(Host::Rax, ir::interp::CALL_PURE as u64);
+        self.asm.mov_imm(Host::Rax, ir::interp::CALL_PURE as usize as u64);
         self.asm.bytes(&[0xff, 0xd0, 0x5f]); // call rax; pop rdi
     }
 
