@@ -175,15 +175,13 @@ impl Engine {
     /// Has published code be entered at this key again, if nothing is.
     pub(crate) fn enter_again(&self, id: RegionId, key: BlockKey, code: NonNull<u8>) {
         let translations = self.translations();
+        if !translations.regions.contains_key(&id) {
+            return;
+        }
         // SAFETY: the lock keeps the blocks in the cache.
-        if translations.regions.contains_key(&id)
-            && let Some(tb) = unsafe { self.cache.find(key) }
-        {
-            // SAFETY: as above.
-            let block = unsafe { tb.get() };
-            if block.compiled().is_none() {
-                block.set_compiled(code);
-            }
+        let block = unsafe { self.cache.find(key).map(|tb| tb.get()) };
+        if let Some(block) = block.filter(|block| block.compiled().is_none()) {
+            block.set_compiled(code);
         }
     }
 
