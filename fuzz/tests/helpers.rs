@@ -36,7 +36,7 @@ fn words(words: &[u32]) -> Vec<u8> {
 fn exchanges_of_16_bytes_are_told() {
     // amocas.q a0,a2,(s0)
     let code = words(&[0x28c4_452f]);
-    let settings = ["x8=data+0x10", "x10=5", "x11=0", "x12=7", "x13=8", "[data+0x10].d=5"];
+    let settings = ["s0=data+0x10", "a0=5", "a1=0", "a2=7", "a3=8", "[data+0x10].d=5"];
     let both = ["load data+0x10 16 0x5", "store data+0x10 16 0x80000000000000007"];
     assert_eq!(told(&RISCV64, &code, &settings), both);
     assert_eq!(told(&RISCV64, &code, &settings[..5]), ["load data+0x10 16 0x0"]);

@@ -118,12 +118,12 @@ fn tiers_execute_the_same() {
 
 #[test]
 fn harts_are_told_apart() {
-    let Some((binary, kernel)) = subject("harts") else { return };
+    let Some((binary, kernel)) = subject("ipi") else { return };
     let path = file("harts.trace");
-    record(&binary, &kernel, &["--smp", "4", "--from", "main"], &path);
+    record(&binary, &kernel, &["--smp", "2", "--from", "main"], &path);
     let trace = path.to_str().unwrap();
     let stat = ferry(&binary, 0, &["trace", "stat", trace]);
-    assert!(stat.contains("harts         4"), "{stat}");
+    assert!(stat.contains("harts         2"), "{stat}");
     // Each hart's events are compared with its own.
     ferry(&binary, 0, &["diff", trace, trace]);
 }
