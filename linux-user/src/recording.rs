@@ -232,7 +232,8 @@ impl Observer for Recorder {
     }
 
     fn access(&mut self, access: ObservedAccess) {
-        if self.recording.memory == Memory::LeftOut {
+        let is_pending = matches!(self.state, State::FirstPending | State::Pending);
+        if !is_pending || self.recording.memory == Memory::LeftOut {
             return;
         }
         let kind = match access.kind {

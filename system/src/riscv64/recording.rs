@@ -133,6 +133,11 @@ enum State {
 }
 
 impl Recorder {
+    /// Whether what is executed is recorded.
+    fn is_pending(&self) -> bool {
+        matches!(self.state, State::FirstPending | State::Pending)
+    }
+
     /// Writes the event that is pending.
     fn complete(&mut self, frame: &CpuFrame) {
         let writes = &mut self.event.writes;
@@ -185,7 +190,7 @@ impl Observer for Recorder {
     }
 
     fn access(&mut self, access: ObservedAccess) {
-        if self.recording.memory == Memory::LeftOut {
+        if !self.is_pending() || self.recording.memory == Memory::LeftOut {
             return;
         }
         let kind = match access.kind {
@@ -206,12 +211,13 @@ impl Observer for Recorder {
     }
 
     fn after(&mut self, frame: &CpuFrame, _: Option<&Exit>) {
-        self.locate(frame);
+        if self.is_pending() {
+            self.locate(frame);
+        }
     }
 
     fn trapped(&mut self, frame: &CpuFrame, Trapped { cause, value, code }: &Trapped) {
-        let pending = matches!(self.state, State::FirstPending | State::Pending);
-        let raised = code.is_none() && pending && self.event.pc == frame.pc;
+        let raised = code.is_none() && self.is_pending() && self.event.pc == frame.pc;
         if !raised {
             // An interrupt, or an instruction that could not be fetched.
             self.begin(frame, code.as_deref());
