@@ -43,7 +43,7 @@ pub static GUEST: Guest = Guest {
     harmless: |rng| {
         // lea rax..rdx, [rax..rbx+disp8]
         let bits = rng.bits() as u32;
-        let registers = (bits & 3) % 3 << 3 | bits >> 2 & 3;
+        let registers = ((bits & 3) % 3) << 3 | bits >> 2 & 3;
         Encoded::word(0x40_8d48 | registers << 16 | bits & 0xff00_0000)
     },
     excused: |_, _, _| false,

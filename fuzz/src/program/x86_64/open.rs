@@ -23,8 +23,7 @@ pub(super) fn is_open(program: &Program, mine: &Outcome, theirs: &Outcome) -> bo
     let code = program.code();
     let chooses = faults_at(&code, theirs.1).is_some_and(may_touch_all)
         || matches!(mine.1, End::Fault { addr, .. } if is_the_oracles(addr));
-    chooses && mine.1 != theirs.1
-        || traces(&code) && mine.1 != theirs.1
+    (chooses || traces(&code)) && mine.1 != theirs.1
         || reads_undefined(&code, &open_flags(program, &code))
         || host_lacks(&code).is_some()
 }
