@@ -6,6 +6,7 @@
 //! translated, nor anything of an operating system.
 
 pub mod aarch64;
+pub mod access;
 mod crypto;
 pub mod debug;
 pub mod frame;

@@ -48,6 +48,22 @@ pub enum Defect {
     SqaddWraps,
     /// ISB goes on in code that was fetched before it.
     IsbKeepsCode,
+    /// ADC forgets the carry that its own carry brings about.
+    AdcLosesCarry,
+    /// SUB with LOCK adds.
+    LockedSubAdds,
+    /// INC writes CF.
+    IncWritesCarry,
+    /// SAR brings zeros in.
+    SarBringsZeros,
+    /// XADD leaves its source alone.
+    XaddKeepsSource,
+    /// CMOVcc takes the opposite condition.
+    CmovInverted,
+    /// PALIGNR takes bytes from one too far on.
+    PalignrOffByOne,
+    /// PF counts as read by nobody.
+    ParityUnread,
     /// A sum of sums is one too large.
     SumOffByOne,
     /// An extension of a sign goes where the value has zeros above.
@@ -95,17 +111,19 @@ pub enum Layer {
     Riscv64,
     /// AArch64's translator.
     Aarch64,
+    /// x86-64's translator.
+    X86_64,
     /// The optimiser.
     Optimiser,
     /// What tier 0 makes of blocks.
     Interpreter,
-    /// The back end, for either guest.
+    /// The back end, for any guest.
     Backend,
 }
 
 impl Defect {
     /// All of them, with the layer that each is in.
-    pub const ALL: [(Self, Layer); 40] = [
+    pub const ALL: [(Self, Layer); 48] = [
         (Self::AddiwZeroExtends, Layer::Riscv64),
         (Self::SubSwapsOperands, Layer::Riscv64),
         (Self::AndiOffByOne, Layer::Riscv64),
@@ -127,6 +145,14 @@ impl Defect {
         (Self::AddpSwapsVectors, Layer::Aarch64),
         (Self::SqaddWraps, Layer::Aarch64),
         (Self::IsbKeepsCode, Layer::Aarch64),
+        (Self::AdcLosesCarry, Layer::X86_64),
+        (Self::LockedSubAdds, Layer::X86_64),
+        (Self::IncWritesCarry, Layer::X86_64),
+        (Self::SarBringsZeros, Layer::X86_64),
+        (Self::XaddKeepsSource, Layer::X86_64),
+        (Self::CmovInverted, Layer::X86_64),
+        (Self::PalignrOffByOne, Layer::X86_64),
+        (Self::ParityUnread, Layer::X86_64),
         (Self::SumOffByOne, Layer::Optimiser),
         (Self::DropsExtension, Layer::Optimiser),
         (Self::NumbersWithoutConstants, Layer::Optimiser),

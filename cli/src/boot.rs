@@ -1,6 +1,6 @@
 //! `ferry boot`: options to a machine, and its life.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -13,7 +13,7 @@ use system::host::block::Execution;
 use system::host::chars::{CharBackend, CharSpec, Escape, Patient, terminal};
 use system::host::entropy::HostEntropy;
 use system::machine::{Control, Ending, Shared};
-use system::riscv64::{Aia, Bios, Config, Pace, Virt};
+use system::riscv64::{Aia, Bios, Config, Pace, Record, Virt};
 
 use crate::boot_devices::{self, Attached, Backing, Disk, Network, Other};
 use crate::execution::{self, ExecutionArgs, StatsFormat, TierArg};
@@ -161,9 +161,16 @@ fn ignore_file_size_signal() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+impl BootArgs {
+    /// The kernel's file.
+    pub(crate) fn kernel(&self) -> Option<&Path> {
+        self.kernel.as_deref()
+    }
+}
+
 /// Boots the machine and stays with it to its end.
-pub(crate) fn main(args: BootArgs) -> u8 {
-    let status = boot(args);
+pub(crate) fn main(args: BootArgs, record: Option<Record>) -> u8 {
+    let status = boot(args, record);
     terminal::restore();
     status.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
@@ -171,7 +178,7 @@ pub(crate) fn main(args: BootArgs) -> u8 {
     })
 }
 
-fn boot(args: BootArgs) -> Result<u8> {
+fn boot(args: BootArgs, record: Option<Record>) -> Result<u8> {
     let ArchArg::Riscv64 = args.arch;
     if args.kernel.is_none() && args.bios.is_none() && args.pflash.is_empty() {
         bail!("nothing to boot: give a kernel (--kernel) or firmware (--bios, --pflash)");
@@ -182,7 +189,7 @@ fn boot(args: BootArgs) -> Result<u8> {
     let machine = Arc::new(OnceLock::<Weak<Shared>>::new());
     let (dump, stats, no_reboot) = (args.dump_dtb.clone(), args.execution.stats, args.no_reboot);
     let gdb = args.gdb.clone();
-    let config = config(args, Arc::clone(&machine))?;
+    let config = Config { record, ..config(args, Arc::clone(&machine))? };
     let mut virt = Virt::new(config)?;
     if let Some(path) = dump {
         let written = std::fs::write(&path, virt.tree());
@@ -281,6 +288,7 @@ fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config
         functions,
         flash: args.pflash,
         virtio_mmio: mmio,
+        record: None,
     })
 }
 

@@ -88,7 +88,7 @@ fn start() -> u8 {
     };
     match cli.command {
         Command::Run(args) => run::main(*args),
-        Command::Boot(args) => boot::main(*args),
+        Command::Boot(args) => boot::main(*args, None),
         Command::Ctl(args) => ctl::main(&args),
         Command::Trace(args) => trace::main(*args),
         Command::Diff(args) => diff::main(&args),

@@ -198,7 +198,6 @@ static uint64_t jump(uint32_t offset)
 static void load_state(const uint64_t *registers)
 {
     static struct state state;
-    static uint64_t bases[2];
     state.fcw = registers[FCW];
     state.fsw = registers[FSW];
     state.ftw = registers[FTW];
@@ -221,10 +220,9 @@ static void load_state(const uint64_t *registers)
         asm volatile("xrstor64 %0" ::"m"(state), "a"((int)state.components), "d"(0));
     else
         asm volatile("fxrstor64 %0" ::"m"(state));
-    if (bases[0] != registers[FS_BASE] || bases[0])
-        system_call(ARCH_PRCTL, ARCH_SET_FS, bases[0] = registers[FS_BASE], 0, 0, 0, 0);
-    if (bases[1] != registers[GS_BASE] || bases[1])
-        system_call(ARCH_PRCTL, ARCH_SET_GS, bases[1] = registers[GS_BASE], 0, 0, 0, 0);
+    // Whatever the case before has written there.
+    system_call(ARCH_PRCTL, ARCH_SET_FS, registers[FS_BASE], 0, 0, 0, 0);
+    system_call(ARCH_PRCTL, ARCH_SET_GS, registers[GS_BASE], 0, 0, 0, 0);
     ticks = 0;
 }
 #define BEFORE_CASE(registers) load_state(registers)

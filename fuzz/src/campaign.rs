@@ -1,18 +1,22 @@
 //! Runs random programs, and makes findings of what differs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::blame::{self, Kind};
 use crate::coverage::{Class, Coverage};
-use crate::finding::Finding;
-use crate::guest::Guest;
+use crate::finding::{Finding, Left};
+use crate::guest::{self, Guest};
 use crate::line;
 use crate::machine::{CODE, End};
 use crate::minimise::{self, Judge};
 use crate::oracle::{Oracle, OracleError};
+use crate::paths::Paths;
 use crate::program::{Generator, GeneratorError, Outcome, Program};
 use crate::tier::{Engine, Runner, Tier};
 use base::GuestVirt;
+
+/// Programs that others are made of, at most.
+const PROMISING: usize = 64;
 
 /// Programs that go to the oracle together.
 pub const BATCH: u64 = 200;
@@ -88,6 +92,9 @@ pub struct Campaign {
     /// The number of the next program, counted within the shard.
     next: u64,
     coverage: Option<Coverage>,
+    paths: Paths,
+    /// Programs that have shown new ways through the translator, the last ones: others are made of them.
+    promising: VecDeque<Program>,
     findings: BTreeMap<String, Finding>,
 }
 
@@ -111,23 +118,35 @@ impl Campaign {
     ) -> Result<Self, CampaignError> {
         let generator = Generator::new(guest, seed, classes)?;
         let runner = Runner::new(guest).ok_or(GeneratorError::NoGuest(guest.name))?;
-        let (coverage, findings) = (None, BTreeMap::new());
-        Ok(Self { generator, runner, against, seed, shard, next: 0, coverage, findings })
+        Ok(Self {
+            generator,
+            runner,
+            against,
+            seed,
+            shard,
+            next: 0,
+            coverage: None,
+            paths: Paths::default(),
+            promising: VecDeque::new(),
+            findings: BTreeMap::new(),
+        })
     }
 
-    /// Counts what programs execute, and has them execute more of what is missing.
+    /// Counts what programs execute and which ways translators go, has them execute more of what is missing, and makes more
+    /// of those that show new ways.
     pub fn cover(&mut self) {
         self.coverage = Coverage::new(self.generator.guest());
         self.want();
     }
 
     /// Goes on where another process has stopped.
-    pub fn resume(&mut self, next: u64, coverage: &crate::coverage::Counts, known: Vec<Finding>) {
-        self.next = next;
+    pub fn resume(&mut self, left: Left) {
+        self.next = left.progress.next;
         if let Some(mine) = &mut self.coverage {
-            mine.add(coverage);
+            mine.add(&left.counts);
         }
-        self.findings.extend(known.into_iter().map(|finding| (finding.key(), finding)));
+        self.paths.merge(&left.paths);
+        self.findings.extend(left.findings.into_iter().map(|finding| (finding.key(), finding)));
         self.want();
     }
 
@@ -148,6 +167,12 @@ impl Campaign {
         self.coverage.as_ref()
     }
 
+    /// The ways that translators have gone, if that is noted.
+    #[must_use]
+    pub fn paths(&self) -> Option<&Paths> {
+        self.coverage.is_some().then_some(&self.paths)
+    }
+
     /// Everything found so far, by its key.
     #[must_use]
     pub fn findings(&self) -> &BTreeMap<String, Finding> {
@@ -163,7 +188,7 @@ impl Campaign {
         let numbers: Vec<u64> =
             (self.next..self.next + count).map(|n| n.wrapping_mul(shards) + index).collect();
         let programs: Vec<(u64, Program)> =
-            numbers.into_iter().map(|n| (n, self.generator.program(n))).collect();
+            numbers.into_iter().map(|number| (number, self.program(number))).collect();
         self.next += count;
         let mut results = Vec::new();
         for (_, program) in &programs {
@@ -171,6 +196,10 @@ impl Campaign {
             results.push(self.runner.run(Tier::Interpreter, &code, &program.before));
             if let Some(coverage) = &mut self.coverage {
                 coverage.run(&mut self.runner, &code, &program.before);
+                if self.paths.see_all(&mut self.runner, &code, &program.before) > 0 {
+                    self.promising.truncate(PROMISING - 1);
+                    self.promising.push_front(program.clone());
+                }
             }
         }
         let mut new = Vec::new();
@@ -179,6 +208,16 @@ impl Campaign {
         }
         self.want();
         Ok(new)
+    }
+
+    /// Every other one is made of one that has shown something new.
+    fn program(&mut self, number: u64) -> Program {
+        let own = number / self.shard.count;
+        if own % 2 == 1 && !self.promising.is_empty() {
+            let model = &self.promising[own as usize / 2 % self.promising.len()];
+            return self.generator.another(number, model);
+        }
+        self.generator.program(number)
     }
 
     fn want(&mut self) {
@@ -202,7 +241,7 @@ impl Campaign {
         let theirs = answers(&mut self.runner, against, &only)?;
         let mut new = Vec::new();
         for (((number, program), mine), theirs) in programs.iter().zip(results).zip(&theirs) {
-            if differs(against, program, mine, theirs) {
+            if difference(against, program, mine, theirs).is_some() {
                 new.extend(self.finding(against, *number, program)?);
             }
         }
@@ -252,9 +291,8 @@ impl Campaign {
         let Some(prefix) = program.prefix(index + 1) else { return Ok(None) };
         let mine = self.runner.run(Tier::Interpreter, &prefix.code(), &prefix.before);
         let theirs = answers(&mut self.runner, against, std::slice::from_ref(&prefix))?;
-        let Some(kind) = theirs.first().and_then(|theirs| Kind::of(&mine, theirs)) else {
-            return Ok(None);
-        };
+        let kind = |theirs| difference(against, &prefix, &mine, theirs);
+        let Some(kind) = theirs.first().and_then(kind) else { return Ok(None) };
         let found = self
             .findings
             .iter_mut()
@@ -296,21 +334,29 @@ impl Campaign {
                 "the evaluator",
             ),
         };
-        let wrong = |program: &Program, outcome: &Outcome| match &oracle {
-            Some(oracle) => differs(&Against::Oracle(oracle.clone()), program, outcome, &truth),
-            None => Kind::of(outcome, &truth).is_some(),
+        let by = oracle.clone().map_or(Against::Evaluator, Against::Oracle);
+        let wrong = |program: &Program, outcome: &Outcome| {
+            difference(&by, program, outcome, &truth).is_some()
         };
         let culprit = blame::culprit(&mut self.runner, &small, &wrong);
-        let marks: &[String] = if judge == "qemu" { &[] } else { &["not-qemu".to_owned()] };
+        let guest = self.generator.guest();
+        let judges = match guest.judge {
+            guest::Judge::Emulator => "qemu",
+            guest::Judge::Host => "native",
+        };
+        let marks: &[String] = if judge == judges { &[] } else { &["not-qemu".to_owned()] };
         let wrong_one = if wrong(&small, &mine) { &mine } else { &theirs };
+        let words = |a: &Outcome, b: &Outcome, against: &Against| {
+            compared(against, &small, a, b).and_then(|(a, b)| blame::difference(&a, &b))
+        };
         Ok(Finding {
-            guest: self.generator.guest().name.to_owned(),
+            guest: guest.name.to_owned(),
             instruction: instruction.to_owned(),
-            kind: Kind::of(&mine, &theirs).unwrap_or(Kind::End),
+            kind: difference(against, &small, &mine, &theirs).unwrap_or(Kind::End),
             against: against.name(),
             culprit,
-            difference: blame::difference(wrong_one, &truth)
-                .or_else(|| blame::difference(&mine, &theirs))
+            difference: words(wrong_one, &truth, &by)
+                .or_else(|| words(&mine, &theirs, against))
                 .unwrap_or_default(),
             case: line::of(&small.instructions(), marks, before, &truth.0, truth.1),
             judge: judge.to_owned(),
@@ -345,7 +391,7 @@ fn fails(
     let mut verdict = |(program, mine): (&Program, &Outcome)| {
         let theirs = if ending(mine) { theirs.next() } else { None };
         theirs.is_some_and(|theirs| {
-            theirs.1 != End::Endless && differs(against, program, mine, theirs)
+            theirs.1 != End::Endless && difference(against, program, mine, theirs).is_some()
         })
     };
     Ok(programs.iter().zip(&mine).map(&mut verdict).collect())
@@ -366,14 +412,39 @@ fn answers(
     Ok(cases.map(|(code, before)| runner.run_as(setup, code, before)).collect())
 }
 
-/// Whether they differ where they must not.
-fn differs(against: &Against, program: &Program, mine: &Outcome, theirs: &Outcome) -> bool {
-    let Against::Oracle(oracle) = against else { return Kind::of(mine, theirs).is_some() };
+/// In what they differ where they must not.
+#[must_use]
+pub fn difference(
+    against: &Against,
+    program: &Program,
+    mine: &Outcome,
+    theirs: &Outcome,
+) -> Option<Kind> {
+    let (mine, theirs) = compared(against, program, mine, theirs)?;
+    Kind::of(&mine, &theirs)
+}
+
+/// What of two outcomes must be the same; `None` if nothing must.
+#[must_use]
+pub fn compared(
+    against: &Against,
+    program: &Program,
+    mine: &Outcome,
+    theirs: &Outcome,
+) -> Option<(Outcome, Outcome)> {
+    let Against::Oracle(oracle) = against else { return Some((mine.clone(), theirs.clone())) };
     let [mine, theirs] =
         [mine, theirs].map(|(state, end)| (state.clone(), without_unreachable_address(*end)));
-    let excused =
-        meets_breakpoints(mine.1) || oracle.name() == "qemu" && program.excuses(&mine, &theirs);
-    !excused && Kind::of(&mine, &theirs).is_some()
+    if meets_breakpoints(mine.1) {
+        return None;
+    }
+    // Nothing is left open, and nothing excused, where they agree.
+    let [mine, theirs] = [mine, theirs].map(|outcome| program.settled(&outcome));
+    let same = Kind::of(&mine, &theirs).is_none();
+    let excused = !same
+        && (program.is_open(&mine, &theirs)
+            || oracle.name() == "qemu" && program.excuses(&mine, &theirs));
+    (!excused).then_some((mine, theirs))
 }
 
 /// The host does not report an address that no process can have mapped; nor does qemu-user, mostly.

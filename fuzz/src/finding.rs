@@ -3,6 +3,7 @@
 //! ```text
 //! findings/KEY.SHARD.json    a root cause: what happens, where it enters, the shortest case
 //! coverage/GUEST.SHARD.json  how often each class of each encoding was executed
+//! paths/GUEST.SHARD.json     the ways that translators have gone, for each encoding
 //! state/GUEST.SHARD.json     how far the shard is
 //! ```
 //!
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::blame::{Culprit, Kind};
 use crate::coverage::{Counts, Coverage};
 use crate::guest;
+use crate::paths::Paths;
 
 /// A difference, and all that are taken to be the same: those of one instruction, of one kind.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -112,6 +114,19 @@ pub enum DirectoryError {
     },
 }
 
+/// What a shard has left.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Left {
+    /// How far it is.
+    pub progress: Progress,
+    /// What it has executed.
+    pub counts: Counts,
+    /// The ways that its translator has gone.
+    pub paths: Paths,
+    /// What it has found.
+    pub findings: Vec<Finding>,
+}
+
 /// A directory of results.
 #[derive(Clone, Debug)]
 pub struct Directory {
@@ -124,7 +139,7 @@ impl Directory {
     /// # Errors
     /// See [`DirectoryError`].
     pub fn create(root: &Path) -> Result<Self, DirectoryError> {
-        for name in ["findings", "coverage", "state"] {
+        for name in ["findings", "coverage", "paths", "state"] {
             let path = root.join(name);
             fs::create_dir_all(&path).map_err(|source| DirectoryError::Io { path, source })?;
         }
@@ -162,6 +177,19 @@ impl Directory {
         self.write("coverage", &format!("{guest}.{shard}"), counts)
     }
 
+    /// Writes the ways that a shard's translator has gone.
+    ///
+    /// # Errors
+    /// See [`DirectoryError`].
+    pub fn write_paths(
+        &self,
+        guest: &str,
+        shard: &str,
+        paths: &Paths,
+    ) -> Result<(), DirectoryError> {
+        self.write("paths", &format!("{guest}.{shard}"), paths)
+    }
+
     /// Writes how far a shard is.
     ///
     /// # Errors
@@ -175,7 +203,7 @@ impl Directory {
         self.write("state", &format!("{guest}.{shard}"), progress)
     }
 
-    /// How far a shard is, its coverage and its findings; `None` if it has not begun.
+    /// How far a shard is, and what it has left; `None` if it has not begun.
     ///
     /// # Errors
     /// See [`DirectoryError`]; the campaign has another seed.
@@ -184,7 +212,7 @@ impl Directory {
         guest: &str,
         shard: &str,
         seed: u64,
-    ) -> Result<Option<(Progress, Counts, Vec<Finding>)>, DirectoryError> {
+    ) -> Result<Option<Left>, DirectoryError> {
         let name = format!("{guest}.{shard}.json");
         let path = self.root.join("state").join(&name);
         let Some(progress) = read_if_there::<Progress>(&path)? else { return Ok(None) };
@@ -192,6 +220,7 @@ impl Directory {
             return Err(DirectoryError::Seed { path, found: progress.seed });
         }
         let counts = read_if_there(&self.root.join("coverage").join(&name))?.unwrap_or_default();
+        let paths = read_if_there(&self.root.join("paths").join(&name))?.unwrap_or_default();
         let ending = format!(".{shard}.json");
         let mut findings = Vec::new();
         for path in self.files("findings")? {
@@ -200,7 +229,7 @@ impl Directory {
                 findings.extend(read_if_there(&path)?);
             }
         }
-        Ok(Some((progress, counts, findings)))
+        Ok(Some(Left { progress, counts, paths, findings }))
     }
 
     fn write(
@@ -222,7 +251,11 @@ impl Directory {
     fn files(&self, directory: &str) -> Result<Vec<PathBuf>, DirectoryError> {
         let path = self.root.join(directory);
         let failed = |source| DirectoryError::Io { path: path.clone(), source };
-        let entries = fs::read_dir(&path).map_err(failed)?;
+        let entries = match fs::read_dir(&path) {
+            // What is not there is empty: an older directory has fewer.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
         let entries = entries.collect::<io::Result<Vec<_>>>().map_err(failed)?;
         let mut paths: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -249,6 +282,8 @@ pub struct Merged {
     pub findings: BTreeMap<String, Finding>,
     /// By guest.
     pub coverage: BTreeMap<String, Counts>,
+    /// Ways of translators, by guest.
+    pub paths: BTreeMap<String, Paths>,
     /// Programs that were run, by guest.
     pub programs: BTreeMap<String, u64>,
 }
@@ -273,6 +308,10 @@ impl Merged {
                     *sum = sum.saturating_add(count);
                 }
             }
+        }
+        for path in directory.files("paths")? {
+            let paths = read_if_there(&path)?.unwrap_or_default();
+            self.paths.entry(guest_of(&path)).or_default().merge(&paths);
         }
         for path in directory.files("state")? {
             let progress: Progress = read_if_there(&path)?.unwrap_or_default();
@@ -307,6 +346,9 @@ impl Merged {
         for (guest, counts) in &self.coverage {
             directory.write_coverage(guest, "merged", counts)?;
         }
+        for (guest, paths) in &self.paths {
+            directory.write_paths(guest, "merged", paths)?;
+        }
         for (guest, &programs) in &self.programs {
             let progress = Progress { programs, ..Progress::default() };
             directory.write_progress(guest, "merged", &progress)?;
@@ -333,6 +375,9 @@ impl Merged {
                     "{name}: {executed} of {encodings} encodings, {seen} of {classes} classes\n"
                 );
             }
+        }
+        for (guest, paths) in &self.paths {
+            text += &paths.report(guest);
         }
         text + &format!("{} root causes\n", self.findings.len())
     }

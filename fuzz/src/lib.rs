@@ -6,7 +6,8 @@
 //! * [`tier`] are Ferry's ways to run one, [`oracle`] runs a batch of them under qemu-user.
 //! * [`program`] makes programs at random, [`campaign`] has them run and compared, one shard of it at a time.
 //! * [`minimise`] shrinks what differs, [`blame`] says where it comes from, [`finding`] keeps it, with findings of other shards.
-//! * [`coverage`] counts which encodings were executed, and how; [`shape`] knows their operands.
+//! * [`coverage`] counts which encodings were executed, and how; [`shape`] knows their operands; [`paths`] are the ways
+//!   that translators have gone.
 //! * [`rvfi`] executes what a tester injects.
 //! * [`guest`] is what all of them know of a guest.
 //!
@@ -23,6 +24,7 @@ pub mod line;
 pub mod machine;
 pub mod minimise;
 pub mod oracle;
+pub mod paths;
 pub mod program;
 pub mod qemu;
 pub mod rvfi;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::case::ARITHMETIC;
-use crate::guest::Register;
+use crate::guest::{Guest, Register};
 use crate::machine::{CODE, DATA, EDGE, End, PAGE, State};
 
 /// An instruction of a case.
@@ -25,12 +25,8 @@ pub fn of(
     end: End,
 ) -> String {
     let mut line = String::new();
-    let digits = |bytes: &[u8]| match before.guest.shortest {
-        1 => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
-        _ => bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect(),
-    };
     for Instruction { code, .. } in instructions {
-        let _ = write!(line, "{} ", digits(code));
+        let _ = write!(line, "{} ", digits(before.guest, code));
     }
     for Instruction { text, .. } in instructions {
         let _ = write!(line, " \"{text}\"");
@@ -44,6 +40,15 @@ pub fn of(
         let _ = write!(line, " {mark}");
     }
     line
+}
+
+/// An instruction as the guest's manual has it: a word, or bytes in the order of their addresses.
+#[must_use]
+pub fn digits(guest: &Guest, bytes: &[u8]) -> String {
+    match guest.shortest {
+        1 => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        _ => bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect(),
+    }
 }
 
 /// ` x1=2 [data+8].d=5` for what is otherwise in `to` than in `from`.

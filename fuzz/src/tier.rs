@@ -132,6 +132,8 @@ pub struct Runner {
     frame: Box<CpuFrame>,
     /// What is being run.
     code: Vec<u8>,
+    /// How far blocks and regions of it go.
+    extent: Extent,
     _jump_cache: Vec<JumpCacheEntry>,
     _helpers: Vec<usize>,
 }
@@ -140,6 +142,15 @@ impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Runner").finish_non_exhaustive()
     }
+}
+
+/// How far blocks and regions go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Extent {
+    /// As far as they can.
+    Whole,
+    /// One instruction, after which the next is fetched.
+    Instruction,
 }
 
 /// What one step came to.
@@ -197,6 +208,7 @@ impl Runner {
             code_memory: CodeMemory::new(16 << 20).expect("code memory"),
             frame,
             code: Vec::new(),
+            extent: Extent::Whole,
             _jump_cache: jump_cache,
             _helpers: helpers,
         })
@@ -222,9 +234,16 @@ impl Runner {
             self.compiler = compiler(self.ferry, compiles);
             self.compiles = compiles;
         }
-        memory.load(self.ferry, code, before, &mut self.frame);
         code.clone_into(&mut self.code);
-        let end = self.run_to_end(setup, code.len());
+        memory.load(self.ferry, code, before, &mut self.frame);
+        self.extent = Extent::Whole;
+        let mut end = self.run_to_end(setup, code.len());
+        if self.frontend.is_coherent() && fetch(code.len()) != code {
+            // Fetches should have seen it at once.
+            memory.load(self.ferry, code, before, &mut self.frame);
+            self.extent = Extent::Instruction;
+            end = self.run_to_end(setup, code.len());
+        }
         (memory.save(self.ferry, self.guest, &self.frame), end)
     }
 
@@ -262,6 +281,20 @@ impl Runner {
         }
     }
 
+    /// The translations of all that control can reach in `code` from `before`, as nothing has optimised them.
+    pub fn blocks(&mut self, code: &[u8], before: &State) -> Vec<Block> {
+        let mut memory = Memory::lock();
+        memory.load(self.ferry, code, before, &mut self.frame);
+        self.extent = Extent::Whole;
+        self.reachable(Tier::Interpreter.setup(), code.len(), CODE)
+    }
+
+    /// Ferry's part of the guest.
+    #[must_use]
+    pub fn ferry(&self) -> &'static Ferry {
+        self.ferry
+    }
+
     /// The floating-point flags of a state, as the guest's slot holds them.
     pub fn flags_of(&mut self, state: &State) -> u64 {
         let mut frame = CpuFrame::new();
@@ -287,8 +320,15 @@ impl Runner {
         End::Endless
     }
 
+    fn limits(&self) -> Limits {
+        match self.extent {
+            Extent::Whole => Limits::default(),
+            Extent::Instruction => Limits::STEP,
+        }
+    }
+
     fn translate_for(&mut self, setup: Setup, code: usize, key: BlockKey) -> Option<Block> {
-        let mut block = self.translate(code, key, Limits::default())?;
+        let mut block = self.translate(code, key, self.limits())?;
         if setup.passes != Passes::NONE {
             let options = Options { passes: setup.passes, precision: setup.precision };
             self.optimiser.optimise(&mut block, self.ferry.ir, options);
@@ -317,7 +357,7 @@ impl Runner {
 
     fn evaluate(&mut self, code: usize, pc: GuestVirt) -> Step {
         let key = BlockKey::new(pc, self.frame.key_flags);
-        let Some(block) = self.translate(code, key, Limits::default()) else {
+        let Some(block) = self.translate(code, key, self.limits()) else {
             return Step::End(End::Stopped(pc));
         };
         let garbage = 0x5bad_5bad_5bad_5bad;
@@ -410,6 +450,11 @@ impl Runner {
 
     /// All blocks that control can reach from `pc` without leaving the code, as one region.
     fn region(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Option<Region> {
+        let blocks = self.reachable(setup, code, pc);
+        (!blocks.is_empty()).then(|| Region::new(blocks, vec![0]))
+    }
+
+    fn reachable(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Vec<Block> {
         let flags = self.frame.key_flags;
         let mut blocks: Vec<Block> = Vec::new();
         let mut wanted = VecDeque::from([pc]);
@@ -419,10 +464,12 @@ impl Runner {
             }
             let key = BlockKey::new(pc, flags);
             let Some(block) = self.translate_for(setup, code, key) else { continue };
-            wanted.extend(block.successors());
+            if self.extent == Extent::Whole {
+                wanted.extend(block.successors());
+            }
             blocks.push(block);
         }
-        (!blocks.is_empty()).then(|| Region::new(blocks, vec![0]))
+        blocks
     }
 
     fn run_region(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Step {

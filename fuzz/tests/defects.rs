@@ -11,7 +11,7 @@ use fuzz::blame::Culprit;
 use fuzz::campaign::{Against, BATCH, Campaign, Shard};
 use fuzz::case;
 use fuzz::finding::Finding;
-use fuzz::guest::{AARCH64, Guest, RISCV64};
+use fuzz::guest::{AARCH64, Guest, RISCV64, X86_64};
 use fuzz::oracle::Oracle;
 use fuzz::tier::{Runner, Tier};
 
@@ -44,6 +44,13 @@ fn instruction(defect: Defect) -> &'static str {
         Defect::AddpSwapsVectors => "addp",
         Defect::SqaddWraps => "sqadd",
         Defect::IsbKeepsCode => "isb",
+        Defect::AdcLosesCarry => "adc",
+        Defect::LockedSubAdds => "sub",
+        Defect::IncWritesCarry => "inc",
+        Defect::SarBringsZeros => "sar",
+        Defect::XaddKeepsSource => "xadd",
+        Defect::CmovInverted => "cmov",
+        Defect::PalignrOffByOne => "palignr",
         _ => "",
     }
 }
@@ -58,6 +65,11 @@ impl Campaigns {
             Layer::Riscv64 | Layer::Aarch64 => {
                 let directory = std::env::temp_dir().join("ferry-fuzz-tests");
                 let oracle = Oracle::qemu(guest, &directory);
+                vec![Against::Oracle(oracle.map_err(|error| skipped(&error)).ok()?)]
+            }
+            Layer::X86_64 => {
+                let directory = std::env::temp_dir().join("ferry-fuzz-tests");
+                let oracle = Oracle::native(guest, &directory);
                 vec![Against::Oracle(oracle.map_err(|error| skipped(&error)).ok()?)]
             }
             // What is quick, and differs.
@@ -79,7 +91,7 @@ fn skipped(reason: &impl std::fmt::Display) {
 /// Whether the finding names the layer.
 fn is_located(finding: &Finding, layer: Layer) -> bool {
     match layer {
-        Layer::Riscv64 | Layer::Aarch64 => finding.culprit == Culprit::Translation,
+        Layer::Riscv64 | Layer::Aarch64 | Layer::X86_64 => finding.culprit == Culprit::Translation,
         Layer::Interpreter => finding.culprit == Culprit::Interpreter,
         Layer::Optimiser => {
             matches!(&finding.culprit, Culprit::Optimiser(passes) if !passes.is_empty())
@@ -92,7 +104,9 @@ fn is_located(finding: &Finding, layer: Layer) -> bool {
 fn is_reproduced(guest: &'static Guest, finding: &Finding, defect: Defect, layer: Layer) -> bool {
     let case = case::parse_file(guest, "found", &finding.case).expect("a case").remove(0);
     let tiers = match layer {
-        Layer::Riscv64 | Layer::Aarch64 | Layer::Interpreter => vec![Tier::Interpreter],
+        Layer::Riscv64 | Layer::Aarch64 | Layer::X86_64 | Layer::Interpreter => {
+            vec![Tier::Interpreter]
+        }
         _ => Tier::ALL.to_vec(),
     };
     let holds = |runner: &mut Runner, tier| {
@@ -111,6 +125,7 @@ fn find(campaigns: &mut Campaigns, defect: Defect, layer: Layer) -> Result<(), S
     let guests: &[&'static Guest] = match layer {
         Layer::Riscv64 => &[&RISCV64],
         Layer::Aarch64 => &[&AARCH64],
+        Layer::X86_64 => &[&X86_64],
         _ => &[&RISCV64, &AARCH64],
     };
     for round in 0..MOST / BATCH {

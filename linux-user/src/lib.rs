@@ -44,7 +44,7 @@ pub use config::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat
 pub use engine::EngineError;
 pub use fs::FsError;
 pub use loader::ProgramError;
-pub use recording::{BoxedSink, Memory, Record, Registers, Start};
+pub use recording::Record;
 pub use replica::{Access, Replica, ReplicaError, ReplicaTier};
 pub use run::{RunError, run, trace};
 pub use syscalls::matrix;

@@ -8,15 +8,13 @@ use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::{CpuFrame, GuestVirt};
 use runtime::{Exit, ObservedAccess, Observer};
 use trace::frame::Watched;
-use trace::{
-    Access, AccessKind, Architecture, Carries, Event, Header, Insn, Privilege, RegWrite, Sink,
-    Trap, Writes,
-};
+use trace::recording::{BoxedSink, Gate, Memory, Registers, Start, carries};
+use trace::{Access, AccessKind, Architecture, Event, Header, Insn, Privilege, RegWrite, Trap};
 
 use crate::kernel::{self, Call};
 use crate::locks::{Guard, Lock, Rank};
@@ -38,80 +36,14 @@ pub struct Record {
     pub registers: Registers,
 }
 
-/// What writes a trace, from any thread.
-pub type BoxedSink = Box<dyn Sink + Send>;
-
-/// Where recording begins.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Start {
-    /// After so many instructions of the process.
-    Instruction(u64),
-    /// When one at this address is executed for the first time.
-    Address(u64),
-    /// When the function of this name in the program's symbol table is entered for the first time.
-    Symbol(String),
-}
-
-/// Whether accesses to memory are recorded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Memory {
-    /// With addresses and values.
-    Recorded,
-    /// They are not.
-    LeftOut,
-}
-
-/// Which registers are recorded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Registers {
-    /// Those that have changed; in a thread's first event all.
-    Changed,
-    /// All, in every event.
-    All,
-}
-
 /// What a recorded process's threads share.
 pub(crate) struct Recording {
     sink: Lock<Option<BoxedSink>>,
-    /// Whether anybody still wants to know.
-    is_on: AtomicBool,
-    has_begun: AtomicBool,
-    begins_at: BeginsAt,
-    /// Instructions that were seen before recording began.
-    seen: AtomicU64,
-    /// Events that may still be recorded.
-    left: AtomicU64,
+    gate: Gate,
     threads: AtomicU32,
     memory: Memory,
     registers: Registers,
     architecture: Architecture,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum BeginsAt {
-    Count(u64),
-    Address(GuestVirt),
-}
-
-/// What of events a recording fills in.
-fn carries(memory: Memory, registers: Registers) -> Carries {
-    let writes = match registers {
-        Registers::Changed => Writes::Changes,
-        Registers::All => Writes::Every,
-    };
-    let has_memory = memory == Memory::Recorded;
-    Carries {
-        insn: true,
-        privilege: true,
-        int: writes,
-        float: writes,
-        control: writes,
-        loads: has_memory,
-        load_values: has_memory,
-        stores: has_memory,
-        store_values: has_memory,
-        traps: true,
-    }
 }
 
 impl Recording {
@@ -128,23 +60,14 @@ impl Recording {
     ) -> Result<Arc<Self>, String> {
         let architecture = Architecture::by_name(guest)
             .ok_or_else(|| format!("programs of {guest} cannot be traced"))?;
-        let begins_at = match record.start {
-            Start::Instruction(count) => BeginsAt::Count(count),
-            Start::Address(addr) => BeginsAt::Address(GuestVirt(addr)),
-            Start::Symbol(name) => BeginsAt::Address(
-                find(&name).ok_or_else(|| format!("the program has no symbol {name}"))?,
-            ),
-        };
+        let begins = record.start.locate(|name| find(name).map(|addr| addr.0));
+        let begins = begins.map_err(|name| format!("the program has no symbol {name}"))?;
         let carries = carries(record.memory, record.registers);
         let header = Header { architecture, carries, program: Some(program) };
         let sink = (record.format)(file, header).map_err(|error| error.to_string())?;
         Ok(Arc::new(Self {
             sink: Lock::new(Rank::Recording, Some(sink)),
-            is_on: AtomicBool::new(true),
-            has_begun: AtomicBool::new(false),
-            begins_at,
-            seen: AtomicU64::new(0),
-            left: AtomicU64::new(record.count.unwrap_or(u64::MAX)),
+            gate: Gate::new(begins, record.count),
             threads: AtomicU32::new(0),
             memory: record.memory,
             registers: record.registers,
@@ -175,7 +98,7 @@ impl Recording {
 
     /// In a child that was forked off: the trace is its parent's.
     pub(crate) fn forget(&self) {
-        self.is_on.store(false, Ordering::Relaxed);
+        self.gate.close();
         // What it has not written yet, the parent will.
         std::mem::forget(self.sink.lock().take());
     }
@@ -185,29 +108,11 @@ impl Recording {
     /// # Errors
     /// It cannot be written.
     pub(crate) fn finish(&self) -> Result<(), trace::Error> {
-        self.is_on.store(false, Ordering::Relaxed);
+        self.gate.close();
         match self.sink.lock().take() {
             Some(mut sink) => sink.finish(),
             None => Ok(()),
         }
-    }
-
-    /// Whether the instruction at pc is to be recorded.
-    fn wants(&self, pc: GuestVirt) -> bool {
-        if !self.is_on.load(Ordering::Relaxed) {
-            return false;
-        }
-        if self.has_begun.load(Ordering::Relaxed) {
-            return true;
-        }
-        let begins = match self.begins_at {
-            BeginsAt::Count(count) => self.seen.fetch_add(1, Ordering::Relaxed) >= count,
-            BeginsAt::Address(addr) => addr == pc,
-        };
-        if begins {
-            self.has_begun.store(true, Ordering::Relaxed);
-        }
-        begins
     }
 
     #[expect(clippy::print_stderr, reason = "the user must know that the trace is not whole")]
@@ -215,13 +120,12 @@ impl Recording {
         let mut sink: Guard<'_, Option<BoxedSink>> = self.sink.lock();
         let Some(writer) = sink.as_mut() else { return };
         let mut result = writer.write(event);
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.is_on.store(false, Ordering::Relaxed);
+        if self.gate.written() {
             result = result.and_then(|()| writer.finish());
             *sink = None;
         }
         if let Err(error) = result {
-            self.is_on.store(false, Ordering::Relaxed);
+            self.gate.close();
             *sink = None;
             eprintln!("ferry: the trace ends here: {error}");
         }
@@ -317,7 +221,7 @@ impl Observer for Recorder {
     fn before(&mut self, frame: &CpuFrame, code: &[u8]) {
         let is_first = self.state == State::First;
         self.complete(frame);
-        if !self.recording.wants(GuestVirt(frame.pc)) {
+        if !self.recording.gate.wants(frame.pc) {
             return;
         }
         self.event.clear();
@@ -328,7 +232,8 @@ impl Observer for Recorder {
     }
 
     fn access(&mut self, access: ObservedAccess) {
-        if self.recording.memory == Memory::LeftOut {
+        let is_pending = matches!(self.state, State::FirstPending | State::Pending);
+        if !is_pending || self.recording.memory == Memory::LeftOut {
             return;
         }
         let kind = match access.kind {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use arch::access::Told;
 use base::sys::access::Faulted;
 use base::{CpuFrame, GuestVirt};
 use ir::interp::{Alone, Direct, Entry, Memory, Site, Stop};
@@ -22,7 +23,7 @@ pub trait Observer: fmt::Debug + Send {
     /// The instruction at the frame's pc, with these bytes, is about to be executed.
     fn before(&mut self, frame: &CpuFrame, code: &[u8]);
 
-    /// It has read or written memory: by its own accesses, not by those of helpers.
+    /// It has read or written memory, by itself or by a helper that it calls: compiled code does not say.
     fn access(&mut self, access: ObservedAccess);
 
     /// It begins anew, and what was told of its accesses has not happened.
@@ -31,8 +32,23 @@ pub trait Observer: fmt::Debug + Send {
     /// It has been executed, or has ended in an exit.
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>);
 
+    /// The CPU's owner takes an exception or an interrupt. The frame is as it was before that, with the pc of the
+    /// instruction that raised it, or in whose place it is taken.
+    fn trapped(&mut self, _frame: &CpuFrame, _trap: &Trapped) {}
+
     /// The CPU's owner says that it executes nothing more.
     fn ended(&mut self, frame: &CpuFrame);
+}
+
+/// An exception or an interrupt that a CPU takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trapped {
+    /// As the architecture numbers it, interrupts apart from exceptions.
+    pub cause: u64,
+    /// What the architecture tells beside it, such as an address.
+    pub value: u64,
+    /// Of an interrupt, the bytes of the instruction in whose place it is taken.
+    pub code: Option<Vec<u8>>,
 }
 
 /// An access that did not fault.
@@ -111,6 +127,7 @@ impl Vcpu {
         mut observer: Box<dyn Observer>,
     ) -> Stop {
         let teller = &mut *observer;
+        arch::access::listen();
         // SAFETY: this CPU is running; callers have just found or made the code.
         let stop = unsafe {
             match self.soft_memory() {
@@ -129,6 +146,14 @@ impl Vcpu {
                 }
             }
         };
+        for told in arch::access::told() {
+            let kind = match told.kind {
+                arch::access::Kind::Load => AccessKind::Load,
+                arch::access::Kind::Store => AccessKind::Store,
+            };
+            let Told { addr, size, value, .. } = told;
+            observer.access(ObservedAccess { kind, addr, size, value });
+        }
         self.observer = Some(observer);
         stop
     }

@@ -115,6 +115,7 @@ fn config(kernel: PathBuf, console: Box<dyn CharBackend>, pace: Pace) -> Config 
         functions: Vec::new(),
         flash: Vec::new(),
         virtio_mmio: Vec::new(),
+        record: None,
     }
 }
 

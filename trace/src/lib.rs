@@ -9,6 +9,7 @@
 //!   is unknown, never "nothing happened".
 //! * A [`Sink`] writes them.
 //! * [`native`] is Ferry's own format, for long traces.
+//! * [`recording`] says what is written down of an execution of Ferry's own.
 
 mod architecture;
 mod error;
@@ -17,6 +18,7 @@ pub mod formats;
 pub mod frame;
 pub mod names;
 pub mod native;
+pub mod recording;
 mod register;
 mod stream;
 

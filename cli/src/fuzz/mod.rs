@@ -71,8 +71,8 @@ struct RunArgs {
     /// Stop after so many programs instead
     #[arg(long, value_name = "N", conflicts_with = "time")]
     count: Option<u64>,
-    /// Count which encodings are executed, with which operands and outcomes; make programs have what is missing; list
-    /// that at the end
+    /// Count which encodings are executed, with which operands and outcomes, and which ways the translator goes; make
+    /// programs have what is missing, and like those that showed new ways; list what is missing at the end
     #[arg(long)]
     coverage: bool,
 }
@@ -208,6 +208,9 @@ impl Files {
             let counts = coverage.counts();
             directory.write_coverage(self.guest, &self.shard, &counts).map_err(failed)?;
         }
+        if let Some(paths) = campaign.paths() {
+            directory.write_paths(self.guest, &self.shard, paths).map_err(failed)?;
+        }
         let next = campaign.next();
         let progress = Progress { seed: self.seed, next, programs: next };
         directory.write_progress(self.guest, &self.shard, &progress).map_err(failed)
@@ -230,8 +233,8 @@ fn run(args: &RunArgs) -> Result<u8, String> {
     let files = Files { directory, shard: shard.name(), seed, guest: guest.name };
     if let (true, Some(directory)) = (args.resume, &files.directory) {
         let before = directory.resume(guest.name, &files.shard, seed).map_err(failed)?;
-        if let Some((progress, counts, findings)) = before {
-            campaign.resume(progress.next, &counts, findings);
+        if let Some(left) = before {
+            campaign.resume(left);
         }
     }
     crate::print(&format!("{}: seed {seed:#x}, part {}\n", guest.name, shard.name()));
@@ -250,6 +253,9 @@ fn run(args: &RunArgs) -> Result<u8, String> {
     let (done, seconds) = (campaign.next() - first, start.elapsed().as_secs_f64());
     if let Some(coverage) = campaign.coverage() {
         crate::print(&coverage.report());
+    }
+    if let Some(paths) = campaign.paths() {
+        crate::print(&paths.report(guest.name));
     }
     let found = campaign.findings().len();
     crate::print(&format!("{done} programs in {seconds:.1} s, {found} root causes\n"));

@@ -1,4 +1,4 @@
-//! `ferry trace`: records an execution, and shows, converts and sums up traces.
+//! `ferry trace`: records an execution of a program or a machine, and shows, converts and sums up traces.
 
 pub(crate) mod file;
 mod stored;
@@ -7,12 +7,14 @@ pub(crate) use stored::architecture;
 
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
-use linux_user::{BoxedSink, Memory, Record, Registers, Start};
-use trace::Header;
+use clap::{Args, Subcommand, ValueEnum};
+use linux_user::Record;
+use trace::recording::{BoxedSink, Memory, Registers, Start, carries};
+use trace::{Architecture, Header};
 
+use crate::boot::{self, BootArgs};
 use crate::run::{self, RunArgs};
 use crate::{OWN_ERROR, complain};
 use file::Kind;
@@ -23,18 +25,42 @@ use file::Kind;
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = "Examples:\n  ferry trace -o run.trace -- ./hello-riscv64\n  ferry trace --format spike --from main \
-                  --count 1000 -o run.log -- ./a.out\n  ferry trace show --from 500 --count 20 run.trace\n  ferry \
-                  trace convert --to rvvi run.trace"
+                  --count 1000 -o run.log -- ./a.out\n  ferry trace boot -o boot.trace --arch riscv64 --bios none --kernel \
+                  test.elf\n  ferry trace show --from 500 --count 20 run.trace\n  ferry trace convert --to rvvi run.trace"
 )]
 pub(crate) struct TraceArgs {
     #[command(subcommand)]
-    stored: Option<stored::StoredCommand>,
+    other: Option<TraceCommand>,
     #[command(flatten)]
     record: RecordArgs,
 }
 
+#[derive(Subcommand)]
+enum TraceCommand {
+    /// Record what the CPUs of a machine execute, with their levels, traps and control registers
+    Boot(Box<BootRecordArgs>),
+    #[command(flatten)]
+    Stored(stored::StoredCommand),
+}
+
 #[derive(Args)]
 struct RecordArgs {
+    #[command(flatten)]
+    what: WhatArgs,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args)]
+struct BootRecordArgs {
+    #[command(flatten)]
+    what: WhatArgs,
+    #[command(flatten)]
+    boot: BootArgs,
+}
+
+#[derive(Args)]
+struct WhatArgs {
     /// The format: ferry (compressed, seekable), spike, execlog, rvvi, tarmac
     #[arg(long, value_name = "FORMAT", default_value = "ferry", value_parser = Kind::to_write)]
     format: Kind,
@@ -53,8 +79,23 @@ struct RecordArgs {
     /// Which registers each event shows
     #[arg(long, value_enum, default_value_t = RegistersArg::Changed)]
     regs: RegistersArg,
-    #[command(flatten)]
-    run: RunArgs,
+}
+
+impl WhatArgs {
+    fn memory(&self) -> Memory {
+        if self.mem { Memory::Recorded } else { Memory::LeftOut }
+    }
+
+    fn registers(&self) -> Registers {
+        match self.regs {
+            RegistersArg::Changed => Registers::Changed,
+            RegistersArg::All => Registers::All,
+        }
+    }
+
+    fn start(&self) -> Start {
+        self.from.clone().unwrap_or(Start::Instruction(0))
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -77,24 +118,23 @@ fn start(text: &str) -> Result<Start, String> {
 
 /// Does what `ferry trace` was told; returns the exit status.
 pub(crate) fn main(args: TraceArgs) -> u8 {
-    match args.stored {
-        Some(command) => stored::main(command),
+    match args.other {
+        Some(TraceCommand::Stored(command)) => stored::main(command),
+        Some(TraceCommand::Boot(args)) => record_boot(*args),
         None => record(args.record),
     }
 }
 
-fn record(args: RecordArgs) -> u8 {
-    let RecordArgs { format, output, from, count, mem, regs, run } = args;
+fn record(RecordArgs { what, run }: RecordArgs) -> u8 {
+    let (memory, registers, start) = (what.memory(), what.registers(), what.start());
+    let WhatArgs { format, output, count, .. } = what;
     let record = Record {
         output,
         format: Box::new(move |file, header| sink(format, file, header)),
-        start: from.unwrap_or(Start::Instruction(0)),
+        start,
         count,
-        memory: if mem { Memory::Recorded } else { Memory::LeftOut },
-        registers: match regs {
-            RegistersArg::Changed => Registers::Changed,
-            RegistersArg::All => Registers::All,
-        },
+        memory,
+        registers,
     };
     let Some((config, program, rest)) = run::parts(run) else { return OWN_ERROR };
     match linux_user::trace(config, record, &program, &rest) {
@@ -103,6 +143,42 @@ fn record(args: RecordArgs) -> u8 {
             error.exit_status()
         }
     }
+}
+
+fn record_boot(BootRecordArgs { what, boot }: BootRecordArgs) -> u8 {
+    match record_of_machine(&what, &boot) {
+        Ok(record) => boot::main(boot, Some(record)),
+        Err(message) => {
+            complain(&message);
+            OWN_ERROR
+        }
+    }
+}
+
+fn record_of_machine(what: &WhatArgs, boot: &BootArgs) -> Result<system::riscv64::Record, String> {
+    let (memory, registers) = (what.memory(), what.registers());
+    let kernel = boot.kernel();
+    let find = |name: &str| symbol(kernel?, name);
+    let begins = what.start().locate(find);
+    let begins = begins.map_err(|name| format!("no ELF file of a kernel with a symbol {name}"))?;
+    let program = kernel.map(|path| path.display().to_string());
+    let carries = carries(memory, registers);
+    let header = Header { architecture: Architecture::Riscv64, carries, program };
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", what.output.display());
+    let file = File::create(&what.output).map_err(|error| failed(&error))?;
+    let sink = sink(what.format, file, header).map_err(|error| failed(&error))?;
+    Ok(system::riscv64::Record { sink, begins, count: what.count, memory, registers })
+}
+
+/// Where a symbol of an ELF file lies.
+fn symbol(path: &Path, name: &str) -> Option<u64> {
+    let bytes = std::fs::read(path).ok()?;
+    let elf = goblin::elf::Elf::parse(&bytes).ok()?;
+    let found = elf
+        .syms
+        .iter()
+        .find(|symbol| symbol.st_shndx != 0 && elf.strtab.get_at(symbol.st_name) == Some(name));
+    found.map(|symbol| symbol.st_value)
 }
 
 fn sink(kind: Kind, file: File, header: Header) -> Result<BoxedSink, trace::Error> {

@@ -47,7 +47,7 @@ pub static AARCH64: Guest = Guest {
         disassemble: |pc, code| (disassemble(word(code), pc), 4),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        random: Some(&program::aarch64::GUEST),
+        random: &program::aarch64::GUEST,
     }),
 };
 

@@ -94,8 +94,8 @@ pub struct Ferry {
     pub instructions: fn() -> Vec<&'static str>,
     /// The name of the instruction that these bytes begin with.
     pub identify: fn(&[u8]) -> Option<&'static str>,
-    /// How random programs of words are made.
-    pub random: Option<&'static program::Guest>,
+    /// How random programs are made.
+    pub random: &'static program::Guest,
 }
 
 /// Who says what is right.

@@ -42,7 +42,7 @@ pub static RISCV64: Guest = Guest {
         disassemble: |pc, code| (disassemble(word(code), pc), length(word(code) as u16) as usize),
         instructions: || INSTRUCTIONS.iter().map(|info| info.name).collect(),
         identify: |code| identify(word(code), ExtensionSet::ALL).map(|op| op.name()),
-        random: Some(&program::riscv64::GUEST),
+        random: &program::riscv64::GUEST,
     }),
 };
 

@@ -9,6 +9,7 @@ use translator::x86_64;
 
 use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
 use crate::machine::{CODE, DATA, End, WORDS};
+use crate::shape::{File, Zero};
 
 /// The word of RSP.
 pub const RSP: usize = 4;
@@ -42,7 +43,7 @@ pub static X86_64: Guest = Guest {
     name: "x86_64",
     words: YMM + 64,
     registers,
-    register_named: |_| None,
+    register_named,
     initial,
     shortest: 1,
     // int3
@@ -79,7 +80,7 @@ pub static X86_64: Guest = Guest {
         identify: |code| {
             instructions(code).next().filter(|i| !i.is_invalid()).map(|i| name_of(i.code()))
         },
-        random: None,
+        random: &crate::program::x86_64::GUEST,
     }),
 };
 
@@ -190,6 +191,15 @@ fn registers() -> Vec<Register> {
         all.push(wide(format!("ymmh{n}"), YMM + 4 * n + 2, 128));
     }
     all
+}
+
+/// General registers by their number; vector and x87 registers of either half.
+fn register_named(name: &str) -> Option<(File, u8, Zero)> {
+    if let Some(n) = GPR_NAMES.iter().position(|known| *known == name) {
+        return Some((File::Integer, n as u8, Zero::No));
+    }
+    let number = ["xmm", "ymmh", "fpr"].iter().find_map(|file| name.strip_prefix(file))?;
+    Some((File::Float, number.parse().ok()?, Zero::No))
 }
 
 /// Registers that tell each other apart, in vectors a double and a float near 1; the x87 stack is empty.

@@ -2,7 +2,9 @@
 
 use decoders::aarch64::{Extension, ExtensionSet, INSTRUCTIONS, InstructionInfo, identify};
 
-use super::{Guest, Jump, Pattern, Program, address};
+use super::words::{Traits, Words};
+use super::{Encoded, Guest, Jump, Outcome, Pattern, Program, address};
+use crate::coverage;
 use crate::guest::{AARCH64, aarch64};
 use crate::machine::{End, State};
 use base::rng::Rng;
@@ -19,25 +21,35 @@ const SYSTEM_REGISTERS: [u32; 3] = [0xd51b_4200, 0xd51b_4400, 0xd51b_4420];
 pub static GUEST: Guest = Guest {
     encodings,
     is_choice,
-    adjust,
-    suits,
-    pointers: &POINTERS,
+    maker: |guest, ferry, choices| Box::new(Words::new(guest, ferry, choices, &TRAITS)),
     reserved: [30, 16, 28],
     state,
     jump,
     back,
     length: |_| 4,
-    no_operation: |_| 0xd503_201f,
+    no_operation: |_| Encoded::word(0xd503_201f),
     patchers: [17, 18],
     // str w18, [x17]; dc cvau, x17; dsb ish; ic ivau, x17; dsb ish; isb
-    patch: &[0xb900_0232, 0xd50b_7b31, 0xd503_3b9f, 0xd50b_7531, 0xd503_3b9f, 0xd503_3fdf],
+    patch: &[
+        Encoded::word(0xb900_0232),
+        Encoded::word(0xd50b_7b31),
+        Encoded::word(0xd503_3b9f),
+        Encoded::word(0xd50b_7531),
+        Encoded::word(0xd503_3b9f),
+        Encoded::word(0xd503_3fdf),
+    ],
     // add x0..x7, x0..x7, #imm
     harmless: |rng| {
         let bits = rng.bits() as u32;
-        0x9100_0000 | bits & 7 | (bits >> 3 & 7) << 5 | bits & 0x003f_fc00
+        Encoded::word(0x9100_0000 | bits & 7 | (bits >> 3 & 7) << 5 | bits & 0x003f_fc00)
     },
     excused,
+    is_open: |_, _, _| false,
+    settled: |_, outcome| Outcome::clone(outcome),
+    coverage: coverage::words::ENCODINGS,
 };
+
+static TRAITS: Traits = Traits { adjust, suits, pointers: &POINTERS };
 
 fn encodings() -> Vec<Pattern> {
     let pattern = |info: &'static InstructionInfo| Pattern {
@@ -121,7 +133,7 @@ fn suits(pattern: &Pattern, word: u32) -> bool {
     !hidden && (!is_load_or_store(word) || !twice)
 }
 
-fn state(rng: &mut Rng) -> State {
+fn state(rng: &mut Rng, _: &[u8]) -> State {
     let mut state = State::new(&AARCH64);
     for n in 0..31 {
         let value = if POINTERS.contains(&n) { address(rng) } else { rng.integer() };
@@ -162,33 +174,33 @@ fn half(rng: &mut Rng) -> u64 {
 
 fn jump(rng: &mut Rng) -> Jump {
     let bits = rng.bits() as u32;
-    let direct = |word, aim| Jump { word, aim, is_indirect: false };
     match rng.below(8) {
-        0 => direct(0x1400_0000, aim_26),
-        1 => direct(0x9400_0000, aim_26),
+        0 => Jump::of_word::<4>(0x1400_0000, aim_26),
+        1 => Jump::of_word::<4>(0x9400_0000, aim_26),
         // br x16: where that leads is part of the state.
-        2 => Jump { word: 0xd61f_0200, aim: |word, _| word, is_indirect: true },
-        3 | 4 => direct(0x5400_0000 | bits & 15, aim_19),
-        5 | 6 => direct(0x3400_0000 | bits & 0x8100_001f, aim_19),
-        _ => direct(0x3600_0000 | bits & 0x81f8_001f, aim_14),
+        2 => Jump { is_indirect: true, ..Jump::of_word::<4>(0xd61f_0200, |word, _| word) },
+        3 | 4 => Jump::of_word::<4>(0x5400_0000 | bits & 15, aim_19),
+        5 | 6 => Jump::of_word::<4>(0x3400_0000 | bits & 0x8100_001f, aim_19),
+        _ => Jump::of_word::<4>(0x3600_0000 | bits & 0x81f8_001f, aim_14),
     }
 }
 
 /// `sub x28, x28, #1; cbnz x28, <start>`
-fn back(length: u32) -> [u32; 2] {
-    [0xd100_079c, aim_19(0xb500_001c, (length + 4).wrapping_neg())]
+fn back(length: u32) -> [Encoded; 2] {
+    let branch = aim_19(Encoded::word(0xb500_001c), (length + 4).wrapping_neg());
+    [Encoded::word(0xd100_079c), branch]
 }
 
-fn aim_26(word: u32, offset: u32) -> u32 {
-    word | offset >> 2 & 0x03ff_ffff
+fn aim_26(word: Encoded, offset: u32) -> Encoded {
+    Encoded::word(word.as_word() | offset >> 2 & 0x03ff_ffff)
 }
 
-fn aim_19(word: u32, offset: u32) -> u32 {
-    word | (offset >> 2 & 0x7ffff) << 5
+fn aim_19(word: Encoded, offset: u32) -> Encoded {
+    Encoded::word(word.as_word() | (offset >> 2 & 0x7ffff) << 5)
 }
 
-fn aim_14(word: u32, offset: u32) -> u32 {
-    word | (offset >> 2 & 0x3fff) << 5
+fn aim_14(word: Encoded, offset: u32) -> Encoded {
+    Encoded::word(word.as_word() | (offset >> 2 & 0x3fff) << 5)
 }
 
 fn excused(program: &Program, mine: &(State, End), _theirs: &(State, End)) -> bool {

@@ -2,7 +2,9 @@
 
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, InstructionInfo, Op, identify, length};
 
-use super::{Guest, Jump, Pattern, Program, address};
+use super::words::{Traits, Words};
+use super::{Encoded, Guest, Jump, Outcome, Pattern, Program, address};
+use crate::coverage;
 use crate::guest::RISCV64;
 use crate::machine::{End, State};
 use base::rng::Rng;
@@ -14,25 +16,29 @@ const POINTERS: [u8; 8] = [2, 8, 9, 14, 15, 18, 19, 20];
 pub static GUEST: Guest = Guest {
     encodings,
     is_choice,
-    adjust,
-    suits,
-    pointers: &POINTERS,
+    maker: |guest, ferry, choices| Box::new(Words::new(guest, ferry, choices, &TRAITS)),
     reserved: [1, 5, 31],
     state,
     jump,
     back,
-    length: |word| length(word as u16) as usize,
-    no_operation: |bytes| if bytes == 2 { 0x0001 } else { 0x0000_0013 },
+    length: |code| if let [first, ..] = code { length(u16::from(*first)) as usize } else { 2 },
+    no_operation: |bytes| Encoded::low(if bytes == 2 { 0x0001 } else { 0x0000_0013 }, bytes),
     patchers: [6, 7],
     // sw t2,0(t1); fence.i
-    patch: &[0x0073_2023, 0x0000_100f],
+    patch: &[Encoded::word(0x0073_2023), Encoded::word(0x0000_100f)],
     // addi a0..a7,a0..a7,imm
     harmless: |rng| {
         let bits = rng.bits() as u32;
-        0x13 | (10 + (bits & 7)) << 7 | (10 + (bits >> 3 & 7)) << 15 | bits & 0xfff0_0000
+        let registers = (10 + (bits & 7)) << 7 | (10 + (bits >> 3 & 7)) << 15;
+        Encoded::word(0x13 | registers | bits & 0xfff0_0000)
     },
     excused,
+    is_open: |_, _, _| false,
+    settled: |_, outcome| Outcome::clone(outcome),
+    coverage: coverage::words::ENCODINGS,
 };
+
+static TRAITS: Traits = Traits { adjust, suits, pointers: &POINTERS };
 
 fn encodings() -> Vec<Pattern> {
     let pattern = |info: &'static InstructionInfo| Pattern {
@@ -80,7 +86,7 @@ fn suits(pattern: &Pattern, word: u32) -> bool {
     !reads_counter && !hidden && !spoils
 }
 
-fn state(rng: &mut Rng) -> State {
+fn state(rng: &mut Rng, _: &[u8]) -> State {
     let mut state = State::new(&RISCV64);
     for n in 1..32 {
         let value = if POINTERS.contains(&n) { address(rng) } else { rng.integer() };
@@ -100,26 +106,34 @@ fn state(rng: &mut Rng) -> State {
 
 fn jump(rng: &mut Rng) -> Jump {
     let bits = rng.bits() as u32;
-    let direct = |word, aim| Jump { word, aim, is_indirect: false };
     match rng.below(8) {
         // jal ra
-        0 => direct(0xef, aim_jal),
+        0 => {
+            Jump::of_word::<4>(0xef, |word, offset| Encoded::word(aim_jal(word.as_word(), offset)))
+        }
         // c.j
-        1 => direct(0xa001, aim_compressed),
+        1 => Jump::of_word::<2>(0xa001, |word, offset| {
+            Encoded::low(aim_compressed(word.as_word(), offset), 2)
+        }),
         // jalr zero,0(t0): where that leads is part of the state.
-        2 => Jump { word: 0x0002_8067, aim: |word, _| word, is_indirect: true },
+        2 => Jump { is_indirect: true, ..Jump::of_word::<4>(0x0002_8067, |word, _| word) },
         // c.beqz, c.bnez
-        3 | 4 => direct(0xc001 | (bits & 1) << 13 | bits & 0x380, aim_compressed_branch),
+        3 | 4 => Jump::of_word::<2>(0xc001 | (bits & 1) << 13 | bits & 0x380, |word, offset| {
+            Encoded::low(aim_compressed_branch(word.as_word(), offset), 2)
+        }),
         _ => {
             let condition = [0, 1, 4, 5, 6, 7][rng.below(6)];
-            direct(0x63 | condition << 12 | bits & 0x01ff_8000, aim_branch)
+            Jump::of_word::<4>(0x63 | condition << 12 | bits & 0x01ff_8000, |word, offset| {
+                Encoded::word(aim_branch(word.as_word(), offset))
+            })
         }
     }
 }
 
 /// `addi t6,t6,-1; bne t6,zero,<start>`
-fn back(length: u32) -> [u32; 2] {
-    [0xffff_8f93, aim_branch(0x63 | 1 << 12 | 31 << 15, (length + 4).wrapping_neg())]
+fn back(length: u32) -> [Encoded; 2] {
+    let branch = aim_branch(0x63 | 1 << 12 | 31 << 15, (length + 4).wrapping_neg());
+    [0xffff_8f93, branch].map(Encoded::word)
 }
 
 /// Bits high:low of the offset, moved to `to`.

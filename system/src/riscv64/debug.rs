@@ -174,7 +174,7 @@ fn translate(hart: &mut Hart, map: &MemoryMap, addr: GuestVirt) -> Option<GuestP
 }
 
 /// Page tables that are only looked at.
-struct Glance<'a>(&'a MemoryMap);
+pub(super) struct Glance<'a>(pub(super) &'a MemoryMap);
 
 impl PageTableMemory for Glance<'_> {
     type Error = ();

@@ -11,7 +11,7 @@ use arch::riscv64::privileged::{
 };
 use arch::riscv64::slot;
 use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
-use runtime::{DebugStop, Exit, Vcpu};
+use runtime::{DebugStop, Exit, Trapped, Vcpu};
 use softmmu::{Flush, GuestFault, SoftmmuStats};
 use translator::riscv64::Frontend;
 
@@ -412,11 +412,34 @@ impl Hart {
     }
 
     fn trap(&mut self, cause: Cause, tval: u64) {
+        self.tell_trap(cause, tval);
         let (from, pc) = (Privilege::of(self.frame()), self.frame().pc);
         let to = trap::enter(self.frame(), cause, tval);
         let taken = trace::Taken { cause, tval, pc, from, to };
         trace::trap(&self.vcpu, self.number(), taken);
         self.switch();
+    }
+
+    /// Tells who records the hart, before anything changes.
+    fn tell_trap(&mut self, cause: Cause, value: u64) {
+        let Some(mut observer) = self.vcpu.take_observer() else { return };
+        let code = match cause {
+            Cause::Exception(_) => None,
+            Cause::Interrupt(_) => Some(match self.instruction() {
+                word if word & 3 == 3 => word.to_le_bytes().to_vec(),
+                word => word.to_le_bytes()[..2].to_vec(),
+            }),
+        };
+        let trapped = Trapped { cause: cause.code(), value, code };
+        observer.trapped(self.vcpu.frame(), &trapped);
+        self.vcpu.set_observer(observer);
+    }
+
+    /// Nothing more of it is recorded.
+    pub(super) fn end_recording(&mut self) {
+        if let Some(mut observer) = self.vcpu.take_observer() {
+            observer.ended(self.vcpu.frame());
+        }
     }
 
     fn raise(&mut self, exception: Exception, tval: u64) {

@@ -10,10 +10,12 @@ pub mod interrupts;
 pub mod layout;
 mod mailbox;
 mod mmu;
+mod recording;
 mod sbi;
 mod tester;
 mod trace;
 pub mod virt;
 
 pub use interrupts::Aia;
+pub use recording::Record;
 pub use virt::{Bios, Config, Pace, Report, Virt, VirtError};

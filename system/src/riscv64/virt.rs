@@ -11,8 +11,8 @@ use arch::riscv64::privileged::{CsrFeatures, SystemContext, TimeSource, interrup
 use base::{GuestPhys, GuestVirt};
 use runtime::debug::gdb::{Event, Listener};
 use runtime::{
-    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel, Probes,
-    RegionCompiler, RegionCompilerError, RegionConfig, Stats, Tier,
+    Addresses, CompileOptions, Engine, EngineConfig, EngineError, LogItem, MemoryModel,
+    Observation, Probes, RegionCompiler, RegionCompilerError, RegionConfig, Stats, Tier,
 };
 use softmmu::{CodeWatch, MemoryMap, Ram, RamError, Softmmu, SoftmmuStats};
 use translator::riscv64::Frontend;
@@ -42,12 +42,16 @@ use crate::riscv64::interrupts::{self, Aia};
 use crate::riscv64::layout::{self, irq};
 use crate::riscv64::mailbox::Mailbox;
 use crate::riscv64::mmu::{HartMmu, WalkLog};
+use crate::riscv64::recording::{Record, Recording};
 use crate::riscv64::sbi::{Peer, Sbi, Start};
 use crate::riscv64::tester::Tester;
 
 /// Why there is no machine.
 #[derive(Debug, thiserror::Error)]
 pub enum VirtError {
+    /// The trace of what it executed.
+    #[error("the trace: {0}")]
+    Trace(#[from] ::trace::Error),
     /// Its files.
     #[error(transparent)]
     Boot(#[from] BootError),
@@ -140,6 +144,8 @@ pub struct Config {
     pub flash: Vec<PathBuf>,
     /// What is behind the virtio-mmio transports, from the first on.
     pub virtio_mmio: Vec<Box<dyn VirtioDevice>>,
+    /// What is to be recorded of its harts, if anything is. They are interpreted then, unless everything is to be compiled.
+    pub record: Option<Record>,
 }
 
 /// The machine.
@@ -156,6 +162,8 @@ pub struct Virt {
     tree: Vec<u8>,
     entropy: Box<dyn EntropySource>,
     at_reset: AtReset,
+    /// The trace that is being written, if one is.
+    recording: Option<Arc<Recording>>,
 }
 
 /// What a reset does.
@@ -281,7 +289,13 @@ impl Virt {
             Pace::Host => config.engine.tier,
             Pace::Counted => Tier::Interp,
         };
-        let engine_config = EngineConfig { tier, ..config.engine };
+        let observation = match config.record {
+            None => Observation::None,
+            Some(_) if tier == Tier::Jit => Observation::Compiled,
+            Some(_) => Observation::Instructions,
+        };
+        let recording = config.record.map(Recording::new);
+        let engine_config = EngineConfig { tier, observation, ..config.engine };
         let events = Arc::new(Events::default());
         let notify = Arc::clone(&events);
         let mut bus = Bus::new(clock.epoch(), Arc::new(move || notify.notify()));
@@ -319,7 +333,10 @@ impl Virt {
         let (mut hooks, mut handles, mut ports) = (Vec::new(), Vec::new(), Vec::new());
         for number in 0..config.harts {
             let hook = Arc::new(HartHooks::new(&shared, &tester, controllers.imsic));
-            let hart = hart(number, config.cpu, &shared, &engine, &map, &hook, sbi.as_ref());
+            let mut hart = hart(number, config.cpu, &shared, &engine, &map, &hook, sbi.as_ref());
+            if let Some(recording) = &recording {
+                hart.vcpu.set_observer(recording.observer(&hart.context, &map));
+            }
             handles.push(hart.wires());
             ports.push(Arc::clone(hart.port()));
             hooks.push(hook);
@@ -356,6 +373,7 @@ impl Virt {
             tree,
             entropy,
             at_reset,
+            recording,
         };
         machine.load()?;
         Ok(machine)
@@ -415,11 +433,18 @@ impl Virt {
                 }
                 ending => {
                     let ending = ending.unwrap_or(Ending::Quit);
+                    self.end_recording()?;
                     self.shared.finish(ending);
                     return Ok(ending);
                 }
             }
         }
+    }
+
+    /// Writes what is left of the trace, if there is one.
+    fn end_recording(&mut self) -> Result<(), VirtError> {
+        self.harts.iter_mut().for_each(Hart::end_recording);
+        Ok(self.recording.take().map_or(Ok(()), |recording| recording.finish())?)
     }
 
     /// Runs all harts until the machine ends or starts again.

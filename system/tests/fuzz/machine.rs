@@ -134,6 +134,7 @@ fn machine(random: &Random) -> Virt {
         functions: functions.map(function).collect(),
         flash: Vec::new(),
         virtio_mmio: devices(1, random),
+        record: None,
     };
     Virt::new(config).unwrap()
 }

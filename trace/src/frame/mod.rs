@@ -107,6 +107,19 @@ impl Watched {
             Architecture::Aarch64 => aarch64::places().collect(),
             Architecture::X86_64 => x86_64::places().collect(),
         };
+        Self::of(places)
+    }
+
+    /// The registers of a machine's CPU, all zero so far: those of programs, and control registers that its frame holds.
+    #[must_use]
+    pub fn of_machine(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Riscv64 => Self::of(riscv64::all_places().collect()),
+            Architecture::Aarch64 | Architecture::X86_64 => Self::new(architecture),
+        }
+    }
+
+    fn of(places: Box<[Place]>) -> Self {
         Self { seen: vec![0; places.len()].into(), groups: Group::of(&places), places }
     }
 
@@ -171,6 +184,26 @@ mod tests {
         assert_eq!(writes, []);
         watched.all(&frame, &mut writes);
         assert!(writes.len() > 60 && expected.iter().all(|write| writes.contains(write)));
+    }
+
+    #[test]
+    fn machines_have_control_registers() {
+        let mut watched = Watched::of_machine(Architecture::Riscv64);
+        let mut frame = CpuFrame::new();
+        let mut writes = Vec::new();
+        frame.set(arch::riscv64::slot::MEPC, 8);
+        frame.set(arch::riscv64::slot::pmpaddr(15), 9);
+        watched.changes(&frame, &mut writes);
+        writes.sort_by_key(|write| write.register);
+        let expected = [(0x341, 8), (0x3bf, 9)];
+        let expected =
+            expected.map(|(number, value)| RegWrite { register: Register::control(number), value });
+        assert_eq!(writes, expected);
+        let mut registers: Vec<_> = watched.places.iter().map(|place| place.register).collect();
+        let count = registers.len();
+        registers.sort_unstable();
+        registers.dedup();
+        assert_eq!((registers.len(), count > 100), (count, true));
     }
 
     #[test]

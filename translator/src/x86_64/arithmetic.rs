@@ -1,6 +1,7 @@
 //! Binary arithmetic and logical instructions (SDM vol. 1, 5.1.2 and 5.1.4).
 
 use arch::x86_64::{helpers, slot};
+use base::defect::{Defect, is_seeded};
 use decoders::x86_64::{Code, Instruction, Mnemonic, OpKind, Register};
 use ir::{Opcode, Type, Val};
 
@@ -92,7 +93,9 @@ impl<'b> Insn<'b> {
         let addend = b + carry;
         let (a, sum) = self.combine(self.place(0), (Opcode::AtomicAdd, addend), |a| a + addend);
         // Either sum may wrap, but not both.
-        self.set_carry(|| addend.lt_u(b) | sum.lt_u(a));
+        let either = || addend.lt_u(b) | sum.lt_u(a);
+        let loses = is_seeded(Defect::AdcLosesCarry);
+        self.set_carry(|| if loses { sum.lt_u(a) } else { either() });
         self.flags_of_sum((a, b), sum);
         Flow::Next
     }
@@ -100,7 +103,8 @@ impl<'b> Insn<'b> {
     /// SUB
     fn sub(&self) -> Flow {
         let b = self.op(1);
-        let minus = if self.is_locked() { b.negate() } else { b };
+        let negates = self.is_locked() && !is_seeded(Defect::LockedSubAdds);
+        let minus = if negates { b.negate() } else { b };
         let (a, difference) = self.combine(self.place(0), (Opcode::AtomicAdd, minus), |a| a - b);
         self.flags_of_difference(a, b, difference);
         Flow::Next
@@ -133,6 +137,9 @@ impl<'b> Insn<'b> {
         let place = self.place(0);
         let one = self.konst_of(place.ty(), 1);
         let (a, sum) = self.combine(place, (Opcode::AtomicAdd, one), |a| a + one);
+        if is_seeded(Defect::IncWritesCarry) {
+            self.set_carry(|| sum.lt_u(a));
+        }
         self.set_result(sum);
         self.set_less(|| a.lt_s(self.konst_of(a.ty(), u64::MAX)));
         self.set_aux(|| self.wide_xor(a, one));

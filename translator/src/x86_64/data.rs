@@ -3,6 +3,7 @@
 use arch::x86_64::helpers;
 use arch::x86_64::slot;
 use base::RegSlot;
+use base::defect::{Defect, is_seeded};
 use decoders::x86_64::{Code, Mnemonic, OpKind, Register};
 use ir::{Opcode, Type, Val};
 
@@ -237,6 +238,7 @@ impl<'b> Insn<'b> {
             (Place::High(n), Place::High(m)) if n == m => {}
             (Place::Gpr(n, Type::I8), Place::High(m)) if n == m => self.write_both(n, sum, a),
             (Place::High(n), Place::Gpr(m, Type::I8)) if n == m => self.write_both(n, a, sum),
+            _ if is_seeded(Defect::XaddKeepsSource) => {}
             _ => self.write(source, a),
         }
         self.set_carry(|| sum.lt_u(a));
@@ -349,7 +351,10 @@ impl<'b> Insn<'b> {
     fn cmovcc(&self) -> Flow {
         let (place, source) = (self.place(0), self.op(1));
         let old = self.read(place);
-        self.write(place, self.condition(self.i.condition_code()).select(source, old));
+        let condition = self.condition(self.i.condition_code());
+        let inverts = is_seeded(Defect::CmovInverted);
+        let (chosen, other) = if inverts { (old, source) } else { (source, old) };
+        self.write(place, condition.select(chosen, other));
         Flow::Next
     }
 

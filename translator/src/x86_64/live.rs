@@ -4,6 +4,7 @@
 //! Whatever may leave a block (an access, an exception, the block's end) sees them all. An instruction is taken to
 //! do so unless it is known not to.
 
+use base::defect::{Defect, is_seeded};
 use std::ops::{BitAnd, BitOr};
 
 use decoders::x86_64::{CpuidFeature, FlowControl, Instruction, Mnemonic, OpKind, RflagsBits};
@@ -159,7 +160,8 @@ fn is_conditional(i: &Instruction) -> bool {
 
 /// The slots that it reads, or keeps in part.
 fn read(i: &Instruction) -> Live {
-    let read = i.rflags_read();
+    let unread = if is_seeded(Defect::ParityUnread) { RflagsBits::PF } else { 0 };
+    let read = i.rflags_read() & !unread;
     let follows = [
         (RflagsBits::CF, Live::CARRY),
         (RflagsBits::ZF, Live::ZERO),

@@ -3,6 +3,7 @@
 
 use arch::x86_64::slot;
 use base::RegSlot;
+use base::defect::{Defect, is_seeded};
 use decoders::x86_64::{Code, Mnemonic, OpKind};
 use ir::{Type, Val};
 
@@ -191,7 +192,10 @@ impl<'b> Insn<'b> {
     fn sar(&self, value: Val<'b>, count: Count<'b>) -> Shifted<'b> {
         let (ty, wide) = (value.ty(), value.sext());
         let carry = self.lowest(wide.shr_s(self.less_one(count)));
-        let result = wide.shr_s(self.amount(count)).at(ty);
+        let result = match is_seeded(Defect::SarBringsZeros) {
+            true => value.zext().shr_u(self.amount(count)).at(ty),
+            false => wide.shr_s(self.amount(count)).at(ty),
+        };
         Shifted { result, carry, sense: self.is_negative(wide) }
     }
 

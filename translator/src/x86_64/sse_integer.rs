@@ -3,6 +3,7 @@
 
 use arch::x86_64::helpers;
 use base::HelperId;
+use base::defect::{Defect, is_seeded};
 use decoders::x86_64::{Code, Mnemonic, OpKind};
 use ir::{MemOrder, Opcode, Type, Val};
 
@@ -321,6 +322,9 @@ impl<'b> Insn<'b> {
         let by = self.imm8();
         let zeros = self.b.zeros();
         self.packed2(|a, b| match by {
+            0..=15 if is_seeded(Defect::PalignrOffByOne) => {
+                Self::bytes(b, a, |n| (n + by + 1).min(31))
+            }
             0..=16 => Self::bytes(b, a, |n| n + by),
             _ => Self::bytes(a, zeros, |n| n.saturating_add(by - 16).min(16)),
         })

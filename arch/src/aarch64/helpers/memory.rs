@@ -4,11 +4,11 @@
 //! is XZR.
 
 use base::addr::PAGE_SIZE;
-use base::sys::access;
 use base::{GuestVirt, RegSlot};
 
 use super::FrameRef;
 use crate::aarch64::slot;
+use crate::access;
 use crate::guarded::{read, write};
 
 fn x(frame: &FrameRef, n: u64) -> u64 {
@@ -28,10 +28,11 @@ fn pair(low: u64, high: u64) -> u128 {
 /// Compares and exchanges 16 aligned bytes; what was there, or `None` if that faulted.
 fn exchange(frame: &mut FrameRef, addr: u64, expected: u128, new: u128) -> Option<u128> {
     let place = frame.atomic_place(addr, 16).ok_or(access::Faulted);
-    let old = place.and_then(|place| access::compare_exchange128(place, expected, new));
+    let old = place.and_then(|place| base::sys::access::compare_exchange128(place, expected, new));
     match old {
         Ok(old) => {
             frame.atomic_done(addr, 16);
+            access::tell_exchange(GuestVirt(addr), 16, [old, expected, new]);
             Some(old)
         }
         Err(access::Faulted) => {

@@ -1,10 +1,10 @@
 //! Zicsr, Zicntr, Zifencei, Zihintpause, Zawrs, and the 128-bit compare-and-swap of Zacas.
 
-use base::sys::access;
 use base::sys::clock;
-use base::{CpuFrame, RegSlot};
+use base::{CpuFrame, GuestVirt, RegSlot};
 
 use super::{FrameRef, hart};
+use crate::access;
 use crate::riscv64::privileged::{counter, interrupt, status};
 use crate::riscv64::{csr, slot};
 
@@ -111,9 +111,10 @@ pub(super) fn machine_time(mut frame: FrameRef) -> u64 {
 pub(super) fn amocas_q(mut frame: FrameRef, addr: u64, rd: u64, rs2: u64) -> u64 {
     let (expected, new) = (pair(&frame, rd), pair(&frame, rs2));
     let place = frame.atomic_place(addr, 16).ok_or(access::Faulted);
-    let old = place.and_then(|place| access::compare_exchange128(place, expected, new));
-    if old.is_ok() {
+    let old = place.and_then(|place| base::sys::access::compare_exchange128(place, expected, new));
+    if let Ok(old) = old {
         frame.atomic_done(addr, 16);
+        access::tell_exchange(GuestVirt(addr), 16, [old, expected, new]);
     }
     match old {
         Ok(old) if rd != 0 => {

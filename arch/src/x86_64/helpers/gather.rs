@@ -1,10 +1,10 @@
 //! Memory under masks (SDM vol. 2: VGATHER…, VPGATHER…, VMASKMOV, VPMASKMOV, MASKMOVDQU): elements whose mask is clear do not fault.
 
-use base::sys::access::{self, Faulted};
 use base::sys::fault;
 use base::{GuestVirt, RegSlot};
 
 use super::FrameRef;
+use crate::access::{self, Faulted};
 use crate::x86_64::slot;
 
 /// What such a helper is told, packed.
@@ -225,7 +225,7 @@ pub(super) fn can_store(
         for place in [first, GuestVirt(first.0.max(last_page.0))] {
             if probed.replace(place.page()) != Some(place.page()) {
                 // What is exchanged is what is there already, if it is that at all.
-                access::compare_exchange8(place, 0, 0)?;
+                base::sys::access::compare_exchange8(place, 0, 0)?;
             }
         }
     }

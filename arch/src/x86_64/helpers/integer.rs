@@ -1,9 +1,10 @@
 //! Integer instructions: what takes more than 64 bits, or moves single bits.
 
-use base::sys::access::{self, Faulted};
+use base::sys::access as guest;
 use base::{GuestVirt, RegSlot};
 
 use super::FrameRef;
+use crate::access::{self, Faulted};
 use crate::x86_64::slot;
 
 fn join(low: u64, high: u64) -> u128 {
@@ -82,13 +83,18 @@ pub(super) fn lock_neg(mut frame: FrameRef, addr: u64, bytes: u64) -> u64 {
     loop {
         let negated = u64::wrapping_neg(seen);
         let old = match bytes {
-            1 => access::compare_exchange8(at, seen as u8, negated as u8).map(u64::from),
-            2 => access::compare_exchange16(at, seen as u16, negated as u16).map(u64::from),
-            4 => access::compare_exchange32(at, seen as u32, negated as u32).map(u64::from),
-            _ => access::compare_exchange64(at, seen, negated),
+            1 => guest::compare_exchange8(at, seen as u8, negated as u8).map(u64::from),
+            2 => guest::compare_exchange16(at, seen as u16, negated as u16).map(u64::from),
+            4 => guest::compare_exchange32(at, seen as u32, negated as u32).map(u64::from),
+            _ => guest::compare_exchange64(at, seen, negated),
         };
         match old {
-            Ok(old) if old == seen => return old,
+            Ok(old) if old == seen => {
+                let [old, new] =
+                    [old, negated].map(|value| value & u64::MAX >> (64 - 8 * bytes.min(8)));
+                access::tell_exchange(at, bytes as u8, [old.into(), old.into(), new.into()]);
+                return old;
+            }
             Ok(old) => seen = old,
             Err(Faulted) => {
                 frame.set_fault(base::sys::fault::last_fault().addr.0);

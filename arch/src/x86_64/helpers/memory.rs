@@ -1,10 +1,11 @@
 //! Guest memory as x86-64's helpers access it: see [`guarded`].
 
 use base::GuestVirt;
-use base::sys::{access, fault};
+use base::sys::fault;
 
 use super::FrameRef;
 use super::gather::can_store;
+use crate::access;
 use crate::guarded::{self, Noted};
 
 /// An address that is not canonical: an access there is a general-protection fault.

@@ -2,10 +2,10 @@
 //! after which the registers say what is left, and says whether the instruction is to be executed again.
 
 use base::GuestVirt;
-use base::sys::access::{self, Direction, Faulted};
 use base::sys::fault;
 
 use super::FrameRef;
+use crate::access::{self, Direction, Faulted};
 use crate::x86_64::slot;
 
 const RAX: u8 = 0;

@@ -1,5 +1,8 @@
 //! Which encodings a set of runs executed, with which classes of operands, and with which outcomes.
 
+pub mod words;
+pub mod x86_64;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::float::Flags;
@@ -12,7 +15,6 @@ use translator::{Limits, Translation};
 use crate::guest::{Ferry, Guest};
 use crate::machine::{CODE, End, State};
 use crate::program::Pattern;
-use crate::shape::{Shape, Token, Zero, last_number, tokens};
 use crate::tier::Runner;
 
 /// What one execution of an instruction may show.
@@ -31,6 +33,12 @@ pub enum Class {
     ImmediateLeast,
     /// The immediate is the greatest that there is.
     ImmediateGreatest,
+    /// Its operand is in memory, where it might be a register.
+    Memory,
+    /// It has a LOCK prefix.
+    Locked,
+    /// It has a prefix that repeats it.
+    Repeated,
     /// A branch that is taken.
     Taken,
     /// A branch that is not.
@@ -53,13 +61,16 @@ pub enum Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Executed,
         Self::SameRegister,
         Self::ZeroRegister,
         Self::ImmediateZero,
         Self::ImmediateLeast,
         Self::ImmediateGreatest,
+        Self::Memory,
+        Self::Locked,
+        Self::Repeated,
         Self::Taken,
         Self::NotTaken,
         Self::Fault,
@@ -81,6 +92,9 @@ impl Class {
             Self::ImmediateZero => "immediate-zero",
             Self::ImmediateLeast => "immediate-least",
             Self::ImmediateGreatest => "immediate-greatest",
+            Self::Memory => "memory",
+            Self::Locked => "locked",
+            Self::Repeated => "repeated",
             Self::Taken => "taken",
             Self::NotTaken => "not-taken",
             Self::Fault => "fault",
@@ -122,11 +136,26 @@ impl std::fmt::Debug for Coverage {
     }
 }
 
+/// What coverage knows of a guest's encodings.
+#[derive(Debug)]
+pub struct Encodings {
+    /// The name of the encoding that code begins with.
+    pub name: fn(&Ferry, &[u8]) -> Option<&'static str>,
+    /// What one can show.
+    pub possible: fn(&'static Guest, &'static Ferry, &Pattern) -> Possible,
+    /// What an instruction's bytes show of that, beside that it was executed.
+    pub shown: fn(&'static Guest, &Possible, &[u8]) -> Vec<Class>,
+}
+
 /// What an encoding can show.
-struct Possible {
-    range: Option<(i64, i64)>,
-    is_branch: bool,
-    classes: BTreeSet<Class>,
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Possible {
+    /// The least and the greatest immediate, if it has one.
+    pub range: Option<(i64, i64)>,
+    /// Whether it goes on at one of two places.
+    pub is_branch: bool,
+    /// All classes that it can show.
+    pub classes: BTreeSet<Class>,
 }
 
 /// What an instruction did, beside what its bytes say.
@@ -145,20 +174,9 @@ impl Coverage {
     #[must_use]
     pub fn new(guest: &'static Guest) -> Option<Self> {
         let ferry = guest.ferry.as_ref()?;
-        let builder = Builder::new();
-        let frontend = (ferry.frontend)();
-        let mut patterns = HashMap::new();
-        for pattern in (ferry.random?.encodings)() {
-            let shape = Shape::of(guest, ferry, &pattern);
-            let block = shape.base.and_then(|word| {
-                let (key, code) = (BlockKey::new(CODE, 0), word.to_le_bytes());
-                match frontend.translate(&builder, key, &code, Limits::STEP) {
-                    Translation::Done { next } => Some(builder.finish(next)),
-                    Translation::Unfetchable(_) => None,
-                }
-            });
-            patterns.insert(pattern.name, Possible::of(ferry, &pattern, &shape, block.as_ref()));
-        }
+        let possible = |pattern: &Pattern| (ferry.random.coverage.possible)(guest, ferry, pattern);
+        let all = (ferry.random.encodings)();
+        let patterns = all.iter().map(|pattern| (pattern.name, possible(pattern))).collect();
         Some(Self { guest, ferry, patterns, counts: HashMap::new(), undefined: 0 })
     }
 
@@ -177,41 +195,16 @@ impl Coverage {
 
     /// Counts an instruction.
     pub fn see(&mut self, bytes: &[u8], seen: Seen) {
-        let Some(name) = (self.ferry.identify)(bytes) else {
+        let knows = &self.ferry.random.coverage;
+        let Some(name) = (knows.name)(self.ferry, bytes) else {
             self.undefined += 1;
             return;
         };
         let Some(possible) = self.patterns.get(name) else { return };
-        let (text, _) = (self.ferry.disassemble)(CODE, bytes);
-        let tokens = tokens(self.guest, &text);
         let counts = self.counts.entry(name).or_default();
         let mut count = |class: Class| counts[class as usize] += 1;
         count(Class::Executed);
-        let registers: Vec<_> = tokens
-            .iter()
-            .filter_map(|token| match token {
-                Token::Register(file, number, zero) => Some((*file, *number, *zero)),
-                Token::Number(_) => None,
-            })
-            .collect();
-        let repeats = |index: usize| registers[..index].contains(&registers[index]);
-        if (1..registers.len()).any(repeats) {
-            count(Class::SameRegister);
-        }
-        if registers.iter().any(|register| register.2 == Zero::Always) {
-            count(Class::ZeroRegister);
-        }
-        if let (Some((least, greatest)), Some(number)) = (possible.range, last_number(&tokens)) {
-            let corners = [
-                (0, Class::ImmediateZero),
-                (least, Class::ImmediateLeast),
-                (greatest, Class::ImmediateGreatest),
-            ];
-            corners
-                .iter()
-                .filter(|(value, _)| *value == number)
-                .for_each(|&(_, class)| count(class));
-        }
+        (knows.shown)(self.guest, possible, bytes).into_iter().for_each(&mut count);
         if seen.faults.is_some() {
             count(Class::Fault);
         }
@@ -343,32 +336,38 @@ fn raised_by(guest: &Guest, event: &Event) -> Option<u64> {
 }
 
 impl Possible {
-    fn of(ferry: &Ferry, pattern: &Pattern, shape: &Shape, block: Option<&Block>) -> Self {
-        let mut classes = BTreeSet::from([Class::Executed]);
-        let files: Vec<_> = shape.registers.iter().map(|field| field.file).collect();
-        if (1..files.len()).any(|index| files[..index].contains(&files[index])) {
-            classes.insert(Class::SameRegister);
-        }
-        if shape.registers.iter().any(|field| field.zero == Zero::Always) {
-            classes.insert(Class::ZeroRegister);
-        }
-        if let Some((least, greatest)) = shape.range {
-            classes.extend([Class::ImmediateLeast, Class::ImmediateGreatest]);
-            if least < 0 && greatest > 0 {
-                classes.insert(Class::ImmediateZero);
-            }
-        }
-        let is_branch = block.is_some_and(|b| matches!(b.terminator, Terminator::Branch { .. }));
-        if is_branch {
-            classes.extend([Class::Taken, Class::NotTaken]);
+    /// Which corners of its immediates this is.
+    fn corners(&self, number: i64) -> impl Iterator<Item = Class> {
+        let corners = self.range.map(|(least, greatest)| {
+            [
+                (0, Class::ImmediateZero),
+                (least, Class::ImmediateLeast),
+                (greatest, Class::ImmediateGreatest),
+            ]
+        });
+        let corners = corners.into_iter().flatten();
+        corners.filter(move |(value, _)| *value == number).map(|(_, class)| class)
+    }
+
+    /// Adds what executing this translation of it can show.
+    fn add_outcomes(&mut self, ferry: &Ferry, pattern: &Pattern, block: &Block) {
+        if matches!(block.terminator, Terminator::Branch { .. }) {
+            self.is_branch = true;
+            self.classes.extend([Class::Taken, Class::NotTaken]);
         }
         // What the table's own instruction cannot show, no run does: one that programs must not have is only to be executed.
-        if ferry.random.is_some_and(|random| (random.is_choice)(pattern))
-            && let Some(block) = block
-        {
-            block.insts.iter().for_each(|inst| outcomes(inst, &mut classes));
+        if (ferry.random.is_choice)(pattern) {
+            block.insts.iter().for_each(|inst| outcomes(inst, &mut self.classes));
         }
-        Self { range: shape.range, is_branch, classes }
+    }
+}
+
+/// The translation of an instruction, if it is whole.
+fn translate(ferry: &Ferry, code: &[u8]) -> Option<Block> {
+    let (builder, key) = (Builder::new(), BlockKey::new(CODE, 0));
+    match (ferry.frontend)().translate(&builder, key, code, Limits::STEP) {
+        Translation::Done { next } => Some(builder.finish(next)),
+        Translation::Unfetchable(_) => None,
     }
 }
 

@@ -1,0 +1,231 @@
+//! `ferry trace boot`: writes down what the harts of a machine execute.
+//!
+//! An instruction's event is finished when its hart comes to the next one, so that what a trap, a CSR instruction or the built-in SBI
+//! changes belongs to the instruction before. An interrupt is an event of its own, in place of the instruction at its pc.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arch::riscv64::privileged::mmu::{self, Regime};
+use arch::riscv64::privileged::pmp::Access as Right;
+use arch::riscv64::privileged::{Privilege as Level, SystemContext};
+use base::{CpuFrame, GuestVirt};
+use runtime::{Exit, ObservedAccess, Observer, Trapped};
+use softmmu::MemoryMap;
+use trace::frame::Watched;
+use trace::recording::{Begins, BoxedSink, Gate, Memory, Registers};
+use trace::{Access, AccessKind, Architecture, Event, Insn, Privilege, Trap};
+
+use crate::riscv64::debug::Glance;
+
+/// What is to be recorded.
+pub struct Record {
+    /// What writes the trace.
+    pub sink: BoxedSink,
+    /// Where recording begins.
+    pub begins: Begins,
+    /// How many events at most.
+    pub count: Option<u64>,
+    /// Whether accesses to memory are recorded.
+    pub memory: Memory,
+    /// Which registers.
+    pub registers: Registers,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record").field("begins", &self.begins).finish_non_exhaustive()
+    }
+}
+
+/// What a machine's harts share.
+pub(super) struct Recording {
+    /// `None` once the trace is finished.
+    sink: Mutex<Result<Option<BoxedSink>, trace::Error>>,
+    gate: Gate,
+    memory: Memory,
+    registers: Registers,
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+impl Recording {
+    pub(super) fn new(record: Record) -> Arc<Self> {
+        let Record { sink, begins, count, memory, registers } = record;
+        let gate = Gate::new(begins, count);
+        Arc::new(Self { sink: Mutex::new(Ok(Some(sink))), gate, memory, registers })
+    }
+
+    /// What records a hart.
+    pub(super) fn observer(
+        self: &Arc<Self>,
+        context: &Arc<SystemContext>,
+        map: &Arc<MemoryMap>,
+    ) -> Box<dyn Observer> {
+        Box::new(Recorder {
+            recording: Arc::clone(self),
+            context: Arc::clone(context),
+            map: Arc::clone(map),
+            watched: Watched::of_machine(Architecture::Riscv64),
+            event: Event::default(),
+            state: State::First,
+        })
+    }
+
+    fn write(&self, event: &Event) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(Some(writer)) = sink.as_mut() else { return };
+        let mut result = writer.write(event);
+        let is_last = self.gate.written();
+        if is_last {
+            result = result.and_then(|()| writer.finish());
+        }
+        match result {
+            Ok(()) if is_last => *sink = Ok(None),
+            Ok(()) => {}
+            Err(error) => {
+                self.gate.close();
+                *sink = Err(error);
+            }
+        }
+    }
+
+    /// Writes what is left of the trace. The harts have ended.
+    ///
+    /// # Errors
+    /// It cannot be written, or could not be.
+    pub(super) fn finish(&self) -> Result<(), trace::Error> {
+        self.gate.close();
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *sink, Ok(None))? {
+            Some(mut sink) => sink.finish(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What one hart's events are made by.
+#[derive(Debug)]
+struct Recorder {
+    recording: Arc<Recording>,
+    context: Arc<SystemContext>,
+    map: Arc<MemoryMap>,
+    watched: Watched,
+    /// The instruction that was executed last, if the state says that there is one.
+    event: Event,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Nothing was recorded yet.
+    First,
+    /// There is no event that is not written.
+    Idle,
+    /// The first event, which shows all registers.
+    FirstPending,
+    /// One of the others.
+    Pending,
+}
+
+impl Recorder {
+    /// Whether what is executed is recorded.
+    fn is_pending(&self) -> bool {
+        matches!(self.state, State::FirstPending | State::Pending)
+    }
+
+    /// Writes the event that is pending.
+    fn complete(&mut self, frame: &CpuFrame) {
+        let writes = &mut self.event.writes;
+        match (self.state, self.recording.registers) {
+            (State::First | State::Idle, _) => return,
+            (State::Pending, Registers::Changed) => self.watched.changes(frame, writes),
+            (State::FirstPending, _) | (State::Pending, Registers::All) => {
+                self.watched.all(frame, writes);
+            }
+        }
+        self.recording.write(&self.event);
+        self.state = State::Idle;
+    }
+
+    /// Begins the event of what is at pc, if it is to be recorded.
+    fn begin(&mut self, frame: &CpuFrame, code: Option<&[u8]>) {
+        let is_first = self.state == State::First;
+        self.complete(frame);
+        if !self.recording.gate.wants(frame.pc) {
+            return;
+        }
+        self.event.clear();
+        self.event.hart = self.context.hart as u32;
+        self.event.pc = frame.pc;
+        self.event.insn = code.and_then(Insn::new);
+        self.event.privilege = Some(Privilege(Level::of(frame) as u8));
+        self.state = if is_first { State::FirstPending } else { State::Pending };
+    }
+
+    /// Fills in where accesses lie in physical memory: page tables are looked at as they are now, and left alone.
+    fn locate(&mut self, frame: &CpuFrame) {
+        for access in &mut self.event.accesses {
+            let (right, kind) = match access.kind {
+                AccessKind::Load => (Right::Load, Right::Load),
+                AccessKind::Store => (Right::Store, Right::Load),
+            };
+            let addr = GuestVirt(access.addr);
+            let regime = Regime { update: true, ..Regime::of_data(frame, &self.context) };
+            let tables = &mut Glance(&self.map);
+            let mapping = mmu::translate(frame, &regime, tables, addr, right)
+                .or_else(|_| mmu::translate(frame, &regime, tables, addr, kind));
+            access.phys = mapping.ok().map(|mapping| mapping.phys.0);
+        }
+    }
+}
+
+impl Observer for Recorder {
+    fn before(&mut self, frame: &CpuFrame, code: &[u8]) {
+        self.begin(frame, Some(code));
+    }
+
+    fn access(&mut self, access: ObservedAccess) {
+        if !self.is_pending() || self.recording.memory == Memory::LeftOut {
+            return;
+        }
+        let kind = match access.kind {
+            softmmu::AccessKind::Store => AccessKind::Store,
+            _ => AccessKind::Load,
+        };
+        self.event.accesses.push(Access {
+            kind,
+            addr: access.addr.0,
+            phys: None,
+            size: Some(access.size),
+            value: Some(access.value),
+        });
+    }
+
+    fn again(&mut self) {
+        self.event.accesses.clear();
+    }
+
+    fn after(&mut self, frame: &CpuFrame, _: Option<&Exit>) {
+        if self.is_pending() {
+            self.locate(frame);
+        }
+    }
+
+    fn trapped(&mut self, frame: &CpuFrame, Trapped { cause, value, code }: &Trapped) {
+        let raised = code.is_none() && self.is_pending() && self.event.pc == frame.pc;
+        if !raised {
+            // An interrupt, or an instruction that could not be fetched.
+            self.begin(frame, code.as_deref());
+        }
+        self.event.trap = Some(Trap { cause: Some(*cause), value: Some(*value) });
+    }
+
+    fn ended(&mut self, frame: &CpuFrame) {
+        self.complete(frame);
+    }
+}
