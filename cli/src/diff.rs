@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ::diff::report::{self, Context, NoSymbols, Symbols};
 use ::diff::{Comparison, Options, Verdict};
 use clap::{Args, ValueEnum};
+use linux_user::ReplicaTier;
 use trace::names::register_by_name;
 use trace::{Architecture, Register};
 
@@ -15,6 +16,7 @@ use side::Side;
 use spec::Spec;
 use symbols::ElfSymbols;
 
+mod explain;
 mod side;
 mod spec;
 mod symbols;
@@ -80,6 +82,16 @@ pub(crate) struct DiffArgs {
     /// The qemu to start, if it is not qemu-ARCH where commands lie
     #[arg(long, value_name = "FILE", env = "FERRY_QEMU")]
     qemu: Option<PathBuf>,
+    /// Where the difference comes from, also if neither side is a tier of Ferry
+    #[arg(long)]
+    explain: bool,
+    /// Write a case for testsuite/insn that shows the difference by itself
+    #[arg(long, value_name = "FILE")]
+    reproducer: Option<PathBuf>,
+    /// Have the tiers make this deliberate mistake
+    #[cfg(feature = "defects")]
+    #[arg(long, value_name = "NAME", value_parser = defect)]
+    defect: Option<base::defect::Defect>,
     /// For people or for machines
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -104,7 +116,18 @@ pub(crate) fn main(args: &DiffArgs) -> u8 {
     }
 }
 
+/// A mistake by its name.
+#[cfg(feature = "defects")]
+fn defect(name: &str) -> Result<base::defect::Defect, String> {
+    let all = base::defect::Defect::ALL.map(|(defect, _)| defect);
+    let found = all.into_iter().find(|defect| format!("{defect:?}") == name);
+    let names = || all.map(|defect| format!("{defect:?}")).join(", ");
+    found.ok_or_else(|| format!("there are {}", names()))
+}
+
 fn compare(args: &DiffArgs) -> Result<Verdict, String> {
+    #[cfg(feature = "defects")]
+    base::defect::seed(args.defect);
     let mut reference = Side::reference(args)?;
     let mut subject = Side::subject(args, &mut reference)?;
     let architecture = reference.execution.header().architecture;
@@ -115,7 +138,6 @@ fn compare(args: &DiffArgs) -> Result<Verdict, String> {
         count: args.count,
         ignored: registers(&args.ignore, architecture)?,
     };
-    let names = [reference.name.as_str(), subject.name.as_str()];
     let (a, b) = (&mut *reference.execution, &mut *subject.execution);
     let comparison = Comparison::new(a, b, options).map_err(|error| error.to_string())?;
     let verdict = comparison.run().map_err(|error| error.to_string())?;
@@ -123,13 +145,40 @@ fn compare(args: &DiffArgs) -> Result<Verdict, String> {
         Some(path) => Box::new(ElfSymbols::read(path)?) as Box<dyn Symbols>,
         None => Box::new(NoSymbols),
     };
-    let context = Context { architecture, names, symbol: &*symbols };
+    let names = [reference.name.clone(), subject.name.clone()];
+    let tier = args.tier();
+    let explanation = match &verdict {
+        Verdict::Different(_, divergence)
+            if tier.is_some() || args.explain || args.reproducer.is_some() =>
+        {
+            explain::explanation(divergence, (reference, subject), tier)
+        }
+        _ => None,
+    };
+    if let (Some(path), Verdict::Different(..)) = (&args.reproducer, &verdict)
+        && let Err(message) = explain::write_case(path, explanation.as_ref())
+    {
+        complain(&message);
+    }
+    let names = [names[0].as_str(), names[1].as_str()];
+    let context =
+        Context { architecture, names, symbol: &*symbols, explanation: explanation.as_ref() };
     crate::print(&match args.output {
         Output::Text => report::text(&verdict, &context),
         Output::Json => report::json(&verdict, &context) + "\n",
         Output::Junit => report::junit(&verdict, &context),
     });
     Ok(verdict)
+}
+
+impl DiffArgs {
+    /// The tier of Ferry that is compared, if one is.
+    fn tier(&self) -> Option<ReplicaTier> {
+        [&self.subject, &self.reference].into_iter().find_map(|side| match side {
+            Spec::Tier(tier) => Some(*tier),
+            _ => None,
+        })
+    }
 }
 
 /// The registers of these names.

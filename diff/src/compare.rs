@@ -89,8 +89,6 @@ pub struct Comparison<'a> {
     told: Told,
     harts: Vec<Hart>,
     counts: Counts,
-    /// What the reference's registers were before the instruction.
-    undo: Vec<(Register, Option<u128>)>,
 }
 
 #[derive(Default)]
@@ -102,6 +100,24 @@ struct Hart {
     open_flags: u128,
     /// The newest last.
     history: VecDeque<(u64, Box<Event>, Box<Event>)>,
+    /// What the reference's registers were before the instruction.
+    undo: Undo,
+    /// And before the one before it.
+    undo_last: Undo,
+}
+
+/// Registers with what they were.
+type Undo = Vec<(Register, Option<u128>)>;
+
+/// The registers as they were.
+fn undone(mut registers: Registers, undo: Undo) -> Registers {
+    for (register, value) in undo.into_iter().rev() {
+        match value {
+            Some(value) => registers.set(register, value),
+            None => registers.forget(register),
+        }
+    }
+    registers
 }
 
 /// Which side an instruction is passed over on.
@@ -133,7 +149,6 @@ impl<'a> Comparison<'a> {
             subject: Side::new(subject, "subject"),
             harts: Vec::new(),
             counts: Counts::default(),
-            undo: Vec::new(),
         })
     }
 
@@ -278,7 +293,9 @@ impl<'a> Comparison<'a> {
 
     /// In what two events of the same place in the execution differ. Registers become known by it.
     fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Result<Vec<Difference>, Error> {
-        self.undo.clear();
+        let known = &mut self.harts[hart as usize];
+        std::mem::swap(&mut known.undo, &mut known.undo_last);
+        known.undo.clear();
         if a.pc != b.pc {
             return Ok(vec![Difference::Pc(a.pc, b.pc)]);
         }
@@ -345,7 +362,7 @@ impl<'a> Comparison<'a> {
         let carries = |side: &Side<'_>| side.execution.header().carries;
         let (carries_a, carries_b) = (carries(&self.reference), carries(&self.subject));
         for write in a.writes.iter().chain(&b.writes) {
-            self.undo.push((write.register, known.reference.get(write.register)));
+            known.undo.push((write.register, known.reference.get(write.register)));
         }
         settle(&mut known.reference, &carries_a, &a.writes, &b.writes);
         settle(&mut known.subject, &carries_b, &b.writes, &a.writes);
@@ -376,13 +393,8 @@ impl<'a> Comparison<'a> {
             reference: reference.map(|event| *event),
             subject: subject.map(|event| *event),
         };
-        let mut before = known.reference.clone();
-        for (register, value) in self.undo.drain(..).rev() {
-            match value {
-                Some(value) => before.set(register, value),
-                None => before.forget(register),
-            }
-        }
+        let before = undone(known.reference.clone(), known.undo);
+        let before_last = undone(before.clone(), known.undo_last);
         let history = known.history.into_iter();
         Divergence {
             hart,
@@ -392,6 +404,7 @@ impl<'a> Comparison<'a> {
             reference: known.reference,
             subject: known.subject,
             before,
+            before_last,
         }
     }
 

@@ -340,6 +340,15 @@ impl Execution for Replayed {
     }
 }
 
+impl Drop for Replayed {
+    /// The addresses are free for whoever comes next.
+    fn drop(&mut self) {
+        for mapping in std::mem::take(&mut self.maps) {
+            let _ = self.replica.unmap(mapping.range);
+        }
+    }
+}
+
 impl std::fmt::Debug for Replayed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Replayed").field("replica", &self.replica).finish_non_exhaustive()

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use trace::{Access, AccessKind, Event};
 
-use super::Context;
+use super::{Context, Explanation};
 use super::text::difference_line;
 use crate::compare::{Counts, Verdict};
 use crate::divergence::{Divergence, Pair};
@@ -22,6 +22,8 @@ struct Root<'a> {
     passed_over: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     divergence: Option<Where>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<&'a Explanation>,
 }
 
 #[derive(Serialize)]
@@ -94,6 +96,7 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         unknown,
         passed_over,
         divergence: divergence.map(|divergence| place(divergence, context)),
+        explanation: context.explanation,
     };
     // Strings and numbers under plain names: nothing in it can fail to be written.
     serde_json::to_string(&root).unwrap_or_default()

@@ -53,6 +53,9 @@ fn different(out: &mut String, counts: &Counts, d: &Divergence, context: &Contex
     }
     registers(out, d, context);
     history(out, d, context);
+    if let Some(explanation) = context.explanation {
+        let _ = write!(out, "\n{explanation}");
+    }
     out.push_str("\nbefore: ");
     counts_line(out, counts);
     out.push('\n');
