@@ -202,9 +202,8 @@ fn examine(
 /// Says what was found.
 fn tell(into: &mut Explanation, found: explain::Explanation) {
     let tiers = found.verdicts.into_iter();
-    into.tiers = tiers
-        .map(|verdict| Tier { name: verdict.setup, difference: verdict.difference })
-        .collect();
+    into.tiers =
+        tiers.map(|verdict| Tier { name: verdict.setup, difference: verdict.difference }).collect();
     into.enters = found.culprit.map_or_else(
         || {
             "no tier by itself: executed alone from the reference's state, each agrees. The subject has read other \
@@ -244,7 +243,11 @@ pub(super) fn write_case(path: &Path, explanation: Option<&Explanation>) -> Resu
     let Some(case) = explanation.and_then(|explanation| explanation.reproducer.as_ref()) else {
         let why = explanation.map(|explanation| explanation.unknown.join("; "));
         let why = why.filter(|why| !why.is_empty());
-        return Err(format!("no reproducer: {}", why.as_deref().unwrap_or("no instruction differs")));
+        return Err(format!(
+            "no reproducer: {}",
+            why.as_deref().unwrap_or("no instruction differs")
+        ));
     };
-    std::fs::write(path, format!("{case}\n")).map_err(|error| format!("{}: {error}", path.display()))
+    std::fs::write(path, format!("{case}\n"))
+        .map_err(|error| format!("{}: {error}", path.display()))
 }
