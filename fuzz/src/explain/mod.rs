@@ -11,6 +11,8 @@ mod apart;
 mod listing;
 mod moved;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -201,10 +203,8 @@ fn setups() -> Vec<(String, Setup)> {
     };
     let compiled = |passes| setup(Engine::Region, passes, Precision::Replay);
     let interpreter = setup(Engine::Interpreter, Passes::NONE, Precision::EveryAccess);
-    let mut all = vec![
-        ("interp".to_owned(), interpreter),
-        ("jit:none".to_owned(), compiled(Passes::NONE)),
-    ];
+    let mut all =
+        vec![("interp".to_owned(), interpreter), ("jit:none".to_owned(), compiled(Passes::NONE))];
     all.extend(Passes::NAMED.map(|(pass, name)| (format!("jit:{name}"), compiled(pass))));
     all.push(("jit".to_owned(), compiled(Passes::ALL)));
     all

@@ -19,10 +19,8 @@ use crate::machine::{CODE, DATA, EDGE, End, PAGE, State, WORDS};
 /// Accesses closer than that move together. What is aligned to it, stays so.
 const LINE: u64 = 64;
 /// Where accesses can go.
-const AREAS: [Range<u64>; 2] = [
-    DATA.0 + LINE..DATA.0 + EDGE as u64,
-    DATA.0 + (PAGE - EDGE) as u64..DATA.0 + PAGE as u64,
-];
+const AREAS: [Range<u64>; 2] =
+    [DATA.0 + LINE..DATA.0 + EDGE as u64, DATA.0 + (PAGE - EDGE) as u64..DATA.0 + PAGE as u64];
 
 /// Instructions as a case.
 #[derive(Clone)]
@@ -226,8 +224,7 @@ impl Moved {
         in_place: &Done,
     ) -> Result<(), ExplainError> {
         for (name, register) in by_name(seen.guest).into_iter().filter(|(_, r)| r.reported) {
-            let (old, new) =
-                (register.get(&in_place.words), register.get(&self.after.words));
+            let (old, new) = (register.get(&in_place.words), register.get(&self.after.words));
             let Some(told) = seen.after.iter().find(|value| value.register == name) else {
                 if new != register.get(&self.before.words) {
                     self.made_up.push(format!("{name} after it"));
