@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use ::diff::report::{self, Context, NoSymbols, Symbols};
+use ::diff::report::{self, Context, Explanation, NoSymbols, Symbols};
 use ::diff::{Comparison, Options, Verdict};
 use clap::{Args, ValueEnum};
+use linux_user::ReplicaTier;
 use trace::names::register_by_name;
-use trace::{Architecture, Register};
+use trace::{Architecture, RegWrite, Register};
 
 use crate::complain;
 use crate::trace::file::Kind;
@@ -15,6 +16,9 @@ use side::Side;
 use spec::Spec;
 use symbols::ElfSymbols;
 
+mod calls;
+mod explain;
+mod hashes;
 mod side;
 mod spec;
 mod symbols;
@@ -59,6 +63,16 @@ pub(crate) struct DiffArgs {
     /// Compare no more than so many instructions
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+    /// Compare after each instruction; or at system calls, both sides at full speed in between, and instruction by instruction
+    /// after the last one on which they agree (the program is run several times)
+    #[arg(long, value_enum, default_value_t = By::Instruction)]
+    by: By,
+    /// A file of addresses of the system calls on which the sides agree
+    #[arg(long, hide = true, requires = "calls_part")]
+    calls: Option<PathBuf>,
+    /// What to do from the last of them on
+    #[arg(long, hide = true, value_enum)]
+    calls_part: Option<calls::Part>,
     /// Show so many instructions before the difference
     #[arg(long, value_name = "N", default_value_t = 16)]
     history: usize,
@@ -80,9 +94,25 @@ pub(crate) struct DiffArgs {
     /// The qemu to start, if it is not qemu-ARCH where commands lie
     #[arg(long, value_name = "FILE", env = "FERRY_QEMU")]
     qemu: Option<PathBuf>,
+    /// Where the difference comes from, also if neither side is a tier of Ferry
+    #[arg(long)]
+    explain: bool,
+    /// Write a case for testsuite/insn that shows the difference by itself
+    #[arg(long, value_name = "FILE")]
+    reproducer: Option<PathBuf>,
+    /// Have the tiers make this deliberate mistake
+    #[cfg(feature = "defects")]
+    #[arg(long, value_name = "NAME", value_parser = defect)]
+    defect: Option<base::defect::Defect>,
     /// For people or for machines
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Instruction,
+    Call,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -94,9 +124,13 @@ enum Output {
 
 /// Compares; returns the exit status.
 pub(crate) fn main(args: &DiffArgs) -> u8 {
-    match compare(args) {
-        Ok(Verdict::Same(_)) => SAME,
-        Ok(Verdict::Different(..)) => DIFFERENT,
+    let compared = match (&args.calls, args.calls_part) {
+        (Some(file), Some(part)) => calls::part(args, file, part),
+        _ if args.by == By::Call => calls::compare(args),
+        _ => compare(args),
+    };
+    match compared {
+        Ok(status) => status,
         Err(message) => {
             complain(&message);
             NOT_COMPARED
@@ -104,32 +138,118 @@ pub(crate) fn main(args: &DiffArgs) -> u8 {
     }
 }
 
-fn compare(args: &DiffArgs) -> Result<Verdict, String> {
+/// A mistake by its name.
+#[cfg(feature = "defects")]
+fn defect(name: &str) -> Result<base::defect::Defect, String> {
+    let all = base::defect::Defect::ALL.map(|(defect, _)| defect);
+    let found = all.into_iter().find(|defect| format!("{defect:?}") == name);
+    let names = || all.map(|defect| format!("{defect:?}")).join(", ");
+    found.ok_or_else(|| format!("there are {}", names()))
+}
+
+fn compare(args: &DiffArgs) -> Result<u8, String> {
+    #[cfg(feature = "defects")]
+    base::defect::seed(args.defect);
+    if let Some(status) = hashes::compare(args)? {
+        return Ok(status);
+    }
     let mut reference = Side::reference(args)?;
-    let mut subject = Side::subject(args, &mut reference)?;
+    let subject = Side::subject(args, &mut reference)?;
+    let (verdict, _) = compare_sides(args, reference, subject, &From::Start)?;
+    Ok(if matches!(verdict, Verdict::Same(_)) { SAME } else { DIFFERENT })
+}
+
+/// Where a comparison of two sides begins.
+enum From {
+    /// At their start.
+    Start,
+    /// After so many instructions that agree, with these registers; without a report if the rest is the same.
+    Agreed(u64, Vec<RegWrite>),
+    /// Where they are now, up to their next system call; without a report if it is the same.
+    Call,
+}
+
+/// Compares, and reports; returns where the reference is then, if it can be asked.
+fn compare_sides(
+    args: &DiffArgs,
+    mut reference: Side,
+    mut subject: Side,
+    from: &From,
+) -> Result<(Verdict, Option<u64>), String> {
     let architecture = reference.execution.header().architecture;
     let options = Options {
         history: args.history,
         resync: args.resync,
         may_go_on: args.prefix,
         count: args.count,
+        calls: matches!(from, From::Call).then_some(1),
         ignored: registers(&args.ignore, architecture)?,
     };
-    let names = [reference.name.as_str(), subject.name.as_str()];
     let (a, b) = (&mut *reference.execution, &mut *subject.execution);
-    let comparison = Comparison::new(a, b, options).map_err(|error| error.to_string())?;
+    let mut comparison = Comparison::new(a, b, options).map_err(|error| error.to_string())?;
+    if let From::Agreed(instructions, registers) = from {
+        comparison.agree_before(*instructions, registers);
+    }
     let verdict = comparison.run().map_err(|error| error.to_string())?;
+    let at = reference.execution.state().and_then(|state| state.pc());
+    if !matches!((from, &verdict), (From::Call, Verdict::Same(_))) {
+        report(args, architecture, (reference, subject), &verdict)?;
+    }
+    Ok((verdict, at))
+}
+
+/// Prints a verdict, with its explanation if there is one.
+fn report(
+    args: &DiffArgs,
+    architecture: Architecture,
+    (reference, subject): (Side, Side),
+    verdict: &Verdict,
+) -> Result<(), String> {
+    let names = [reference.name.clone(), subject.name.clone()];
+    let tier = args.tier();
+    let explanation = match verdict {
+        Verdict::Different(_, divergence)
+            if tier.is_some() || args.explain || args.reproducer.is_some() =>
+        {
+            explain::explanation(divergence, (reference, subject), tier)
+        }
+        _ => None,
+    };
+    if let (Some(path), Verdict::Different(..)) = (&args.reproducer, verdict)
+        && let Err(message) = explain::write_case(path, explanation.as_ref())
+    {
+        complain(&message);
+    }
+    print_verdict(args, architecture, [&names[0], &names[1]], (verdict, explanation.as_ref()))
+}
+
+fn print_verdict(
+    args: &DiffArgs,
+    architecture: Architecture,
+    names: [&str; 2],
+    (verdict, explanation): (&Verdict, Option<&Explanation>),
+) -> Result<(), String> {
     let symbols = match &args.symbols {
         Some(path) => Box::new(ElfSymbols::read(path)?) as Box<dyn Symbols>,
         None => Box::new(NoSymbols),
     };
-    let context = Context { architecture, names, symbol: &*symbols };
+    let context = Context { architecture, names, symbol: &*symbols, explanation };
     crate::print(&match args.output {
-        Output::Text => report::text(&verdict, &context),
-        Output::Json => report::json(&verdict, &context) + "\n",
-        Output::Junit => report::junit(&verdict, &context),
+        Output::Text => report::text(verdict, &context),
+        Output::Json => report::json(verdict, &context) + "\n",
+        Output::Junit => report::junit(verdict, &context),
     });
-    Ok(verdict)
+    Ok(())
+}
+
+impl DiffArgs {
+    /// The tier of Ferry that is compared, if one is.
+    fn tier(&self) -> Option<ReplicaTier> {
+        [&self.subject, &self.reference].into_iter().find_map(|side| match side {
+            Spec::Tier(tier) => Some(*tier),
+            _ => None,
+        })
+    }
 }
 
 /// The registers of these names.

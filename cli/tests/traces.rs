@@ -139,6 +139,9 @@ fn a_wrong_value_is_found_at_its_instruction() {
     let (status, junit) = diff(&right, &wrong_path, &["--output", "junit"]);
     assert!(status == Some(1) && junit.contains("failures=\"1\""), "{junit}");
     assert_eq!(diff(&right, &wrong_path, &["--ignore", "a0"]).0, Some(0));
+    let (status, report) = diff(&right, &wrong_path, &["--explain"]);
+    let is_explained = report.contains("where it comes from: ") && report.contains("host code:");
+    assert!(status == Some(1) && is_explained, "{report}");
 }
 
 #[test]
@@ -160,6 +163,36 @@ fn a_program_is_run_to_be_compared() {
     ]);
     let report = text(&done.stdout) + &text(&done.stderr);
     assert!(done.status.code() == Some(0) && report.starts_with("same: 20000 "), "{report}");
+}
+
+/// Where two traces have the same hashes, only what differs is read.
+#[test]
+fn parts_of_traces_that_are_the_same_are_not_read() {
+    let (a, b) = (file("hashed-a.trace"), file("hashed-b.trace"));
+    record("riscv64", &[], &a);
+    record("riscv64", &[], &b);
+    let (status, report) = diff(&a, &b, &[]);
+    assert!(status == Some(0) && report.contains("hashes"), "{report}");
+}
+
+/// Both sides at full speed, compared where the program calls the system.
+#[test]
+fn whole_programs_are_compared_at_system_calls() {
+    let input = file("input.txt");
+    fs::write(&input, "one two one").unwrap();
+    for architecture in ["riscv64", "aarch64"] {
+        for sides in [["interp", "jit"], ["jit", "interp"]] {
+            let done = Command::new(env!("CARGO_BIN_EXE_ferry"))
+                .args(["diff", "--by", "call", sides[0], sides[1], "--"])
+                .args([&example(architecture), "words"])
+                .stdin(fs::File::open(&input).unwrap())
+                .output()
+                .unwrap();
+            let report = text(&done.stdout) + &text(&done.stderr);
+            let is_same = done.status.code() == Some(0) && report.contains(" system calls");
+            assert!(is_same, "{architecture} {sides:?}: {report}");
+        }
+    }
 }
 
 /// Each guest once, in two of Ferry, of which one leads the other.

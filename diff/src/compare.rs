@@ -46,13 +46,22 @@ pub struct Options {
     pub may_go_on: bool,
     /// Compare no more instructions than this.
     pub count: Option<u64>,
+    /// Compare no further than to the end of so many system calls.
+    pub calls: Option<u64>,
     /// Registers that are not compared.
     pub ignored: Vec<Register>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { history: 16, resync: 0, may_go_on: false, count: None, ignored: Vec::new() }
+        Self {
+            history: 16,
+            resync: 0,
+            may_go_on: false,
+            count: None,
+            calls: None,
+            ignored: Vec::new(),
+        }
     }
 }
 
@@ -69,6 +78,10 @@ pub struct Counts {
     pub unknown: u64,
     /// Instructions that only one side had, and that were passed over.
     pub passed_over: u64,
+    /// System calls.
+    pub calls: u64,
+    /// Instructions that agree because parts of traces have equal hashes.
+    pub by_hash: u64,
 }
 
 /// How a comparison ended.
@@ -87,10 +100,10 @@ pub struct Comparison<'a> {
     reference: Side<'a>,
     subject: Side<'a>,
     told: Told,
+    /// What either side's events carry.
+    carries: [Carries; 2],
     harts: Vec<Hart>,
     counts: Counts,
-    /// What the reference's registers were before the instruction.
-    undo: Vec<(Register, Option<u128>)>,
 }
 
 #[derive(Default)]
@@ -102,6 +115,24 @@ struct Hart {
     open_flags: u128,
     /// The newest last.
     history: VecDeque<(u64, Box<Event>, Box<Event>)>,
+    /// What the reference's registers were before the instruction.
+    undo: Undo,
+    /// And before the one before it.
+    undo_last: Undo,
+}
+
+/// Registers with what they were.
+type Undo = Vec<(Register, Option<u128>)>;
+
+/// The registers as they were.
+fn undone(mut registers: Registers, undo: Undo) -> Registers {
+    for (register, value) in undo.into_iter().rev() {
+        match value {
+            Some(value) => registers.set(register, value),
+            None => registers.forget(register),
+        }
+    }
+    registers
 }
 
 /// Which side an instruction is passed over on.
@@ -129,12 +160,24 @@ impl<'a> Comparison<'a> {
             options,
             architecture: a.architecture,
             told: Told::by_both(&a.carries, &b.carries),
+            carries: [a.carries, b.carries],
             reference: Side::new(reference, "reference"),
             subject: Side::new(subject, "subject"),
             harts: Vec::new(),
             counts: Counts::default(),
-            undo: Vec::new(),
         })
+    }
+
+    /// Says that both sides agree on so many instructions of the first hart, by the hashes of their traces' parts, and begin after
+    /// them with these registers.
+    pub fn agree_before(&mut self, instructions: u64, registers: &[RegWrite]) {
+        self.harts.resize_with(1, Hart::default);
+        let hart = &mut self.harts[0];
+        hart.compared = instructions;
+        hart.reference.apply(registers);
+        hart.subject.apply(registers);
+        self.counts.instructions = instructions;
+        self.counts.by_hash = instructions;
     }
 
     /// Compares to the first difference or the end.
@@ -148,7 +191,9 @@ impl<'a> Comparison<'a> {
         if begun {
             self.harts[0].subject = self.harts[0].reference.clone();
         }
-        while self.options.count != Some(self.counts.instructions) {
+        while self.options.count != Some(self.counts.instructions)
+            && self.options.calls.is_none_or(|calls| self.counts.calls < calls)
+        {
             let Some(hart) = self.next_hart()? else { break };
             self.pass_over_unreported_traps(hart)?;
             if let Some(divergence) = self.step(hart)? {
@@ -188,13 +233,13 @@ impl<'a> Comparison<'a> {
 
     /// An instruction that traps has no event on a side that shows only what retires.
     fn pass_over_unreported_traps(&mut self, hart: u32) -> Result<(), Error> {
-        let shows_traps = |side: &Side<'_>| side.execution.header().carries.traps;
-        if !shows_traps(&self.subject) {
+        let [reference_shows, subject_shows] = self.carries.map(|carries| carries.traps);
+        if !subject_shows {
             while self.reference.peek(hart, 0)?.is_some_and(|event| event.trap.is_some()) {
                 self.pass_over(hart, Only::Reference)?;
             }
         }
-        if !shows_traps(&self.reference) {
+        if !reference_shows {
             while self.subject.peek(hart, 0)?.is_some_and(|event| event.trap.is_some()) {
                 self.pass_over(hart, Only::Subject)?;
             }
@@ -278,7 +323,9 @@ impl<'a> Comparison<'a> {
 
     /// In what two events of the same place in the execution differ. Registers become known by it.
     fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Result<Vec<Difference>, Error> {
-        self.undo.clear();
+        let known = &mut self.harts[hart as usize];
+        std::mem::swap(&mut known.undo, &mut known.undo_last);
+        known.undo.clear();
         if a.pc != b.pc {
             return Ok(vec![Difference::Pc(a.pc, b.pc)]);
         }
@@ -297,7 +344,10 @@ impl<'a> Comparison<'a> {
             found.push(Difference::Trap(a.trap, b.trap));
         }
         match guest::outside(self.architecture, if a.insn.is_some() { a } else { b }) {
-            Some(_) => self.take_over(hart, a, b)?,
+            Some(outside) => {
+                self.counts.calls += u64::from(outside == guest::Outside::Kernel);
+                self.take_over(hart, a, b)?;
+            }
             None => {
                 self.registers_differ(hart, a, b, &mut found);
                 if !memory::agree(&a.accesses, &b.accesses, self.told) {
@@ -309,7 +359,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn both_show_traps(&self) -> bool {
-        [&self.reference, &self.subject].iter().all(|side| side.execution.header().carries.traps)
+        self.carries.iter().all(|carries| carries.traps)
     }
 
     /// Lets the subject go on with what the reference got from outside.
@@ -342,13 +392,22 @@ impl<'a> Comparison<'a> {
         known.open_flags = guest::open_flags(self.architecture, event, known.open_flags);
         let open_flags = known.open_flags;
         let open = |register| if register == Register::FLAGS { open_flags } else { 0 };
-        let carries = |side: &Side<'_>| side.execution.header().carries;
-        let (carries_a, carries_b) = (carries(&self.reference), carries(&self.subject));
-        for write in a.writes.iter().chain(&b.writes) {
-            self.undo.push((write.register, known.reference.get(write.register)));
+        let [carries_a, carries_b] = &self.carries;
+        // Almost always both write the same to the same registers.
+        if a.writes == b.writes {
+            for &RegWrite { register, value } in &a.writes {
+                known.undo.push((register, known.reference.get(register)));
+                known.reference.set(register, value);
+                known.subject.set(register, value);
+            }
+            self.counts.registers += a.writes.len() as u64;
+            return;
         }
-        settle(&mut known.reference, &carries_a, &a.writes, &b.writes);
-        settle(&mut known.subject, &carries_b, &b.writes, &a.writes);
+        for write in a.writes.iter().chain(&b.writes) {
+            known.undo.push((write.register, known.reference.get(write.register)));
+        }
+        settle(&mut known.reference, carries_a, &a.writes, &b.writes);
+        settle(&mut known.subject, carries_b, &b.writes, &a.writes);
         let others = b.writes.iter().filter(|write| !writes_to(&a.writes, write.register));
         for &RegWrite { register, .. } in a.writes.iter().chain(others) {
             let values = (known.reference.get(register), known.subject.get(register));
@@ -376,13 +435,8 @@ impl<'a> Comparison<'a> {
             reference: reference.map(|event| *event),
             subject: subject.map(|event| *event),
         };
-        let mut before = known.reference.clone();
-        for (register, value) in self.undo.drain(..).rev() {
-            match value {
-                Some(value) => before.set(register, value),
-                None => before.forget(register),
-            }
-        }
+        let before = undone(known.reference.clone(), known.undo);
+        let before_last = undone(before.clone(), known.undo_last);
         let history = known.history.into_iter();
         Divergence {
             hart,
@@ -392,6 +446,7 @@ impl<'a> Comparison<'a> {
             reference: known.reference,
             subject: known.subject,
             before,
+            before_last,
         }
     }
 

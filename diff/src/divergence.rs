@@ -49,6 +49,36 @@ pub struct Divergence {
     pub reference: Registers,
     /// The subject's.
     pub subject: Registers,
-    /// The registers before it, as far as either side knows them.
+    /// The registers before it, as far as the reference knows them.
     pub before: Registers,
+    /// The registers before the last instruction of the history.
+    pub before_last: Registers,
+}
+
+/// The instruction that is to be blamed: the one that differs, or where it goes on elsewhere, the one before.
+#[derive(Clone, Copy, Debug)]
+pub struct Guilty<'a> {
+    /// It.
+    pub pair: &'a Pair,
+    /// The reference's registers before it.
+    pub before: &'a Registers,
+    /// The reference's registers after it.
+    pub after: &'a Registers,
+    /// Where the reference goes on after it, if that has been seen.
+    pub next: Option<u64>,
+}
+
+impl Divergence {
+    /// The instruction after whose execution the sides differ.
+    #[must_use]
+    pub fn guilty(&self) -> Option<Guilty<'_>> {
+        if let [Difference::Pc(next, _)] = self.differences[..] {
+            let (pair, before) = (self.history.last()?, &self.before_last);
+            return Some(Guilty { pair, before, after: &self.before, next: Some(next) });
+        }
+        let (pair, before) = (&self.pair, &self.before);
+        let is_executed = pair.reference.is_some() && pair.subject.is_some();
+        let guilty = Guilty { pair, before, after: &self.reference, next: None };
+        is_executed.then_some(guilty)
+    }
 }

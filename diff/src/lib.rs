@@ -16,6 +16,6 @@ mod side;
 mod state;
 
 pub use compare::{Comparison, Counts, Error, Options, Verdict};
-pub use divergence::{Difference, Divergence, Pair};
+pub use divergence::{Difference, Divergence, Guilty, Pair};
 pub use side::{Execution, Mapping, Recorded, State};
 pub use state::Registers;

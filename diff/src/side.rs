@@ -99,7 +99,9 @@ impl<S: Source> Execution for Recorded<S> {}
 pub(crate) struct Side<'a> {
     pub(crate) execution: &'a mut dyn Execution,
     pub(crate) name: &'static str,
-    /// By hart.
+    /// The event that comes next, if it is the only one that was read ahead.
+    next: Option<Box<Event>>,
+    /// By hart, after [`Side::next`]: if there is anything, there is no such event.
     queues: Vec<VecDeque<Box<Event>>>,
     /// Harts of the events that are waiting, in the order in which they came.
     order: VecDeque<u32>,
@@ -115,21 +117,33 @@ pub(crate) struct Side<'a> {
 impl<'a> Side<'a> {
     pub(crate) fn new(execution: &'a mut dyn Execution, name: &'static str) -> Self {
         let (queues, order, spare) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { execution, name, queues, order, spare, is_at_end: false }
+        Self { execution, name, next: None, queues, order, spare, is_at_end: false }
     }
 
-    /// Reads one more event. Whether there was one.
-    fn pull(&mut self) -> Result<bool, Error> {
+    /// Reads one more event, if there is one.
+    fn read(&mut self) -> Result<Option<Box<Event>>, Error> {
         if self.is_at_end {
-            return Ok(false);
+            return Ok(None);
         }
         let mut event = self.spare.pop().unwrap_or_default();
         event.clear();
         let read = self.execution.next(&mut event);
         if !read.map_err(|source| Error::Source { side: self.name, source })? {
             self.is_at_end = true;
-            return Ok(false);
+            return Ok(None);
         }
+        Ok(Some(event))
+    }
+
+    /// Reads one more event into the queues. Whether there was one.
+    fn pull(&mut self) -> Result<bool, Error> {
+        match self.read()? {
+            Some(event) => self.queue(event).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn queue(&mut self, event: Box<Event>) -> Result<(), Error> {
         if self.order.len() >= BUFFERED_MAX {
             return Err(Error::HartsApart(BUFFERED_MAX));
         }
@@ -142,19 +156,33 @@ impl<'a> Side<'a> {
         }
         self.order.push_back(event.hart);
         self.queues[hart].push_back(event);
-        Ok(true)
+        Ok(())
     }
 
     /// The hart of the next event, `None` at the end.
     pub(crate) fn next_hart(&mut self) -> Result<Option<u32>, Error> {
-        if self.order.is_empty() {
-            self.pull()?;
+        if !self.order.is_empty() {
+            return Ok(self.order.front().copied());
         }
-        Ok(self.order.front().copied())
+        if self.next.is_none() {
+            self.next = self.read()?;
+        }
+        Ok(self.next.as_ref().map(|event| event.hart))
     }
 
     /// The hart's event after `ahead` others.
     pub(crate) fn peek(&mut self, hart: u32, ahead: usize) -> Result<Option<&Event>, Error> {
+        if self.order.is_empty() && ahead == 0 {
+            if self.next.is_none() {
+                self.next = self.read()?;
+            }
+            if self.next.as_ref().is_none_or(|event| event.hart == hart) {
+                return Ok(self.next.as_deref());
+            }
+        }
+        if let Some(event) = self.next.take() {
+            self.queue(event)?;
+        }
         let at = hart as usize;
         while self.queues.get(at).is_none_or(|queue| queue.len() <= ahead) {
             if !self.pull()? {
@@ -168,6 +196,9 @@ impl<'a> Side<'a> {
     pub(crate) fn take(&mut self, hart: u32) -> Result<Option<Box<Event>>, Error> {
         if self.peek(hart, 0)?.is_none() {
             return Ok(None);
+        }
+        if self.next.is_some() {
+            return Ok(self.next.take());
         }
         match self.order.front() {
             Some(&first) if first == hart => _ = self.order.pop_front(),

@@ -249,6 +249,7 @@ fn reports_say_where_what_and_since_when() {
         architecture: Architecture::Riscv64,
         names: ["spike.log", "ferry <jit>"],
         symbol: &NoSymbols,
+        explanation: None,
     };
     let report = text(&verdict, &context);
     let expected = "different: instruction 2 of hart 0 at 0x1008\n  reference: spike.log\n  subject:   ferry <jit>\n";

@@ -137,7 +137,11 @@ pub fn culprit(
     differs: &dyn Fn(&Program, &Outcome) -> bool,
 ) -> Culprit {
     let code = program.code();
-    let mut wrong = |setup| differs(program, &runner.run_as(setup, &code, &program.before));
+    culprit_of(&mut |setup| differs(program, &runner.run_as(setup, &code, &program.before)))
+}
+
+/// Which part of Ferry it is that is wrong in these setups.
+pub fn culprit_of(wrong: &mut dyn FnMut(Setup) -> bool) -> Culprit {
     if wrong(plain(Engine::Evaluator)) {
         return Culprit::Translation;
     }
@@ -163,7 +167,7 @@ pub fn culprit(
     for engine in [Engine::Interpreter, Engine::Region] {
         let all = Setup { passes: Passes::ALL, ..plain(engine) };
         if wrong(all) {
-            return Culprit::Optimiser(passes(|passes| wrong(Setup { passes, ..all })));
+            return Culprit::Optimiser(passes(&mut |passes| wrong(Setup { passes, ..all })));
         }
     }
     Culprit::Unknown

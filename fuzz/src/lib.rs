@@ -6,6 +6,7 @@
 //! * [`tier`] are Ferry's ways to run one, [`oracle`] runs a batch of them under qemu-user.
 //! * [`program`] makes programs at random, [`campaign`] has them run and compared, one shard of it at a time.
 //! * [`minimise`] shrinks what differs, [`blame`] says where it comes from, [`finding`] keeps it, with findings of other shards.
+//! * [`explain`] does the same for an instruction whose effect another execution has shown.
 //! * [`coverage`] counts which encodings were executed, and how; [`shape`] knows their operands; [`paths`] are the ways
 //!   that translators have gone.
 //! * [`rvfi`] executes what a tester injects.
@@ -18,6 +19,7 @@ pub mod blame;
 pub mod campaign;
 pub mod case;
 pub mod coverage;
+pub mod explain;
 pub mod finding;
 pub mod guest;
 pub mod line;

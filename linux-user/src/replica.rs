@@ -10,7 +10,7 @@ use arch::debug::DebugValue;
 use base::{CpuFrame, GuestVirt};
 use runtime::{
     CompileOptions, EngineConfig, Exit, Interrupter, Observation, Observer, Passes, Precision,
-    RegionCompiler, RegionCompilerError, RegionConfig,
+    RegionCompiler, RegionCompilerError, RegionConfig, Tier,
 };
 use syscalls::Errno;
 
@@ -96,7 +96,7 @@ impl Replica {
     /// No program of Ferry's has memory from here on.
     pub const MEMORY_END: u64 = window::END.0;
 
-    /// A CPU of this architecture and model, without memory.
+    /// A CPU of this architecture and model, without memory, whose instructions can be observed.
     ///
     /// # Errors
     /// There is no such architecture or CPU, or no memory for it.
@@ -105,19 +105,49 @@ impl Replica {
         model: Option<&str>,
         tier: ReplicaTier,
     ) -> Result<Self, ReplicaError> {
+        let observation = match tier {
+            ReplicaTier::Interpreted => Observation::Instructions,
+            ReplicaTier::Compiled { .. } => Observation::Compiled,
+        };
+        Self::observed(architecture, model, tier, observation)
+    }
+
+    /// The same at full speed: nothing can be observed, and what is compiled is compiled together.
+    ///
+    /// # Errors
+    /// As [`Replica::new`].
+    pub fn unobserved(
+        architecture: &str,
+        model: Option<&str>,
+        tier: ReplicaTier,
+    ) -> Result<Self, ReplicaError> {
+        Self::observed(architecture, model, tier, Observation::None)
+    }
+
+    fn observed(
+        architecture: &str,
+        model: Option<&str>,
+        tier: ReplicaTier,
+        observation: Observation,
+    ) -> Result<Self, ReplicaError> {
         base::sys::fault::install();
         let known = abi::by_name(architecture)
             .ok_or_else(|| ReplicaError::Architecture(architecture.to_owned()))?;
         let abi = (known.on_cpu)(model)?;
         let memory = Arc::clone(AddressSpace::current());
-        let observation = match tier {
-            ReplicaTier::Interpreted => Observation::Instructions,
-            ReplicaTier::Compiled { .. } => Observation::Compiled,
+        let allowed = match tier {
+            ReplicaTier::Interpreted => Tier::Interp,
+            ReplicaTier::Compiled { .. } => Tier::Jit,
         };
-        let config = EngineConfig { observation, ..EngineConfig::default() };
+        let config = EngineConfig { observation, tier: allowed, ..EngineConfig::default() };
         let engine = Engine::new(abi.frontend(), config, memory.clone())?;
         if let ReplicaTier::Compiled { passes, precision, intrinsics } = tier {
-            let options = CompileOptions { precision, intrinsics, ..CompileOptions::for_host() };
+            let options = CompileOptions {
+                precision,
+                intrinsics,
+                count_instructions: observation == Observation::None,
+                ..CompileOptions::for_host()
+            };
             let regions = RegionConfig { workers: 0, passes, options, ..RegionConfig::default() };
             engine.set_promoter(RegionCompiler::new(regions)?);
         }
@@ -137,6 +167,13 @@ impl Replica {
     #[must_use]
     pub fn interrupter(&self) -> Interrupter {
         self.cpu.interrupter()
+    }
+
+    /// How many instructions it has executed.
+    #[must_use]
+    pub fn executed(&self) -> u64 {
+        let stats = self.cpu.engine().stats();
+        stats.interpreted_insns + stats.compiled_insns
     }
 
     /// Its registers.

@@ -8,8 +8,11 @@
 //! * [`Replayed`] repeats another execution in Ferry, interpreted or compiled instruction by instruction: memory,
 //!   registers, and what the kernel does it has from there.
 //!
+//! * [`Calls`] compares a live reference and a tier where they call the system, both at full speed in between.
+//!
 //! What of memory a system call writes, [`linux_user::kernel`] says.
 
+mod calls;
 mod fetched;
 mod gdb;
 mod maps;
@@ -17,6 +20,7 @@ mod native;
 mod replayed;
 mod watcher;
 
+pub use calls::{Calls, Parted, call_bytes, pass};
 pub use gdb::{Remote, Stub};
 pub use native::Native;
 pub use replayed::Replayed;

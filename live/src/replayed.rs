@@ -63,6 +63,23 @@ impl Replayed {
         let queue = Queue::default();
         let watcher = Watcher::new(queue.clone(), watched, architecture, replica.interrupter());
         replica.set_observer(Box::new(watcher));
+        Ok(Self::of(replica, queue, architecture, tier))
+    }
+
+    /// The same at full speed, to be compared where it calls the system ([`Replayed::run_to_call`]): it has no events.
+    ///
+    /// # Errors
+    /// As [`Replayed::new`].
+    pub fn unobserved(
+        architecture: Architecture,
+        model: Option<&str>,
+        tier: ReplicaTier,
+    ) -> Result<Self, Error> {
+        let replica = Replica::unobserved(architecture.name(), model, tier).map_err(wrong)?;
+        Ok(Self::of(replica, Queue::default(), architecture, tier))
+    }
+
+    fn of(replica: Replica, queue: Queue, architecture: Architecture, tier: ReplicaTier) -> Self {
         let sees_memory = tier == ReplicaTier::Interpreted;
         let carries = Carries {
             insn: true,
@@ -82,15 +99,63 @@ impl Replayed {
             Some((register_by_name(architecture, name.as_bytes())?, number))
         });
         let numbers = named.collect();
-        Ok(Self {
-            replica,
-            header,
-            numbers,
-            queue,
-            maps: Vec::new(),
-            awaits: false,
-            has_ended: false,
-        })
+        let (maps, awaits, has_ended) = (Vec::new(), false, false);
+        Self { replica, header, numbers, queue, maps, awaits, has_ended }
+    }
+
+    /// Runs to its next system call, which is not executed yet. `false` if it ends before one, by a signal of its own.
+    pub fn run_to_call(&mut self) -> bool {
+        while !self.has_ended {
+            match self.replica.run() {
+                Exit::Interrupted => {}
+                Exit::Syscall => return true,
+                _ => self.has_ended = true,
+            }
+        }
+        false
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn pc(&self) -> u64 {
+        self.replica.frame().pc
+    }
+
+    /// All its registers.
+    #[must_use]
+    pub fn registers(&self) -> Vec<RegWrite> {
+        let mut all = Vec::new();
+        Watched::new(self.header.architecture).all(self.replica.frame(), &mut all);
+        all
+    }
+
+    /// How many instructions it has executed.
+    #[must_use]
+    pub fn executed(&self) -> u64 {
+        self.replica.executed()
+    }
+
+    /// The first byte of memory that may be written, and is otherwise in the reference; `None` if all is the same.
+    ///
+    /// # Errors
+    /// The reference cannot be read.
+    pub fn memory_differs(&self, state: &mut dyn State) -> Result<Option<u64>, Error> {
+        let (mut own, mut others) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
+        for mapping in self.maps.iter().filter(|mapping| mapping.read && mapping.write) {
+            let end = mapping.range.end.min(mapping.filled);
+            let mut at = mapping.range.start;
+            while at < end {
+                let len = PIECE.min(end - at) as usize;
+                let (own, others) = (&mut own[..len], &mut others[..len]);
+                state.read(at, others)?;
+                if self.replica.read(at, own) && own != others {
+                    let place = own.iter().zip(&*others).position(|(a, b)| a != b);
+                    return Ok(place.map(|place| at + place as u64));
+                }
+                at += len as u64;
+            }
+        }
+        Ok(None)
     }
 
     fn set_registers(&mut self, writes: &[RegWrite]) -> bool {
@@ -337,6 +402,15 @@ impl Execution for Replayed {
 
     fn state(&mut self) -> Option<&mut dyn State> {
         None
+    }
+}
+
+impl Drop for Replayed {
+    /// The addresses are free for whoever comes next.
+    fn drop(&mut self) {
+        for mapping in std::mem::take(&mut self.maps) {
+            let _ = self.replica.unmap(mapping.range);
+        }
     }
 }
 

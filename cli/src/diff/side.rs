@@ -72,8 +72,38 @@ fn text(error: impl std::fmt::Display) -> String {
 }
 
 impl Side {
-    fn new(name: String, execution: impl Execution + 'static) -> Self {
+    pub(super) fn new(name: String, execution: impl Execution + 'static) -> Self {
         Self { name, execution: Box::new(execution), _made: None }
+    }
+
+    /// The first side, behind gdb's protocol.
+    pub(super) fn remote(args: &DiffArgs) -> Result<Remote, String> {
+        match &args.reference {
+            Spec::Qemu => qemu(args),
+            Spec::Tier(tier) => ferry(args, *tier),
+            Spec::Gdb(address) => Remote::connect(address).map_err(text),
+            _ => Err("--by call wants qemu, interp, jit or gdb:… as the reference".to_owned()),
+        }
+    }
+
+    /// The second side, at full speed.
+    pub(super) fn unobserved(
+        args: &DiffArgs,
+        architecture: Architecture,
+    ) -> Result<Replayed, String> {
+        let Spec::Tier(tier) = args.subject else {
+            return Err("--by call wants interp or jit as the subject".to_owned());
+        };
+        let model = args.cpu.as_deref().or_else(|| common(args, architecture));
+        Replayed::unobserved(architecture, model, tier).map_err(text)
+    }
+
+    /// The first side, past system calls at these addresses.
+    pub(super) fn past(args: &DiffArgs, calls: &[u64]) -> Result<Self, String> {
+        let mut remote = Self::remote(args)?;
+        live::pass(&mut remote, calls).map_err(text)?;
+        let name = name(args, &args.reference);
+        Ok(Self::new(name, remote))
     }
 
     /// The first side.
@@ -81,10 +111,10 @@ impl Side {
         match args.reference {
             Spec::Tier(ReplicaTier::Interpreted) if args.subject.is_live() => {
                 let name = format!("{}, interpreted", program(args)?.display());
-                Ok(Self::new(name, ferry(args)?))
+                Ok(Self::new(name, ferry(args, ReplicaTier::Interpreted)?))
             }
             Spec::Tier(ReplicaTier::Compiled { .. }) if args.subject.is_live() => {
-                Err("jit can only be the second side, unless the other one is a trace".to_owned())
+                Err("jit can only be the second side, unless the other one is a trace, or with --by call".to_owned())
             }
             _ => Self::open(args, &args.reference, args.reference_format),
         }
@@ -172,6 +202,20 @@ fn tier_name(tier: ReplicaTier) -> String {
     }
 }
 
+/// What a report calls a side.
+pub(super) fn name(args: &DiffArgs, side: &Spec) -> String {
+    let words: Vec<String> = args.program.iter().map(|word| word.display().to_string()).collect();
+    let program = words.join(" ");
+    match side {
+        Spec::File(path) => path.display().to_string(),
+        Spec::Tier(tier) => format!("{program}, {}", tier_name(*tier)),
+        Spec::Gdb(address) => address.clone(),
+        Spec::Qemu => format!("{program}, in qemu"),
+        Spec::Native => format!("{program}, on this processor"),
+        Spec::Command(command) => command.clone(),
+    }
+}
+
 fn program(args: &DiffArgs) -> Result<&OsStr, String> {
     let program = args.program.first();
     program.map(OsString::as_os_str).ok_or_else(|| "name the program to run after --".to_owned())
@@ -194,11 +238,18 @@ fn options(args: &DiffArgs) -> Vec<OsString> {
 }
 
 /// The program in another Ferry, behind gdb's protocol.
-fn ferry(args: &DiffArgs) -> Result<Remote, String> {
+fn ferry(args: &DiffArgs, tier: ReplicaTier) -> Result<Remote, String> {
     program(args)?;
+    let tier = match tier {
+        ReplicaTier::Interpreted => "interp",
+        ReplicaTier::Compiled { passes, .. } if passes == runtime::Passes::ALL => "jit",
+        ReplicaTier::Compiled { .. } => {
+            return Err("the reference is compiled with all passes: jit".to_owned());
+        }
+    };
     let listen = |socket: &str| {
         let gdb = format!("unix:{socket}").into();
-        let mut words = vec!["run".into(), "--tier".into(), "interp".into(), "--gdb".into(), gdb];
+        let mut words = vec!["run".into(), "--tier".into(), tier.into(), "--gdb".into(), gdb];
         words.extend(options(args));
         words
     };

@@ -105,8 +105,8 @@ pub(super) fn main(command: StoredCommand) -> u8 {
 
 fn show(args: &ShowArgs) -> Result<(), String> {
     let (_, mut source) = args.input.open()?;
-    let context =
-        Context { architecture: source.header().architecture, names: ["", ""], symbol: &NoSymbols };
+    let architecture = source.header().architecture;
+    let context = Context { architecture, names: ["", ""], symbol: &NoSymbols, explanation: None };
     let mut out = BufWriter::new(io::stdout().lock());
     let end = args.count.map_or(u64::MAX, |count| args.from.saturating_add(count));
     let mut event = Event::default();

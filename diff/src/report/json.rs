@@ -3,8 +3,8 @@
 use serde::Serialize;
 use trace::{Access, AccessKind, Event};
 
-use super::Context;
 use super::text::difference_line;
+use super::{Context, Explanation};
 use crate::compare::{Counts, Verdict};
 use crate::divergence::{Divergence, Pair};
 use crate::state::Registers;
@@ -20,8 +20,12 @@ struct Root<'a> {
     adopted: u64,
     unknown: u64,
     passed_over: u64,
+    calls: u64,
+    by_hash: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     divergence: Option<Where>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<&'a Explanation>,
 }
 
 #[derive(Serialize)]
@@ -82,7 +86,7 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         Verdict::Same(counts) => ("same", counts, None),
         Verdict::Different(counts, divergence) => ("different", counts, Some(divergence)),
     };
-    let Counts { instructions, registers, adopted, unknown, passed_over } = *counts;
+    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash } = *counts;
     let root = Root {
         verdict: name,
         architecture: context.architecture.name(),
@@ -93,7 +97,10 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         adopted,
         unknown,
         passed_over,
+        calls,
+        by_hash,
         divergence: divergence.map(|divergence| place(divergence, context)),
+        explanation: context.explanation,
     };
     // Strings and numbers under plain names: nothing in it can fail to be written.
     serde_json::to_string(&root).unwrap_or_default()

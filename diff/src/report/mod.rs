@@ -1,9 +1,11 @@
 //! A verdict in words: for people, and for machines.
 
+mod explanation;
 mod json;
 mod junit;
 mod text;
 
+pub use explanation::{Explanation, Section, Tier};
 pub use json::json;
 pub use junit::junit;
 pub use text::{event_line, text};
@@ -19,6 +21,8 @@ pub struct Context<'a> {
     pub names: [&'a str; 2],
     /// The name of the function around an address, and how far in it is.
     pub symbol: &'a dyn Symbols,
+    /// Where the difference comes from, if anybody has looked.
+    pub explanation: Option<&'a Explanation>,
 }
 
 /// Names of places in a program.

@@ -20,12 +20,14 @@ pub fn text(verdict: &Verdict, context: &Context<'_>) -> String {
 }
 
 fn counts_line(out: &mut String, counts: &Counts) {
-    let Counts { instructions, registers, adopted, unknown, passed_over } = counts;
+    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash } = counts;
     let _ = write!(out, "{instructions} instructions and {registers} values of registers agree");
     for (count, what) in [
         (adopted, "results taken over from the reference"),
         (unknown, "results from outside left out"),
         (passed_over, "instructions of one side passed over"),
+        (calls, "system calls"),
+        (by_hash, "instructions by the hashes of the traces' parts"),
     ] {
         if *count > 0 {
             let _ = write!(out, ", {count} {what}");
@@ -53,6 +55,9 @@ fn different(out: &mut String, counts: &Counts, d: &Divergence, context: &Contex
     }
     registers(out, d, context);
     history(out, d, context);
+    if let Some(explanation) = context.explanation {
+        let _ = write!(out, "\n{explanation}");
+    }
     out.push_str("\nbefore: ");
     counts_line(out, counts);
     out.push('\n');

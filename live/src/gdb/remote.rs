@@ -149,6 +149,46 @@ impl Remote {
         Ok(())
     }
 
+    /// Runs at full speed up to the first instruction at an address. `false` if it ends before.
+    ///
+    /// # Errors
+    /// The stub has no breakpoints, or the program is stopped elsewhere.
+    pub fn run_to(&mut self, pc: u64) -> Result<bool, Error> {
+        if self.has_ended || self.pc == pc {
+            return Ok(!self.has_ended);
+        }
+        let kind = if self.header.architecture == Architecture::X86_64 { 1 } else { 4 };
+        if self.connection.ask(format!("Z0,{pc:x},{kind}").as_bytes())? != b"OK" {
+            return Err(failed("the stub has no breakpoints"));
+        }
+        let packet = match self.signal.take() {
+            Some(signal) => format!("C{signal:02x}"),
+            None => "c".to_owned(),
+        };
+        let stopped = self.resume(&packet)?;
+        self.fetched.forget();
+        match stopped {
+            Stopped::Ended => self.has_ended = true,
+            Stopped::Stepped | Stopped::Signal(_) => {
+                self.connection.ask(format!("z0,{pc:x},{kind}").as_bytes())?;
+                self.read_general(None)?;
+                for at in self.general..self.registers.len() {
+                    self.read_one(at, None)?;
+                }
+            }
+        }
+        if let Stopped::Signal(signal) = stopped {
+            self.signal = Some(signal);
+        }
+        Ok(!self.has_ended && self.pc == pc)
+    }
+
+    /// Whether its memory can be read at any speed.
+    #[must_use]
+    pub fn has_memory(&self) -> bool {
+        self.stub.as_ref().is_some_and(Stub::has_memory)
+    }
+
     /// Executes a system call. Stubs that step over one step over the instruction behind it, too; so a breakpoint
     /// stands there. But where a handler returns from a signal, it goes on elsewhere.
     fn step_call(&mut self, len: usize) -> Result<Stopped, Error> {
@@ -279,6 +319,7 @@ fn choose_thread(connection: &mut Connection) -> Result<(), Error> {
     Ok(())
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stopped {
     Stepped,
     Signal(u8),
