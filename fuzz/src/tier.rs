@@ -424,7 +424,8 @@ impl Runner {
         let behind = self.guest.breakpoint.iter().cycle().take(self.frontend.max_insn_bytes());
         let code: Vec<_> = self.code.iter().chain(behind).skip(at).copied().collect();
         self.frontend.take_jump_back(&mut self.frame, from, &code);
-        Step::End(End::Fault { pc: from, addr: to })
+        // A general-protection fault, which tells no address.
+        Step::End(End::Fault { pc: from, addr: GuestVirt(0) })
     }
 
     /// One of which only prefixes are in the code is the breakpoint behind it.
