@@ -7,7 +7,7 @@ use base::cpu::{Approach, JumpCacheEntry};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use ferry_backend as backend;
 use ir::types::{FpRound, MemOrder};
-use ir::{Block, BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Type};
+use ir::{BadJumps, Block, BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Type};
 
 const A: RegSlot = RegSlot(1);
 const B: RegSlot = RegSlot(2);
@@ -23,6 +23,7 @@ static GUEST: Guest = Guest {
     fp_flags: FLAGS,
     fp: FpRules::RiscV,
     stack_pointer: A,
+    bad_jumps: BadJumps::Target,
 };
 
 fn block(pc: u64, emit: impl FnOnce(&Builder)) -> Block {

@@ -394,6 +394,9 @@ pub struct CpuFrame {
     /// The number of the [`Approach`] by which control came to `pc`, as long as nothing there has been executed. 0
     /// while translated code runs.
     pub approach: u64,
+    /// The instruction of the indirect jump by which translated code was left last, where the guest's jumps may fault
+    /// by their target.
+    pub jumped_from: u64,
 }
 
 macro_rules! frame_offsets {
@@ -463,6 +466,8 @@ frame_offsets! {
     UNCHECKED_SPAN = unchecked_span;
     /// Offset of `approach` in bytes.
     APPROACH = approach;
+    /// Offset of `jumped_from` in bytes.
+    JUMPED_FROM = jumped_from;
 }
 
 impl CpuFrame {
@@ -528,6 +533,7 @@ impl CpuFrame {
             unchecked_span: 0,
             left_to_machine: 0,
             approach: 0,
+            jumped_from: 0,
         })
     }
 

@@ -14,7 +14,7 @@ use ir::Precision;
 use ir::eval::{self, Denied};
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
 use ir::opt::{Optimiser, Options, Passes};
-use ir::{Block, BlockKey, Builder, Trap};
+use ir::{BadJumps, Block, BlockKey, Builder, Trap};
 use translator::{Frontend, Limits, Translation};
 
 use crate::guest::{Ferry, Guest, Misaligned};
@@ -396,7 +396,8 @@ impl Runner {
 
     fn after(&mut self, stop: Stop) -> Step {
         match stop {
-            Stop::Unlinked { target: pc, .. } | Stop::Indirect(pc) => Step::At(pc),
+            Stop::Unlinked { target: pc, .. } => Step::At(pc),
+            Stop::Indirect(pc) => self.after_jump(GuestVirt(self.frame.jumped_from), pc),
             Stop::Lookup(pc) => {
                 // FENCE.I: nothing is kept from one block to the next.
                 *self.frame.interrupt.get_mut() = 0;
@@ -412,6 +413,19 @@ impl Runner {
             Stop::HelperFault { pc, addr } => self.after_fault(pc, addr),
             Stop::Attention(_) | Stop::Interrupted(_) => unreachable!("a block alone"),
         }
+    }
+
+    /// An indirect jump to where no code can be may fault.
+    fn after_jump(&mut self, from: GuestVirt, to: GuestVirt) -> Step {
+        if BlockKey::can_name(to) || self.ferry.ir.bad_jumps == BadJumps::Target {
+            return Step::At(to);
+        }
+        let at = from.0.wrapping_sub(CODE.0) as usize;
+        let behind = self.guest.breakpoint.iter().cycle().take(self.frontend.max_insn_bytes());
+        let code: Vec<_> = self.code.iter().chain(behind).skip(at).copied().collect();
+        self.frontend.take_jump_back(&mut self.frame, from, &code);
+        // A general-protection fault, which tells no address.
+        Step::End(End::Fault { pc: from, addr: GuestVirt(0) })
     }
 
     /// One of which only prefixes are in the code is the breakpoint behind it.
@@ -497,7 +511,7 @@ impl Runner {
         let pc = GuestVirt(self.frame.pc);
         match exit {
             ExitCode::Unlinked => Step::At(compiled.exits[self.frame.exit as usize].target),
-            ExitCode::Indirect => Step::At(pc),
+            ExitCode::Indirect => self.after_jump(GuestVirt(self.frame.jumped_from), pc),
             // No region of a process spans pages.
             ExitCode::Lookup | ExitCode::Unchecked => self.after(Stop::Lookup(pc)),
             // The look-up of a FENCE.I may come after a poll.

@@ -301,6 +301,8 @@ pub enum Hint {
     Call(GuestVirt),
     /// A return.
     Return,
+    /// What translations depend on beside the pc may have changed: the translation there is looked up by what holds then.
+    Far,
 }
 
 /// Why a block ends in a trap.

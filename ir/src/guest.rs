@@ -22,6 +22,17 @@ pub struct Guest {
     /// The slot that is the stack pointer by convention: accesses relative to it are private to
     /// the thread in practice.
     pub stack_pointer: RegSlot,
+    /// Where a jump to an address that no code can have raises its exception.
+    pub bad_jumps: BadJumps,
+}
+
+/// Which instruction a jump to an address that no code can have is an exception of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BadJumps {
+    /// That which would be at the target: its fetch faults.
+    Target,
+    /// The jump itself, which has had no effect.
+    Jump,
 }
 
 /// The class of host register that suits a slot.

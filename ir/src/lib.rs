@@ -33,7 +33,7 @@ pub mod verify;
 pub use block::{Block, BlockKey, Hint, Inst, Operand, OperandKind, Terminator, Trap};
 pub use builder::{Builder, Val};
 pub use fp::FpOp;
-pub use guest::{FpRules, Guest, SlotClass};
+pub use guest::{BadJumps, FpRules, Guest, SlotClass};
 pub use ops::Opcode;
 pub use precision::Precision;
 pub use slot_set::SlotSet;

@@ -25,6 +25,8 @@ pub enum Exit {
     Refused,
     /// A breakpoint instruction at pc.
     Breakpoint,
+    /// The instruction before pc was executed with the guest's trap flag set ([`translator::Frontend::traces`]).
+    Traced,
     /// In a whole machine: the instruction at pc is one of system level, which the machine executes.
     System,
     /// In a whole machine: an access of the instruction at pc, or its fetch, faulted.

@@ -9,7 +9,7 @@ use base::cpu::{Admission, Approach, PC_DELTA};
 use base::sys::fault::{self, HostFault};
 use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
 use ir::interp::{Alone, Code, Context, Direct, Entry, Jumps, Memory, Side, Stop, run};
-use ir::{BlockKey, Trap};
+use ir::{BadJumps, BlockKey, Trap};
 use softmmu::{Flush, Softmmu, WatchHit, WatchPause, Watches};
 
 use crate::block::{Tb, TbRef};
@@ -174,9 +174,10 @@ impl Vcpu {
     /// nothing to see to; after [`Exit::Interrupted`] it has executed none.
     pub fn run_step(&mut self) -> Exit {
         self.begin();
-        let exit = self.poll().unwrap_or_else(|| match self.step() {
-            None | Some(Exit::Interrupted) => Exit::Debug(DebugStop::Step),
-            Some(exit) => exit,
+        let exit = self.poll().unwrap_or_else(|| match (self.is_traced(), self.step()) {
+            (true, None) => Exit::Traced,
+            (_, None | Some(Exit::Interrupted)) => Exit::Debug(DebugStop::Step),
+            (_, Some(exit)) => exit,
         });
         self.leave_epoch();
         exit
@@ -330,9 +331,17 @@ impl Vcpu {
             None if refused.is_some() => refused,
             None => {
                 self.arrive(admits);
-                self.execute(block)
+                match self.is_traced() {
+                    true => self.execute(block).or(Some(Exit::Traced)),
+                    false => self.execute(block),
+                }
             }
         }
+    }
+
+    /// Whether the guest sees an exception after each instruction.
+    fn is_traced(&self) -> bool {
+        self.engine.frontend.traces(self.frame().key_flags)
     }
 
     /// What it means that control came to a block as it did, if it may not.
@@ -498,7 +507,7 @@ impl Vcpu {
             let stop = self.interpret_alone(block.entry());
             return self.after_interpreter(stop);
         }
-        if !self.watches.is_empty() {
+        if self.is_traced() || !self.watches.is_empty() {
             let stop = self.interpret_alone(block.entry());
             return self.after_interpreter(stop);
         }
@@ -606,11 +615,7 @@ impl Vcpu {
                 self.arrival = from.map_or(Arrival::Anyhow, |from| Arrival::Exit(from, side));
                 (target, None)
             }
-            Stop::Indirect(target) => {
-                self.arrival = Arrival::Indirect;
-                self.frame_mut().pc = target.0;
-                return None;
-            }
+            Stop::Indirect(target) => return self.jumped(target),
             Stop::Lookup(target) => (target, self.at_look_up()),
             Stop::Attention(entry) | Stop::Interrupted(entry) => {
                 // SAFETY: it was linked to, or in the jump cache, just now.
@@ -634,6 +639,28 @@ impl Vcpu {
         exit
     }
 
+    /// An indirect jump goes to a pc that no jump cache knew.
+    fn jumped(&mut self, target: GuestVirt) -> Option<Exit> {
+        self.arrival = Arrival::Indirect;
+        self.frame_mut().pc = target.0;
+        let guest = self.engine.frontend.guest();
+        if BlockKey::can_name(target) || guest.bad_jumps == BadJumps::Target {
+            return None;
+        }
+        self.take_jump_back();
+        Some(Exit::FetchFault(FetchFault { addr: target, cause: FetchFaultCause::Unmapped }))
+    }
+
+    /// The jump that was just made faults, because no code can be where it went.
+    #[cold]
+    fn take_jump_back(&mut self) {
+        let from = GuestVirt(self.frame().jumped_from);
+        let mut code = vec![0; self.engine.frontend.max_insn_bytes()];
+        let fetched = self.engine.code_pages.fetch(from, &mut code).unwrap_or(0);
+        let engine = Arc::clone(&self.engine);
+        engine.frontend.take_jump_back(self.frame_mut(), from, &code[..fetched]);
+    }
+
     /// In a whole machine, what ends in a look-up may have enabled interrupts.
     fn at_look_up(&self) -> Option<Exit> {
         self.system.as_ref().map(|_| Exit::Interrupted)
@@ -647,11 +674,7 @@ impl Vcpu {
                 self.arrival = Arrival::CompiledExit(exit);
                 target
             }
-            CompiledStop::Indirect(target) => {
-                self.arrival = Arrival::Indirect;
-                self.frame_mut().pc = target.0;
-                return None;
-            }
+            CompiledStop::Indirect(target) => return self.jumped(target),
             CompiledStop::Lookup(pc) => {
                 self.set_pc(pc);
                 return self.at_look_up();

@@ -12,15 +12,6 @@ pub fn of_this_run() -> u64 {
     number("FERRY_FUZZ_SEED").unwrap_or_else(fresh_seed)
 }
 
-/// `FERRY_FUZZ_SEED`, or this seed, where fresh ones still find what is known.
-///
-/// # Panics
-/// When the variable's value is no number.
-#[must_use]
-pub fn given_or(usual: u64) -> u64 {
-    number("FERRY_FUZZ_SEED").unwrap_or(usual)
-}
-
 /// How many cases to make: `FERRY_FUZZ_CASES`.
 ///
 /// # Panics

@@ -10,7 +10,7 @@ mod price;
 pub mod riscv64;
 pub mod x86_64;
 
-use base::GuestVirt;
+use base::{CpuFrame, GuestVirt};
 use ir::{BlockKey, Builder, Guest};
 
 /// A guest's translator for one CPU model. Translations of equal keys and bytes are equal, so any
@@ -41,6 +41,16 @@ pub trait Frontend: Send + Sync {
     fn is_coherent(&self) -> bool {
         false
     }
+
+    /// Whether these flags of a block's key say that the guest sees an exception after each instruction (x86's trap flag).
+    /// A translation with them is one instruction, or as many as such an exception comes after.
+    fn traces(&self, _key_flags: u64) -> bool {
+        false
+    }
+
+    /// Undoes the indirect jump of the instruction at `from`, which begins with these bytes, and which faults
+    /// ([`ir::BadJumps::Jump`]): registers and pc become what they were before it. All that follows is its exception.
+    fn take_jump_back(&self, _frame: &mut CpuFrame, _from: GuestVirt, _code: &[u8]) {}
 
     /// Whether [`Frontend::translate_guarded`] is another translation.
     fn knows_guards(&self) -> bool {

@@ -3,7 +3,8 @@
 
 use base::{CpuFrame, RegSlot};
 
-use super::slot;
+use super::{key, slot};
+use crate::frame::Registers;
 
 /// Carry.
 pub const CF: u64 = 1 << 0;
@@ -136,9 +137,15 @@ pub fn eflags(frame: &CpuFrame) -> u64 {
     Unpacked::read(|slot| frame.get(slot)).eflags()
 }
 
-/// Writes EFLAGS; bits that do not exist are ignored.
+/// Writes EFLAGS, and the translation flags with it; bits that do not exist are ignored.
 pub fn set_eflags(frame: &mut CpuFrame, value: u64) {
-    Unpacked::of(value).write(|slot, value| frame.set(slot, value));
+    write(frame, value);
+}
+
+/// [`set_eflags`], also while the CPU runs.
+pub(crate) fn write(registers: &mut impl Registers, value: u64) {
+    Unpacked::of(value).write(|slot, value| registers.set_slot(slot, value));
+    registers.change_key_flags(|old| key::with_trap_flag(old, value));
 }
 
 /// Writes those bits of EFLAGS that are in `mask`.

@@ -96,6 +96,10 @@ impl Baseline<'_> {
                 self.store_from(Host::Rcx, dst);
                 self.indirect(0, Approach::PLAIN);
             }
+            Micro::IndirectFar => {
+                self.load(a);
+                self.leave_indirectly();
+            }
             Micro::Lookup => {
                 self.asm.set_pc(imm);
                 self.asm.leave(ExitCode::Lookup);
@@ -167,6 +171,13 @@ impl Baseline<'_> {
         if approach != Approach::PLAIN {
             self.asm.store_frame_imm(approach.number().into(), CpuFrame::APPROACH);
         }
+        self.leave_indirectly();
+    }
+
+    /// Leaves for the pc in RAX.
+    fn leave_indirectly(&mut self) {
+        self.asm.mov_imm(Host::Rcx, self.pc.0);
+        self.asm.store_frame(Host::Rcx, CpuFrame::JUMPED_FROM);
         self.asm.store_frame(Host::Rax, CpuFrame::PC);
         self.asm.leave(ExitCode::Indirect);
     }

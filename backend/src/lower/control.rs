@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{
     BlockCall, ExternalName, GlobalValueData, InstBuilder, InstructionData, JumpTableData,
     UserExternalName, Value, ValueDef, types,
 };
-use ir::{Block, BlockKey, SlotSet, Terminator, Type};
+use ir::{BadJumps, Block, BlockKey, Hint, SlotSet, Terminator, Type};
 
 use super::Lowering;
 use crate::compiler::{EXIT_SLOTS, ExitSite};
@@ -147,7 +147,10 @@ impl Lowering<'_, '_> {
             }
             Terminator::Indirect { target, hint, approach } => {
                 let target = self.read(block, target, Type::I64);
-                self.indirect(index, (target, approach), &self.region.predicted(hint));
+                match hint {
+                    Hint::Far => self.leave_indirectly(target, approach),
+                    _ => self.indirect(index, (target, approach), &self.region.predicted(hint)),
+                }
             }
             Terminator::Trap { trap, pc } => self.leave(pc, ExitCode::of_trap(trap)),
             Terminator::Lookup { target } => self.leave(target, ExitCode::Lookup),
@@ -324,6 +327,10 @@ impl Lowering<'_, '_> {
         if approach != Approach::PLAIN {
             let number = self.konst(approach.number().into());
             self.store_frame(number, CpuFrame::APPROACH);
+        }
+        if self.guest.bad_jumps == BadJumps::Jump {
+            let pc = self.konst(self.pc.0);
+            self.store_frame(pc, CpuFrame::JUMPED_FROM);
         }
         self.leave_at(target, ExitCode::Indirect);
     }

@@ -52,10 +52,74 @@ pub fn decode(pc: GuestVirt, code: &[u8], Options(options): Options) -> Decoded 
     match decoder.last_error() {
         DecoderError::None => Decoded::Instruction(instruction),
         DecoderError::NoMoreBytes if code.len() == MAX_BYTES => Decoded::TooLong,
-        DecoderError::NoMoreBytes => Decoded::Incomplete,
+        DecoderError::NoMoreBytes => match undefined_by_itself(code) {
+            Some(bytes) => Decoded::Undefined(bytes),
+            None => Decoded::Incomplete,
+        },
         // As it tells of what goes on after so many bytes, too.
         _ if decoder.position() == MAX_BYTES => Decoded::TooLong,
         _ => Decoded::Undefined(decoder.position().max(1)),
+    }
+}
+
+/// The length of code that ends with an opcode which is undefined whatever comes after it, where the decoder would look at that:
+/// opcodes that 64-bit mode does not have, those of the second map that nothing has been made of, and those of VEX and EVEX that have no ModR/M elsewhere.
+fn undefined_by_itself(code: &[u8]) -> Option<usize> {
+    const LEGACY: &[u8] = &[0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
+    let is_prefix = |byte: &&u8| LEGACY.contains(byte) || **byte & 0xf0 == 0x40;
+    let prefixes = code.iter().take_while(is_prefix).count();
+    let undefined = match code[prefixes..] {
+        [opcode] => is_undefined_in_first_map(opcode),
+        [0x0f, opcode] => is_undefined_in_second_map(opcode),
+        [0xc5, _, opcode] => is_undefined_by_vex(opcode),
+        [0xc4, map, _, opcode] => map & 0x1f == 1 && is_undefined_by_vex(opcode),
+        [0x62, map, _, _, opcode] => map & 7 == 1 && is_undefined_by_vex(opcode),
+        _ => false,
+    };
+    undefined.then_some(code.len())
+}
+
+fn is_undefined_in_first_map(opcode: u8) -> bool {
+    matches!(opcode, 0x06 | 0x07 | 0x0e | 0x16 | 0x17 | 0x1e | 0x1f | 0x27 | 0x2f | 0x37 | 0x3f)
+        || matches!(opcode, 0x60 | 0x61 | 0xce | 0xd6)
+}
+
+fn is_undefined_in_second_map(opcode: u8) -> bool {
+    matches!(opcode, 0x04 | 0x0a | 0x0c | 0x0e | 0x0f | 0x24..=0x27 | 0x36 | 0x37)
+}
+
+fn is_undefined_by_vex(opcode: u8) -> bool {
+    matches!(opcode, 0x04..=0x0c | 0x0e | 0x0f | 0x24..=0x27 | 0x30..=0x3f)
+        || matches!(opcode, 0xa0..=0xa2 | 0xa8..=0xaa | 0xc8..=0xcf)
+}
+
+/// The alignment that an instruction demands of its memory operand, in bytes, where another one is a general-protection fault
+/// (SDM vol. 1, 4.1.1 and 14.9; vol. 2, FXSAVE, XSAVE); 1 of most.
+#[must_use]
+pub fn alignment(instruction: &Instruction) -> u64 {
+    use Mnemonic as M;
+    let size = instruction.memory_size().size() as u64;
+    let is_free = matches!(
+        instruction.mnemonic(),
+        M::Movups
+            | M::Movupd
+            | M::Movdqu
+            | M::Lddqu
+            | M::Pcmpestri
+            | M::Pcmpestrm
+            | M::Pcmpistri
+            | M::Pcmpistrm
+            | M::Pcmpestri64
+            | M::Pcmpestrm64
+    );
+    match instruction.mnemonic() {
+        M::Fxsave | M::Fxsave64 | M::Fxrstor | M::Fxrstor64 => 16,
+        M::Xsave | M::Xsave64 | M::Xsaveopt | M::Xsaveopt64 | M::Xsavec | M::Xsavec64 => 64,
+        M::Xrstor | M::Xrstor64 => 64,
+        M::Vmovaps | M::Vmovapd | M::Vmovdqa | M::Vmovntps | M::Vmovntpd | M::Vmovntdq => size,
+        M::Vmovntdqa => size,
+        _ if instruction.code().encoding() == EncodingKind::Legacy && size == 16 && !is_free => 16,
+        _ => 1,
     }
 }
 
@@ -103,6 +167,47 @@ mod tests {
         assert!(matches!(decoded(&[0xf0, 0x89, 0x00]), Decoded::Undefined(_)));
     }
 
+    /// What the processor says of code at the end of the last page that can be fetched: these opcodes are undefined
+    /// whatever comes after them.
+    #[test]
+    fn some_opcodes_are_undefined_by_themselves() {
+        const PREFIXES: [&[u8]; 5] = [&[], &[0x66], &[0xf3], &[0xf2], &[0x48]];
+        const ONE_BYTE: [u8; 15] = [
+            0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x60, 0x61, 0xce,
+            0xd6,
+        ];
+        const TWO_BYTES: [u8; 9] = [0x04, 0x0a, 0x0c, 0x0f, 0x24, 0x25, 0x26, 0x27, 0x36];
+        let is = |code: &[&[u8]]| matches!(decoded(&code.concat()), Decoded::Undefined(_));
+        for prefix in PREFIXES {
+            for opcode in 0..=u8::MAX {
+                assert_eq!(is(&[prefix, &[opcode]]), ONE_BYTE.contains(&opcode), "{opcode:#x}");
+                // EMMS knows no prefixes.
+                let undefined = TWO_BYTES.contains(&opcode)
+                    || (opcode == 0x77 && matches!(prefix, [0x66 | 0xf2 | 0xf3]));
+                assert_eq!(is(&[prefix, &[0x0f, opcode]]), undefined, "0f {opcode:#x}");
+            }
+        }
+    }
+
+    /// So are they behind a prefix of VEX or EVEX, where there are fewer that have no ModR/M.
+    #[test]
+    fn some_opcodes_are_undefined_with_vex() {
+        const NONE: &[&[u8]] = &[&[0xc4, 0xe2, 0x79], &[0xc4, 0xe3, 0x79], &[0xc5], &[0xc4, 0xe1]];
+        const SOME: &[&[u8]] =
+            &[&[0xc5, 0xf8], &[0xc5, 0xf9], &[0xc4, 0xe1, 0x7a], &[0x62, 0xf1, 0x7c, 0x48]];
+        let is = |code: &[&[u8]]| matches!(decoded(&code.concat()), Decoded::Undefined(_));
+        for opcode in 0..=u8::MAX {
+            for prefix in NONE {
+                assert!(!is(&[prefix, &[opcode]]), "{prefix:x?} {opcode:#x}");
+            }
+            for prefix in SOME.iter().filter(|_| opcode != 0x77) {
+                let undefined = is_undefined_by_vex(opcode);
+                assert_eq!(is(&[prefix, &[opcode]]), undefined, "{prefix:x?} {opcode:#x}");
+            }
+        }
+        assert!(is(&[&[0xc5, 0xf9, 0x77]]) && !is(&[&[0xc5, 0xf8, 0x77]]));
+    }
+
     #[test]
     fn counting_bits_is_scanning_without_the_feature() {
         let (tzcnt, lzcnt) = ([0xf3, 0x0f, 0xbc, 0xc1], [0xf3, 0x0f, 0xbd, 0xc1]);
@@ -112,6 +217,22 @@ mod tests {
             (Mnemonic::Tzcnt, Mnemonic::Lzcnt)
         );
         assert_eq!((mnemonic(&tzcnt, old), mnemonic(&lzcnt, old)), (Mnemonic::Bsf, Mnemonic::Bsr));
+    }
+
+    #[test]
+    fn some_operands_must_be_aligned() {
+        let alignment_of = |code: &[u8]| match decoded(code) {
+            Decoded::Instruction(instruction) => alignment(&instruction),
+            other => panic!("{other:?}"),
+        };
+        // addps, movups, vaddps, vmovaps ymm, xsave, fld m80, mov
+        assert_eq!(alignment_of(&[0x0f, 0x58, 0x03]), 16);
+        assert_eq!(alignment_of(&[0x0f, 0x10, 0x03]), 1);
+        assert_eq!(alignment_of(&[0xc5, 0xf0, 0x58, 0x03]), 1);
+        assert_eq!(alignment_of(&[0xc5, 0xfc, 0x28, 0x03]), 32);
+        assert_eq!(alignment_of(&[0x0f, 0xae, 0x23]), 64);
+        assert_eq!(alignment_of(&[0xdb, 0x2b]), 1);
+        assert_eq!(alignment_of(&[0x8b, 0x03]), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use arch::x86_64::{CpuModel, flags, mxcsr, slot};
 use base::{CpuFrame, GuestVirt};
-use decoders::x86_64::{Decoded, Options, decode, text};
+use decoders::x86_64::{Decoded, Options, alignment, decode, text};
 use iced_x86::{Code, CpuidFeature, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 use translator::x86_64;
 
@@ -295,21 +295,28 @@ fn misaligned(frame: &mut CpuFrame, code: &[u8], _: GuestVirt) -> Misaligned {
     match insn.mnemonic() {
         Mnemonic::Div | Mnemonic::Idiv => arithmetic(1),
         _ if x87 != 0 && (is_x87 || insn.mnemonic() == Mnemonic::Wait) => arithmetic(si_code(x87)),
-        _ if sse != 0 && !is_aligned_access(&insn) => arithmetic(si_code(sse)),
+        _ if sse != 0 && !is_misaligned(frame, &insn) => arithmetic(si_code(sse)),
         _ => protection,
     }
 }
 
-/// Whether misalignment is what such an instruction may raise, too; that is not told apart.
-fn is_aligned_access(insn: &Instruction) -> bool {
-    let has_memory = (0..insn.op_count()).any(|n| insn.op_kind(n) == OpKind::Memory);
-    let is_legacy = insn.code().encoding() == iced_x86::EncodingKind::Legacy;
-    has_memory
-        && is_legacy
-        && insn.memory_size().size() >= 16
-        && insn.mnemonic() != Mnemonic::Movups
-        && insn.mnemonic() != Mnemonic::Movupd
-        && insn.memory_base() == iced_x86::Register::None
+/// Whether the instruction's memory operand is not aligned as it demands.
+fn is_misaligned(frame: &CpuFrame, insn: &Instruction) -> bool {
+    use iced_x86::Register;
+    let value = |register: Register, _: usize, _: usize| {
+        Some(match register {
+            Register::FS => frame.get(slot::FS_BASE),
+            Register::GS => frame.get(slot::GS_BASE),
+            register if register.is_segment_register() => 0,
+            register => {
+                let value = frame.get(slot::gpr(register.full_register().number() as u8));
+                if register.size() == 4 { value & 0xffff_ffff } else { value }
+            }
+        })
+    };
+    let op = (0..insn.op_count()).find(|&op| insn.op_kind(op) == OpKind::Memory);
+    let addr = op.and_then(|op| insn.virtual_address(op, 0, value));
+    addr.is_some_and(|addr| !addr.is_multiple_of(alignment(insn)))
 }
 
 /// What Linux says of floating-point exceptions.

@@ -215,6 +215,7 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     follow!(next.0.as_ptr());
                 }
                 (*frame).approach = $approach;
+                (*frame).jumped_from = here(head).locate(ip).0.0;
                 stop!(Stop::Indirect(target));
             }};
         }
@@ -642,6 +643,10 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     let target = reg!(a) & !1;
                     set!(imm);
                     indirect!(target, 0, 0);
+                }
+                Micro::IndirectFar => {
+                    (*frame).jumped_from = here(head).locate(ip).0.0;
+                    stop!(Stop::Indirect(GuestVirt(reg!(a))));
                 }
                 Micro::Lookup => stop!(Stop::Lookup(GuestVirt(imm))),
                 Micro::Trap => {

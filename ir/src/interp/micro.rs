@@ -307,6 +307,8 @@ micro_operations! {
     IndirectEven,
     /// Goes on at `a & !1`, and writes `imm` to `dst`.
     IndirectLink,
+    /// Goes on at `a`, by a look-up elsewhere: the translation flags may have changed.
+    IndirectFar,
     /// Goes on at `imm` by a look-up elsewhere.
     Lookup,
     /// Leaves with the trap in `a`; the guest's pc is `imm`.

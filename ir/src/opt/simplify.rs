@@ -39,6 +39,9 @@ pub(super) fn terminator(walk: &mut Walk<'_>) {
             let target = if cond == 0 { fallthrough } else { taken };
             Terminator::Jump { target, hint: Hint::Plain }
         }
+        (Terminator::Indirect { hint: Hint::Far, .. }, Known::Const(target)) => {
+            Terminator::Lookup { target: GuestVirt(target) }
+        }
         (Terminator::Indirect { hint, approach: Approach::PLAIN, .. }, Known::Const(target)) => {
             Terminator::Jump { target: GuestVirt(target), hint }
         }

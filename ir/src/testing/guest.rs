@@ -5,7 +5,7 @@ use base::cpu::{Effects, HelperCode, WideHelperFn};
 use base::wide::{HostVector, bits_of, vector_of};
 use base::{CpuFrame, Helper, HelperFn, HelperId, RegSlot};
 
-use crate::guest::{FpRules, Guest, SlotClass};
+use crate::guest::{BadJumps, FpRules, Guest, SlotClass};
 
 /// The test guest: integer registers `r0` to `r15` (slots 1 to 16), floating-point registers `f0`
 /// to `f7` (slots 32 to 39), vector registers `v0` to `v3` (slots 40 to 47), `fflags` (64), the stack
@@ -18,6 +18,7 @@ pub static GUEST: Guest = Guest {
     fp_flags: RegSlot(64),
     fp: FpRules::RiscV,
     stack_pointer: RegSlot(17),
+    bad_jumps: BadJumps::Target,
 };
 
 const INTEGER_NAMES: [&str; 17] = [

@@ -201,6 +201,10 @@ impl<'a> Parser<'a> {
                 self.lexer.next();
                 Ok(Hint::Return)
             }
+            Kind::Word("far") => {
+                self.lexer.next();
+                Ok(Hint::Far)
+            }
             _ => Ok(Hint::Plain),
         }
     }

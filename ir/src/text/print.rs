@@ -113,6 +113,7 @@ impl Display for DisplayHint {
             Hint::Plain => Ok(()),
             Hint::Call(GuestVirt(back)) => write!(f, " call {back:#x}"),
             Hint::Return => write!(f, " return"),
+            Hint::Far => write!(f, " far"),
         }
     }
 }

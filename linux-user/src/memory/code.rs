@@ -86,7 +86,8 @@ impl CodePages for AddressSpace {
 
     fn is_shared(&self, page: GuestVirt) -> bool {
         let maps = self.maps.lock();
-        self.is_written_as_file.load(Ordering::Acquire) || maps.tree.find(page.0).is_some_and(|(_, vma)| vma.sharing == Sharing::Shared)
+        self.is_written_as_file.load(Ordering::Acquire)
+            || maps.tree.find(page.0).is_some_and(|(_, vma)| vma.sharing == Sharing::Shared)
     }
 }
 

@@ -217,6 +217,7 @@ fn describe(fault: &Exit, pc: GuestVirt, abi: &dyn Abi) -> Option<SigInfo> {
         Exit::IllegalInstruction | Exit::Refused => SigInfo::fault(libc::SIGILL, ILL_ILLOPC, pc),
         Exit::System => SigInfo::fault(libc::SIGILL, abi.left_code(), pc),
         Exit::Breakpoint => SigInfo::fault(libc::SIGTRAP, TRAP_BRKPT, pc),
+        Exit::Traced => SigInfo::fault(libc::SIGTRAP, TRAP_TRACE, pc),
     })
 }
 
@@ -255,6 +256,7 @@ mod tests {
         check(Exit::Refused, libc::SIGILL, ILL_ILLOPC, PC);
         check(Exit::System, libc::SIGILL, ILL_ILLOPC, PC);
         check(Exit::Breakpoint, libc::SIGTRAP, TRAP_BRKPT, PC);
+        check(Exit::Traced, libc::SIGTRAP, TRAP_TRACE, PC);
         let arm = describe(&Exit::Misaligned(ADDR), PC, &*abi("aarch64")).unwrap();
         assert_eq!((arm.code(), arm.addr()), (BUS_ADRALN, ADDR));
         assert_eq!(describe(&Exit::Syscall, PC, &*abi("riscv64")), None);

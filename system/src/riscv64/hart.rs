@@ -449,7 +449,8 @@ impl Hart {
     fn after(&mut self, exit: Exit) {
         let pc = self.vcpu.frame().pc;
         match exit {
-            Exit::Interrupted => {}
+            // The guest has no trap flag.
+            Exit::Interrupted | Exit::Traced => {}
             Exit::Debug(stop) => self.stop(stop),
             Exit::Syscall => {
                 self.drop_reservation();

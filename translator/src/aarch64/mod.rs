@@ -53,7 +53,9 @@ use arch::aarch64::{CpuModel, fpcr, key, slot};
 use base::cpu::Admission;
 use base::{GuestVirt, RegSlot};
 use decoders::aarch64::{self as decoder, Extension, ExtensionSet, Visit};
-use ir::{BlockKey, Builder, FpMode, FpRound, FpRules, Guest, SlotClass, Terminator, Trap};
+use ir::{
+    BadJumps, BlockKey, Builder, FpMode, FpRound, FpRules, Guest, SlotClass, Terminator, Trap,
+};
 
 use crate::{Disassembled, Limits, Translation};
 
@@ -66,6 +68,7 @@ pub static GUEST: Guest = Guest {
     fp_flags: slot::FP_FLAGS,
     fp: FpRules::Arm,
     stack_pointer: slot::SP,
+    bad_jumps: BadJumps::Target,
 };
 
 fn slot_class(slot: RegSlot) -> SlotClass {

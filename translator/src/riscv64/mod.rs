@@ -27,7 +27,7 @@ use arch::riscv64::feature::{Feature, Shown};
 use arch::riscv64::{CpuModel, csr, helpers::HELPERS, slot};
 use base::{GuestVirt, RegSlot};
 use decoders::riscv64::{self as decoder, Extension, ExtensionSet, Visit};
-use ir::{BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Trap};
+use ir::{BadJumps, BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Trap};
 
 use self::system::{Level, Unit};
 use crate::{Disassembled, Limits, Translation};
@@ -47,6 +47,7 @@ const fn guest(slot_name: fn(RegSlot) -> Option<&'static str>) -> Guest {
         fp_flags: slot::FFLAGS,
         fp: FpRules::RiscV,
         stack_pointer: slot::x(2),
+        bad_jumps: BadJumps::Target,
     }
 }
 

@@ -78,12 +78,22 @@ impl<'b> Insn<'b> {
             Place::Memory(at, ty) => {
                 let (bits, bytes) = (ty.bits().trailing_zeros(), ty.bytes().trailing_zeros());
                 let part = offset.sext().shr_s(self.konst(bits.into()));
-                let base = at.base + part.shl(self.konst(bytes.into()));
-                Place::Memory(Address { base, ..at }, ty)
+                let distance = part.shl(self.konst(bytes.into()));
+                Place::Memory(self.at_distance(at, distance), ty)
             }
             place => place,
         };
         (place, offset & mask)
+    }
+
+    /// So many bytes from the operand in memory. An offset of 32 bits wraps there.
+    fn at_distance(&self, at: Address<'b>, distance: Val<'b>) -> Address<'b> {
+        if !self.has_short_addresses() {
+            return Address { base: at.base + distance, ..at };
+        }
+        let offset = (self.linear(self.effective_address()) + distance).low32().zext();
+        let base = self.segment_base().map_or(offset, |segment| segment + offset);
+        Address { base, offset: 0 }
     }
 
     /// BT, BTS, BTR, BTC: CF is the bit as it was.

@@ -4,9 +4,9 @@
 //! Far transfers stay in the 64-bit code segment; others raise #GP, as if there were no other.
 
 use arch::x86_64::{flags, helpers, slot};
-use base::GuestVirt;
 use base::cpu::Approach;
-use decoders::x86_64::{Code, Mnemonic};
+use base::{CpuFrame, GuestVirt};
+use decoders::x86_64::{Code, Instruction, Mnemonic, Register};
 use ir::{Hint, Terminator, Trap, Type, Val};
 
 use super::data::RCX;
@@ -59,6 +59,29 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
     })
 }
 
+/// How many bytes RET pops beside the return address.
+fn popped_more(i: &Instruction) -> i64 {
+    if i.op_count() == 0 { 0 } else { i.immediate16().into() }
+}
+
+/// Whether debug exceptions wait until after the instruction that follows: MOV SS, which comes in pairs with one that sets
+/// RSP.
+pub(super) fn holds_exceptions_back(i: &Instruction) -> bool {
+    matches!(i.code(), Code::Mov_Sreg_rm16 | Code::Mov_Sreg_r32m16 | Code::Mov_Sreg_r64m16)
+        && i.op0_register() == Register::SS
+}
+
+/// Undoes what a near jump, call or return did to registers beside going to another pc. What a call pushed is in memory by
+/// then, as Intel's processors have it.
+pub(super) fn take_back(frame: &mut CpuFrame, i: &Instruction) {
+    let moved = match i.code() {
+        Code::Retnq | Code::Retnq_imm16 => 8 + popped_more(i),
+        Code::Call_rm64 => -8,
+        _ => 0,
+    };
+    frame.set(slot::gpr(RSP), frame.get(slot::gpr(RSP)).wrapping_sub(moved as u64));
+}
+
 impl<'b> Insn<'b> {
     /// Where a direct branch goes.
     fn target(&self) -> GuestVirt {
@@ -70,6 +93,8 @@ impl<'b> Insn<'b> {
         Flow::EndBlock
     }
 
+    /// Goes on at an address. If it is not canonical, that is an exception of this instruction, which leaves registers as they
+    /// were: so what [`take_back`] does not undo must look first.
     fn jump_to(&self, target: Val<'b>, hint: Hint) -> Flow {
         let target = target.operand();
         self.b.terminate(Terminator::Indirect { target, hint, approach: Approach::PLAIN });
@@ -123,7 +148,13 @@ impl<'b> Insn<'b> {
     }
 
     fn popped_more(&self) -> i64 {
-        if self.i.op_count() == 0 { 0 } else { self.i.immediate16().into() }
+        popped_more(self.i)
+    }
+
+    /// #GP if an address to go to is not canonical: if bits 63 to 48 are not as bit 47.
+    fn demand_canonical(&self, target: Val<'b>) {
+        let beyond = target + self.konst(1 << 47);
+        self.raise_if(self.konst((1 << 48) - 1).lt_u(beyond));
     }
 
     /// A selector of the code segment that a far transfer goes to.
@@ -141,6 +172,7 @@ impl<'b> Insn<'b> {
         let at = self.address();
         let target = self.load(at, ty);
         self.demand_code_segment(self.load(at.plus(ty.bytes() as i32), Type::I16));
+        self.demand_canonical(target);
         target
     }
 
@@ -172,6 +204,7 @@ impl<'b> Insn<'b> {
         let bytes = ty.bytes() as i32;
         let target = self.load(self.stack(0), ty);
         self.demand_code_segment(self.load(self.stack(bytes), Type::I16));
+        self.demand_canonical(target);
         self.move_stack(2 * i64::from(bytes) + self.popped_more());
         self.jump_to(target, Hint::Plain)
     }
@@ -188,10 +221,11 @@ impl<'b> Insn<'b> {
         let [target, code, eflags, stack, selector] = [part(0), part(1), part(2), part(3), part(4)];
         self.demand_code_segment(code);
         self.raise_if(selector.low16().zext() ^ self.konst(slot::USER_SS));
+        self.demand_canonical(target);
         let mask = (flags::POPF | flags::RF) & if ty == Type::I16 { 0xffff } else { u64::MAX };
         self.b.call_void(helpers::SET_EFLAGS, &[eflags, self.konst(mask)]);
         self.b.set_slot(slot::gpr(RSP), stack);
-        self.jump_to(target, Hint::Plain)
+        self.jump_to(target, Hint::Far)
     }
 
     /// SYSCALL: RCX is the next instruction's address, R11 the flags.

@@ -440,7 +440,8 @@ impl<'b> Insn<'b> {
         let mask = arch::x86_64::flags::POPF & if ty == Type::I16 { 0xffff } else { u64::MAX };
         self.b.call_void(helpers::SET_EFLAGS, &[value, self.konst(mask)]);
         self.move_stack(ty.bytes().into());
-        Flow::Next
+        // The trap flag may have changed.
+        self.look_up_next()
     }
 
     /// ENTER: pushes RBP and the frame pointers of enclosing levels, and makes room.

@@ -50,9 +50,9 @@ mod x87;
 
 use arch::x86_64::helpers::HELPERS;
 use arch::x86_64::{CpuModel, key, slot};
-use base::{GuestVirt, HelperId, RegSlot};
+use base::{CpuFrame, GuestVirt, HelperId, RegSlot};
 use decoders::x86_64::{self as decoder, Decoded, Instruction};
-use ir::{BlockKey, Builder, FpRound, FpRules, Guest, SlotClass, Terminator, Trap, Val};
+use ir::{BadJumps, BlockKey, Builder, FpRound, FpRules, Guest, SlotClass, Terminator, Trap, Val};
 
 use self::feature::Present;
 use self::live::Live;
@@ -75,6 +75,7 @@ pub static GUEST: Guest = Guest {
     fp_flags: slot::FP_FLAGS,
     fp: FpRules::X86,
     stack_pointer: slot::gpr(4),
+    bad_jumps: BadJumps::Jump,
 };
 
 fn slot_class(slot: RegSlot) -> SlotClass {
@@ -140,6 +141,17 @@ impl crate::Frontend for Frontend {
         true
     }
 
+    fn traces(&self, key_flags: u64) -> bool {
+        key_flags & key::TRACED != 0
+    }
+
+    fn take_jump_back(&self, frame: &mut CpuFrame, from: GuestVirt, code: &[u8]) {
+        if let Decoded::Instruction(i) = decoder::decode(from, code, self.options) {
+            control::take_back(frame, &i);
+            frame.pc = from.0;
+        }
+    }
+
     fn max_insn_bytes(&self) -> usize {
         decoder::MAX_BYTES
     }
@@ -151,7 +163,10 @@ impl crate::Frontend for Frontend {
         code: &[u8],
         limits: Limits,
     ) -> Translation {
-        let block = self.decode_block(key.pc(), code, limits);
+        let block = match self.traces(key.flags()) {
+            true => self.decode_traced(key.pc(), code),
+            false => self.decode_block(key.pc(), code, limits),
+        };
         if let ([], End::Incomplete) = (&*block.insns, block.end) {
             return Translation::Unfetchable(key.pc().wrapping_add(code.len() as u64));
         }
@@ -196,8 +211,8 @@ enum End {
     Limit,
     /// Before an instruction that could not be fetched whole.
     Incomplete,
-    /// With bytes that are no instruction: of this length, and this trap.
-    Trap(u16, Trap),
+    /// With bytes that are no instruction: where they lie, their length, and the trap.
+    Trap(GuestVirt, u16, Trap),
 }
 
 impl Frontend {
@@ -208,8 +223,10 @@ impl Frontend {
         let end = loop {
             let i = match decoder::decode(next, rest, self.options) {
                 Decoded::Instruction(i) => i,
-                Decoded::Undefined(bytes) => break End::Trap(bytes as u16, Trap::Illegal),
-                Decoded::TooLong => break End::Trap(decoder::MAX_BYTES as u16, Trap::System),
+                Decoded::Undefined(bytes) => break End::Trap(next, bytes as u16, Trap::Illegal),
+                Decoded::TooLong => {
+                    break End::Trap(next, decoder::MAX_BYTES as u16, Trap::System);
+                }
                 Decoded::Incomplete => break End::Incomplete,
             };
             (next, rest) = (GuestVirt(i.next_ip()), &rest[i.len()..]);
@@ -220,7 +237,21 @@ impl Frontend {
                 break End::Limit;
             }
         };
+        if let End::Trap(pc, bytes, _) = end {
+            next = pc.wrapping_add(bytes.into());
+        }
         Decode { insns, next, end }
+    }
+
+    /// Decodes what is executed up to the next debug exception: an instruction, and another one if it writes SS
+    /// (SDM vol. 3, 6.8.3).
+    fn decode_traced(&self, start: GuestVirt, code: &[u8]) -> Decode {
+        let first = self.decode_block(start, code, Limits::STEP);
+        let holds_back = first.insns.first().is_some_and(control::holds_exceptions_back);
+        match holds_back {
+            true => self.decode_block(start, code, Limits { max_insns: 2 }),
+            false => first,
+        }
     }
 
     /// Builds a block; how many of the instructions had room.
@@ -247,8 +278,7 @@ impl Frontend {
                 return index + 1;
             }
         }
-        if let End::Trap(bytes, trap) = end {
-            let pc = insns.last().map_or(key.pc(), |last| GuestVirt(last.next_ip()));
+        if let End::Trap(pc, bytes, trap) = end {
             builder.begin_insn(pc, bytes);
             builder.terminate(Terminator::Trap { trap, pc });
             builder.end_insn();

@@ -189,7 +189,7 @@ impl<'b> Insn<'b> {
     }
 
     /// Whether addresses have 32 bits, by the prefix.
-    fn has_short_addresses(&self) -> bool {
+    pub(super) fn has_short_addresses(&self) -> bool {
         self.i.memory_base().is_gpr32() || self.i.memory_index().is_gpr32()
     }
 

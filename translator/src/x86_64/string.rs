@@ -2,7 +2,7 @@
 //! until all is done; so interrupts come through, and a fault leaves the registers saying what is left.
 
 use arch::x86_64::helpers::{self, string::Repeat};
-use arch::x86_64::slot;
+use arch::x86_64::{key, slot};
 use base::HelperId;
 use decoders::x86_64::{Code, OpKind, Register};
 use ir::{Terminator, Type, Val};
@@ -87,6 +87,9 @@ impl<'b> Insn<'b> {
     /// With a prefix: a helper does a part, and says whether there is more.
     fn repeat(&self, helper: HelperId, ty: Type) -> Flow {
         let mut repeat = Repeat::of(ty.bytes());
+        if self.key & key::TRACED != 0 {
+            repeat = repeat.once();
+        }
         if self.has_short_strings() {
             repeat = repeat.short();
         }
@@ -144,8 +147,9 @@ impl<'b> Insn<'b> {
         if self.has_repeat() {
             return self.repeat(helpers::REP_CMPS, ty);
         }
-        let a = self.load(self.source(), ty).at(ty);
+        // If both fault, it is the destination's fault that counts.
         let b = self.load(self.destination(), ty).at(ty);
+        let a = self.load(self.source(), ty).at(ty);
         self.flags_of_difference(a, b, a - b);
         self.step(ty, &[RSI, RDI]);
         Flow::Next

@@ -37,6 +37,36 @@ pub(super) fn write(frame: &mut FrameRef, to: u64, bytes: &[u8]) -> Result<(), N
     })
 }
 
+/// Looks whether bytes at these distances can be written, in this order, and writes nothing: what processors do before they
+/// store more than one access does.
+pub(super) fn demand_writable(
+    frame: &mut FrameRef,
+    to: u64,
+    distances: &[u32],
+) -> Result<(), Noted> {
+    for &distance in distances {
+        let place = GuestVirt(to.wrapping_add(distance.into()));
+        // What is exchanged is what is there already, if it is that at all.
+        if access::compare_exchange8(place, 0, 0).is_err() {
+            frame.set_fault(fault::last_fault().addr.0);
+            return Err(Noted);
+        }
+    }
+    Ok(())
+}
+
+/// Looks whether bytes at these distances can be read, in this order.
+pub(super) fn demand_readable(
+    frame: &mut FrameRef,
+    from: u64,
+    distances: &[u32],
+) -> Result<(), Noted> {
+    for &distance in distances {
+        guarded::read(frame, &mut [0], GuestVirt(from.wrapping_add(distance.into())))?;
+    }
+    Ok(())
+}
+
 /// MASKMOVQ: writes the bytes of a number for which bit 7 of the mask's byte is set.
 pub(super) fn maskmovq(mut frame: FrameRef, value: u64, mask: u64, address: u64) -> u64 {
     let bytes = || (0..8).filter(|n| mask >> (8 * n + 7) & 1 != 0);

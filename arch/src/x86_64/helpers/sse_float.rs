@@ -111,20 +111,35 @@ pub(super) fn narrow(env: &mut Env, arg: u64, a: u128) -> u128 {
     u32::join(|n| if n < count(arg) { soft::convert::<F64, F32>(doubles[n], env) } else { 0 })
 }
 
-/// DPPS, DPPD: the sum of the products that bits 7:4 of the immediate choose, where bits 3:0 do.
+/// DPPS, DPPD: the sum of the products that bits 7:4 of the immediate choose, where bits 3:0 do. Sums are not formed after an
+/// exception that is not masked.
 pub(super) fn dot_product(env: &mut Env, arg: u64, a: u128, b: u128) -> u128 {
     if arg >> 8 & 1 != 0 {
         let products = products::<F64, 2>(arg, u64::split(a), u64::split(b), env);
+        if has_trapped(env) {
+            return 0;
+        }
         let sums: [u64; 2] =
             std::array::from_fn(|n| soft::add::<F64>(products[n], products[n ^ 1], env));
         return u64::join(|n| if arg >> n & 1 != 0 { sums[n] } else { 0 });
     }
     let products = products::<F32, 4>(arg, u32::split(a), u32::split(b), env);
+    if has_trapped(env) {
+        return 0;
+    }
     // Which NaN comes out is another for each element: its own neighbours come first.
     let pairs: [u32; 4] =
         std::array::from_fn(|n| soft::add::<F32>(products[n ^ 1], products[n], env));
+    if has_trapped(env) {
+        return 0;
+    }
     let sums: [u32; 4] = std::array::from_fn(|n| soft::add::<F32>(pairs[n], pairs[n ^ 2], env));
     u32::join(|n| if arg >> n & 1 != 0 { sums[n] } else { 0 })
+}
+
+/// Whether an exception that is not masked has been raised.
+fn has_trapped(env: &Env) -> bool {
+    env.flags.0 & env.trapping.0 != 0
 }
 
 fn products<F: Format, const N: usize>(
@@ -156,11 +171,24 @@ pub(super) fn vcvtps2ph(env: &mut Env, arg: u64, a: u128) -> u128 {
     let round = if arg & 4 != 0 { env.round } else { MODES[arg as usize & 3] };
     let rules = env.rules;
     env.rules.denormals_out = DenormalsOut::Keep;
-    let result = env.rounding(round, |env| {
-        u16::join(|n| if n < 4 { soft::convert::<F32, F16>(words[n], env) } else { 0 })
-    });
+    let result =
+        env.rounding(round, |env| u16::join(|n| if n < 4 { half_of(words[n], env) } else { 0 }));
     env.rules = rules;
     result
+}
+
+/// A float to half precision. The processor takes subnormal operands for inexact even where underflow is not masked, so that
+/// the exponent should have no bounds.
+fn half_of(word: u32, env: &mut Env) -> u16 {
+    let before = env.flags;
+    env.flags = Flags::NONE;
+    let half = soft::convert::<F32, F16>(word, env);
+    let flags = env.flags;
+    env.flags = before | flags;
+    if flags.contains(Flags::ID | Flags::UF) {
+        env.raise(Flags::NX);
+    }
+    half
 }
 
 /// RCPPS, as the host computes it: the manual leaves the result's lower bits open, and processors differ.

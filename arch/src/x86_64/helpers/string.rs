@@ -24,6 +24,7 @@ pub struct Repeat(u64);
 
 const SHORT: u64 = 1 << 8;
 const WHILE_DIFFERENT: u64 = 1 << 9;
+const ONCE: u64 = 1 << 10;
 
 impl Repeat {
     /// Of elements of 1, 2, 4 or 8 bytes.
@@ -44,6 +45,12 @@ impl Repeat {
         Self(self.0 | WHILE_DIFFERENT)
     }
 
+    /// One element at a time: what comes between them is seen.
+    #[must_use]
+    pub const fn once(self) -> Self {
+        Self(self.0 | ONCE)
+    }
+
     /// With the base of the source's segment in a slot.
     #[must_use]
     pub const fn in_segment(self, base: base::RegSlot) -> Self {
@@ -62,6 +69,11 @@ impl Repeat {
 
     fn mask(self) -> u64 {
         if self.0 & SHORT == 0 { u64::MAX } else { 0xffff_ffff }
+    }
+
+    /// How many elements are done before the CPU looks at interrupts, if otherwise it would be so many.
+    fn at_most(self, elements: u64) -> u64 {
+        if self.0 & ONCE == 0 { elements } else { 1 }
     }
 
     fn stops_where_equal(self) -> bool {
@@ -86,6 +98,13 @@ impl<'f> Step<'f> {
             base => frame.get(base::RegSlot(base)),
         };
         Self { frame, repeat, direction, segment }
+    }
+
+    /// Registers of 32 bits are written even if nothing is done.
+    fn shorten(&mut self, registers: &[u8]) {
+        for &n in registers {
+            self.frame.set(slot::gpr(n), self.register(n));
+        }
     }
 
     fn register(&self, n: u8) -> u64 {
@@ -163,7 +182,9 @@ impl<'f> Step<'f> {
         part: impl Fn(&Self, u64) -> u64,
         one: impl Fn(&Self) -> Result<(), Faulted>,
     ) -> u64 {
-        let mut room = STEP_BYTES / u64::from(self.repeat.bytes());
+        self.shorten(registers);
+        self.shorten(&[RCX]);
+        let mut room = self.repeat.at_most(STEP_BYTES / u64::from(self.repeat.bytes()));
         while self.count() != 0 && room != 0 {
             let wrap = registers.iter().map(|&register| self.until_wrap(register)).min();
             let wanted = self.count().min(room).min(wrap.unwrap_or(1));
@@ -213,7 +234,8 @@ pub(super) fn stos(mut frame: FrameRef, repeat: u64) -> u64 {
 /// REP LODS: 1 if anything is left. The accumulator is written when elements were loaded.
 pub(super) fn lods(mut frame: FrameRef, repeat: u64) -> u64 {
     let mut step = Step::new(&mut frame, repeat);
-    for _ in 0..STEP_ELEMENTS {
+    step.shorten(&[RCX]);
+    for _ in 0..step.repeat.at_most(STEP_ELEMENTS) {
         if step.count() == 0 {
             return 0;
         }
@@ -239,7 +261,9 @@ pub(super) fn lods(mut frame: FrameRef, repeat: u64) -> u64 {
 /// REPE or REPNE CMPS: 1 if it is to go on.
 pub(super) fn cmps(mut frame: FrameRef, repeat: u64) -> u64 {
     compare(&mut frame, repeat, &[RSI, RDI], |step| {
-        Ok((step.load(step.source())?, step.load(step.destination())?))
+        // If both fault, it is the destination's fault that counts.
+        let second = step.load(step.destination())?;
+        Ok((step.load(step.source())?, second))
     })
 }
 
@@ -258,9 +282,10 @@ fn compare(
     elements: impl Fn(&Step<'_>) -> Result<(u64, u64), Faulted>,
 ) -> u64 {
     let mut step = Step::new(frame, repeat);
+    step.shorten(&[RCX]);
     let shift = 64 - 8 * step.repeat.bytes();
     let mut last = None;
-    for _ in 0..STEP_ELEMENTS {
+    for _ in 0..step.repeat.at_most(STEP_ELEMENTS) {
         if step.count() == 0 {
             break;
         }

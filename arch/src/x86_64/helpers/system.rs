@@ -20,7 +20,7 @@ pub(super) fn eflags(frame: FrameRef) -> u64 {
 /// POPF, SAHF: writes those bits of EFLAGS that are in `mask`.
 pub(super) fn set_eflags(mut frame: FrameRef, value: u64, mask: u64) -> u64 {
     let old = flags::Unpacked::read(|slot| frame.get(slot)).eflags();
-    flags::Unpacked::of(value & mask | old & !mask).write(|slot, value| frame.set(slot, value));
+    flags::write(&mut frame, value & mask | old & !mask);
     0
 }
 

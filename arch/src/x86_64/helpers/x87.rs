@@ -4,7 +4,7 @@ use base::GuestVirt;
 
 use super::FrameRef;
 use super::memory;
-use crate::guarded::{self, Noted};
+use crate::guarded;
 use crate::x86_64::flags;
 use crate::x86_64::slot;
 use crate::x86_64::x87::{
@@ -92,10 +92,20 @@ fn format(bits: u64) -> Format {
     if bits == 16 { Format::Bits16 } else { Format::Bits32 }
 }
 
+/// Where processors look first whether they may access an image of so many bytes: at its first number, and at its last byte.
+fn ends(format: Format, bytes: usize) -> [u32; 3] {
+    let first = if format == Format::Bits16 { 2 } else { 4 };
+    [0, first - 1, bytes as u32 - 1]
+}
+
 /// FLDENV, with an operand size of 16 bits or another.
 pub(super) fn fldenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
     let format = format(bits);
     let mut bytes = vec![0; format.environment_bytes()];
+    let ends = ends(format, bytes.len());
+    if memory::demand_readable(&mut frame, address, &ends).is_err() {
+        return 0;
+    }
     if guarded::read(&mut frame, &mut bytes, GuestVirt(address)).is_ok() {
         let mut state = State::read(&frame);
         state.set_environment(format, &bytes);
@@ -106,8 +116,11 @@ pub(super) fn fldenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
 
 /// FNSTENV: exceptions are masked afterwards.
 pub(super) fn fnstenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
-    let mut state = State::read(&frame);
-    if memory::write(&mut frame, address, &state.environment(format(bits))) != Err(Noted) {
+    let (mut state, format) = (State::read(&frame), format(bits));
+    let image = state.environment(format);
+    let stored = memory::demand_writable(&mut frame, address, &ends(format, image.len()))
+        .and_then(|()| memory::write(&mut frame, address, &image));
+    if stored.is_ok() {
         state.control |= EXCEPTIONS;
         state.summarise();
         state.write(&mut frame);
@@ -119,6 +132,10 @@ pub(super) fn fnstenv(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
 pub(super) fn frstor(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
     let format = format(bits);
     let mut bytes = vec![0; format.state_bytes()];
+    let ends = ends(format, bytes.len());
+    if memory::demand_readable(&mut frame, address, &ends).is_err() {
+        return 0;
+    }
     if guarded::read(&mut frame, &mut bytes, GuestVirt(address)).is_ok() {
         let mut state = State::read(&frame);
         state.set_image(format, &bytes);
@@ -129,8 +146,11 @@ pub(super) fn frstor(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
 
 /// FNSAVE: FNINIT follows.
 pub(super) fn fnsave(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
-    let image = State::read(&frame).image(format(bits));
-    if memory::write(&mut frame, address, &image).is_ok() {
+    let format = format(bits);
+    let image = State::read(&frame).image(format);
+    let stored = memory::demand_writable(&mut frame, address, &ends(format, image.len()))
+        .and_then(|()| memory::write(&mut frame, address, &image));
+    if stored.is_ok() {
         initialise(&mut frame);
     }
     0

@@ -13,6 +13,10 @@ use crate::x86_64::xsave::{self, AreaError, Compacted, Form, Pointers, XSTATE_BV
 const AREA: usize = 832;
 /// Bytes that FXSAVE writes: what follows is for programs.
 const FXSAVE_BYTES: usize = 416;
+/// The last byte of its area, where processors look first whether they may access it.
+const FXSAVE_LAST: u32 = 511;
+/// Where the header says which form an area has: what XRSTOR reads first.
+const XCOMP_BV: u32 = 520;
 
 fn pointers(bits: u64) -> Pointers {
     if bits == 64 { Pointers::Bits64 } else { Pointers::Bits32 }
@@ -24,14 +28,17 @@ pub(super) fn fxsave(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
     xsave::put_x87(&mut area, &State::read(&frame), pointers(bits));
     xsave::put_mxcsr(&mut area, &frame);
     xsave::put_xmm(&mut area, &frame);
-    let _ = memory::write(&mut frame, address, &area);
+    let _ = memory::demand_writable(&mut frame, address, &[FXSAVE_LAST, 0])
+        .and_then(|()| memory::write(&mut frame, address, &area));
     0
 }
 
 /// FXRSTOR, FXRSTOR64
 pub(super) fn fxrstor(mut frame: FrameRef, address: u64, bits: u64) -> u64 {
     let mut area = [0; FXSAVE_BYTES];
-    if guarded::read(&mut frame, &mut area, GuestVirt(address)).is_err() {
+    let read = memory::demand_readable(&mut frame, address, &[FXSAVE_LAST])
+        .and_then(|()| guarded::read(&mut frame, &mut area, GuestVirt(address)));
+    if read.is_err() {
         return 0;
     }
     match xsave::take_mxcsr(&area) {
@@ -55,6 +62,11 @@ fn save(
     pointers: Pointers,
     mask: u64,
 ) -> Result<(), Noted> {
+    let size = match form {
+        Form::Compacted => xsave::compacted_size(mask),
+        _ => xsave::standard_size(mask),
+    };
+    memory::demand_writable(frame, address, &[size - 1, 0])?;
     let mut header = [0; 8];
     let header_at = address.wrapping_add(XSTATE_BV as u64);
     if form != Form::Compacted {
@@ -106,7 +118,9 @@ pub(super) fn xrstor(mut frame: FrameRef, address: u64, bits: u64, mask: u64, xc
     let mut area = [0; AREA];
     // What is asked for, and the header that says whether it is there.
     let bytes = xsave::standard_size(mask) as usize;
-    if guarded::read(&mut frame, &mut area[..bytes], GuestVirt(address)).is_err() {
+    let read = memory::demand_readable(&mut frame, address, &[XCOMP_BV])
+        .and_then(|()| guarded::read(&mut frame, &mut area[..bytes], GuestVirt(address)));
+    if read.is_err() {
         return 0;
     }
     match xsave::restore(&area, &mut frame, pointers(bits), mask, xcr0, compacted) {

@@ -3,7 +3,7 @@
 use base::cpu::Approach;
 
 use super::{Lowerer, SINK, Source};
-use crate::block::{Block, Inst, Operand, Terminator};
+use crate::block::{Block, Hint, Inst, Operand, Terminator};
 use crate::interp::micro::{Micro, Reg};
 use crate::ops::{Opcode, Shape};
 use crate::types::Type;
@@ -28,6 +28,7 @@ impl Lowerer {
                 };
                 usize::from(is_compare && self.is_only(compare, cond))
             }
+            (Terminator::Indirect { hint: Hint::Far, .. }, _) => 0,
             (Terminator::Indirect { target, approach: Approach::PLAIN, .. }, [.., and, link])
                 if is_link(link) && clears_low_bit(block, and) && self.is_only(and, target) =>
             {
@@ -70,6 +71,10 @@ impl Lowerer {
                     [compare] => self.compare_and_branch(block, compare, targets),
                     _ => self.branch_if_not_zero(block, cond, targets),
                 }
+            }
+            Terminator::Indirect { target, hint: Hint::Far, .. } => {
+                let a = self.reg(block, target);
+                self.push(Micro::IndirectFar, SINK, a, 0, 0);
             }
             Terminator::Indirect { target, approach, .. } => {
                 self.indirect(block, (target, approach), tail);

@@ -11,7 +11,7 @@ use base::{CpuFrame, GuestVirt, HelperId, RegSlot};
 use super::*;
 use crate::block::{Hint, Terminator, Trap};
 use crate::types::{FpRound, MemOrder, Type};
-use crate::{Block, BlockKey, Builder, FpRules, Guest, Opcode, SlotClass, Val};
+use crate::{BadJumps, Block, BlockKey, Builder, FpRules, Guest, Opcode, SlotClass, Val};
 
 unsafe extern "C" fn sum_of_four(_: *mut CpuFrame, a: u64, b: u64, c: u64, d: u64) -> u64 {
     a + b + c + d
@@ -49,6 +49,7 @@ static GUEST: Guest = Guest {
     fp_flags: FLAGS,
     fp: FpRules::RiscV,
     stack_pointer: RegSlot(2),
+    bad_jumps: BadJumps::Target,
 };
 
 const A: RegSlot = RegSlot(1);

@@ -1,13 +1,13 @@
 //! What an exception of the CPU is to Linux (`arch/x86/kernel/traps.c`, `arch/x86/mm/fault.c`): its signal, and what the
 //! signal frame tells of it. Translations leave in few ways; which exception it was, the instruction says.
 
-use arch::x86_64::{flags, mxcsr, slot};
+use arch::x86_64::{mxcsr, slot};
 use base::sys::access;
 use base::sys::fault::HostFault;
 use base::{CpuFrame, GuestVirt};
 use decoders::x86_64::{
-    Code, CpuidFeature, Decoded, Instruction, MAX_BYTES, MemorySize, Mnemonic, OpKind, Options,
-    Register, decode,
+    Code, CpuidFeature, Decoded, Instruction, MAX_BYTES, Mnemonic, OpKind, Options, Register,
+    alignment, decode,
 };
 use runtime::{Exit, FetchFaultCause};
 
@@ -53,6 +53,7 @@ pub(super) fn of(frame: &mut CpuFrame, exit: &Exit, last: Trap) -> Option<CpuExc
     Some(match exit {
         Exit::Syscall | Exit::Interrupted | Exit::Debug(_) | Exit::GuestFault(_) => return None,
         Exit::DataFault(fault) => data_fault(frame, fault, plain),
+        Exit::FetchFault(fault) if !is_canonical(fault.addr) => plain.general_protection(0),
         Exit::FetchFault(fault) => {
             let (code, error) = match fault.cause {
                 FetchFaultCause::NotExecutable => (SEGV_ACCERR, PF_PRESENT),
@@ -71,6 +72,7 @@ pub(super) fn of(frame: &mut CpuFrame, exit: &Exit, last: Trap) -> Option<CpuExc
             frame.pc = frame.pc.wrapping_add(1);
             plain.bare(vector::BP, 0, libc::SIGTRAP)
         }
+        Exit::Traced => plain.at_pc(vector::DB, libc::SIGTRAP, TRAP_TRACE),
         Exit::System => left(frame, plain),
         Exit::Misaligned(_) => raised(frame, plain),
     })
@@ -174,9 +176,6 @@ fn left(frame: &mut CpuFrame, plain: Plain) -> CpuException {
             let plain = Plain { pc: GuestVirt(frame.pc), ..plain };
             plain.at_pc(vector::DB, libc::SIGTRAP, TRAP_BRKPT)
         }
-        _ if frame.get(slot::OTHER_FLAGS) & flags::TF != 0 && !insn.is_privileged() => {
-            plain.at_pc(vector::DB, libc::SIGTRAP, TRAP_TRACE)
-        }
         _ => plain.general_protection(0),
     }
 }
@@ -225,11 +224,9 @@ fn is_misaligned(frame: &CpuFrame, insn: &Instruction) -> bool {
     let Some(op) = (0..insn.op_count()).find(|&op| insn.op_kind(op) == OpKind::Memory) else {
         return false;
     };
-    let size = insn.memory_size();
     let value = |register, _: usize, _: usize| register_value(frame, register);
     let addr = insn.virtual_address(op, 0, value);
-    let needed = if size == MemorySize::Unknown { 64 } else { size.size() as u64 };
-    addr.is_some_and(|addr| needed >= 16 && !addr.is_multiple_of(needed.max(1)))
+    addr.is_some_and(|addr| !addr.is_multiple_of(alignment(insn)))
 }
 
 fn register_value(frame: &CpuFrame, register: Register) -> Option<u64> {
