@@ -1,7 +1,7 @@
 //! Guest memory as x86-64's helpers access it: see [`guarded`].
 
 use base::GuestVirt;
-use base::sys::fault;
+use base::sys::{access as unobserved, fault};
 
 use super::FrameRef;
 use super::gather::can_store;
@@ -44,15 +44,8 @@ pub(super) fn demand_writable(
     to: u64,
     distances: &[u32],
 ) -> Result<(), Noted> {
-    for &distance in distances {
-        let place = GuestVirt(to.wrapping_add(distance.into()));
-        // What is exchanged is what is there already, if it is that at all.
-        if access::compare_exchange8(place, 0, 0).is_err() {
-            frame.set_fault(fault::last_fault().addr.0);
-            return Err(Noted);
-        }
-    }
-    Ok(())
+    // What is exchanged is what is there already, if it is that at all.
+    demand(frame, to, distances, |place| unobserved::compare_exchange8(place, 0, 0).is_ok())
 }
 
 /// Looks whether bytes at these distances can be read, in this order.
@@ -61,10 +54,22 @@ pub(super) fn demand_readable(
     from: u64,
     distances: &[u32],
 ) -> Result<(), Noted> {
-    for &distance in distances {
-        guarded::read(frame, &mut [0], GuestVirt(from.wrapping_add(distance.into())))?;
+    demand(frame, from, distances, |place| unobserved::load8(place).is_ok())
+}
+
+/// Nobody is told: the accesses themselves come later.
+fn demand(
+    frame: &mut FrameRef,
+    base: u64,
+    distances: &[u32],
+    is_there: impl Fn(GuestVirt) -> bool,
+) -> Result<(), Noted> {
+    let place = |&distance: &u32| GuestVirt(base.wrapping_add(distance.into()));
+    if distances.iter().map(place).all(is_there) {
+        return Ok(());
     }
-    Ok(())
+    frame.set_fault(fault::last_fault().addr.0);
+    Err(Noted)
 }
 
 /// MASKMOVQ: writes the bytes of a number for which bit 7 of the mask's byte is set.

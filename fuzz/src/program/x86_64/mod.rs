@@ -17,6 +17,7 @@ use operands::Operands;
 
 pub use encodings::{code_of, decode, encodings, name_of};
 pub(crate) use operands::Form;
+pub use state::extended;
 
 /// A register that holds a small number, for indices, and its word.
 const INDEX: (iced_x86::Register, usize) = (iced_x86::Register::R12, 12);

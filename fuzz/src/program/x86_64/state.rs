@@ -75,7 +75,8 @@ fn floating_point(state: &mut State, rng: &mut Rng) {
 }
 
 /// x87's format: corners, numbers that doubles and integers have, anything, what is no number either.
-fn extended(rng: &mut Rng) -> u128 {
+#[must_use]
+pub fn extended(rng: &mut Rng) -> u128 {
     let sign = rng.bits() & 1;
     let exponent = match rng.below(10) {
         0 => 0,
