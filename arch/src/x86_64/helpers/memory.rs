@@ -47,7 +47,7 @@ pub(super) fn demand_writable(
     for &distance in distances {
         let place = GuestVirt(to.wrapping_add(distance.into()));
         // What is exchanged is what is there already, if it is that at all.
-        if access::compare_exchange8(place, 0, 0).is_err() {
+        if base::sys::access::compare_exchange8(place, 0, 0).is_err() {
             frame.set_fault(fault::last_fault().addr.0);
             return Err(Noted);
         }
@@ -62,7 +62,10 @@ pub(super) fn demand_readable(
     distances: &[u32],
 ) -> Result<(), Noted> {
     for &distance in distances {
-        guarded::read(frame, &mut [0], GuestVirt(from.wrapping_add(distance.into())))?;
+        if base::sys::access::load8(GuestVirt(from.wrapping_add(distance.into()))).is_err() {
+            frame.set_fault(fault::last_fault().addr.0);
+            return Err(Noted);
+        }
     }
     Ok(())
 }
