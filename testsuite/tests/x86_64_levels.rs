@@ -4,7 +4,8 @@
 
 use arch::x86_64::{CpuModel, cpuid};
 use base::GuestVirt;
-use fuzz::program::x86_64::Random;
+use base::rng::Rng;
+use fuzz::program::x86_64::instruction;
 use iced_x86::{
     Code, CpuidFeature, Decoder, DecoderOptions, Encoder, EncodingKind, Instruction, Mnemonic,
     Register,
@@ -141,7 +142,7 @@ fn is_undefined(cpu: &CpuModel, insn: &Instruction) -> Option<bool> {
 
 /// Every encoding that 64-bit mode has, with operands.
 fn instructions() -> Vec<Instruction> {
-    let mut random = Random::new(1);
+    let mut rng = Rng::new(1);
     let is_ours = |code: &Code| {
         let info = code.op_code();
         let encoding = matches!(info.encoding(), EncodingKind::Legacy | EncodingKind::VEX);
@@ -156,7 +157,7 @@ fn instructions() -> Vec<Instruction> {
         let collides = n(a) == n(b) || n(a) == n(index) || n(b) == n(index);
         a != Register::CS && !(insn.is_vsib() && collides)
     };
-    let mut make = |code| (0..100).filter_map(|_| random.instruction(code)).find(is_good);
+    let mut make = |code| (0..100).filter_map(|_| instruction(code, &mut rng)).find(is_good);
     Code::values().filter(is_ours).filter_map(|code| make(code)).collect()
 }
 

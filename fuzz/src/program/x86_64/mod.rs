@@ -152,6 +152,12 @@ pub fn case(code: Code, rng: &mut Rng) -> Option<Program> {
     Some(program(&bytes, rng))
 }
 
+/// An instruction of this encoding, with random operands.
+#[must_use]
+pub fn instruction(code: Code, rng: &mut Rng) -> Option<Instruction> {
+    Operands { rng }.any(code)
+}
+
 /// An instruction of this encoding and form, without what says nothing.
 pub(crate) fn example(code: Code, form: Form, rng: &mut Rng) -> Option<Vec<u8>> {
     let insn = Operands { rng }.instruction(code, form)?;
