@@ -157,8 +157,8 @@ fn instructions() -> Vec<Instruction> {
         let collides = n(a) == n(b) || n(a) == n(index) || n(b) == n(index);
         a != Register::CS && !(insn.is_vsib() && collides)
     };
-    let mut make = |code| (0..100).filter_map(|_| instruction(code, &mut rng)).find(is_good);
-    Code::values().filter(is_ours).filter_map(|code| make(code)).collect()
+    let make = |code| (0..100).filter_map(|_| instruction(code, &mut rng)).find(is_good);
+    Code::values().filter(is_ours).filter_map(make).collect()
 }
 
 #[test]
