@@ -7,7 +7,7 @@ use ferry_backend::baseline::{self, BaselineOptions, UPGRADE};
 use ferry_backend::{CodeMemory, ExitCode, PlacedRegion, entry};
 use ir::interp::Lowerer;
 use ir::types::MemOrder;
-use ir::{BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Type};
+use ir::{BadJumps, BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Type};
 
 const A: RegSlot = RegSlot(1);
 const B: RegSlot = RegSlot(2);
@@ -20,6 +20,7 @@ static GUEST: Guest = Guest {
     fp_flags: RegSlot(64),
     fp: FpRules::RiscV,
     stack_pointer: A,
+    bad_jumps: BadJumps::Target,
 };
 
 const PC: GuestVirt = GuestVirt(0x5555_0000_1000);
