@@ -102,6 +102,14 @@ pub enum Defect {
     HalfwordUnsigned,
     /// An atomic minimum compares unsigned numbers.
     AtomicMinimumUnsigned,
+    /// A difference's borrow is taken for its carry.
+    BorrowIsCarry,
+    /// The accumulator counts as a register that it was loaded from, though something was added since.
+    StaleAccumulator,
+    /// An arithmetic shift brings in zeros.
+    QuickShiftLogical,
+    /// A branch on signed numbers compares unsigned ones.
+    QuickBranchUnsigned,
 }
 
 /// Where a mistake is.
@@ -119,11 +127,13 @@ pub enum Layer {
     Interpreter,
     /// The back end, for any guest.
     Backend,
+    /// The baseline compiler, for any guest.
+    Baseline,
 }
 
 impl Defect {
     /// All of them, with the layer that each is in.
-    pub const ALL: [(Self, Layer); 48] = [
+    pub const ALL: [(Self, Layer); 52] = [
         (Self::AddiwZeroExtends, Layer::Riscv64),
         (Self::SubSwapsOperands, Layer::Riscv64),
         (Self::AndiOffByOne, Layer::Riscv64),
@@ -172,6 +182,10 @@ impl Defect {
         (Self::HighProductUncorrected, Layer::Backend),
         (Self::HalfwordUnsigned, Layer::Backend),
         (Self::AtomicMinimumUnsigned, Layer::Backend),
+        (Self::BorrowIsCarry, Layer::Baseline),
+        (Self::StaleAccumulator, Layer::Baseline),
+        (Self::QuickShiftLogical, Layer::Baseline),
+        (Self::QuickBranchUnsigned, Layer::Baseline),
     ];
 }
 

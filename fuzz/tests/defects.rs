@@ -76,6 +76,7 @@ impl Campaigns {
             Layer::Interpreter => vec![Against::Evaluator],
             Layer::Optimiser => vec![Against::Tier(Tier::OptimisedInterpreter)],
             Layer::Backend => vec![Against::Tier(Tier::Region)],
+            Layer::Baseline => vec![Against::Tier(Tier::Baseline)],
         };
         Some(self.0.entry((guest.name, against[0].name())).or_insert_with(|| {
             Campaign::new(guest, 0x5eed, &[], against, Shard::WHOLE).expect("a campaign")
@@ -97,6 +98,7 @@ fn is_located(finding: &Finding, layer: Layer) -> bool {
             matches!(&finding.culprit, Culprit::Optimiser(passes) if !passes.is_empty())
         }
         Layer::Backend => matches!(finding.culprit, Culprit::Backend(_)),
+        Layer::Baseline => finding.culprit == Culprit::Baseline,
     }
 }
 

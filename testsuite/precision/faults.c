@@ -48,6 +48,15 @@ static uint64_t get(const mcontext_t *machine, int i)
 #endif
 }
 
+/* What the library leaves in vectors depends on the processor. */
+static int mixes_vectors __attribute__((unused));
+
+/* Where the stack lies is the kernel's choice. */
+static uint64_t relative(uint64_t value, uint64_t sp)
+{
+    return value - (sp - (4UL << 20)) < (8UL << 20) ? value - sp : value;
+}
+
 /* The pc, and all that belongs to floating point. */
 static void mix_the_rest(const mcontext_t *machine)
 {
@@ -59,7 +68,7 @@ static void mix_the_rest(const mcontext_t *machine)
     mix(machine->gregs[REG_RIP]);
     mix(machine->gregs[REG_EFL] & 0x8d5);
     for (int i = 0; i < 16; i++)
-        for (int j = 0; j < 4; j++)
+        for (int j = 0; j < 4 && mixes_vectors; j++)
             mix(machine->fpregs->_xmm[i].element[j]);
     mix(machine->fpregs->mxcsr);
 #else
@@ -86,8 +95,7 @@ static void on_fault(int signal, siginfo_t *info, void *context)
         uint64_t value = get(machine, i);
         if (i == SP || i == IGNORED_A || i == IGNORED_B)
             continue;
-        /* Where the stack lies is the kernel's choice. */
-        mix(value - (sp - (4UL << 20)) < (8UL << 20) ? value - sp : value);
+        mix(relative(value, sp));
     }
     mix_the_rest(machine);
     faults++;
@@ -273,8 +281,10 @@ static void forget(void)
 #endif
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argv;
+    mixes_vectors = argc == 1;
     struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
     sigaction(SIGSEGV, &action, NULL);
     map(area);

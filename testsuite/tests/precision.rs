@@ -1,6 +1,7 @@
 //! Precise state: faults at every access of hot loops (`testsuite/precision/faults.c`). What the
 //! guest's handler sees, all registers of some seventy thousand faults, is the same interpreted, compiled
-//! under each exact way of keeping state, and under qemu-user.
+//! under each exact way of keeping state, by the baseline compiler, and under qemu-user, or by the processor itself where that is one of
+//! the guest's.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -48,11 +49,22 @@ fn check(guest: &Guest) {
     };
     let interpreted = states(ferry(&program, "interp", "replay", "1000"));
     assert_eq!(interpreted.lines().count(), 10, "{interpreted}");
-    for (tier, precision) in
-        [("jit", "replay"), ("jit", "every-access"), ("auto", "replay"), ("auto", "every-access")]
-    {
+    for (tier, precision) in [
+        ("jit", "replay"),
+        ("jit", "every-access"),
+        ("baseline", "replay"),
+        ("auto", "replay"),
+        ("auto", "every-access"),
+    ] {
         let compiled = states(ferry(&program, tier, precision, "100"));
         assert_eq!(compiled, interpreted, "{}, --tier {tier}, {precision}", guest.name);
+    }
+    if guest.name == std::env::consts::ARCH {
+        let mut native = Command::new(&program);
+        native.arg("integers");
+        let mut interpreted = ferry(&program, "interp", "replay", "1000");
+        interpreted.arg("integers");
+        return assert_eq!(states(native), states(interpreted), "the processor");
     }
     let mut qemu = match qemu::user(guest.name) {
         Ok(qemu) => Command::new(qemu),

@@ -4,6 +4,7 @@ use std::mem::offset_of;
 
 use base::CpuFrame;
 use base::cpu::{Approach, JumpCacheEntry};
+use base::defect::{Defect, is_seeded};
 use ir::Trap;
 use ir::interp::{Micro, MicroOp, Raw};
 
@@ -129,6 +130,7 @@ impl Baseline<'_> {
             Micro::BrLtUI => (Cc::Below, false),
             Micro::BrGeUR => (Cc::AboveOrEqual, true),
             Micro::BrGeUI => (Cc::AboveOrEqual, false),
+            Micro::BrLtSR if is_seeded(Defect::QuickBranchUnsigned) => (Cc::Below, true),
             Micro::BrLtSR => (Cc::Less, true),
             Micro::BrLtSI => (Cc::Less, false),
             Micro::BrGeSR => (Cc::GreaterOrEqual, true),

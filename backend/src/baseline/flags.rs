@@ -1,5 +1,6 @@
 //! Packed flags and conditions on them.
 
+use base::defect::{Defect, is_seeded};
 use ir::interp::{Micro, MicroOp, Reg};
 
 use super::Baseline;
@@ -35,7 +36,7 @@ impl Baseline<'_> {
                 | Micro::FlagsSub
                 | Micro::FlagsSubW
         );
-        if is_difference {
+        if is_difference && !is_seeded(Defect::BorrowIsCarry) {
             self.asm.bytes(&[COMPLEMENT_CARRY]);
         }
         self.pack();

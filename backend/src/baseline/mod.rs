@@ -48,7 +48,7 @@ pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
         bails: Vec::new(),
         beginning: None,
         pending: Vec::new(),
-        fragments: Vec::new(),
+        words: Vec::new(),
     };
     baseline.begin(options);
     for step in code.steps() {
@@ -102,7 +102,8 @@ struct Baseline<'a> {
     beginning: Option<control::Beginning>,
     /// Micro-operations that the interpreter shall do.
     pending: Vec<Raw>,
-    fragments: Vec<(Patch, Fragment)>,
+    /// What the functions that are called get the addresses of.
+    words: Vec<(Patch, Vec<u8>)>,
 }
 
 impl Baseline<'_> {
@@ -126,6 +127,11 @@ impl Baseline<'_> {
         if op.kind.is_terminator() {
             self.flush();
             self.terminator(op, data);
+        } else if let Some(function) = op.kind.operation() {
+            self.flush();
+            let words: Vec<Raw> =
+                std::iter::once(op.to_raw()).chain(data.iter().copied()).collect();
+            self.call_with(function as usize, &words);
         } else if ops::is_native(op.kind) {
             self.flush();
             self.operation(op, data);
@@ -141,20 +147,26 @@ impl Baseline<'_> {
             return;
         }
         let fragment = Fragment::new(self.code.head(), std::mem::take(&mut self.pending));
-        let at = self.asm.address_of(asm::Host::Rsi);
-        self.fragments.push((at, fragment));
-        self.asm.call(Fragment::RUN as usize);
-        self.held.clear();
+        self.call_with(Fragment::RUN as usize, fragment.words());
         self.asm.bytes(&[0x85, 0xc0]); // test eax, eax
         let failed = self.asm.jump_if(asm::Cc::NotEqual);
         self.bails.push((failed, self.pc));
+    }
+
+    /// Calls a function with the frame and the address of some words.
+    fn call_with(&mut self, function: usize, words: &[Raw]) {
+        let at = self.asm.address_of(asm::Host::Rsi);
+        let bytes = words.iter().flatten().flat_map(|half| half.to_le_bytes());
+        self.words.push((at, bytes.collect()));
+        self.asm.call(function);
+        self.held.clear();
     }
 
     fn finish(mut self, options: BaselineOptions) -> CompiledRegion {
         self.end_instruction();
         self.finish_beginning();
         self.leave_bails();
-        self.place_fragments();
+        self.place_words();
         let head = self.code.head();
         CompiledRegion {
             code: self.asm.code,
@@ -180,12 +192,12 @@ impl Baseline<'_> {
     }
 
     /// Bodies of regions are aligned no worse than the interpreter's code has to be.
-    fn place_fragments(&mut self) {
-        for (patch, fragment) in std::mem::take(&mut self.fragments) {
+    fn place_words(&mut self) {
+        for (patch, bytes) in std::mem::take(&mut self.words) {
             let padding = self.asm.offset().next_multiple_of(Fragment::ALIGN) - self.asm.offset();
             self.asm.code.resize(self.asm.offset() + padding, 0xcc);
             self.asm.land(patch);
-            self.asm.bytes(&fragment.bytes());
+            self.asm.bytes(&bytes);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The micro-operations that do not end a block.
 
 use base::CpuFrame;
+use base::defect::{Defect, is_seeded};
 use ir::interp::{Micro, MicroOp, Raw, Reg, SINK, ZERO};
 
 use super::Baseline;
@@ -31,11 +32,7 @@ pub(super) fn is_native(kind: Micro) -> bool {
         | Micro::Rmw16
         | Micro::Rmw32
         | Micro::Rmw64
-        | Micro::NanUnbox
-        | Micro::Float
-        | Micro::Wide
-        | Micro::Lane
-        | Micro::WideFloat => false,
+        | Micro::NanUnbox => false,
         kind => !kind.is_float(),
     }
 }
@@ -99,6 +96,9 @@ impl Baseline<'_> {
             Micro::RotrWR => self.shift(D, Shift::Ror, a, b),
             Micro::ShlI => self.shift_immediate(W, Shift::Shl, a, imm),
             Micro::ShrUI => self.shift_immediate(W, Shift::Shr, a, imm),
+            Micro::ShrSI if is_seeded(Defect::QuickShiftLogical) => {
+                self.shift_immediate(W, Shift::Shr, a, imm);
+            }
             Micro::ShrSI => self.shift_immediate(W, Shift::Sar, a, imm),
             Micro::RotrI => self.shift_immediate(W, Shift::Ror, a, imm),
             Micro::ShlWI => self.shift_immediate(D, Shift::Shl, a, imm),
@@ -184,7 +184,7 @@ impl Baseline<'_> {
             | Micro::FlagsNzW => return self.packed_flags(op),
             _ => return self.without_result(op, data),
         }
-        if kind != Micro::Mov {
+        if kind != Micro::Mov && !(kind == Micro::AddI && is_seeded(Defect::StaleAccumulator)) {
             self.held.clear();
         }
         if is_word(kind) {
@@ -304,7 +304,9 @@ impl Baseline<'_> {
         if imm == 0 {
             return;
         }
-        self.held.clear();
+        if !is_seeded(Defect::StaleAccumulator) {
+            self.held.clear();
+        }
         self.with_immediate(Alu::Add, imm);
     }
 

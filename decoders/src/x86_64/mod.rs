@@ -181,9 +181,9 @@ mod tests {
         for prefix in PREFIXES {
             for opcode in 0..=u8::MAX {
                 assert_eq!(is(&[prefix, &[opcode]]), ONE_BYTE.contains(&opcode), "{opcode:#x}");
-                // EMMS knows no prefixes.
+                // GETSEC and EMMS know no prefixes.
                 let undefined = TWO_BYTES.contains(&opcode)
-                    || (opcode == 0x77 && matches!(prefix, [0x66 | 0xf2 | 0xf3]));
+                    || (matches!(opcode, 0x37 | 0x77) && matches!(prefix, [0x66 | 0xf2 | 0xf3]));
                 assert_eq!(is(&[prefix, &[0x0f, opcode]]), undefined, "0f {opcode:#x}");
             }
         }

@@ -529,14 +529,7 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 Micro::FLtSBoxed => compare!(F32, unboxed, lt),
                 Micro::FLeSBoxed => compare!(F32, unboxed, le),
                 Micro::Float => {
-                    let [function, rest] = *ip.add(1);
-                    let function = std::mem::transmute::<usize, Float>(function as usize);
-                    let (x, y, z) = (reg!(a), reg!(b), reg!(rest as Reg));
-                    let flags = &mut reg!((rest >> 16) as Reg);
-                    let rules = unpack_rules(rest >> RULES_SHIFT);
-                    let result =
-                        with_flags(flags, unpack_round(rest), rules, |env| function(env, x, y, z));
-                    set!(result);
+                    float(regs, ip);
                     ip = ip.add(1);
                 }
                 Micro::NanBox => set!(reg!(a) | BOX),
@@ -582,25 +575,15 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     access!(cx.memory.store128(Site(ip), address!(), value));
                 }
                 Micro::Wide => {
-                    let [c, number] = *ip.add(1);
-                    let function = std::mem::transmute::<usize, WideFn>(imm as usize);
-                    let [x, y, z] = [a, b, c as Reg].map(|reg| wide!(reg).read_unaligned());
-                    wide!(dst).write_unaligned(function(x, y, z, number as u32));
+                    wide(regs, ip);
                     ip = ip.add(1);
                 }
                 Micro::Lane => {
-                    let [_, number] = *ip.add(1);
-                    let function = std::mem::transmute::<usize, WideFn>(imm as usize);
-                    let x = wide!(a).read_unaligned();
-                    set!(function(x, 0, 0, number as u32) as u64);
+                    lane(regs, ip);
                     ip = ip.add(1);
                 }
                 Micro::WideFloat => {
-                    let [operation, _] = *ip.add(1);
-                    let [x, y, z] = [a, b, imm as Reg].map(|reg| wide!(reg).read_unaligned());
-                    let flags = &mut reg!((imm >> 16) as Reg);
-                    let (op, rules) = FpOp::unpack(operation);
-                    wide!(dst).write_unaligned(op.evaluate_wide(rules, [x, y, z], flags));
+                    wide_float(regs, ip);
                     ip = ip.add(1);
                 }
                 Micro::CallWide => {
@@ -736,6 +719,84 @@ fn flags32(a: u64, b: u64, carry: u64) -> u64 {
     let flags =
         sum >> 31 << 31 | u32::from(sum == 0) << 30 | carries >> 31 << 29 | overflows >> 31 << 28;
     flags.into()
+}
+
+/// Does the two-word [`Micro::Float`] at `ip`.
+///
+/// # Safety
+/// As for [`run`], whose frame and code these are; so for those that follow.
+#[inline(always)]
+pub(super) unsafe fn float(regs: *mut u64, ip: *const Raw) {
+    // SAFETY: the lowerer put two words there, with register indexes and a function's address.
+    unsafe {
+        let &MicroOp { dst, a, b, .. } = &*ip.cast::<MicroOp>();
+        let [function, rest] = *ip.add(1);
+        let function = std::mem::transmute::<usize, Float>(function as usize);
+        let [x, y, z] = [a, b, rest as Reg].map(|reg| *regs.add(usize::from(reg)));
+        let flags = &mut *regs.add(usize::from((rest >> 16) as Reg));
+        let rules = unpack_rules(rest >> RULES_SHIFT);
+        let result = with_flags(flags, unpack_round(rest), rules, |env| function(env, x, y, z));
+        *regs.add(usize::from(dst)) = result;
+    }
+}
+
+/// A register of 128 bits.
+///
+/// # Safety
+/// As for [`float`].
+#[inline(always)]
+unsafe fn wide_register(regs: *mut u64, reg: Reg) -> *mut u128 {
+    // SAFETY: by the caller's promise.
+    unsafe { regs.add(usize::from(reg)).cast() }
+}
+
+/// Does the two-word [`Micro::Wide`] at `ip`.
+///
+/// # Safety
+/// As for [`float`].
+#[inline(always)]
+pub(super) unsafe fn wide(regs: *mut u64, ip: *const Raw) {
+    // SAFETY: as in `float`; a wide register is two.
+    unsafe {
+        let &MicroOp { dst, a, b, imm, .. } = &*ip.cast::<MicroOp>();
+        let [c, number] = *ip.add(1);
+        let function = std::mem::transmute::<usize, WideFn>(imm as usize);
+        let [x, y, z] = [a, b, c as Reg].map(|reg| wide_register(regs, reg).read_unaligned());
+        wide_register(regs, dst).write_unaligned(function(x, y, z, number as u32));
+    }
+}
+
+/// Does the two-word [`Micro::Lane`] at `ip`.
+///
+/// # Safety
+/// As for [`float`].
+#[inline(always)]
+pub(super) unsafe fn lane(regs: *mut u64, ip: *const Raw) {
+    // SAFETY: as in `wide`.
+    unsafe {
+        let &MicroOp { dst, a, imm, .. } = &*ip.cast::<MicroOp>();
+        let [_, number] = *ip.add(1);
+        let function = std::mem::transmute::<usize, WideFn>(imm as usize);
+        let x = wide_register(regs, a).read_unaligned();
+        *regs.add(usize::from(dst)) = function(x, 0, 0, number as u32) as u64;
+    }
+}
+
+/// Does the two-word [`Micro::WideFloat`] at `ip`.
+///
+/// # Safety
+/// As for [`float`].
+#[inline(always)]
+pub(super) unsafe fn wide_float(regs: *mut u64, ip: *const Raw) {
+    // SAFETY: as in `wide`.
+    unsafe {
+        let &MicroOp { dst, a, b, imm, .. } = &*ip.cast::<MicroOp>();
+        let [operation, _] = *ip.add(1);
+        let [x, y, z] = [a, b, imm as Reg].map(|reg| wide_register(regs, reg).read_unaligned());
+        let flags = &mut *regs.add(usize::from((imm >> 16) as Reg));
+        let (op, rules) = FpOp::unpack(operation);
+        wide_register(regs, dst).write_unaligned(op.evaluate_wide(rules, [x, y, z], flags));
+    }
 }
 
 /// Calls the helper of the two-word operation at `ip`, on vectors.

@@ -6,12 +6,12 @@ use base::CpuFrame;
 
 use super::code::{Entry, HEAD_WORDS, Head, head_of_fragment};
 use super::eval::Pure;
-use super::exec::{Alone, Context, SINK, Stop, run};
+use super::exec::{self, Alone, Context, SINK, Stop, run};
 use super::memory::Direct;
 use super::micro::{Micro, MicroOp, Raw};
 
 /// Micro-operations without a terminator, of one guest instruction of a process ([`Direct`]). It is of no use where it lies, but
-/// wherever [`Fragment::bytes`] are put.
+/// wherever [`Fragment::words`] are put.
 #[derive(Debug)]
 pub struct Fragment(Vec<Raw>);
 
@@ -37,9 +37,42 @@ impl Fragment {
 
     /// What [`Fragment::RUN`] takes.
     #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        self.0.iter().flatten().flat_map(|half| half.to_le_bytes()).collect()
+    pub fn words(&self) -> &[Raw] {
+        &self.0
     }
+}
+
+/// Does the micro-operation at an address to a frame, with the data after it.
+pub type Operation = unsafe extern "C" fn(*mut CpuFrame, *const Raw);
+
+macro_rules! operations {
+    ($($kind:ident $function:ident;)*) => {
+        impl Micro {
+            /// What does micro-operations of this kind alone, quicker than a [`Fragment`] is; `None` if there is no such function. It
+            /// has no other effects than to write a register.
+            #[must_use]
+            pub fn operation(self) -> Option<Operation> {
+                match self {
+                    $(Self::$kind => Some($function),)*
+                    _ => None,
+                }
+            }
+        }
+
+        $(
+            unsafe extern "C" fn $function(frame: *mut CpuFrame, op: *const Raw) {
+                // SAFETY: the caller's frame, and an operation that was lowered for its guest.
+                unsafe { exec::$function(frame.cast(), op) }
+            }
+        )*
+    };
+}
+
+operations! {
+    Float float;
+    Wide wide;
+    Lane lane;
+    WideFloat wide_float;
 }
 
 /// Calls a function of two operands whose address is known, by the host's convention.

@@ -31,7 +31,7 @@ mod tests;
 pub use code::{Code, Entry, Head, Side, Step};
 pub use eval::{Pure, pure_function};
 pub use exec::{Alone, Context, Jumps, SINK, Stop, ZERO, run};
-pub use fragment::{CALL_PURE, Fragment};
+pub use fragment::{CALL_PURE, Fragment, Operation};
 pub use lower::{LowerError, Lowerer};
 pub use memory::{Direct, Memory, Site};
 pub use micro::{Micro, MicroOp, Raw, Reg};

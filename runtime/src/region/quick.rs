@@ -27,7 +27,9 @@ pub(crate) fn compile(
         }
         return;
     }
-    let executions = engine.config().baseline_executions() / block.head().weight().unsigned_abs();
+    // What costs more than others is called, and no faster than interpreted.
+    let weight = block.head().weight().unsigned_abs();
+    let executions = engine.config().baseline_executions() / (2 * weight - 1);
     let count_instructions = shared.config.options.count_instructions;
     let compiled = baseline::compile(block, BaselineOptions { executions, count_instructions });
     // Who places a region may wait for this very thread.

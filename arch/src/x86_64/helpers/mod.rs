@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(flags::eflags(&frame), expected);
         let _ = call(&mut frame, SET_MXCSR, [0x7fbf, 0, 0, 0]);
         assert_eq!(call(&mut frame, MXCSR, [0; 4]), Some(0x7fbf));
-        assert_eq!(frame.key_flags, key::RC);
+        assert_eq!(frame.key_flags, key::RC | key::TRACED);
         assert_eq!(call_wide(&mut frame, MXCSR, 0_u64, [0; 3]), None);
     }
 

@@ -92,10 +92,14 @@ fn format(bits: u64) -> Format {
     if bits == 16 { Format::Bits16 } else { Format::Bits32 }
 }
 
-/// Where processors look first whether they may access an image of so many bytes: at its first number, and at its last byte.
-fn ends(format: Format, bytes: usize) -> [u32; 3] {
-    let first = if format == Format::Bits16 { 2 } else { 4 };
-    [0, first - 1, bytes as u32 - 1]
+/// Where processors look first whether they may access an image of so many bytes: at its first number, byte by byte as it
+/// may lie on two pages, and at its last byte.
+fn ends(format: Format, bytes: usize) -> [u32; 5] {
+    let last = bytes as u32 - 1;
+    match format {
+        Format::Bits16 => [0, 1, last, last, last],
+        Format::Bits32 => [0, 1, 2, 3, last],
+    }
 }
 
 /// FLDENV, with an operand size of 16 bits or another.
