@@ -93,9 +93,9 @@ pub struct PlacedRegion {
 }
 
 impl PlacedRegion {
-    fn slot(&self, exit: usize) -> Option<&AtomicUsize> {
+    fn slot(&self, number: usize) -> Option<&AtomicUsize> {
         let slots = self.exits + usize::from(self.counts);
-        let address = (exit < slots).then(|| self.slots.0 + exit * 8)?;
+        let address = (number < slots).then(|| self.slots.0 + number * 8)?;
         // SAFETY: the slot lies in the slots' mapping, which is never unmapped, and is only ever
         // accessed atomically.
         Some(unsafe { &*(address as *const AtomicUsize) })
@@ -103,16 +103,14 @@ impl PlacedRegion {
 
     /// Links an exit to an entry of another region, or of the same. No effect beyond the last exit.
     pub fn link(&self, exit: usize, entry: HostPtr) {
-        if let Some(slot) = self.slot(exit) {
+        if let Some(slot) = self.slot(exit).filter(|_| exit < self.exits) {
             slot.store(entry.0, Ordering::Release);
         }
     }
 
     /// Has a block of the baseline compiler be executed so often before it leaves through [`crate::baseline::UPGRADE`].
     pub fn set_executions(&self, executions: u32) {
-        if self.counts
-            && let Some(slot) = self.slot(self.exits)
-        {
+        if let Some(slot) = self.slot(self.exits) {
             slot.store(executions as usize, Ordering::Relaxed);
         }
     }

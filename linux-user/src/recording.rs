@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use base::{CpuFrame, GuestVirt};
 use runtime::{Exit, ObservedAccess, Observer};
 use trace::frame::Watched;
-use trace::recording::{BoxedSink, Gate, Memory, Registers, Start, carries};
-use trace::{Access, AccessKind, Architecture, Event, Header, Insn, Privilege, RegWrite, Trap};
+use trace::recording::{BoxedSink, Gate, Memory, Pending, Registers, Start, carries};
+use trace::{Access, AccessKind, Architecture, Event, Header, Insn, Privilege, Trap};
 
 use crate::kernel::{self, Call};
 use crate::locks::{Guard, Lock, Rank};
@@ -78,15 +78,14 @@ impl Recording {
     /// What records one more thread of the process.
     pub(crate) fn observer(self: &Arc<Self>) -> Option<Box<dyn Observer>> {
         let watched = Watched::new(self.architecture);
+        let pending = Pending::new(watched, self.memory, self.registers);
         let hart = self.threads.fetch_add(1, Ordering::Relaxed);
         let recorder = Recorder {
             recording: Arc::clone(self),
             hart,
             privilege: of_programs(self.architecture),
-            watched,
-            event: Event::default(),
+            pending,
             call: None,
-            state: State::First,
         };
         Some(Box::new(recorder))
     }
@@ -146,47 +145,25 @@ struct Recorder {
     recording: Arc<Recording>,
     hart: u32,
     privilege: Privilege,
-    watched: Watched,
-    /// The instruction that was executed last, if `state` is not [`State::First`] or [`State::Idle`].
-    event: Event,
-    /// The system call that it is.
+    pending: Pending,
+    /// The system call that the pending instruction is.
     call: Option<Call>,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    /// Nothing was recorded yet.
-    First,
-    /// Nothing is recorded.
-    Idle,
-    /// The first event, which shows all registers.
-    FirstPending,
-    /// One of the others.
-    Pending,
 }
 
 impl Recorder {
     /// Writes the event that is pending.
     fn complete(&mut self, frame: &CpuFrame) {
-        let writes: &mut Vec<RegWrite> = &mut self.event.writes;
-        match (self.state, self.recording.registers) {
-            (State::First | State::Idle, _) => return,
-            (State::Pending, Registers::Changed) => self.watched.changes(frame, writes),
-            (State::FirstPending, _) | (State::Pending, Registers::All) => {
-                self.watched.all(frame, writes);
-            }
+        if self.pending.finish(frame).is_some() {
+            self.add_kernel_writes(frame);
+            self.recording.write(&self.pending.event);
         }
-        self.add_kernel_writes(frame);
-        self.recording.write(&self.event);
-        self.state = State::Idle;
     }
 
     /// Adds what the system call that was the last instruction has written to memory.
     fn add_kernel_writes(&mut self, frame: &CpuFrame) {
         let Some(mut call) = self.call.take() else { return };
         let Some(convention) = kernel::convention(self.recording.architecture) else { return };
-        let result = self.watched.get(frame, convention.result);
+        let result = self.pending.watched.get(frame, convention.result);
         call.result = result.map_or(0, |value| value as u64);
         let mut read = |addr, into: &mut [u8]| read_guest(addr, into);
         for range in kernel::written(self.recording.architecture, &call, &mut read) {
@@ -197,7 +174,7 @@ impl Recorder {
                 if !read_guest(at, &mut bytes[..size]) {
                     break;
                 }
-                self.event.accesses.push(Access {
+                self.pending.event.accesses.push(Access {
                     kind: AccessKind::Store,
                     addr: at,
                     phys: None,
@@ -219,38 +196,26 @@ fn read_guest(addr: u64, into: &mut [u8]) -> bool {
 
 impl Observer for Recorder {
     fn before(&mut self, frame: &CpuFrame, code: &[u8]) {
-        let is_first = self.state == State::First;
         self.complete(frame);
         if !self.recording.gate.wants(frame.pc) {
             return;
         }
-        self.event.clear();
-        (self.event.hart, self.event.pc) = (self.hart, frame.pc);
-        self.event.insn = Insn::new(code);
-        self.event.privilege = Some(self.privilege);
-        self.state = if is_first { State::FirstPending } else { State::Pending };
+        let event = self.pending.begin();
+        (event.hart, event.pc) = (self.hart, frame.pc);
+        event.insn = Insn::new(code);
+        event.privilege = Some(self.privilege);
     }
 
     fn access(&mut self, access: ObservedAccess) {
-        let is_pending = matches!(self.state, State::FirstPending | State::Pending);
-        if !is_pending || self.recording.memory == Memory::LeftOut {
-            return;
-        }
         let kind = match access.kind {
             softmmu::AccessKind::Store => AccessKind::Store,
             _ => AccessKind::Load,
         };
-        self.event.accesses.push(Access {
-            kind,
-            addr: access.addr.0,
-            phys: None,
-            size: Some(access.size),
-            value: Some(access.value),
-        });
+        self.pending.access(kind, access.addr.0, access.size, access.value);
     }
 
     fn again(&mut self) {
-        self.event.accesses.clear();
+        self.pending.event.accesses.clear();
     }
 
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>) {
@@ -258,12 +223,13 @@ impl Observer for Recorder {
             (Some(Exit::Syscall), Some(convention))
                 if self.recording.memory == Memory::Recorded =>
             {
-                let register = |at| self.watched.get(frame, at).map_or(0, |value| value as u64);
+                let register =
+                    |at| self.pending.watched.get(frame, at).map_or(0, |value| value as u64);
                 Some(convention.call(register))
             }
             _ => None,
         };
-        self.event.trap = match exit {
+        self.pending.event.trap = match exit {
             None | Some(Exit::Syscall | Exit::Interrupted | Exit::Debug(_)) => None,
             Some(Exit::DataFault(fault)) => Some(at(fault.addr)),
             Some(Exit::Misaligned(addr)) => Some(at(*addr)),

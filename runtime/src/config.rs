@@ -64,8 +64,9 @@ pub struct EngineConfig {
     /// interpreting it some hundred times. `None` is never; there is no such compiler for whole machines.
     pub baseline_threshold: Option<u32>,
     /// Executions of a block after which it is compiled, under [`Tier::Auto`]. Compiling costs as much
-    /// as interpreting the same code some ten thousand times, and as executing what the baseline compiler makes of it some
-    /// thirty thousand times; fewer times where these are slow, so blocks that work on vectors get a part of this ([`ir::interp::Head::weight`]).
+    /// as interpreting the same code some ten thousand times; fewer times where tier 0 is slow, so blocks that
+    /// work on vectors get a part of this ([`ir::interp::Head::weight`]). What the baseline compiler made is executed twice as
+    /// often before that.
     pub hot_threshold: u32,
     /// Whether CPUs can have observers.
     pub observation: Observation,
@@ -89,7 +90,7 @@ impl Default for EngineConfig {
             addresses: Addresses::Virtual,
             probes: Probes::Uncounted,
             baseline_threshold: Some(50),
-            hot_threshold: 32_000,
+            hot_threshold: 16_000,
             observation: Observation::None,
             limits: Limits::default(),
             cache_bytes: 256 << 20,
@@ -101,6 +102,9 @@ impl Default for EngineConfig {
 }
 
 impl EngineConfig {
+    /// How many executions of what the baseline compiler makes count as one by tier 0.
+    const BASELINE_PART: u32 = 2;
+
     /// What observation demands of other settings.
     pub(crate) fn settled(mut self) -> Self {
         match self.observation {
@@ -140,7 +144,7 @@ impl EngineConfig {
     pub(crate) fn baseline_executions(&self) -> u32 {
         match self.tier {
             Tier::Baseline => u32::MAX,
-            _ => self.hot_threshold,
+            _ => self.hot_threshold.saturating_mul(Self::BASELINE_PART),
         }
     }
 }

@@ -410,11 +410,11 @@ impl Vcpu {
         self.after_interpreter(stop)
     }
 
-    /// The block at pc has run hot as the baseline compiler made it.
-    fn promote_here(&mut self) {
+    /// A block has run hot.
+    fn promote(&self, key: BlockKey) {
         self.counters().promotions.add(1);
         if let Some(promoter) = self.engine.promoter() {
-            promoter.promote(&self.engine, self.key(), self.surroundings());
+            promoter.promote(&self.engine, key, self.surroundings());
         }
     }
 
@@ -467,8 +467,7 @@ impl Vcpu {
             let guest_code: Vec<_> = block.guest_code().collect();
             promoter.compile_quickly(&self.engine, &block.code, &guest_code);
         } else {
-            self.counters().promotions.add(1);
-            promoter.promote(&self.engine, block.key(), self.surroundings());
+            self.promote(block.key());
         }
     }
 
@@ -552,7 +551,7 @@ impl Vcpu {
             }
             CompiledStop::Hot(pc) => {
                 self.set_pc(pc);
-                self.promote_here();
+                self.promote(self.key());
                 return None;
             }
             CompiledStop::Trap(trap, pc) => {

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::{Carries, Sink, Writes};
+use base::CpuFrame;
+
+use crate::frame::Watched;
+use crate::{Access, AccessKind, Carries, Event, Sink, Writes};
 
 /// What writes a trace, from any thread.
 pub type BoxedSink = Box<dyn Sink + Send>;
@@ -143,9 +146,103 @@ impl Gate {
     }
 }
 
+/// The event of what a CPU executes: finished when the CPU comes to what is next, so that what happens in between belongs to it.
+#[derive(Debug)]
+pub struct Pending {
+    /// The CPU's registers, as they were last.
+    pub watched: Watched,
+    /// What was executed last, if [`Pending::is_some`].
+    pub event: Event,
+    state: State,
+    memory: Memory,
+    registers: Registers,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Nothing was recorded yet.
+    First,
+    /// Nothing is recorded.
+    Idle,
+    /// The first event, which shows all registers.
+    FirstPending,
+    /// One of the others.
+    Pending,
+}
+
+impl Pending {
+    /// Of a CPU with these registers, of which nothing was recorded yet.
+    #[must_use]
+    pub fn new(watched: Watched, memory: Memory, registers: Registers) -> Self {
+        Self { watched, event: Event::default(), state: State::First, memory, registers }
+    }
+
+    /// Whether there is an event.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        matches!(self.state, State::FirstPending | State::Pending)
+    }
+
+    /// Finishes the event with the registers as they are now. `None` if there is no event.
+    pub fn finish(&mut self, frame: &CpuFrame) -> Option<&mut Event> {
+        match (self.state, self.registers) {
+            (State::First | State::Idle, _) => return None,
+            (State::Pending, Registers::Changed) => {
+                self.watched.changes(frame, &mut self.event.writes);
+            }
+            (State::FirstPending, _) | (State::Pending, Registers::All) => {
+                self.watched.all(frame, &mut self.event.writes);
+            }
+        }
+        self.state = State::Idle;
+        Some(&mut self.event)
+    }
+
+    /// Begins an event, after the one before was finished.
+    pub fn begin(&mut self) -> &mut Event {
+        self.event.clear();
+        self.state = match self.state {
+            State::First => State::FirstPending,
+            _ => State::Pending,
+        };
+        &mut self.event
+    }
+
+    /// Memory was read or written: that is part of the event, if there is one, and if memory is recorded.
+    pub fn access(&mut self, kind: AccessKind, addr: u64, size: u8, value: u128) {
+        if self.is_some() && self.memory == Memory::Recorded {
+            self.event.accesses.push(Access {
+                kind,
+                addr,
+                phys: None,
+                size: Some(size),
+                value: Some(value),
+            });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Architecture;
+
+    #[test]
+    fn an_event_is_finished_by_what_comes_next() {
+        let watched = Watched::new(Architecture::Riscv64);
+        let mut pending = Pending::new(watched, Memory::Recorded, Registers::Changed);
+        let frame = CpuFrame::new();
+        pending.access(AccessKind::Load, 8, 4, 1);
+        assert!(pending.finish(&frame).is_none());
+        pending.begin().pc = 0x10;
+        pending.access(AccessKind::Load, 8, 4, 1);
+        let first = pending.finish(&frame).map(|event| (event.pc, event.accesses.len()));
+        assert_eq!(first, Some((0x10, 1)));
+        assert!(!pending.event.writes.is_empty(), "the first shows all registers");
+        assert!(!pending.is_some() && pending.finish(&frame).is_none());
+        pending.begin();
+        assert_eq!(pending.finish(&frame).map(|event| event.writes.len()), Some(0));
+    }
 
     #[test]
     fn recording_begins_and_ends_where_it_should() {

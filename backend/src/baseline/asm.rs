@@ -181,7 +181,7 @@ impl Assembler {
         }
     }
 
-    /// `cmp dword [frame + disp], 0`
+    /// `cmp [frame + disp], 0`
     pub(super) fn compare_frame_with_zero(&mut self, width: Width, disp: i32) {
         self.rex(width, Host::Rax, Host::Rdi);
         self.bytes(&[0x83]);
@@ -241,11 +241,6 @@ impl Assembler {
     pub(super) fn jump_if(&mut self, cc: Cc) -> Patch {
         self.bytes(&[0x0f, 0x80 | cc as u8]);
         self.displacement()
-    }
-
-    /// `jc`
-    pub(super) fn jump_if_carry(&mut self) -> Patch {
-        self.jump_if(Cc::Below)
     }
 
     fn displacement(&mut self) -> Patch {

@@ -25,22 +25,22 @@ const _: () = assert!(size_of::<JumpCacheEntry>() == 16 && offset_of!(JumpCacheE
 
 impl Baseline<'_> {
     /// The interrupt word, then the count of executions.
-    pub(super) fn begin(&mut self, options: BaselineOptions) {
+    pub(super) fn begin(&mut self, options: BaselineOptions) -> Beginning {
         self.asm.compare_frame_with_zero(Width::Bits32, CpuFrame::INTERRUPT);
         let interrupted = self.asm.jump_if(Cc::NotEqual);
         self.asm.bytes(&[0x48, 0x83, 0x2d]); // sub qword [rip + slot], 1
         let counter = self.relocate(0, 1);
         self.asm.bytes(&[1]);
         let spent = self.asm.jump_if(Cc::Sign);
-        self.beginning = Some(Beginning { interrupted, counter, spent });
         if options.count_instructions {
             self.asm.add_to_frame(CpuFrame::RETIRED, self.code.head().insns());
         }
+        Beginning { interrupted, counter, spent }
     }
 
     /// What is rarely done at the beginning stands at the end.
-    pub(super) fn finish_beginning(&mut self) {
-        let Some(Beginning { interrupted, counter, spent }) = self.beginning.take() else { return };
+    pub(super) fn finish_beginning(&mut self, beginning: Beginning) {
+        let Beginning { interrupted, counter, spent } = beginning;
         // The counter's slot comes after those of the exits, which are known now.
         self.relocations[counter].addend += self.exits.len() as i64 * 8;
         self.asm.land(interrupted);

@@ -4,7 +4,7 @@ use base::defect::{Defect, is_seeded};
 use ir::interp::{Micro, MicroOp, Reg};
 
 use super::Baseline;
-use super::asm::{Alu, Host, Patch, Shift, Width};
+use super::asm::{Alu, Cc, Host, Patch, Shift, Width};
 
 /// `cmc`
 const COMPLEMENT_CARRY: u8 = 0xf5;
@@ -89,12 +89,12 @@ impl Baseline<'_> {
 
     pub(super) fn condition(&mut self, MicroOp { dst, a, imm, .. }: MicroOp) {
         self.look_up(a, imm);
-        self.asm.set_rax(super::asm::Cc::Below);
+        self.asm.set_rax(Cc::Below);
         self.set(dst);
     }
 
     pub(super) fn branch_on_flags(&mut self, a: Reg, mask: u64) -> Patch {
         self.look_up(a, mask);
-        self.asm.jump_if_carry()
+        self.asm.jump_if(Cc::Below)
     }
 }

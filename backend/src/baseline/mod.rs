@@ -19,6 +19,7 @@ use ir::interp::{Code, Fragment, MicroOp, Raw, Reg};
 
 use crate::compiler::{CompiledRegion, ExitSite, PcMap, PcRange, SlotRelocation};
 use asm::{Assembler, Patch};
+use control::Beginning;
 
 /// The exit of a block of this tier to what shall be entered instead of it. While it is not linked, coming back
 /// by it means that the block is hot.
@@ -46,16 +47,15 @@ pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
         pc,
         pcs: Vec::new(),
         bails: Vec::new(),
-        beginning: None,
         pending: Vec::new(),
         words: Vec::new(),
     };
-    baseline.begin(options);
+    let beginning = baseline.begin(options);
     for step in code.steps() {
         baseline.at(step.pc);
         baseline.step(step.op, step.data);
     }
-    baseline.finish(options)
+    baseline.finish(beginning, options)
 }
 
 /// Guest registers whose value RAX has, too.
@@ -99,7 +99,6 @@ struct Baseline<'a> {
     pcs: Vec<PcRange>,
     /// Jumps to where an instruction is left to the interpreter.
     bails: Vec<(Patch, GuestVirt)>,
-    beginning: Option<control::Beginning>,
     /// Micro-operations that the interpreter shall do.
     pending: Vec<Raw>,
     /// What the functions that are called get the addresses of.
@@ -162,9 +161,9 @@ impl Baseline<'_> {
         self.held.clear();
     }
 
-    fn finish(mut self, options: BaselineOptions) -> CompiledRegion {
+    fn finish(mut self, beginning: Beginning, options: BaselineOptions) -> CompiledRegion {
         self.end_instruction();
-        self.finish_beginning();
+        self.finish_beginning(beginning);
         self.leave_bails();
         self.place_words();
         let head = self.code.head();

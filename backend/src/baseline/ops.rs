@@ -451,14 +451,11 @@ impl Baseline<'_> {
     }
 
     fn call_pure(&mut self, MicroOp { a, b, imm, .. }: MicroOp) {
-        self.load_to(Host::Rsi, b);
-        self.load_to(Host::Rdx, a);
+        self.load_to(Host::Rsi, a);
+        self.load_to(Host::Rdx, b);
         self.held.clear();
-        self.asm.bytes(&[0x57]); // push rdi
-        self.asm.with_register(W, &[0x8b], Host::Rdi, Host::Rdx);
-        self.asm.mov_imm(Host::Rdx, imm);
-        self.asm.mov_imm(Host::Rax, ir::interp::CALL_PURE as usize as u64);
-        self.asm.bytes(&[0xff, 0xd0, 0x5f]); // call rax; pop rdi
+        self.asm.mov_imm(Host::Rcx, imm);
+        self.asm.call(ir::interp::CALL_PURE as usize);
     }
 
     /// RAX = what was there, in the width of the operation.

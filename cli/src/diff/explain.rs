@@ -93,10 +93,10 @@ fn seen(
     let with_insn = Event { pc: event.pc, insn: Some(insn), ..Event::default() };
     let open = outside::open_flags(architecture, &with_insn, 0);
     let value = |register: Register, value, open: u128| {
-        let register_s = explain::name_of(guest, register)?;
+        let name = explain::name_of(guest, register)?;
         let open = if register == Register::FLAGS { open } else { 0 };
         let mask = outside::defined(architecture, register) & !open;
-        Some(Value { register: register_s, value, mask })
+        Some(Value { register: name, value, mask })
     };
     let before = guilty.before.iter().filter_map(|(r, v)| value(r, v, 0));
     let after = guilty.after.iter().filter_map(|(r, v)| value(r, v, open));

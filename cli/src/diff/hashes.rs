@@ -38,7 +38,7 @@ pub(super) fn compare(args: &DiffArgs) -> Result<Option<u8>, String> {
     }
     let same = a.chunks().iter().zip(b.chunks());
     let same = same.take_while(|(a, b)| a.hash == b.hash && a.events == b.events).count();
-    let agreed = a.chunks()[..same].last().map_or(0, |chunk| chunk.first + u64::from(chunk.events));
+    let agreed = a.chunks()[..same].last().map_or(0, native::Chunk::next);
     let is_whole = same == a.chunks().len() && same == b.chunks().len();
     let architecture = a.header().architecture;
     if is_whole {

@@ -17,14 +17,13 @@ mod tests;
 use std::collections::BTreeMap;
 
 use base::GuestVirt;
-use ir::Precision;
 use ir::opt::Passes;
 
 use crate::blame::{self, Culprit};
 use crate::guest::{Guest, Register};
 use crate::line::{self, Instruction};
 use crate::machine::{End, State};
-use crate::tier::{Engine, Intrinsics, Runner, Setup};
+use crate::tier::{Engine, Runner, Setup};
 
 pub use apart::Apart;
 pub use listing::{Listing, listing};
@@ -195,16 +194,11 @@ fn case(moved: &Moved) -> String {
 
 /// The setups that are told of: the interpreter, compiled code without optimisation, with each pass alone, and with all.
 fn setups() -> Vec<(String, Setup)> {
-    let setup = |engine, passes, precision| Setup {
-        engine,
-        passes,
-        precision,
-        intrinsics: Intrinsics::Host,
-    };
-    let compiled = |passes| setup(Engine::Region, passes, Precision::Replay);
-    let interpreter = setup(Engine::Interpreter, Passes::NONE, Precision::EveryAccess);
-    let mut all =
-        vec![("interp".to_owned(), interpreter), ("jit:none".to_owned(), compiled(Passes::NONE))];
+    let compiled = |passes| Setup { passes, ..blame::plain(Engine::Region) };
+    let mut all = vec![
+        ("interp".to_owned(), blame::plain(Engine::Interpreter)),
+        ("jit:none".to_owned(), compiled(Passes::NONE)),
+    ];
     all.extend(Passes::NAMED.map(|(pass, name)| (format!("jit:{name}"), compiled(pass))));
     all.push(("jit".to_owned(), compiled(Passes::ALL)));
     all

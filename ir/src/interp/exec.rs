@@ -144,7 +144,7 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
         }
         macro_rules! wide {
             ($index:expr) => {
-                regs.add(usize::from($index)).cast::<u128>()
+                wide_register(regs, $index)
             };
         }
         macro_rules! stop {

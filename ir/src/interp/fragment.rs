@@ -75,10 +75,10 @@ operations! {
     WideFloat wide_float;
 }
 
-/// Calls a function of two operands whose address is known, by the host's convention.
-pub const CALL_PURE: unsafe extern "C" fn(u64, u64, usize) -> u64 = call_pure;
+/// Calls a function of two operands whose address is known, in the form of a helper.
+pub const CALL_PURE: unsafe extern "C" fn(*mut CpuFrame, u64, u64, usize) -> u64 = call_pure;
 
-unsafe extern "C" fn call_pure(a: u64, b: u64, function: usize) -> u64 {
+unsafe extern "C" fn call_pure(_: *mut CpuFrame, a: u64, b: u64, function: usize) -> u64 {
     // SAFETY: the caller has it from a micro-operation, where the lowerer put the address of such a function.
     let function = unsafe { std::mem::transmute::<usize, Pure>(function) };
     function(a, b)

@@ -13,8 +13,8 @@ use base::{CpuFrame, GuestVirt};
 use runtime::{Exit, ObservedAccess, Observer, Trapped};
 use softmmu::MemoryMap;
 use trace::frame::Watched;
-use trace::recording::{Begins, BoxedSink, Gate, Memory, Registers};
-use trace::{Access, AccessKind, Architecture, Event, Insn, Privilege, Trap};
+use trace::recording::{Begins, BoxedSink, Gate, Memory, Pending, Registers};
+use trace::{AccessKind, Architecture, Event, Insn, Privilege, Trap};
 
 use crate::riscv64::debug::Glance;
 
@@ -66,13 +66,12 @@ impl Recording {
         context: &Arc<SystemContext>,
         map: &Arc<MemoryMap>,
     ) -> Box<dyn Observer> {
+        let watched = Watched::of_machine(Architecture::Riscv64);
         Box::new(Recorder {
             recording: Arc::clone(self),
             context: Arc::clone(context),
             map: Arc::clone(map),
-            watched: Watched::of_machine(Architecture::Riscv64),
-            event: Event::default(),
-            state: State::First,
+            pending: Pending::new(watched, self.memory, self.registers),
         })
     }
 
@@ -114,62 +113,32 @@ struct Recorder {
     recording: Arc<Recording>,
     context: Arc<SystemContext>,
     map: Arc<MemoryMap>,
-    watched: Watched,
-    /// The instruction that was executed last, if the state says that there is one.
-    event: Event,
-    state: State,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    /// Nothing was recorded yet.
-    First,
-    /// There is no event that is not written.
-    Idle,
-    /// The first event, which shows all registers.
-    FirstPending,
-    /// One of the others.
-    Pending,
+    pending: Pending,
 }
 
 impl Recorder {
-    /// Whether what is executed is recorded.
-    fn is_pending(&self) -> bool {
-        matches!(self.state, State::FirstPending | State::Pending)
-    }
-
     /// Writes the event that is pending.
     fn complete(&mut self, frame: &CpuFrame) {
-        let writes = &mut self.event.writes;
-        match (self.state, self.recording.registers) {
-            (State::First | State::Idle, _) => return,
-            (State::Pending, Registers::Changed) => self.watched.changes(frame, writes),
-            (State::FirstPending, _) | (State::Pending, Registers::All) => {
-                self.watched.all(frame, writes);
-            }
+        if let Some(event) = self.pending.finish(frame) {
+            self.recording.write(event);
         }
-        self.recording.write(&self.event);
-        self.state = State::Idle;
     }
 
     /// Begins the event of what is at pc, if it is to be recorded.
     fn begin(&mut self, frame: &CpuFrame, code: Option<&[u8]>) {
-        let is_first = self.state == State::First;
         self.complete(frame);
         if !self.recording.gate.wants(frame.pc) {
             return;
         }
-        self.event.clear();
-        self.event.hart = self.context.hart as u32;
-        self.event.pc = frame.pc;
-        self.event.insn = code.and_then(Insn::new);
-        self.event.privilege = Some(Privilege(Level::of(frame) as u8));
-        self.state = if is_first { State::FirstPending } else { State::Pending };
+        let event = self.pending.begin();
+        (event.hart, event.pc) = (self.context.hart as u32, frame.pc);
+        event.insn = code.and_then(Insn::new);
+        event.privilege = Some(Privilege(Level::of(frame) as u8));
     }
 
     /// Fills in where accesses lie in physical memory: page tables are looked at as they are now, and left alone.
     fn locate(&mut self, frame: &CpuFrame) {
-        for access in &mut self.event.accesses {
+        for access in &mut self.pending.event.accesses {
             let (right, kind) = match access.kind {
                 AccessKind::Load => (Right::Load, Right::Load),
                 AccessKind::Store => (Right::Store, Right::Load),
@@ -190,39 +159,30 @@ impl Observer for Recorder {
     }
 
     fn access(&mut self, access: ObservedAccess) {
-        if !self.is_pending() || self.recording.memory == Memory::LeftOut {
-            return;
-        }
         let kind = match access.kind {
             softmmu::AccessKind::Store => AccessKind::Store,
             _ => AccessKind::Load,
         };
-        self.event.accesses.push(Access {
-            kind,
-            addr: access.addr.0,
-            phys: None,
-            size: Some(access.size),
-            value: Some(access.value),
-        });
+        self.pending.access(kind, access.addr.0, access.size, access.value);
     }
 
     fn again(&mut self) {
-        self.event.accesses.clear();
+        self.pending.event.accesses.clear();
     }
 
     fn after(&mut self, frame: &CpuFrame, _: Option<&Exit>) {
-        if self.is_pending() {
+        if self.pending.is_some() {
             self.locate(frame);
         }
     }
 
     fn trapped(&mut self, frame: &CpuFrame, Trapped { cause, value, code }: &Trapped) {
-        let raised = code.is_none() && self.is_pending() && self.event.pc == frame.pc;
+        let raised = code.is_none() && self.pending.is_some() && self.pending.event.pc == frame.pc;
         if !raised {
             // An interrupt, or an instruction that could not be fetched.
             self.begin(frame, code.as_deref());
         }
-        self.event.trap = Some(Trap { cause: Some(*cause), value: Some(*value) });
+        self.pending.event.trap = Some(Trap { cause: Some(*cause), value: Some(*value) });
     }
 
     fn ended(&mut self, frame: &CpuFrame) {

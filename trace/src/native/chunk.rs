@@ -41,7 +41,8 @@ impl Chunk {
     }
 
     /// The number of the event after its last one.
-    pub(super) fn next(&self) -> u64 {
+    #[must_use]
+    pub fn next(&self) -> u64 {
         self.first.saturating_add(self.events.into())
     }
 
