@@ -88,11 +88,13 @@ impl Remote {
             call: None,
             stub,
         };
-        remote.read_general(None)?;
-        for at in remote.general..remote.registers.len() {
-            remote.read_one(at, None)?;
-        }
+        remote.read_all()?;
         Ok(remote)
+    }
+
+    fn read_all(&mut self) -> Result<(), Error> {
+        self.read_general(None)?;
+        (self.general..self.registers.len()).try_for_each(|at| self.read_one(at, None))
     }
 
     /// Reads what one packet shows, and tells what has changed.
@@ -171,10 +173,7 @@ impl Remote {
             Stopped::Ended => self.has_ended = true,
             Stopped::Stepped | Stopped::Signal(_) => {
                 self.connection.ask(format!("z0,{pc:x},{kind}").as_bytes())?;
-                self.read_general(None)?;
-                for at in self.general..self.registers.len() {
-                    self.read_one(at, None)?;
-                }
+                self.read_all()?;
             }
         }
         if let Stopped::Signal(signal) = stopped {
