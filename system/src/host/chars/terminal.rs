@@ -96,7 +96,9 @@ pub(super) fn resized() -> io::Result<BorrowedFd<'static>> {
     // SAFETY: sigaction is plain data, for which zeros are valid.
     let mut new: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     new.sa_sigaction = on_resize as *const () as usize;
-    new.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
+    // Not on the alternate stack: std::process::exit in another thread than the first unmaps the first one's,
+    // which may still be told of a size then.
+    new.sa_flags = libc::SA_RESTART;
     // SAFETY: it is whole; `on_resize` does only what a handler may do. Nobody handled the signal before,
     // whose default is to be ignored.
     unsafe { libc::sigaction(libc::SIGWINCH, &raw const new, null_mut()) };
