@@ -74,27 +74,63 @@ struct Usage {
     slots: usize,
 }
 
-/// A region in its place.
+/// A region in its place: thunks of its exits, which begin it, thunks of its entries, and its body. Small, as there is one for each
+/// block of the baseline compiler.
 #[derive(Debug)]
 pub struct PlacedRegion {
-    /// The segment that holds it.
-    pub segment: usize,
-    /// All of it: thunks, then the body.
-    pub extent: std::ops::Range<HostPtr>,
-    /// Where its body lies: [`crate::PcMap::guest_pc`] counts from its start.
-    pub body: std::ops::Range<HostPtr>,
-    /// Where to enter, by entry number.
-    pub entries: Vec<HostPtr>,
+    start: HostPtr,
     slots: HostPtr,
-    thunks: HostPtr,
-    exits: usize,
+    segment: u32,
+    /// Bytes of all of it.
+    size: u32,
+    /// Bytes before the thunks of its entries.
+    thunks: u32,
+    /// Bytes before its body.
+    body: u32,
+    entries: u32,
+    exits: u32,
     /// Whether a slot behind those of the exits counts executions.
     counts: bool,
 }
 
 impl PlacedRegion {
+    /// The segment that holds it.
+    #[must_use]
+    pub fn segment(&self) -> usize {
+        self.segment as usize
+    }
+
+    /// All of it: thunks, then the body.
+    #[must_use]
+    pub fn extent(&self) -> std::ops::Range<HostPtr> {
+        self.start..self.at(self.size)
+    }
+
+    /// Where its body lies: [`crate::PcMap::guest_pc`] counts from its start.
+    #[must_use]
+    pub fn body(&self) -> std::ops::Range<HostPtr> {
+        self.at(self.body)..self.at(self.size)
+    }
+
+    /// Where to enter, by entry number. The body serves as its only entry; several entries have a thunk each.
+    #[must_use]
+    pub fn entry(&self, number: usize) -> Option<HostPtr> {
+        let thunk = || self.thunks + number as u32 * ENTRY_THUNK as u32;
+        let offset = || if self.entries == 1 { self.body } else { thunk() };
+        (number < self.entries as usize).then(|| self.at(offset()))
+    }
+
+    /// All of its entries, by number.
+    pub fn entries(&self) -> impl Iterator<Item = HostPtr> + '_ {
+        (0..self.entries as usize).filter_map(|number| self.entry(number))
+    }
+
+    fn at(&self, offset: u32) -> HostPtr {
+        HostPtr(self.start.0 + offset as usize)
+    }
+
     fn slot(&self, number: usize) -> Option<&AtomicUsize> {
-        let slots = self.exits + usize::from(self.counts);
+        let slots = self.exits as usize + usize::from(self.counts);
         let address = (number < slots).then(|| self.slots.0 + number * 8)?;
         // SAFETY: the slot lies in the slots' mapping, which is never unmapped, and is only ever
         // accessed atomically.
@@ -103,21 +139,21 @@ impl PlacedRegion {
 
     /// Links an exit to an entry of another region, or of the same. No effect beyond the last exit.
     pub fn link(&self, exit: usize, entry: HostPtr) {
-        if let Some(slot) = self.slot(exit).filter(|_| exit < self.exits) {
+        if let Some(slot) = self.slot(exit).filter(|_| exit < self.exits as usize) {
             slot.store(entry.0, Ordering::Release);
         }
     }
 
     /// Has a block of the baseline compiler be executed so often before it leaves through [`crate::baseline::UPGRADE`].
     pub fn set_executions(&self, executions: u32) {
-        if let Some(slot) = self.slot(self.exits) {
+        if let Some(slot) = self.slot(self.exits as usize) {
             slot.store(executions as usize, Ordering::Relaxed);
         }
     }
 
     /// Makes an exit come back to the runtime again.
     pub fn unlink(&self, exit: usize) {
-        self.link(exit, HostPtr(self.thunks.0 + exit * EXIT_THUNK));
+        self.link(exit, HostPtr(self.start.0 + exit * EXIT_THUNK));
     }
 }
 
@@ -176,15 +212,15 @@ impl CodeMemory {
             self.allocate(&layout).ok_or(()).or_else(|()| self.next_segment(region, &layout))?;
         let code_start = self.code.as_ptr() as usize + at.code;
         let slots = self.slots.as_ptr() as usize + at.slots;
-        let body = code_start + layout.body;
         let placed = PlacedRegion {
-            segment: self.current,
-            extent: HostPtr(code_start)..HostPtr(code_start + layout.code),
-            body: HostPtr(body)..HostPtr(body + region.code.len()),
-            entries: layout.entry_addresses(code_start, region.entries.len()),
+            start: HostPtr(code_start),
             slots: HostPtr(slots),
-            thunks: HostPtr(code_start),
-            exits: region.exits.len(),
+            segment: self.current as u32,
+            size: layout.code as u32,
+            thunks: layout.entries as u32,
+            body: layout.body as u32,
+            entries: region.entries.len() as u32,
+            exits: region.exits.len() as u32,
             counts: region.executions.is_some(),
         };
         let image = layout.image(region, number, code_start, slots);
@@ -193,7 +229,7 @@ impl CodeMemory {
             let to = self.writable.as_ptr().add(at.code);
             std::ptr::copy_nonoverlapping(image.as_ptr(), to, image.len());
         }
-        (0..placed.exits).for_each(|exit| placed.unlink(exit));
+        (0..region.exits.len()).for_each(|exit| placed.unlink(exit));
         placed.set_executions(region.executions.unwrap_or_default());
         Ok(placed)
     }
@@ -321,14 +357,6 @@ impl Layout {
         let thunks = if region.entries.len() > 1 { region.entries.len() } else { 0 };
         let body = (entries + thunks * ENTRY_THUNK).next_multiple_of(ALIGN);
         Self { entries, body, code: body + region.code.len(), slots: slots * 8 }
-    }
-
-    /// The body serves as its only entry; several entries have a thunk each.
-    fn entry_addresses(&self, start: usize, count: usize) -> Vec<HostPtr> {
-        match count {
-            1 => vec![HostPtr(start + self.body)],
-            _ => (0..count).map(|n| HostPtr(start + self.entries + n * ENTRY_THUNK)).collect(),
-        }
     }
 
     /// The bytes of the whole region for its address.

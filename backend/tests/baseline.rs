@@ -50,7 +50,8 @@ impl Machine {
 
     fn run(&mut self, placed: &PlacedRegion) -> ExitCode {
         // SAFETY: the block was placed in this memory, and the frame is this machine's own.
-        let raw = unsafe { entry::enter(&mut *self.frame, placed.entries[0].0 as *const u8) };
+        let raw =
+            unsafe { entry::enter(&mut *self.frame, placed.entry(0).unwrap().0 as *const u8) };
         ExitCode::from_raw(raw)
     }
 }
@@ -82,7 +83,7 @@ fn a_block_that_has_run_hot_says_so_and_goes_where_it_is_linked_to() {
     };
     let placed = machine.place(3, 5, count);
     // It goes on with itself.
-    placed.link(1, placed.entries[0]);
+    placed.link(1, placed.entry(0).unwrap());
     assert_eq!(machine.run(&placed), ExitCode::Unlinked);
     assert_eq!((machine.frame.region, machine.frame.exit), (3, UPGRADE));
     assert_eq!((machine.frame.get(A), machine.frame.retired), (5, 5));
@@ -90,7 +91,7 @@ fn a_block_that_has_run_hot_says_so_and_goes_where_it_is_linked_to() {
     assert_eq!(machine.run(&placed), ExitCode::Unlinked);
     assert_eq!(machine.frame.get(A), 7);
     let better = machine.place(4, 100, |b| b.set_slot(A, b.konst(1000)));
-    placed.link(UPGRADE as usize, better.entries[0]);
+    placed.link(UPGRADE as usize, better.entry(0).unwrap());
     placed.set_executions(0);
     assert_eq!(machine.run(&placed), ExitCode::Unlinked);
     assert_eq!((machine.frame.region, machine.frame.exit, machine.frame.get(A)), (4, 1, 1000));

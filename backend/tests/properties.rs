@@ -115,9 +115,9 @@ fn run(guest: &'static Guest, block: &Block, mut choices: Choices<'_>, way: Way)
     frame.fp_slow = Some(ferry_backend::fp_slow::call);
     RUNNING.store(&raw mut *frame, std::sync::atomic::Ordering::Relaxed);
     // SAFETY: the region was just placed and the frame is ours.
-    let raw = unsafe { entry::enter(&mut *frame, placed.entries[0].0 as *const u8) };
+    let raw = unsafe { entry::enter(&mut *frame, placed.entry(0).unwrap().0 as *const u8) };
     let exit = ExitCode::from_raw(raw);
-    let offset = (frame.fault as usize).wrapping_sub(placed.body.start.0) as u32;
+    let offset = (frame.fault as usize).wrapping_sub(placed.body().start.0) as u32;
     let fault_pc = (exit == ExitCode::Fault).then(|| compiled.pcs.guest_pc(offset)).flatten();
     let pc = match exit {
         ExitCode::Unlinked => compiled.exits[frame.exit as usize].target,

@@ -71,7 +71,7 @@ impl Machine {
         let mut compiler = Compiler::new(&GUEST, CompileOptions::for_host()).expect("a compiler");
         let compiled = compiler.compile(region).expect("a region");
         let placed = self.memory.place(&compiled, 7).expect("a place");
-        let code = placed.entries[entry_number].0 as *const u8;
+        let code = placed.entry(entry_number).unwrap().0 as *const u8;
         // SAFETY: the region was just placed and the frame is this machine's own.
         ExitCode::from_raw(unsafe { entry::enter(&mut *self.frame, code) })
     }

@@ -507,7 +507,7 @@ impl Runner {
 
     fn run_compiled(&mut self, compiled: &CompiledRegion, code: usize) -> Step {
         let placed = self.place(compiled);
-        let (exit, fault_at) = self.enter(placed.entries[0].0 as *const u8);
+        let (exit, fault_at) = self.enter(placed.entry(0).expect("an entry").0 as *const u8);
         let pc = GuestVirt(self.frame.pc);
         match exit {
             ExitCode::Unlinked => Step::At(compiled.exits[self.frame.exit as usize].target),
@@ -523,7 +523,7 @@ impl Runner {
             ExitCode::Breakpoint => Step::End(self.breakpoint(pc)),
             ExitCode::Misaligned => self.after_misaligned(pc, pc),
             ExitCode::Fault => {
-                let offset = fault_at.wrapping_sub(placed.body.start.0) as u32;
+                let offset = fault_at.wrapping_sub(placed.body().start.0) as u32;
                 let fault_pc = compiled.pcs.guest_pc(offset).expect("a guest instruction");
                 let sync_point = match compiled.executions {
                     Some(_) => fault_pc,

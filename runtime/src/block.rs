@@ -55,12 +55,9 @@ pub(crate) struct OutLink {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TbRef(NonNull<Tb>);
 
-/// A block's direct exit.
+/// A block's direct exit: a pointer to the block, whose lowest bit is the side, as each block has room for three of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct ExitRef {
-    pub(crate) from: TbRef,
-    pub(crate) side: Side,
-}
+pub(crate) struct ExitRef(NonNull<Tb>);
 
 // SAFETY: `links` is only touched under the lock; everything else is immutable or atomic.
 unsafe impl Sync for Tb {}
@@ -204,6 +201,24 @@ impl TbRef {
     pub(crate) unsafe fn free(self) {
         // SAFETY: by the caller's promise.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+impl ExitRef {
+    pub(crate) fn new(from: TbRef, side: Side) -> Self {
+        Self(from.0.map_addr(|address| address | side as usize))
+    }
+
+    pub(crate) fn from(self) -> TbRef {
+        let block = self.0.as_ptr().map_addr(|address| address & !1);
+        TbRef(NonNull::new(block).unwrap_or(self.0))
+    }
+
+    pub(crate) fn side(self) -> Side {
+        match self.0.addr().get() & 1 {
+            0 => Side::Taken,
+            _ => Side::Fallthrough,
+        }
     }
 }
 

@@ -336,7 +336,7 @@ impl Engine {
             if source.is_dead() || target.is_dead() || linked || !linkable {
                 return false;
             }
-            let next = target.links().incoming.replace(ExitRef { from, side });
+            let next = target.links().incoming.replace(ExitRef::new(from, side));
             source.links().out[side as usize] = OutLink { to: Some(to), next };
             source.code.set_link(side, Some(target.entry()));
         }

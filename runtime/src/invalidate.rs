@@ -348,8 +348,8 @@ unsafe fn cut_incoming(block: &Tb) {
     // SAFETY: the lock is held, and blocks in a list live.
     unsafe {
         let mut next = block.links().incoming.take();
-        while let Some(ExitRef { from, side }) = next {
-            let source = from.get();
+        while let Some(exit) = next {
+            let (source, side) = (exit.from().get(), exit.side());
             source.code.set_link(side, None);
             let out = &mut source.links().out[side as usize];
             next = out.next;
@@ -371,7 +371,7 @@ unsafe fn cut_outgoing(tb: TbRef) {
             block.code.set_link(side, None);
             let OutLink { to, next } = std::mem::take(&mut block.links().out[side as usize]);
             if let Some(to) = to {
-                remove_from(to.get(), ExitRef { from: tb, side }, next);
+                remove_from(to.get(), ExitRef::new(tb, side), next);
             }
         }
     }
@@ -389,8 +389,8 @@ unsafe fn remove_from(target: &Tb, exit: ExitRef, next: Option<ExitRef>) {
             return;
         }
         let mut at = target.links().incoming;
-        while let Some(ExitRef { from, side }) = at {
-            let out = &mut from.get().links().out[side as usize];
+        while let Some(before) = at {
+            let out = &mut before.from().get().links().out[before.side() as usize];
             if out.next == Some(exit) {
                 out.next = next;
                 return;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use base::GuestVirt;
 use base::addr::PAGE_SIZE;
 use ir::BlockKey;
+use smallvec::SmallVec;
 
 use crate::block::TbRef;
 use crate::epoch::Graveyard;
@@ -30,13 +31,13 @@ pub(crate) struct Translations {
     pub(crate) regions: HashMap<RegionId, Region>,
 }
 
-/// A compiled region, as far as invalidation is concerned.
+/// A compiled region, as far as invalidation is concerned. Most are blocks of the baseline compiler.
 #[derive(Debug)]
 pub(crate) struct Region {
     /// The guest code that it was made from.
-    pub(crate) code: Vec<Range<GuestVirt>>,
+    pub(crate) code: SmallVec<[Range<GuestVirt>; 1]>,
     /// Where it is entered: the address of host code.
-    pub(crate) entries: Vec<(BlockKey, usize)>,
+    pub(crate) entries: SmallVec<[(BlockKey, usize); 1]>,
 }
 
 /// How many pieces of a page are told apart when it is asked quickly whether a write hits code: as
@@ -147,7 +148,7 @@ impl Page {
 
 impl Region {
     pub(crate) fn new(code: &[Range<GuestVirt>], entries: Entries<'_>) -> Self {
-        let mut code = code.to_vec();
+        let mut code: SmallVec<[Range<GuestVirt>; 1]> = code.iter().cloned().collect();
         code.sort_by_key(|range| range.start);
         code.dedup_by(|next, range| {
             let joined = next.start <= range.end;
@@ -279,7 +280,7 @@ mod tests {
     fn a_region_knows_its_bytes_and_pages() {
         let code = [bytes(0x1010, 8), bytes(0x1000, 0x10), bytes(0x1100, 4), bytes(0x1ffc, 8)];
         let region = Region::new(&code, &[]);
-        assert_eq!(region.code, [bytes(0x1000, 0x18), bytes(0x1100, 4), bytes(0x1ffc, 8)]);
+        assert_eq!(region.code[..], [bytes(0x1000, 0x18), bytes(0x1100, 4), bytes(0x1ffc, 8)]);
         let pages =
             BTreeMap::from([(GuestVirt(0x1000), 1 | 1 << 4 | 1 << 63), (GuestVirt(0x2000), 1)]);
         assert_eq!(region.pages(), pages);

@@ -137,7 +137,7 @@ impl Machine {
     fn run(&mut self, compiler: &mut Compiler, block: &Block, registers: &[u128]) -> Vec<u128> {
         let region = Region::new(vec![block.clone()], vec![0]);
         let compiled = compiler.compile(&region).expect("a region");
-        let code = self.memory.place(&compiled, 0).expect("a place").entries[0];
+        let code = self.memory.place(&compiled, 0).expect("a place").entry(0).expect("an entry");
         let slots = || (0..REGISTERS).map(arch::aarch64::slot::v);
         slots().zip(registers).for_each(|(slot, &value)| self.frame.set_wide(slot, value));
         // SAFETY: the region was placed in this machine's memory, and the frame is its own.

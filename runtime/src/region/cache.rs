@@ -17,7 +17,7 @@ use crate::promote::{ExitId, RegionId, RegionSpan};
 pub(crate) struct RegionCache {
     memory: CodeMemory,
     /// By number. Numbers are never given again, since exit thunks of discarded code carry them.
-    regions: HashMap<u32, Live>,
+    regions: HashMap<u32, Box<Live>>,
     /// Numbers by start of the extent: discarded regions too, as long as a CPU may be inside.
     by_address: BTreeMap<HostPtr, u32>,
     next_number: u32,
@@ -35,20 +35,42 @@ pub(crate) type Span = (RegionSpan, Pages);
 /// Pages as a region knows them, and where they lay when it was made.
 pub(crate) type Pages = Vec<(GuestVirt, GuestPhys)>;
 
+/// A region, or a block of the baseline compiler: of these there are many, so it is small.
 #[derive(Debug)]
 struct Live {
     placed: PlacedRegion,
-    exits: Vec<ExitSite>,
-    sync_points: Vec<GuestVirt>,
+    exits: Box<[ExitSite]>,
     pcs: PcMap,
-    blocks: Vec<BlockKey>,
+    origin: Origin,
     /// Exits of other regions that are linked to this one.
     incoming: Vec<Exit>,
-    span: Option<RegionSpan>,
-    /// The block, if the baseline compiler made it: its frame is complete at each instruction.
-    baseline: Option<BlockKey>,
     /// Discarded, in this epoch.
     discarded: Option<u64>,
+}
+
+/// What it was made of.
+#[derive(Debug)]
+enum Origin {
+    /// By the baseline compiler, of a block: the frame is complete at each instruction.
+    Baseline(BlockKey),
+    Region(Box<Parts>),
+}
+
+#[derive(Debug)]
+struct Parts {
+    blocks: Vec<BlockKey>,
+    sync_points: Vec<GuestVirt>,
+    span: Option<RegionSpan>,
+}
+
+impl Live {
+    /// The block, if the baseline compiler made it.
+    fn baseline(&self) -> Option<BlockKey> {
+        match self.origin {
+            Origin::Baseline(block) => Some(block),
+            Origin::Region(_) => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,44 +143,44 @@ impl RegionCache {
         let number = self.next_number;
         let placed = self.memory.place(compiled, number)?;
         self.next_number = number.wrapping_add(1);
-        let baseline = compiled.executions.and(blocks.first()).copied();
-        match baseline {
-            Some(block) => {
+        let origin = match (compiled.executions, blocks) {
+            (Some(_), &[block]) => {
                 self.baseline.insert(block, number);
+                Origin::Baseline(block)
             }
-            None => blocks.iter().for_each(|&block| {
-                *self.copies.entry(block).or_default() += 1;
-            }),
-        }
-        let (entries, body) = (placed.entries.clone(), placed.body.clone());
-        self.by_address.insert(placed.extent.start, number);
+            _ => {
+                blocks.iter().for_each(|&block| *self.copies.entry(block).or_default() += 1);
+                let (blocks, sync_points) = (blocks.to_vec(), compiled.sync_points.clone());
+                let number = span.as_ref().map(|(number, _)| *number);
+                Origin::Region(Box::new(Parts { blocks, sync_points, span: number }))
+            }
+        };
+        let (entries, body) = (placed.entries().collect(), placed.body());
+        self.by_address.insert(placed.extent().start, number);
         let live = Live {
             placed,
-            exits: compiled.exits.clone(),
-            sync_points: compiled.sync_points.clone(),
+            exits: compiled.exits.as_slice().into(),
             pcs: compiled.pcs.clone(),
-            blocks: blocks.to_vec(),
+            origin,
             incoming: Vec::new(),
-            span: span.as_ref().map(|(number, _)| *number),
-            baseline,
             discarded: None,
         };
         self.spans.extend(span);
-        self.regions.insert(number, live);
+        self.regions.insert(number, Box::new(live));
         Ok(Placed { id: RegionId(u64::from(number)), entries, body })
     }
 
     /// What the baseline compiler made of a block: its number and its entry.
     pub(crate) fn baseline(&self, block: BlockKey) -> Option<(RegionId, HostPtr)> {
         let number = self.baseline.get(&block)?;
-        let entry = self.regions.get(number)?.placed.entries.first()?;
-        Some((RegionId(u64::from(*number)), *entry))
+        let entry = self.regions.get(number)?.placed.entry(0)?;
+        Some((RegionId(u64::from(*number)), entry))
     }
 
     /// Whether the baseline compiler made what lies at an address.
     pub(crate) fn is_baseline(&self, address: HostPtr) -> bool {
         let live = self.at(address).and_then(|number| self.regions.get(&number));
-        live.is_some_and(|live| live.baseline.is_some())
+        live.is_some_and(|live| live.baseline().is_some())
     }
 
     /// Where an exit goes, though its region be discarded.
@@ -168,8 +190,8 @@ impl RegionCache {
 
     /// Whether an exit is that by which a block of the baseline compiler leaves to what is entered in its place.
     pub(crate) fn is_upgrade(&self, number: u32, exit: u32) -> bool {
-        let is_baseline = |live: &Live| live.baseline.is_some();
-        exit == UPGRADE && self.regions.get(&number).is_some_and(is_baseline)
+        let live = self.regions.get(&number);
+        exit == UPGRADE && live.is_some_and(|live| live.baseline().is_some())
     }
 
     /// Has a block of the baseline compiler be executed so often before it is hot.
@@ -199,7 +221,7 @@ impl RegionCache {
 
     fn at(&self, address: HostPtr) -> Option<u32> {
         let (_, &number) = self.by_address.range(..=address).next_back()?;
-        self.regions.get(&number)?.placed.extent.contains(&address).then_some(number)
+        self.regions.get(&number)?.placed.extent().contains(&address).then_some(number)
     }
 
     /// Links an exit to an entry, if both still exist.
@@ -226,26 +248,36 @@ impl RegionCache {
         if live.discarded.replace(epoch).is_some() {
             return;
         }
-        if let Some(span) = live.span {
-            self.spans.remove(&span);
-        }
         (0..live.exits.len()).for_each(|exit| live.placed.unlink(exit));
-        let (incoming, blocks) =
-            (std::mem::take(&mut live.incoming), std::mem::take(&mut live.blocks));
-        let baseline = live.baseline;
+        let incoming = std::mem::take(&mut live.incoming);
+        let origin = match &mut live.origin {
+            Origin::Baseline(block) => Err(*block),
+            Origin::Region(parts) => Ok((std::mem::take(&mut parts.blocks), parts.span)),
+        };
         for exit in incoming {
             if let Some(from) = self.regions.get(&exit.region) {
                 from.placed.unlink(exit.number as usize);
             }
         }
-        if let Some(block) = baseline.filter(|block| self.baseline.get(block) == Some(&number)) {
-            self.baseline.remove(&block);
+        match origin {
+            Err(block) if self.baseline.get(&block) == Some(&number) => {
+                self.baseline.remove(&block);
+            }
+            Err(_) => {}
+            Ok((blocks, span)) => self.forget(&blocks, span),
         }
-        for block in blocks.into_iter().filter(|_| baseline.is_none()) {
-            if let Some(copies) = self.copies.get_mut(&block) {
+    }
+
+    /// Forgets that a region was made of these blocks.
+    fn forget(&mut self, blocks: &[BlockKey], span: Option<RegionSpan>) {
+        if let Some(span) = span {
+            self.spans.remove(&span);
+        }
+        for block in blocks {
+            if let Some(copies) = self.copies.get_mut(block) {
                 *copies -= 1;
                 if *copies == 0 {
-                    self.copies.remove(&block);
+                    self.copies.remove(block);
                 }
             }
         }
@@ -253,14 +285,14 @@ impl RegionCache {
 
     /// The regions in a segment that are not discarded yet.
     pub(crate) fn live_in(&self, segment: usize) -> Vec<RegionId> {
-        let here = |live: &Live| live.placed.segment == segment && live.discarded.is_none();
+        let here = |live: &Live| live.placed.segment() == segment && live.discarded.is_none();
         let live = self.regions.iter().filter(|(_, live)| here(live));
         live.map(|(&number, _)| RegionId(u64::from(number))).collect()
     }
 
     /// The latest epoch in which a region of the segment was discarded.
     pub(crate) fn discarded_in(&self, segment: usize) -> Option<u64> {
-        let here = self.regions.values().filter(|live| live.placed.segment == segment);
+        let here = self.regions.values().filter(|live| live.placed.segment() == segment);
         here.filter_map(|live| live.discarded).max()
     }
 
@@ -268,12 +300,12 @@ impl RegionCache {
     /// number.
     pub(crate) fn locate(&self, host_pc: HostPtr, sync_point: u32) -> Option<Location> {
         let live = self.regions.get(&self.at(host_pc)?)?;
-        let offset = host_pc.0.checked_sub(live.placed.body.start.0)?;
+        let offset = host_pc.0.checked_sub(live.placed.body().start.0)?;
         let pc = live.pcs.guest_pc(offset as u32)?;
-        if live.baseline.is_some() {
-            return Some(Location { pc, sync_point: pc });
-        }
-        let sync_point = *live.sync_points.get(sync_point as usize)?;
+        let sync_point = match &live.origin {
+            Origin::Baseline(_) => pc,
+            Origin::Region(parts) => *parts.sync_points.get(sync_point as usize)?,
+        };
         Some(Location { pc, sync_point })
     }
 
@@ -285,7 +317,7 @@ impl RegionCache {
     pub(crate) unsafe fn free_segment(&mut self, segment: usize) {
         let regions = &mut self.regions;
         self.by_address.retain(|_, number| {
-            let gone = regions.get(number).is_none_or(|live| live.placed.segment == segment);
+            let gone = regions.get(number).is_none_or(|live| live.placed.segment() == segment);
             if gone {
                 regions.remove(number);
             }
