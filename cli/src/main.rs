@@ -13,6 +13,7 @@ mod execution;
 mod fuzz;
 mod gdb;
 mod isa;
+mod messages;
 mod run;
 mod run_qemu;
 mod rvfi_dii;
@@ -22,6 +23,7 @@ mod trace;
 use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
+use messages::Messages;
 
 /// Ferry's own errors, as opposed to the guest's exit status.
 const OWN_ERROR: u8 = 125;
@@ -76,6 +78,7 @@ extern "C" fn main() -> i32 {
 #[cfg_attr(test, expect(dead_code, reason = "called by the C library's start only"))]
 fn start() -> u8 {
     if let Some(argv0) = std::env::args_os().next().filter(|argv0| run_qemu::is_drop_in(argv0)) {
+        messages::show(Messages::OfProgram);
         return run::drop_in(&argv0);
     }
     let cli = match Cli::try_parse() {
@@ -86,6 +89,10 @@ fn start() -> u8 {
             return if error.use_stderr() { OWN_ERROR } else { 0 };
         }
     };
+    messages::show(match cli.command {
+        Command::Run(_) => Messages::OfProgram,
+        _ => Messages::Warnings,
+    });
     match cli.command {
         Command::Run(args) => run::main(*args),
         Command::Boot(args) => boot::main(*args, None),

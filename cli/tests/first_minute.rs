@@ -228,3 +228,20 @@ fn the_example_computes_and_counts() {
     assert!(text.starts_with("9 words, 6 different\n       3 the\n       2 cat\n"), "{text}");
     assert_eq!(ferry(&["run", hello, "none"]).status.code(), Some(2));
 }
+
+#[test]
+fn messages_are_shown_as_asked() {
+    let path = scratch("messages").join("illegal");
+    write_file(&path, &program(&[0], None), 0o755);
+    let stderr = |messages: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferry"));
+        command.arg("run").arg(&path).env_remove("FERRY_MESSAGES");
+        let output = command.envs(messages.map(|text| ("FERRY_MESSAGES", text))).output().unwrap();
+        assert_eq!(output.status.signal(), Some(libc::SIGILL));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(!stderr(None).contains("guest fault"));
+    assert!(stderr(Some("debug")).contains("DEBUG guest fault"));
+    assert!(!stderr(Some("debug,ferry_linux_user=warn")).contains("guest fault"));
+    assert!(stderr(Some("=")).starts_with("ferry: FERRY_MESSAGES: "));
+}
