@@ -1,5 +1,6 @@
 /* Delivery, masks, queues, restarts, alternate stacks and default actions of signals. */
 #include "guest.h"
+#include <execinfo.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdatomic.h>
@@ -398,6 +399,48 @@ static void what_is_refused(void)
     REQUIRE(!sigismember(&all, SIGKILL) && !sigismember(&all, SIGSTOP) && sigismember(&all, SIGSEGV));
 }
 
+static volatile sig_atomic_t walks, arrivals;
+
+static void ask_the_time(void);
+
+static void walk(int signal)
+{
+    (void)signal;
+    void *frames[32];
+    int found = backtrace(frames, 32);
+    walks++;
+    for (int i = 0; i < found; i++) {
+        uintptr_t distance = (uintptr_t)frames[i] - (uintptr_t)ask_the_time;
+        if (distance < 256) {
+            arrivals++;
+            return;
+        }
+    }
+}
+
+__attribute__((noinline)) static void ask_the_time(void)
+{
+    struct timespec now;
+    raise(SIGALRM);
+    while (arrivals != 0 && walks < 40)
+        clock_gettime(CLOCK_MONOTONIC, &now);
+}
+
+/* Unwinders that come out of handlers at all (RISC-V's of gcc 12 do not) come through the vdso, where most signals
+ * arrive here, to its caller. */
+static void the_vdso_can_be_unwound(void)
+{
+    void *frame;
+    backtrace(&frame, 1);
+    signal(SIGALRM, walk);
+    struct itimerval often = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+    REQUIRE(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    ask_the_time();
+    REQUIRE(setitimer(ITIMER_REAL, &never, NULL) == 0);
+    signal(SIGALRM, SIG_DFL);
+    REQUIRE(arrivals == 0 || arrivals > walks / 2);
+}
+
 int main(void)
 {
     RUN(sender_is_reported);
@@ -417,5 +460,6 @@ int main(void)
     RUN(leaving_by_siglongjmp);
     RUN(the_context_sets_the_mask);
     RUN(what_is_refused);
+    RUN(the_vdso_can_be_unwound);
     return finish();
 }

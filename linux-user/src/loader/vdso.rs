@@ -2,6 +2,8 @@
 //! from the functions that the guest's ABI names; each is a few instructions around the system
 //! call of the same meaning.
 
+use std::ops::Range;
+
 use base::addr::PAGE_SIZE;
 
 /// A guest's vdso.
@@ -14,7 +16,25 @@ pub(crate) struct VdsoSpec {
     pub(crate) version: &'static str,
     /// Its functions, by name, as machine code.
     pub(crate) functions: &'static [(&'static str, &'static [u32])],
+    /// How unwinders leave them.
+    pub(crate) unwinding: Unwinding,
 }
+
+/// What unwinders are told of functions that are leaves and keep their stack pointer (DWARF 5, 6.4): one rule holds
+/// from the first instruction of each to the last.
+pub(crate) struct Unwinding {
+    /// The column of the return address.
+    pub(crate) return_column: u8,
+    /// Call frame instructions.
+    pub(crate) rules: &'static [u8],
+    /// The function that is not told of: unwinders know by its code that it returns from a handler.
+    pub(crate) handler_return: Option<&'static str>,
+}
+
+/// `DW_CFA_def_cfa`: a register and an offset from it follow.
+pub(crate) const DEF_CFA: u8 = 0x0c;
+/// `DW_CFA_offset`, with a register: in how many times -8 bytes from the frame address it lies follows.
+pub(crate) const OFFSET: u8 = 0x80;
 
 /// A finished vdso.
 pub(crate) struct Vdso {
@@ -27,7 +47,7 @@ pub(crate) struct Vdso {
 const SONAME: &str = "linux-vdso.so.1";
 const EHDR_LEN: usize = 64;
 const PHDR_LEN: usize = 56;
-const PHDR_COUNT: usize = 2;
+const PHDR_COUNT: usize = 3;
 const SYM_LEN: usize = 24;
 
 // Dynamic tags (System V ABI, chapter 5, and the GNU version sections).
@@ -69,6 +89,14 @@ impl Image {
         values.iter().for_each(|value| self.bytes.extend_from_slice(&value.to_le_bytes()));
     }
 
+    /// A record of `.eh_frame`: its length, what it belongs to, and its contents, filled up with `DW_CFA_nop`.
+    fn frame_record(&mut self, owner: u32, body: &[u8]) {
+        let padded = body.len().next_multiple_of(4);
+        self.u32s(&[padded as u32 + 4, owner]);
+        self.bytes.extend_from_slice(body);
+        self.align(4);
+    }
+
     fn u64s(&mut self, values: &[u64]) {
         values.iter().for_each(|value| self.bytes.extend_from_slice(&value.to_le_bytes()));
     }
@@ -99,6 +127,7 @@ pub(crate) fn build(spec: &VdsoSpec) -> Vdso {
     let names: Vec<u32> = spec.functions.iter().map(|(name, _)| strings.add(name)).collect();
 
     let offsets = write_code(&mut image, spec);
+    let unwinding = write_unwinding(&mut image, spec, &offsets);
     let symbols = write_symbols(&mut image, spec, &names, &offsets);
     let hash = write_hash(&mut image, spec);
     let versions = write_versions(&mut image, spec, soname, version);
@@ -110,7 +139,7 @@ pub(crate) fn build(spec: &VdsoSpec) -> Vdso {
     image.u64s(&[DT_SYMENT, SYM_LEN as u64, DT_VERSYM, versions.symbols]);
     image.u64s(&[DT_VERDEF, versions.definitions, DT_VERDEFNUM, 2, 0, 0]);
     let end = image.align(8);
-    write_headers(&mut image.bytes, spec, dynamic, end);
+    write_headers(&mut image.bytes, spec, (dynamic, unwinding), end);
     debug_assert!(end <= PAGE_SIZE);
     let names = spec.functions.iter().map(|(name, _)| *name);
     Vdso { bytes: image.bytes, offsets: names.zip(offsets).collect() }
@@ -123,6 +152,40 @@ fn write_code(image: &mut Image, spec: &VdsoSpec) -> Vec<u64> {
         image.u32s(code);
     }
     offsets
+}
+
+/// `.eh_frame` and its sorted index `.eh_frame_hdr` (Linux Standard Base, Core, 10.6). Returns where the index is.
+fn write_unwinding(image: &mut Image, spec: &VdsoSpec, offsets: &[u64]) -> Range<u64> {
+    /// `DW_EH_PE_pcrel | DW_EH_PE_sdata4`, `DW_EH_PE_udata4`, and `DW_EH_PE_datarel | DW_EH_PE_sdata4`.
+    const RELATIVE: u8 = 0x1b;
+    const COUNT: u8 = 0x03;
+    const TO_INDEX: u8 = 0x3b;
+    let relative = |to: u64, from: u64| to.wrapping_sub(from) as u32;
+    let covered = spec.functions.iter().zip(offsets);
+    let covered = covered.filter(|((name, _), _)| Some(*name) != spec.unwinding.handler_return);
+    let common = image.align(8);
+    // Version, augmentation, alignment of code and data (-8).
+    let mut head = vec![1, b'z', b'R', 0, 1, 0x78, spec.unwinding.return_column, 1, RELATIVE];
+    head.extend_from_slice(spec.unwinding.rules);
+    image.frame_record(0, &head);
+    let mut index = Vec::new();
+    for ((_, code), &function) in covered {
+        let record = image.align(4);
+        let place = record + 8;
+        let mut body = relative(function, place).to_le_bytes().to_vec();
+        body.extend_from_slice(&(code.len() as u32 * 4).to_le_bytes());
+        body.push(0);
+        image.frame_record(relative(record + 4, common), &body);
+        index.push((function, record));
+    }
+    image.u32s(&[0]);
+    let header = image.align(8);
+    image.bytes.extend_from_slice(&[1, RELATIVE, COUNT, TO_INDEX]);
+    image.u32s(&[relative(common, header + 4), index.len() as u32]);
+    for (function, record) in index {
+        image.u32s(&[relative(function, header), relative(record, header)]);
+    }
+    header..image.bytes.len() as u64
 }
 
 fn write_symbols(image: &mut Image, spec: &VdsoSpec, names: &[u32], offsets: &[u64]) -> u64 {
@@ -169,8 +232,13 @@ fn write_versions(image: &mut Image, spec: &VdsoSpec, soname: u32, version: u32)
     Versions { symbols, definitions }
 }
 
-fn write_headers(bytes: &mut [u8], spec: &VdsoSpec, dynamic: u64, end: u64) {
-    use goblin::elf::program_header::{PF_R, PF_X, PT_DYNAMIC, PT_LOAD};
+fn write_headers(
+    bytes: &mut [u8],
+    spec: &VdsoSpec,
+    (dynamic, unwinding): (u64, Range<u64>),
+    end: u64,
+) {
+    use goblin::elf::program_header::{PF_R, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_LOAD};
     let mut head = Image::default();
     head.bytes.extend_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     head.u16s(&[goblin::elf::header::ET_DYN, spec.machine]);
@@ -183,6 +251,9 @@ fn write_headers(bytes: &mut [u8], spec: &VdsoSpec, dynamic: u64, end: u64) {
     head.u32s(&[PT_DYNAMIC, PF_R]);
     let size = end - dynamic;
     head.u64s(&[dynamic, dynamic, dynamic, size, size, 8]);
+    head.u32s(&[PT_GNU_EH_FRAME, PF_R]);
+    let (start, size) = (unwinding.start, unwinding.end - unwinding.start);
+    head.u64s(&[start, start, start, size, size, 4]);
     bytes[..head.bytes.len()].copy_from_slice(&head.bytes);
 }
 
@@ -203,6 +274,7 @@ mod tests {
             flags: 5,
             version: "LINUX_4.15",
             functions: &[("__vdso_a", &[1, 2]), ("__vdso_b", &[3])],
+            unwinding: Unwinding { return_column: 1, rules: &[0x0c, 2, 0], handler_return: None },
         };
         let vdso = build(&SPEC);
         let elf = goblin::elf::Elf::parse(&vdso.bytes).unwrap();
@@ -225,6 +297,22 @@ mod tests {
         assert_eq!(definition[8..12], elf_hash("LINUX_4.15").to_le_bytes());
         let name = u32::from_le_bytes(definition[20..24].try_into().unwrap()) as usize;
         assert_eq!(elf.dynstrtab.get_at(name), Some("LINUX_4.15"));
+        let index = elf
+            .program_headers
+            .iter()
+            .find(|header| header.p_type == goblin::elf::program_header::PT_GNU_EH_FRAME);
+        let index = index.unwrap().p_offset as usize;
+        let word = |at: usize| i32::from_le_bytes(vdso.bytes[at..at + 4].try_into().unwrap());
+        assert_eq!((word(index), word(index + 8)), (0x3b03_1b01, 2));
+        for (n, length) in [8, 4].into_iter().enumerate() {
+            let entry = |k: usize| (index as i32 + word(index + 12 + 8 * n + 4 * k)) as usize;
+            let (function, record) = (entry(0), entry(1));
+            assert_eq!(function as u64, at(n));
+            assert_eq!(record as i32 + 8 + word(record + 8), function as i32);
+            assert_eq!(word(record + 12), length);
+            let common = record + 4 - word(record + 4) as usize;
+            assert_eq!(vdso.bytes[common + 8..][..5], [1, b'z', b'R', 0, 1]);
+        }
         let code = at(0) as usize;
         assert_eq!(vdso.bytes[code..code + 8], [1, 0, 0, 0, 2, 0, 0, 0]);
     }

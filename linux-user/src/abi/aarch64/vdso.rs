@@ -1,7 +1,7 @@
 //! The functions of the arm64 vdso (`arch/arm64/kernel/vdso`): each makes the system call of its name. The clock
 //! functions must agree with the host's clocks to the nanosecond, and only the host can read those.
 
-use crate::loader::vdso::VdsoSpec;
+use crate::loader::vdso::{DEF_CFA, Unwinding, VdsoSpec};
 
 /// `mov x8, #number`
 const fn mov_x8(number: u32) -> u32 {
@@ -27,6 +27,12 @@ pub(super) static SPEC: VdsoSpec = VdsoSpec {
         ("__kernel_clock_gettime", &[BTI_C, mov_x8(113), SVC, RET]),
         ("__kernel_clock_getres", &[BTI_C, mov_x8(114), SVC, RET]),
     ],
+    // The canonical frame address is SP; the return address is in X30.
+    unwinding: Unwinding {
+        return_column: 30,
+        rules: &[DEF_CFA, 31, 0],
+        handler_return: Some("__kernel_rt_sigreturn"),
+    },
 };
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! name. The clock functions must agree with the host's clocks to the nanosecond, and only the host
 //! can read those.
 
-use crate::loader::vdso::VdsoSpec;
+use crate::loader::vdso::{DEF_CFA, Unwinding, VdsoSpec};
 
 /// `addi a7, zero, number`
 const fn li_a7(number: u32) -> u32 {
@@ -29,6 +29,12 @@ pub(super) static SPEC: VdsoSpec = VdsoSpec {
         ("__vdso_flush_icache", &[li_a7(259), ECALL, RET]),
         ("__vdso_riscv_hwprobe", &[li_a7(258), ECALL, RET]),
     ],
+    // The canonical frame address is sp; the return address is in ra.
+    unwinding: Unwinding {
+        return_column: 1,
+        rules: &[DEF_CFA, 2, 0],
+        handler_return: Some("__vdso_rt_sigreturn"),
+    },
 };
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The functions of the x86-64 vdso (`arch/x86/entry/vdso`): each makes the system call of its name. The clock functions
 //! must agree with the host's clocks to the nanosecond, and only the host can read those.
 
-use crate::loader::vdso::VdsoSpec;
+use crate::loader::vdso::{DEF_CFA, OFFSET, Unwinding, VdsoSpec};
 
 /// `mov eax, number; syscall; ret`
 const fn call(number: u32) -> [u32; 2] {
@@ -31,6 +31,12 @@ pub(super) static SPEC: VdsoSpec = VdsoSpec {
         ("__vdso_getcpu", GETCPU),
         ("getcpu", GETCPU),
     ],
+    // The canonical frame address is RSP + 8; the return address lies below it.
+    unwinding: Unwinding {
+        return_column: 16,
+        rules: &[DEF_CFA, 7, 8, OFFSET | 16, 1],
+        handler_return: None,
+    },
 };
 
 #[cfg(test)]
