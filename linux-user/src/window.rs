@@ -49,6 +49,17 @@ pub(crate) fn check(addr: GuestVirt) -> Result<(), Errno> {
     if addr < END { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
+/// An address that the host kernel is going to follow, for arguments of which a system call's row does not know that they
+/// are pointers: without its tag if it may have one, and checked.
+///
+/// # Errors
+/// `EFAULT` beyond the window.
+pub(crate) fn followed(addr: GuestVirt) -> Result<GuestVirt, Errno> {
+    let addr = untagged(addr);
+    check(addr)?;
+    Ok(addr)
+}
+
 /// Checks that a whole range may be given to the host kernel.
 ///
 /// # Errors

@@ -141,9 +141,9 @@ fn fcntl(task: &mut Task, args: &Args) -> SyscallResult {
 fn structure(args: &Args) -> Result<u64, Errno> {
     /// More than `struct flock` has.
     const BYTES: u64 = 64;
-    crate::window::check(args.addr(2))?;
-    crate::memory::prepare_write(crate::user::UserSlice { addr: args.addr(2), len: BYTES });
-    Ok(args.long(2))
+    let addr = crate::window::followed(args.addr(2))?;
+    crate::memory::prepare_write(crate::user::UserSlice { addr, len: BYTES });
+    Ok(addr.0)
 }
 
 #[cfg(test)]

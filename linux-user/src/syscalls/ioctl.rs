@@ -233,12 +233,12 @@ fn ioctl(task: &mut Task, args: &Args) -> SyscallResult {
 
 /// The argument as the host may get it.
 fn checked(task: &Task, argument: Argument, value: u64) -> Result<u64, Errno> {
-    let addr = GuestVirt(value);
+    let addr = window::untagged(GuestVirt(value));
     let fd_is_own = |fd: i32| task.process.fds.is_own(fd);
     match argument {
-        Number => {}
+        Number => return Ok(value),
         Descriptor if fd_is_own(value as i32) => return Err(Errno::EBADF),
-        Descriptor => {}
+        Descriptor => return Ok(value),
         OpenFlags => return Ok(task.process.abi.open_flags_to_host(value as i32) as u64),
         Structure(len) => {
             // Only where it starts: the kernel itself finds what runs past the window's end.
@@ -257,7 +257,7 @@ fn checked(task: &Task, argument: Argument, value: u64) -> Result<u64, Errno> {
             memory::prepare_write(UserSlice::new(GuestVirt(list), len & 0xffff_ffff)?);
         }
     }
-    Ok(value)
+    Ok(addr.0)
 }
 
 /// Says once that a request is not known.

@@ -100,9 +100,9 @@ fn semctl(task: &mut Task, args: &Args) -> SyscallResult {
             Ok(call(Arg::reads(&status))?)
         }
         libc::GETALL | libc::SETALL | libc::IPC_INFO | SEM_INFO => {
-            window::check(args.addr(3))?;
-            memory::prepare_write(UserSlice { addr: args.addr(3), len: VALUES_BYTES });
-            Ok(call(Arg::from(args.addr(3)))?)
+            let addr = window::followed(args.addr(3))?;
+            memory::prepare_write(UserSlice { addr, len: VALUES_BYTES });
+            Ok(call(Arg::from(addr))?)
         }
         _ => Ok(call(Arg::from(args.long(3)))?),
     }

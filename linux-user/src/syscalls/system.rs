@@ -145,12 +145,15 @@ fn prctl(task: &mut Task, args: &Args) -> SyscallResult {
         | libc::PR_GET_TSC => {
             let buffer = UserSlice::new(args.addr(1), 16)?;
             crate::memory::prepare_write(buffer);
-            pass(task, args)
+            let mut passed = *args;
+            passed.0[1] = buffer.addr.0;
+            pass(task, &passed)
         }
         PR_SET_VMA => {
             window::check_range(args.addr(2), args.long(3)).map_err(|_| Errno::EINVAL)?;
-            window::check(args.addr(4))?;
-            pass(task, args)
+            let mut passed = *args;
+            passed.0[4] = window::followed(args.addr(4))?.0;
+            pass(task, &passed)
         }
         libc::PR_GET_TID_ADDRESS => {
             args.ptr::<u64>(1).write(task.clear_child_tid.addr().0)?;

@@ -70,13 +70,15 @@ fn futex(task: &mut Task, args: &Args) -> SyscallResult {
             | libc::FUTEX_WAIT_REQUEUE_PI
             | libc::FUTEX_CMP_REQUEUE_PI
     );
+    let mut passed = args.0;
     for (n, is_pointer) in [(3, has_timeout), (4, has_second_word)] {
         if is_pointer {
-            window::check(args.addr(n))?;
-            memory::prepare_write(UserSlice { addr: args.addr(n), len: size_of::<u32>() as u64 });
+            let addr = window::followed(args.addr(n))?;
+            memory::prepare_write(UserSlice { addr, len: size_of::<u32>() as u64 });
+            passed[n] = addr.0;
         }
     }
-    block_raw(task, Sysno::futex as u64, args.0)
+    block_raw(task, Sysno::futex as u64, passed)
 }
 
 /// set_tid_address(2)

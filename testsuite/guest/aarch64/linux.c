@@ -2,8 +2,12 @@
 #include "../guest.h"
 #include <asm/hwcap.h>
 #include <link.h>
+#include <linux/futex.h>
 #include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/ipc.h>
 #include <sys/prctl.h>
+#include <sys/sem.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <ucontext.h>
@@ -376,6 +380,38 @@ static void tagged_addresses(void)
     close(ends[1]);
 }
 
+static void *tagged(void *pointer)
+{
+    return (void *)((uint64_t)pointer | 0x5aull << 56);
+}
+
+/* Arguments that are pointers to some operations only. */
+static void tagged_addresses_of_operations(void)
+{
+    REQUIRE(prctl(PR_SET_TAGGED_ADDR_CTRL, PR_TAGGED_ADDR_ENABLE, 0, 0, 0) == 0);
+    static uint32_t words[2] = {1, 2};
+    struct timespec soon = {0, 1000};
+    REQUIRE_ERROR(syscall(SYS_futex, tagged(words), FUTEX_WAIT, 1, tagged(&soon), NULL, 0), ETIMEDOUT);
+    REQUIRE(syscall(SYS_futex, tagged(words), FUTEX_CMP_REQUEUE, 1, 1l, tagged(words + 1), 1) == 0);
+    REQUIRE(syscall(SYS_futex, tagged(words), FUTEX_WAKE, 1, 0xffull << 56, 0xffull << 56, 0) == 0);
+    int file = open("/dev/null", O_RDWR), ends[2], number = 7;
+    struct flock lock = {.l_type = F_RDLCK};
+    REQUIRE(file >= 0 && fcntl(file, F_GETLK, tagged(&lock)) == 0 && lock.l_type == F_UNLCK);
+    REQUIRE(pipe(ends) == 0 && ioctl(ends[0], FIONREAD, tagged(&number)) == 0 && number == 0);
+    int set = semget(IPC_PRIVATE, 2, 0600);
+    unsigned short values[2] = {3, 4}, got[2] = {0, 0};
+    REQUIRE(set >= 0 && semctl(set, 0, SETALL, tagged(values)) == 0);
+    REQUIRE(semctl(set, 0, GETALL, tagged(got)) == 0 && got[1] == 4 && semctl(set, 0, IPC_RMID) == 0);
+    char name[16] = "";
+    REQUIRE(prctl(PR_SET_NAME, tagged("wanted"), 0, 0, 0) == 0);
+    REQUIRE(prctl(PR_GET_NAME, tagged(name), 0, 0, 0) == 0 && strcmp(name, "wanted") == 0);
+    REQUIRE(prctl(PR_SET_TAGGED_ADDR_CTRL, 0, 0, 0, 0) == 0);
+    REQUIRE_ERROR(fcntl(file, F_GETLK, tagged(&lock)), EFAULT);
+    close(file);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static uint64_t signed_by_generic_key(uint64_t value)
 {
     register uint64_t x0 __asm__("x0") = value;
@@ -447,6 +483,7 @@ int main(void)
     RUN(bad_frames_are_fatal);
     RUN(frames_can_be_unwound);
     RUN(tagged_addresses);
+    RUN(tagged_addresses_of_operations);
     RUN(pointer_authentication_keys);
     RUN(vectors_are_not_scalable);
     RUN(the_vdso_is_there);
