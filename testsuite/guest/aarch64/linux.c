@@ -412,6 +412,18 @@ static void tagged_addresses_of_operations(void)
     close(ends[1]);
 }
 
+/* Comes before all else that uses tags, since the first one is met differently. qemu-user reports it. */
+static void tags_are_not_told(void)
+{
+    static char place[32] __attribute__((aligned(32)));
+    uint64_t loaded;
+    handle(SIGBUS, skip, 0);
+    caught = 0;
+    __asm__ volatile("ldxr %0, [%1]" : "=r"(loaded) : "r"(tagged(place + 12)) : "memory");
+    REQUIRE(caught == SIGBUS && reported.si_code == BUS_ADRALN && reported.si_addr == place + 12);
+    REQUIRE(seen.uc_mcontext.fault_address == (uint64_t)(place + 12));
+}
+
 static uint64_t signed_by_generic_key(uint64_t value)
 {
     register uint64_t x0 __asm__("x0") = value;
@@ -482,6 +494,7 @@ int main(void)
     RUN(frames_are_restored);
     RUN(bad_frames_are_fatal);
     RUN(frames_can_be_unwound);
+    RUN(tags_are_not_told);
     RUN(tagged_addresses);
     RUN(tagged_addresses_of_operations);
     RUN(pointer_authentication_keys);

@@ -167,7 +167,10 @@ impl Abi for Aarch64 {
     }
 
     fn explain(&self, frame: &CpuFrame, exit: Exit) -> Exit {
-        if authentication::has_failed(frame, &exit) { Exit::System } else { exit }
+        if authentication::has_failed(frame, &exit) {
+            return Exit::System;
+        }
+        tags::untold(frame, exit)
     }
 
     /// `do_el0_fpac` in `arch/arm64/kernel/traps.c`.

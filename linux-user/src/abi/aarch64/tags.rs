@@ -2,6 +2,7 @@
 //! translations use addresses as they are until one faults that has.
 
 use arch::aarch64::key::TAGGED;
+use arch::aarch64::slot;
 use base::{CpuFrame, GuestVirt};
 use runtime::Exit;
 
@@ -33,6 +34,17 @@ pub(super) fn retry(frame: &mut CpuFrame, fault: &Exit) -> bool {
     }
 }
 
+/// An exit without the tag of the address that is not aligned, for the kernel tells programs of none. The program
+/// counter and the stack pointer are what they are.
+pub(super) fn untold(frame: &CpuFrame, exit: Exit) -> Exit {
+    match exit {
+        Exit::Misaligned(addr) if addr.0 != frame.pc && addr.0 != frame.get(slot::SP) => {
+            Exit::Misaligned(without_tag(addr, BITS))
+        }
+        exit => exit,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use base::sys::fault::HostFault;
@@ -55,6 +67,19 @@ mod tests {
         assert!(retry(&mut frame, &data(0xff00_0000_0000_1238, SEGV_MAPERR)));
         frame.key_flags = 0;
         assert!(!retry(&mut frame, &data(0xffff_0000_0000_1238, SEGV_MAPERR)), "no program's");
+    }
+
+    #[test]
+    fn addresses_that_are_not_aligned_are_told_without_tags() {
+        let mut frame = CpuFrame::new();
+        let told = |frame: &CpuFrame, addr| match untold(frame, Exit::Misaligned(GuestVirt(addr))) {
+            Exit::Misaligned(addr) => addr.0,
+            _ => 0,
+        };
+        assert_eq!(told(&frame, 0x7f00_0000_0040_000c), 0x40_000c);
+        assert_eq!(told(&frame, 0xffff_0000_0040_000c), 0xffff_0000_0040_000c, "no program's");
+        frame.pc = 0x5a00_0000_0040_0002;
+        assert_eq!(told(&frame, frame.pc), frame.pc);
     }
 
     #[test]
