@@ -35,9 +35,14 @@ rows! {
 fn read_action(task: &Task, at: UserPtr<u64>) -> Result<Action, Errno> {
     let has_restorer = task.process.abi.has_sa_restorer();
     let restorer = if has_restorer { at.at(2).read()? } else { 0 };
+    let mut unknown = if has_restorer { 0 } else { flags::RESTORER };
+    // Which tag an address had that has faulted is forgotten: programs ask whether they will be told.
+    if task.process.abi.ignored_address_bits() != 0 {
+        unknown |= flags::EXPOSE_TAGBITS;
+    }
     Ok(Action {
         handler: Handler::from_word(at.read()?),
-        flags: at.at(1).read()? & if has_restorer { u64::MAX } else { !flags::RESTORER },
+        flags: at.at(1).read()? & !unknown,
         restorer: base::GuestVirt(restorer),
         mask: SigSet(at.at(2 + usize::from(has_restorer)).read()?),
     })

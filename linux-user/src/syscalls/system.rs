@@ -116,7 +116,6 @@ fn personality(task: &mut Task, args: &Args) -> SyscallResult {
 fn prctl(task: &mut Task, args: &Args) -> SyscallResult {
     const PR_SET_VMA: i32 = 0x5356_4d41;
     const PR_GET_AUXV: i32 = 0x4155_5856;
-    const PR_RISCV_SET_ICACHE_FLUSH_CTX: i32 = 71;
     let abi = task.process.abi;
     if let Some(result) = abi.prctl(task.cpu.frame_mut(), args) {
         return Ok(result?);
@@ -164,8 +163,6 @@ fn prctl(task: &mut Task, args: &Args) -> SyscallResult {
             UserSlice::new(args.addr(1), args.long(2))?.write(auxv)?;
             Ok(auxv.len() as u64)
         }
-        // Translations follow `fence.i` on whatever thread it runs.
-        PR_RISCV_SET_ICACHE_FLUSH_CTX if args.long(1) <= 1 && args.long(2) <= 1 => Ok(0),
         PR_SET_TAGGED_ADDR_CTRL | PR_GET_TAGGED_ADDR_CTRL if abi.ignored_address_bits() != 0 => {
             Ok(tagged_address_control(task, args)?)
         }

@@ -412,6 +412,16 @@ static void tagged_addresses_of_operations(void)
     close(ends[1]);
 }
 
+/* Options and flags that the kernel of this architecture, or this one, does not know. */
+static void unknown_choices(void)
+{
+    REQUIRE_ERROR(prctl(71, 0, 0, 0, 0), EINVAL);
+    struct sigaction action = {.sa_handler = SIG_IGN, .sa_flags = 0x800 | 0x400};
+    REQUIRE(sigaction(SIGUSR2, &action, NULL) == 0 && sigaction(SIGUSR2, NULL, &action) == 0);
+    /* SA_UNSUPPORTED is gone, so that flags mean what they say; addresses of faults have no tags. */
+    REQUIRE((action.sa_flags & 0x400) == 0);
+}
+
 /* Comes before all else that uses tags, since the first one is met differently. qemu-user reports it. */
 static void tags_are_not_told(void)
 {
@@ -494,6 +504,7 @@ int main(void)
     RUN(frames_are_restored);
     RUN(bad_frames_are_fatal);
     RUN(frames_can_be_unwound);
+    RUN(unknown_choices);
     RUN(tags_are_not_told);
     RUN(tagged_addresses);
     RUN(tagged_addresses_of_operations);

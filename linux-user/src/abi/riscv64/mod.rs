@@ -115,6 +115,14 @@ impl Abi for Riscv64 {
         false
     }
 
+    fn prctl(&self, _: &mut CpuFrame, args: &Args) -> Option<Result<u64, Errno>> {
+        const PR_RISCV_SET_ICACHE_FLUSH_CTX: i32 = 71;
+        // Translations follow `fence.i` on whatever thread it runs.
+        let is_known = args.long(1) <= 1 && args.long(2) <= 1;
+        (args.int(0) == PR_RISCV_SET_ICACHE_FLUSH_CTX)
+            .then_some(if is_known { Ok(0) } else { Err(Errno::EINVAL) })
+    }
+
     /// As on most machines, which have Sv39 only: AddressSanitizer and ThreadSanitizer know where
     /// things are there. Higher addresses are for those who ask for them.
     fn stack_top(&self) -> GuestVirt {
