@@ -139,8 +139,8 @@ impl Baseline<'_> {
             _ => return self.branch_on_flags(a, imm),
         };
         match with_register {
-            true => self.compare(a, b),
-            false => self.compare_immediate(a, imm),
+            true => self.compare(Width::Bits64, a, b),
+            false => self.compare_immediate(Width::Bits64, a, imm),
         }
         self.asm.jump_if(cc)
     }

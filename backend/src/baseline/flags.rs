@@ -13,16 +13,10 @@ impl Baseline<'_> {
     /// N, Z, C and V in bits 31 to 28. The host's are SF, ZF, CF and OF, its carry of a difference being a borrow.
     pub(super) fn packed_flags(&mut self, MicroOp { kind, dst, a, b, imm }: MicroOp) {
         match kind {
-            Micro::FlagsCmpR => self.compare(a, b),
-            Micro::FlagsCmpI => self.compare_immediate(a, imm),
-            Micro::FlagsCmpWR => {
-                self.load(a);
-                self.asm.alu_reg(Width::Bits32, Alu::Cmp, Host::Rax, b);
-            }
-            Micro::FlagsCmpWI => {
-                self.load(a);
-                self.asm.alu_imm(Width::Bits32, Alu::Cmp, Host::Rax, imm as i32);
-            }
+            Micro::FlagsCmpR => self.compare(Width::Bits64, a, b),
+            Micro::FlagsCmpI => self.compare_immediate(Width::Bits64, a, imm),
+            Micro::FlagsCmpWR => self.compare(Width::Bits32, a, b),
+            Micro::FlagsCmpWI => self.compare_immediate(Width::Bits32, a, imm),
             Micro::FlagsNz => self.test(Width::Bits64, a),
             Micro::FlagsNzW => self.test(Width::Bits32, a),
             _ => self.with_carry(kind, a, b, imm as Reg),

@@ -113,14 +113,22 @@ impl Baseline<'_> {
             Micro::MinSR => self.choose(Cc::Greater, a, b),
             Micro::MaxUR => self.choose(Cc::Below, a, b),
             Micro::MaxSR => self.choose(Cc::Less, a, b),
-            Micro::EqR => self.compare_to(Cc::Equal, a, b),
-            Micro::NeR => self.compare_to(Cc::NotEqual, a, b),
-            Micro::LtUR => self.compare_to(Cc::Below, a, b),
-            Micro::LtSR => self.compare_to(Cc::Less, a, b),
-            Micro::EqI => self.compare_to_immediate(Cc::Equal, a, imm),
-            Micro::NeI => self.compare_to_immediate(Cc::NotEqual, a, imm),
-            Micro::LtUI => self.compare_to_immediate(Cc::Below, a, imm),
-            Micro::LtSI => self.compare_to_immediate(Cc::Less, a, imm),
+            Micro::EqR => self.compare_to(W, Cc::Equal, a, b),
+            Micro::NeR => self.compare_to(W, Cc::NotEqual, a, b),
+            Micro::LtUR => self.compare_to(W, Cc::Below, a, b),
+            Micro::LtSR => self.compare_to(W, Cc::Less, a, b),
+            Micro::EqWR => self.compare_to(D, Cc::Equal, a, b),
+            Micro::NeWR => self.compare_to(D, Cc::NotEqual, a, b),
+            Micro::LtUWR => self.compare_to(D, Cc::Below, a, b),
+            Micro::LtSWR => self.compare_to(D, Cc::Less, a, b),
+            Micro::EqI => self.compare_to_immediate(W, Cc::Equal, a, imm),
+            Micro::NeI => self.compare_to_immediate(W, Cc::NotEqual, a, imm),
+            Micro::LtUI => self.compare_to_immediate(W, Cc::Below, a, imm),
+            Micro::LtSI => self.compare_to_immediate(W, Cc::Less, a, imm),
+            Micro::EqWI => self.compare_to_immediate(D, Cc::Equal, a, imm),
+            Micro::NeWI => self.compare_to_immediate(D, Cc::NotEqual, a, imm),
+            Micro::LtUWI => self.compare_to_immediate(D, Cc::Below, a, imm),
+            Micro::LtSWI => self.compare_to_immediate(D, Cc::Less, a, imm),
             Micro::AddWR => self.alu(D, Alu::Add, a, b),
             Micro::SubWR => self.alu(D, Alu::Sub, a, b),
             Micro::AddWI => {
@@ -329,28 +337,31 @@ impl Baseline<'_> {
         }
     }
 
-    pub(super) fn compare(&mut self, a: Reg, b: Reg) {
+    pub(super) fn compare(&mut self, width: Width, a: Reg, b: Reg) {
         if self.held.has(b) && a != b {
-            self.asm.with_memory(W, &[0x39], Host::Rax, slot(a)); // cmp [a], rax
+            self.asm.with_memory(width, &[0x39], Host::Rax, slot(a)); // cmp [a], rax
             return;
         }
         self.load(a);
-        self.asm.alu_reg(W, Alu::Cmp, Host::Rax, b);
+        self.asm.alu_reg(width, Alu::Cmp, Host::Rax, b);
     }
 
-    pub(super) fn compare_immediate(&mut self, a: Reg, imm: u64) {
+    pub(super) fn compare_immediate(&mut self, width: Width, a: Reg, imm: u64) {
         self.load(a);
-        self.with_immediate(Alu::Cmp, imm);
+        match width {
+            D => self.asm.alu_imm(D, Alu::Cmp, Host::Rax, imm as i32),
+            W => self.with_immediate(Alu::Cmp, imm),
+        }
     }
 
-    fn compare_to(&mut self, cc: Cc, a: Reg, b: Reg) {
-        self.compare(a, b);
+    fn compare_to(&mut self, width: Width, cc: Cc, a: Reg, b: Reg) {
+        self.compare(width, a, b);
         self.held.clear();
         self.asm.set_rax(cc);
     }
 
-    fn compare_to_immediate(&mut self, cc: Cc, a: Reg, imm: u64) {
-        self.compare_immediate(a, imm);
+    fn compare_to_immediate(&mut self, width: Width, cc: Cc, a: Reg, imm: u64) {
+        self.compare_immediate(width, a, imm);
         self.held.clear();
         self.asm.set_rax(cc);
     }

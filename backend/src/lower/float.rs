@@ -18,7 +18,7 @@ use super::values::clif_type;
 use crate::fp_slow;
 
 /// The inexact flag in the guest's flags slot (`base::float::Flags`).
-const INEXACT: i64 = 1;
+pub(super) const INEXACT: i64 = 1;
 
 /// The host's result, and a condition: whether it stands, in every lane.
 pub(super) type Fast = (Value, Value);
@@ -41,8 +41,8 @@ impl Limit {
     pub(super) const ALL: [Self; 4] =
         [Self::Finite64, Self::Normal64, Self::Finite32, Self::Normal32];
 
-    fn of(inst: &Inst, single: bool) -> Self {
-        match (tiny_is_exact(inst), single) {
+    fn of(tiny_is_exact: bool, single: bool) -> Self {
+        match (tiny_is_exact, single) {
             (true, false) => Self::Finite64,
             (false, false) => Self::Normal64,
             (true, true) => Self::Finite32,
@@ -90,14 +90,12 @@ impl Lowering<'_, '_> {
 
     /// An operation of floating point, by the host where its result stands.
     pub(super) fn arithmetic(&mut self, inst: &Inst, args: &[Value]) -> Value {
-        let Some(fast) = self.fast(inst, args) else { return self.slow(inst, args) };
-        match self.watched_operands(inst, args) {
-            None => self.guarded(inst, args, fast, None),
-            Some(usual) => {
-                let stands = self.fb.ins().band(fast.1, usual);
-                self.guarded(inst, args, (fast.0, stands), Some(usual))
-            }
-        }
+        let Some((fast, stands)) = self.fast(inst, args) else { return self.slow(inst, args) };
+        let mut conditions = self.watched_one_by_one(inst, args);
+        conditions.push(stands);
+        let result = self.guarded(inst, args, fast, &conditions);
+        self.remember_usual(inst, args, result);
+        result
     }
 
     /// Whether no operand is subnormal, where that matters: x86 reports those, or takes them for zeros.
@@ -109,23 +107,36 @@ impl Lowering<'_, '_> {
             }
             _ => false,
         };
-        if self.guest.fp != FpRules::X86 || is_silent {
-            return None;
+        if self.guest.fp != FpRules::X86 || is_silent { None } else { self.no_subnormal(args) }
+    }
+
+    /// The same as conditions that must all hold, of those operands of which it is not known: a branch for each is less than
+    /// their conjunction.
+    fn watched_one_by_one(&mut self, inst: &Inst, args: &[Value]) -> Vec<Value> {
+        let mut unknown = self.unknown_operands(inst, args);
+        unknown.dedup();
+        match unknown.first() {
+            Some(&first) if !self.is_vector(first) => {
+                unknown.chunks(1).filter_map(|one| self.watched_operands(inst, one)).collect()
+            }
+            _ => self.watched_operands(inst, &unknown).into_iter().collect(),
         }
-        let mut distinct = args.to_vec();
+    }
+
+    /// Whether none of them is subnormal; `None` if there are none.
+    pub(super) fn no_subnormal(&mut self, numbers: &[Value]) -> Option<Value> {
+        let mut distinct = numbers.to_vec();
         distinct.dedup();
-        if inst.operand_type(0).is_vector() {
+        let first = *distinct.first()?;
+        if self.is_vector(first) {
             return Some(self.no_subnormal_lane(&distinct));
         }
-        let mut all = None;
-        for arg in distinct {
-            let one = self.is_not_subnormal(arg);
-            all = Some(match all {
-                Some(others) => self.fb.ins().band(others, one),
-                None => one,
-            });
+        let mut all = self.is_not_subnormal(first);
+        for &number in &distinct[1..] {
+            let one = self.is_not_subnormal(number);
+            all = self.fb.ins().band(all, one);
         }
-        all
+        Some(all)
     }
 
     /// Twice the bits less one: zero wraps, and a subnormal number is below twice the least normal one.
@@ -195,7 +206,8 @@ impl Lowering<'_, '_> {
     fn result_stands(&mut self, inst: &Inst, result: Value) -> Value {
         let bits = self.as_integer(result);
         let ty = self.fb.func.dfg.value_type(bits);
-        let rule = Limit::of(inst, ty == types::I32);
+        let tiny = tiny_is_exact(inst) && !self.remembers(inst);
+        let rule = Limit::of(tiny, ty == types::I32);
         let magnitude = self.fb.ins().ishl_imm_u(bits, 1);
         let above_least = match rule.least() {
             0 => magnitude,
@@ -211,12 +223,22 @@ impl Lowering<'_, '_> {
 
     /// Brings the limits up to date with the flags in the frame.
     pub(super) fn flags_changed(&mut self) {
+        self.subnormals.forget();
         if !self.uses_float {
             return;
         }
+        let gate = self.gate();
+        self.set_limits(gate);
+    }
+
+    /// All ones if "inexact" is set, else 0.
+    pub(super) fn gate(&mut self) -> Value {
         let flags = self.flags();
         let bit = self.fb.ins().band_imm_u(flags, INEXACT);
-        let gate = self.fb.ins().ineg(bit);
+        self.fb.ins().ineg(bit)
+    }
+
+    pub(super) fn set_limits(&mut self, gate: Value) {
         for rule in Limit::ALL {
             let below = self.konst(rule.below());
             let limit = self.fb.ins().band(gate, below);
@@ -326,7 +348,7 @@ impl Lowering<'_, '_> {
         self.fb.ins().band(below, above)
     }
 
-    fn float_constant(&mut self, ty: Type, value: f64) -> Value {
+    pub(super) fn float_constant(&mut self, ty: Type, value: f64) -> Value {
         match ty {
             Type::F32 => self.fb.ins().f32const(value as f32),
             _ => self.fb.ins().f64const(value),
@@ -365,31 +387,39 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The fast result where it stands, else that of the slow path, which may set flags. In between,
+    /// The fast result where all conditions hold, else that of the slow path, which may set flags. In between,
     /// out of line: as long as "inexact" is not set, a result stands if it is exact (and, where that matters, the
     /// operands are usual).
     pub(super) fn guarded(
         &mut self,
         inst: &Inst,
         args: &[Value],
-        (fast, stands): Fast,
-        usual: Option<Value>,
+        fast: Value,
+        conditions: &[Value],
     ) -> Value {
         let (cold, done) = (self.fb.create_block(), self.fb.create_block());
         self.fb.set_cold_block(cold);
         let result_type = self.fb.func.dfg.value_type(fast);
         let result = self.fb.append_block_param(done, result_type);
-        self.fb.ins().brif(stands, done, &[fast.into()], cold, &[]);
+        let (last, others) = conditions.split_last().expect("that the result stands is one");
+        for &condition in others {
+            let next = self.fb.create_block();
+            self.fb.ins().brif(condition, next, &[], cold, &[]);
+            self.begin(next);
+        }
+        self.fb.ins().brif(*last, done, &[fast.into()], cold, &[]);
         self.begin(cold);
-        if let Some(exact) = self.is_exact(inst, args, fast) {
-            let slow = self.fb.create_block();
-            self.fb.set_cold_block(slow);
-            let exact = match usual {
-                Some(usual) => self.fb.ins().band(exact, usual),
-                None => exact,
-            };
-            self.fb.ins().brif(exact, done, &[fast.into()], slow, &[]);
-            self.begin(slow);
+        let rules: [fn(&mut Self, &Inst, &[Value], Value) -> Option<Value>; 2] =
+            [Self::is_plain_zero, Self::is_exact];
+        for rule in rules {
+            let Some(mut exact) = rule(self, inst, args, fast) else { continue };
+            if let Some(usual) = self.watched_operands(inst, args) {
+                exact = self.fb.ins().band(exact, usual);
+            }
+            let next = self.fb.create_block();
+            self.fb.set_cold_block(next);
+            self.fb.ins().brif(exact, done, &[fast.into()], next, &[]);
+            self.begin(next);
         }
         let slow = self.slow(inst, args);
         self.fb.ins().jump(done, &[slow.into()]);
@@ -529,16 +559,20 @@ impl Lowering<'_, '_> {
         }
         let zero = self.konst(0);
         operands.resize(5, zero);
+        let distrusted = self.is_distrusted();
         let function = self.load_frame(types::I64, CpuFrame::FP_SLOW);
         let sig = self.sigs.slow;
         self.fb.ins().call_indirect(sig, function, &operands);
-        self.flags_changed();
         // What the slow path left there.
         self.keep_next_access();
-        if inst.ty.is_vector() {
-            return self.load_frame(clif_type(inst.result_type()), CpuFrame::FP_WIDE);
-        }
-        let result = self.load_frame(types::I64, CpuFrame::FP_RESULT);
-        self.convert(result, inst.result_type())
+        let result = match inst.ty.is_vector() {
+            true => self.load_frame(clif_type(inst.result_type()), CpuFrame::FP_WIDE),
+            false => {
+                let result = self.load_frame(types::I64, CpuFrame::FP_RESULT);
+                self.convert(result, inst.result_type())
+            }
+        };
+        self.after_slow(inst, args, result, distrusted);
+        result
     }
 }

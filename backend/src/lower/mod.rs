@@ -12,6 +12,7 @@ mod integer;
 mod intrinsic;
 mod memory;
 mod softmmu;
+mod subnormal;
 mod values;
 mod vector;
 mod vector_float;
@@ -25,7 +26,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, Variable};
 use ir::ops::Shape;
-use ir::{Block, Guest, Inst, Opcode, SlotSet};
+use ir::{Block, Guest, Inst, Opcode, SlotSet, Type};
 
 use crate::compiler::{CompileOptions, ExitSite};
 use crate::entry::ExitCode;
@@ -56,8 +57,11 @@ pub(crate) struct Lowering<'a, 'f> {
     /// The current block's temporaries.
     temps: Vec<Option<Value>>,
     recent_stores: forward::RecentStores,
-    /// Of vectors that are extended scalars, the scalars.
+    /// Of vectors whose low lane is a scalar that was put there, the scalars.
     extended: HashMap<Value, Value>,
+    /// What low lanes were read in this block, by vector and type.
+    low_lanes: HashMap<(Value, Type), Value>,
+    subnormals: subnormal::Subnormals,
     /// Vectors whose upper half is zero.
     upper_zero: HashSet<Value>,
     /// How packed flags came about, for conditions on them.
@@ -160,6 +164,8 @@ pub(crate) fn lower(
         temps: Vec::new(),
         recent_stores: forward::RecentStores::default(),
         extended: HashMap::new(),
+        low_lanes: HashMap::new(),
+        subnormals: subnormal::Subnormals::default(),
         upper_zero: HashSet::new(),
         flag_origins: HashMap::new(),
         known: intrinsic::Known::default(),
@@ -210,6 +216,8 @@ impl Lowering<'_, '_> {
         self.dirty = plan.dirty_in;
         self.recent_stores.forget();
         self.known.begin_block();
+        self.subnormals.forget();
+        self.low_lanes.clear();
         self.temps.clear();
         self.temps.resize(usize::from(block.temps), None);
         self.count_instructions(block);

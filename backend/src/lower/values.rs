@@ -116,13 +116,23 @@ impl Lowering<'_, '_> {
         if ty.is_float() { self.bitcast(sized, to) } else { sized }
     }
 
-    /// The low bits of a vector. Where it is a scalar that was extended, that scalar's.
+    /// The low bits of a vector. Where a scalar was put there, that scalar's.
     pub(super) fn low_lane(&mut self, vector: Value, ty: Type) -> Value {
-        if let Some(&scalar) = self.extended.get(&self.as_made(vector))
+        let made = self.as_made(vector);
+        if let Some(&scalar) = self.extended.get(&made)
             && self.fb.func.dfg.value_type(scalar).bits() >= ty.bits()
         {
             return self.convert(scalar, ty);
         }
+        if let Some(&low) = self.low_lanes.get(&(made, ty)) {
+            return low;
+        }
+        let low = self.extract_low(vector, ty);
+        self.low_lanes.insert((made, ty), low);
+        low
+    }
+
+    fn extract_low(&mut self, vector: Value, ty: Type) -> Value {
         // As a scalar of floating point it stays in its register; moving that to another is one instruction.
         let (lanes, float) = match ty {
             Type::F64 | Type::I64 => (types::F64X2, Type::F64),

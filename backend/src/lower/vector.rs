@@ -174,7 +174,11 @@ impl Lowering<'_, '_> {
 
     fn set_lane(&mut self, block: &Block, inst: &Inst) -> Value {
         let (vector, lane) = (self.arg(block, inst, 0), self.arg(block, inst, 1));
-        self.fb.ins().insertlane(vector, lane, inst.imm as u8)
+        let changed = self.fb.ins().insertlane(vector, lane, inst.imm as u8);
+        if inst.imm == 0 {
+            self.extended.insert(changed, lane);
+        }
+        changed
     }
 
     fn shuffle(&mut self, block: &Block, inst: &Inst) -> Value {

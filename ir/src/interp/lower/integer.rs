@@ -83,6 +83,10 @@ fn word(op: Opcode) -> Option<Forms> {
         Opcode::Add if is_seeded(Defect::WordSumUnextended) => {
             word_forms(Micro::AddR, Some(Micro::AddI))
         }
+        Opcode::Eq => forms(Micro::EqWR, Some(Micro::EqWI)),
+        Opcode::Ne => forms(Micro::NeWR, Some(Micro::NeWI)),
+        Opcode::LtU => forms(Micro::LtUWR, Some(Micro::LtUWI)),
+        Opcode::LtS => forms(Micro::LtSWR, Some(Micro::LtSWI)),
         Opcode::Add => word_forms(Micro::AddWR, Some(Micro::AddWI)),
         Opcode::Sub => word_forms(Micro::SubWR, None),
         Opcode::Mul => word_forms(Micro::MulWR, None),
@@ -246,14 +250,36 @@ impl Lowerer {
     }
 
     pub(super) fn compare(&mut self, block: &Block, inst: &Inst) {
-        if inst.ty == Type::I64 || is_seeded(Defect::ComparesAllBits) {
+        if is_seeded(Defect::ComparesAllBits) {
             return self.binary(block, &Inst { ty: Type::I64, ..*inst });
         }
+        let extension = match inst.ty {
+            Type::I8 => Micro::SextB,
+            Type::I16 => Micro::SextH,
+            _ => return self.binary(block, inst),
+        };
         let a = self.source(block, inst.args[0]);
         let b = self.source(block, inst.args[1]);
-        if !self.fold(inst, a, b) {
-            let (a, b) = (self.materialise(a), self.materialise(b));
-            self.pure(inst, a, b);
+        if self.fold(inst, a, b) {
+            return;
+        }
+        let [a, b] = [a, b].map(|source| self.extended(source, inst.ty, extension));
+        let inst = Inst { ty: Type::I64, ..*inst };
+        match b {
+            Source::Const(value) => self.immediate(&inst, a, value),
+            Source::Reg(b) => self.registers(&inst, a, b),
+        }
+    }
+
+    /// Sign-extended to 64 bits, which keeps the order of unsigned numbers, too.
+    fn extended(&mut self, source: Source, ty: Type, extension: Micro) -> Source {
+        match source {
+            Source::Const(value) => Source::Const(crate::fold::sext(ty, value) as u64),
+            Source::Reg(from) => {
+                let to = self.next_scratch();
+                self.push(extension, to, from, 0, 0);
+                Source::Reg(to)
+            }
         }
     }
 

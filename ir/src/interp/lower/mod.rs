@@ -278,12 +278,18 @@ impl Lowerer {
             Source::Reg(reg) => reg,
             Source::Const(0) => ZERO,
             Source::Const(value) => {
-                let reg = SCRATCH + self.scratch % SCRATCH_COUNT;
-                self.scratch += 1;
+                let reg = self.next_scratch();
                 self.push(Micro::Const, reg, 0, 0, value);
                 reg
             }
         }
+    }
+
+    /// A register for the rest of the operation.
+    fn next_scratch(&mut self) -> Reg {
+        let reg = SCRATCH + self.scratch % SCRATCH_COUNT;
+        self.scratch += 1;
+        reg
     }
 
     fn dst(&mut self, operand: Operand) -> Reg {
