@@ -72,7 +72,7 @@ impl<'b> Insn<'b> {
                 self.set_less(|| a.lt_s(negated));
                 self.set_aux(|| self.wide_xor(a, b));
             }
-            None => self.flags_of_sum((a, b), sum),
+            None => self.flags_of_plain_sum((a, b), sum),
         }
         Flow::Next
     }

@@ -242,7 +242,7 @@ impl<'b> Insn<'b> {
             _ => self.write(source, a),
         }
         self.set_carry(|| sum.lt_u(a));
-        self.flags_of_sum((a, b), sum);
+        self.flags_of_plain_sum((a, b), sum);
         Flow::Next
     }
 

@@ -83,6 +83,13 @@ impl<'b> Insn<'b> {
         self.set_aux(|| self.wide_xor(a, b));
     }
 
+    /// All flags but CF of `a + b`, which is negative unless `-b - 1` is less than `a`.
+    pub(super) fn flags_of_plain_sum(&self, (a, b): (Val<'b>, Val<'b>), sum: Val<'b>) {
+        self.set_result(sum);
+        self.set_less(|| (!b).lt_s(a) ^ self.konst(1));
+        self.set_aux(|| self.wide_xor(a, b));
+    }
+
     /// Flags of `a - b`.
     pub(super) fn flags_of_difference(&self, a: Val<'b>, b: Val<'b>, difference: Val<'b>) {
         self.set_result(difference);

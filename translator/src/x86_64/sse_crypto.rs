@@ -1,6 +1,6 @@
 //! AES, PCLMULQDQ, SHA, GFNI, and SSE4.2's comparisons of strings (SDM vol. 1, 12 and 5.12 to 5.22).
 
-use arch::x86_64::helpers;
+use arch::x86_64::helpers::{self, string_compare};
 use arch::x86_64::slot;
 use base::HelperId;
 use decoders::x86_64::{Code, Mnemonic};
@@ -92,27 +92,38 @@ impl<'b> Insn<'b> {
             None => imm,
         };
         let result = |helper: HelperId| self.b.call_wide(helper, arg, [a, b, a]);
+        let found = result(helpers::PCMPSTR_RESULT).as_vector(Type::I64x2).lane_u(0);
         match wanted {
-            Wanted::Index => {
-                let index = result(helpers::PCMPSTR_INDEX).as_vector(Type::I64x2).lane_u(0);
-                self.b.set_slot(slot::gpr(RCX), index);
-            }
+            Wanted::Index => self.b.set_slot(slot::gpr(RCX), self.index_of_strings(found)),
             Wanted::Mask => {
                 let _ = self.set_halves(0, &[result(helpers::PCMPSTR_MASK)]);
             }
         }
-        self.flags_of_strings(result(helpers::PCMPSTR_FLAGS).as_vector(Type::I64x2).lane_u(0))
+        self.flags_of_strings(found)
     }
 
-    /// CF, ZF, SF and OF from bits 0 to 3; AF and PF are clear.
-    fn flags_of_strings(&self, bits: Val<'b>) -> Flow {
-        let bit = |n: u64| bits.shr_u(self.konst(n)) & self.konst(1);
-        let sign = || bit(2).shl(self.konst(63)) | self.konst(1);
-        self.set_carry(|| bit(0));
-        self.set_zero(|| bit(1) ^ self.konst(1));
+    /// The least element that was found, or the most significant one by bit 6 of the immediate; their number if none was.
+    fn index_of_strings(&self, found: Val<'b>) -> Val<'b> {
+        let count = if self.imm8() & 1 == 0 { 16 } else { 8 };
+        if self.imm8() & 0x40 == 0 {
+            return (found | self.konst(1 << count)).ctz();
+        }
+        let found = found.low16();
+        let last = self.b.konst_of(Type::I16, 15) - found.clz();
+        self.is_zero(found).select(self.konst(count), last.zext())
+    }
+
+    /// CF: any was found; ZF and SF: the operands end; OF: the first was found; AF and PF are clear.
+    fn flags_of_strings(&self, found: Val<'b>) -> Flow {
+        let bit = |n: u32| found.shr_u(self.konst(n.into())) & self.konst(1);
+        let (second, first) = (string_compare::ENDS_SECOND, string_compare::ENDS_FIRST);
+        let sign = || bit(first).shl(self.konst(63)) | self.konst(1);
+        let any = || found.low16().ne(self.b.konst_of(Type::I16, 0));
+        self.set_carry(any);
+        self.set_zero(|| bit(second) ^ self.konst(1));
         self.set_sign(sign);
         self.set_aux(sign);
-        self.set_less(|| bit(2) ^ bit(3));
+        self.set_less(|| bit(first) ^ bit(0));
         Flow::Next
     }
 }

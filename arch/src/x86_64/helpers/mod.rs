@@ -153,9 +153,8 @@ helpers! {
     GF2P8AFFINEQB "gf2p8affineqb" Lanes (a, b) crypto::gf2p8affineqb;
     GF2P8AFFINEINVQB "gf2p8affineinvqb" Lanes (a, b) crypto::gf2p8affineinvqb;
     // SSE4.2 strings.
-    PCMPSTR_INDEX "pcmpstr_index" Lanes (a, b) string_compare::index;
+    PCMPSTR_RESULT "pcmpstr_result" Lanes (a, b) string_compare::result;
     PCMPSTR_MASK "pcmpstr_mask" Lanes (a, b) string_compare::mask;
-    PCMPSTR_FLAGS "pcmpstr_flags" Lanes (a, b) string_compare::flags;
     PCMPESTR_LENGTHS "pcmpestr_lengths" Pure (a, b) string_compare::lengths;
     // Floating point.
     CMP_LANES "cmp_lanes" Float (a, b) sse_float::compare;

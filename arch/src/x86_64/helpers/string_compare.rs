@@ -1,10 +1,17 @@
 //! PCMPESTRI, PCMPESTRM, PCMPISTRI, PCMPISTRM (SDM vol. 2, 4.1). What they are told is imm8 in bits 7:0, and for explicit lengths bit 8
 //! with those of the operands (0 to 16, in elements) in bits 20:16 and 28:24.
 
+mod host;
+
 use crate::lane::Lane;
 
 /// In the number: lengths are explicit.
 pub const EXPLICIT: u64 = 1 << 8;
+
+/// In what [`result`] gives: the second operand is not all valid.
+pub const ENDS_SECOND: u32 = 16;
+/// The first operand is not all valid.
+pub const ENDS_FIRST: u32 = 17;
 
 /// The number's part for the lengths of registers eax and edx (or rax and rdx), which are given as signed numbers.
 pub(super) fn lengths(a: u64, b: u64) -> u64 {
@@ -18,7 +25,6 @@ struct Compared {
     /// Elements of the operands, with their signs if they are signed.
     a: Vec16,
     b: Vec16,
-    /// How many of them are valid.
     valid: [usize; 2],
     count: usize,
 }
@@ -26,8 +32,8 @@ struct Compared {
 type Vec16 = [i32; 16];
 
 impl Compared {
-    fn new(arg: u64, a: u128, b: u128) -> Self {
-        let count = if arg & 1 == 0 { 16 } else { 8 };
+    fn new(arg: u64, valid: [usize; 2], a: u128, b: u128) -> Self {
+        let count = count(arg);
         let elements = |vector: u128| -> Vec16 {
             std::array::from_fn(|n| match arg & 3 {
                 0 => i32::from(u8::split(vector)[n]),
@@ -37,14 +43,6 @@ impl Compared {
             })
         };
         let (a, b) = (elements(a), elements(b));
-        let implicit = |elements: &Vec16| {
-            elements[..count].iter().position(|&element| element == 0).unwrap_or(count)
-        };
-        let explicit = |shift: u32| ((arg >> shift & 0x1f) as usize).min(count);
-        let valid = match arg & EXPLICIT {
-            0 => [implicit(&a), implicit(&b)],
-            _ => [explicit(16), explicit(24)],
-        };
         Self { imm: arg & 0xff, a, b, valid, count }
     }
 
@@ -83,33 +81,79 @@ impl Compared {
     }
 }
 
-/// What ECX gets.
-pub(super) fn index(arg: u64, a: u128, b: u128) -> u128 {
-    let compared = Compared::new(arg, a, b);
-    let result = compared.result();
-    let index = match (result, compared.imm >> 6 & 1) {
-        (0, _) => compared.count as u32,
-        (_, 0) => result.trailing_zeros(),
-        _ => 31 - result.leading_zeros(),
+/// How many elements an operand has.
+fn count(arg: u64) -> usize {
+    if arg & 1 == 0 { 16 } else { 8 }
+}
+
+/// How many of the elements of both operands are valid.
+fn valid(arg: u64, a: u128, b: u128) -> [usize; 2] {
+    let count = count(arg);
+    if arg & EXPLICIT != 0 {
+        return [16, 24].map(|shift| ((arg >> shift & 0x1f) as usize).min(count));
+    }
+    let (bits, ones) = match count {
+        16 => (8, u128::MAX / 0xff),
+        _ => (16, u128::MAX / 0xffff),
     };
-    index.into()
+    // Of the elements whose top bit is left here, the lowest is the first that is zero.
+    let zeros = |x: u128| x.wrapping_sub(ones) & !x & (ones << (bits - 1));
+    [a, b].map(|vector| ((zeros(vector).trailing_zeros() / bits) as usize).min(count))
+}
+
+/// IntRes2 in the low bits, and which operands end before their last element.
+pub(super) fn result(arg: u64, a: u128, b: u128) -> u128 {
+    let valid = valid(arg, a, b);
+    let result =
+        host::result(arg, valid, a, b).unwrap_or_else(|| Compared::new(arg, valid, a, b).result());
+    let ends = valid.map(|valid| u32::from(valid < count(arg)));
+    (result | ends[1] << ENDS_SECOND | ends[0] << ENDS_FIRST).into()
 }
 
 /// What XMM0 gets.
 pub(super) fn mask(arg: u64, a: u128, b: u128) -> u128 {
-    let compared = Compared::new(arg, a, b);
-    let result = compared.result();
-    match (compared.imm >> 6 & 1, compared.count) {
+    let result = result(arg, a, b) as u32 & 0xffff;
+    match (arg >> 6 & 1, count(arg)) {
         (0, _) => result.into(),
         (_, 16) => u8::join(|n| (result >> n & 1) as u8 * 0xff),
         _ => u16::join(|n| (result >> n & 1) as u16 * 0xffff),
     }
 }
 
-/// Flags: CF in bit 0, ZF in bit 1, SF in bit 2, OF in bit 3.
-pub(super) fn flags(arg: u64, a: u128, b: u128) -> u128 {
-    let compared = Compared::new(arg, a, b);
-    let (result, [valid_a, valid_b]) = (compared.result(), compared.valid);
-    let bits = [result != 0, valid_b < compared.count, valid_a < compared.count, result & 1 != 0];
-    bits.into_iter().enumerate().map(|(n, bit)| u128::from(bit) << n).sum()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_finds_the_same() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for n in 0..200_000_u64 {
+            // Few different bytes, so that there is something to find.
+            let spread = [0x0303_0303_0303_0303, 0x8101_8101_8101_8101, u64::MAX][n as usize % 3];
+            let mut vector = || u128::from(random() & spread) << 64 | u128::from(random() & spread);
+            let (a, b) = (vector(), vector());
+            let lengths = if n & 64 == 0 { 0 } else { lengths(random() % 20, random() % 20) };
+            let arg = n & 0x3f | lengths;
+            let valid = valid(arg, a, b);
+            let expected = Compared::new(arg, valid, a, b).result();
+            if let Some(found) = host::result(arg, valid, a, b) {
+                assert_eq!(found, expected, "{arg:#x} {a:#x} {b:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_end_operands() {
+        let text = u128::from_le_bytes(*b"four\0and\0more...");
+        assert_eq!(valid(0, text, u128::MAX), [4, 16]);
+        assert_eq!(valid(1, text, 0), [8, 0]);
+        assert_eq!(valid(1, u128::MAX >> 64 | 1 << 100, 1 << 16), [4, 0]);
+        assert_eq!(valid(EXPLICIT | 3 << 16 | 20 << 24, 0, 0), [3, 16]);
+    }
 }
