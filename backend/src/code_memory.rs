@@ -91,6 +91,8 @@ pub struct PlacedRegion {
     exits: u32,
     /// Whether a slot behind those of the exits counts executions.
     counts: bool,
+    /// How many slots behind that hold targets of an indirect jump.
+    targets: u8,
 }
 
 impl PlacedRegion {
@@ -130,7 +132,7 @@ impl PlacedRegion {
     }
 
     fn slot(&self, number: usize) -> Option<&AtomicUsize> {
-        let slots = self.exits as usize + usize::from(self.counts);
+        let slots = self.first_target() + usize::from(self.targets);
         let address = (number < slots).then(|| self.slots.0 + number * 8)?;
         // SAFETY: the slot lies in the slots' mapping, which is never unmapped, and is only ever
         // accessed atomically.
@@ -149,6 +151,22 @@ impl PlacedRegion {
         if let Some(slot) = self.slot(self.exits as usize) {
             slot.store(executions as usize, Ordering::Relaxed);
         }
+    }
+
+    fn first_target(&self) -> usize {
+        self.exits as usize + usize::from(self.counts)
+    }
+
+    fn target_words(&self) -> impl Iterator<Item = &AtomicUsize> {
+        let first = self.first_target();
+        (first..first + usize::from(self.targets)).filter_map(|number| self.slot(number))
+    }
+
+    /// Where its indirect jump went lately, as far as it is known; in no order.
+    #[must_use]
+    pub fn targets(&self) -> Vec<GuestVirt> {
+        let targets = self.target_words().map(|word| word.load(Ordering::Relaxed) as u64);
+        targets.filter(|&target| target != 0).map(GuestVirt).collect()
     }
 
     /// Makes an exit come back to the runtime again.
@@ -222,6 +240,7 @@ impl CodeMemory {
             entries: region.entries.len() as u32,
             exits: region.exits.len() as u32,
             counts: region.executions.is_some(),
+            targets: region.targets,
         };
         let image = layout.image(region, number, code_start, slots);
         // SAFETY: `allocate` gave this range of the writable view to this region alone.
@@ -231,6 +250,7 @@ impl CodeMemory {
         }
         (0..region.exits.len()).for_each(|exit| placed.unlink(exit));
         placed.set_executions(region.executions.unwrap_or_default());
+        placed.target_words().for_each(|word| word.store(0, Ordering::Relaxed));
         Ok(placed)
     }
 
@@ -353,7 +373,7 @@ struct Layout {
 impl Layout {
     fn of(region: &CompiledRegion) -> Self {
         let entries = region.exits.len() * EXIT_THUNK + EXIT_TAIL;
-        let slots = region.exits.len() + usize::from(region.executions.is_some());
+        let slots = region.exits.len() + usize::from(region.executions.is_some()) + usize::from(region.targets);
         let thunks = if region.entries.len() > 1 { region.entries.len() } else { 0 };
         let body = (entries + thunks * ENTRY_THUNK).next_multiple_of(ALIGN);
         Self { entries, body, code: body + region.code.len(), slots: slots * 8 }

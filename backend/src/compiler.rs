@@ -141,6 +141,8 @@ pub struct CompiledRegion {
     pub exits: Vec<ExitSite>,
     /// Of a block of the baseline compiler, how often it may be executed before it leaves through [`crate::baseline::UPGRADE`].
     pub executions: Option<u32>,
+    /// Words in which it leaves where its indirect jump went.
+    pub targets: u8,
     /// Pcs of its sync points, by number; the entries come first.
     pub sync_points: Vec<GuestVirt>,
     /// Which guest instruction each piece of code belongs to.
@@ -266,6 +268,7 @@ impl Compiler {
             entries: region.entries.iter().map(|&e| region.blocks[e].key.pc()).collect(),
             exits: lowered.exits,
             executions: None,
+            targets: 0,
             sync_points: lowered.sync_points,
             guest_insns: region.guest_insns(),
             listing,

@@ -20,6 +20,8 @@ pub struct Region {
     /// Set if its pages lie side by side only where somebody has checked that: a number that names
     /// them. Never 0.
     pub span: Option<u64>,
+    /// Where the indirect jumps of blocks went before, by block: a jump of the region's may go on there without leaving it.
+    pub jumps: HashMap<usize, Vec<GuestVirt>>,
     by_pc: HashMap<GuestVirt, usize>,
 }
 
@@ -46,7 +48,7 @@ impl Region {
             by_pc.entry(block.key.pc()).or_insert(index);
         }
         entries.retain(|&e| e < blocks.len());
-        Self { blocks, entries, span: None, by_pc }
+        Self { blocks, entries, span: None, jumps: HashMap::new(), by_pc }
     }
 
     /// The key of the region's first entry.
@@ -67,13 +69,24 @@ impl Region {
         self.by_pc.get(&pc).map_or(Edge::Out(pc), |&index| Edge::Inside(index))
     }
 
-    /// Blocks inside the region at which an indirect jump of this hint may well go on: the return
+    /// Blocks inside the region at which the indirect jump of a block may well go on: where it went before, and the return
     /// points of the region's own calls.
     #[must_use]
-    pub fn predicted(&self, hint: Hint) -> Vec<usize> {
-        if hint != Hint::Return {
-            return Vec::new();
+    pub fn predicted(&self, index: usize) -> Vec<usize> {
+        let inside = |&pc: &GuestVirt| match self.edge(pc) {
+            Edge::Inside(to) => Some(to),
+            Edge::Out(_) => None,
+        };
+        match self.blocks[index].terminator {
+            Terminator::Indirect { hint: Hint::Return, .. } => self.return_points(),
+            Terminator::Indirect { hint: Hint::Plain | Hint::Call(_), .. } => {
+                self.jumps.get(&index).into_iter().flatten().filter_map(inside).collect()
+            }
+            _ => Vec::new(),
         }
+    }
+
+    fn return_points(&self) -> Vec<usize> {
         let mut found = Vec::new();
         for block in &self.blocks {
             if let Terminator::Jump { target, hint: Hint::Call(to) } = block.terminator
@@ -96,7 +109,7 @@ impl Region {
             Edge::Out(_) => None,
         };
         match block.terminator {
-            Terminator::Indirect { hint, .. } => self.predicted(hint),
+            Terminator::Indirect { .. } => self.predicted(index),
             _ => block.successors().filter_map(inside).collect(),
         }
     }

@@ -124,6 +124,41 @@ impl Machine {
         self.memory.place(&compiled, 0).expect("a place").entry(0).expect("an entry")
     }
 
+    /// A region of operations on numbers, which are the operand slots' and the results of those before. The results go to slots.
+    fn compile_chain(&mut self, chain: &[(FpOp, [usize; 3])]) -> HostPtr {
+        let mut block = Block::new(BlockKey::new(GuestVirt(0x1000), 0));
+        let none = Operand::NONE;
+        let mark =
+            Inst { op: Opcode::Mark, ty: Type::I64, aux: 4, imm: 0, dst: none, args: [none; 4] };
+        let number = |n: usize| match n.checked_sub(OPERANDS.len()) {
+            None => Operand::slot(OPERANDS[n]),
+            Some(temp) => Operand::temp(temp as u16),
+        };
+        block.insts.push(mark);
+        for (n, &(op, numbers)) in chain.iter().enumerate() {
+            let mut inst = instruction(op);
+            for (arg, of) in inst.args.iter_mut().zip(numbers).take(op.op.info().shape.operands()) {
+                *arg = number(of);
+            }
+            inst.dst = Operand::temp(n as u16);
+            block.insts.push(inst);
+        }
+        for n in 0..chain.len() {
+            let args = [Operand::temp(n as u16), none, none, none];
+            let (op, ty) = match chain[n].0.ty {
+                Type::F32 => (Opcode::Zext, Type::I32),
+                _ => (Opcode::Mov, Type::I64),
+            };
+            let dst = Operand::slot(chain_result(n));
+            block.insts.push(Inst { op, ty, aux: 0, dst, args, ..mark });
+        }
+        block.temps = chain.len() as u16;
+        (block.guest_bytes, block.guest_insns) = (4, 1);
+        ir::verify(&block, self.guest).expect("a valid block");
+        let compiled = self.compiler.compile(&Region::new(vec![block], vec![0])).expect("a region");
+        self.memory.place(&compiled, 0).expect("a place").entries[0]
+    }
+
     fn run(&mut self, code: HostPtr, op: FpOp, operands: [u128; 3], flags: u64) -> (u128, u64) {
         for (n, value) in operands.into_iter().enumerate() {
             self.frame.set(OPERANDS[n], value as u64);
@@ -138,6 +173,11 @@ impl Machine {
         };
         (result, self.frame.get(GUEST.fp_flags))
     }
+}
+
+/// Where the result of an operation of a chain goes.
+fn chain_result(n: usize) -> RegSlot {
+    RegSlot(1 + n as u16)
 }
 
 fn instruction(op: FpOp) -> Inst {
@@ -193,4 +233,66 @@ fn compiled_operations_are_exact() {
     check_all(&GUEST, &[FpMode::NONE], &mut random);
     check_all(&ARM_GUEST, &[0, 1, 2, 3].map(FpMode), &mut random);
     check_all(&X86_GUEST, &[0, 1, 4, 5].map(FpMode), &mut random);
+}
+
+/// What compiled code knows of a number from one operation it believes in the next.
+fn check_chain(machine: &mut Machine, random: &mut Random, ty: Type, mode: FpMode) {
+    const ARITHMETIC: [Opcode; 7] = [
+        Opcode::FAdd,
+        Opcode::FSub,
+        Opcode::FMul,
+        Opcode::FDiv,
+        Opcode::FSqrt,
+        Opcode::FMulAdd,
+        Opcode::FMin,
+    ];
+    let chain: Vec<(FpOp, [usize; 3])> = (0..6)
+        .map(|n| {
+            let op = ARITHMETIC[random.next() as usize % ARITHMETIC.len()];
+            let round = FpRound::NearestEven;
+            let op = FpOp { op, ty, round, mode, other: Type::I64 };
+            (op, [0; 3].map(|_| random.next() as usize % (OPERANDS.len() + n)))
+        })
+        .collect();
+    let code = machine.compile_chain(&chain);
+    for case in 0..60 {
+        let operands = [0; 3].map(|_| random.operand(ty));
+        let before = [1, 33, 0, 32][case % 4];
+        let mut flags = before;
+        let mut numbers = operands.to_vec();
+        for (op, of) in &chain {
+            let args = of.map(|n| u128::from(numbers[n]));
+            numbers.push(op.compute(machine.guest.fp, args, &mut flags) as u64);
+        }
+        for (slot, value) in OPERANDS.into_iter().zip(operands) {
+            machine.frame.set(slot, value);
+        }
+        machine.frame.set(GUEST.fp_flags, before);
+        // SAFETY: the region was placed in this machine's memory, and the frame is its own.
+        unsafe { entry::enter(&mut *machine.frame, code.0 as *const u8) };
+        let found: Vec<u64> =
+            (0..chain.len()).map(|n| machine.frame.get(chain_result(n))).collect();
+        assert_eq!(found, numbers[OPERANDS.len()..], "{chain:?} of {operands:x?}, {before} before");
+        let found = machine.frame.get(GUEST.fp_flags);
+        assert_eq!(found, flags, "flags of {chain:?} of {operands:x?}, {before} before");
+    }
+}
+
+#[test]
+fn chains_of_operations_are_exact() {
+    let seed = std::env::var("FERRY_FLOAT_SEED").ok().and_then(|s| s.parse().ok());
+    let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
+    println!("FERRY_FLOAT_SEED={seed}");
+    let mut random = Random(Rng::new(seed));
+    for guest in [&X86_GUEST, &GUEST] {
+        let mut machine = Machine::new(guest);
+        for n in 0..400 {
+            let ty = [Type::F64, Type::F32][n % 2];
+            let mode = match guest.fp {
+                ir::FpRules::X86 => [FpMode::NONE, FpMode::ZERO_INPUTS, FpMode::FLUSH][n % 3],
+                _ => FpMode::NONE,
+            };
+            check_chain(&mut machine, &mut random, ty, mode);
+        }
+    }
 }

@@ -195,3 +195,45 @@ fn a_later_store_elsewhere_may_overlap_the_bytes() {
     machine.run(&region, 0);
     assert_eq!(machine.frame.get(B), 0xffff_ffff_89ab_11ef);
 }
+
+/// Jumps to where C says, until one of its blocks does not add to A.
+fn switch(targets: u64) -> Region {
+    let at = |n: u64| 0x2000 + 0x18 * n;
+    let jump = block(0x1000, |b| {
+        let target = b.slot(C).operand();
+        let approach = Approach::PLAIN;
+        b.terminate(Terminator::Indirect { target, hint: ir::Hint::Plain, approach });
+    });
+    let cases = (0..targets).map(|n| {
+        block(at(n), |b| {
+            b.set_slot(A, b.slot(A) * b.konst(10) + b.konst(n));
+            b.set_slot(C, b.slot(C) + b.slot(B));
+            b.terminate(Terminator::Jump { target: GuestVirt(0x1000), hint: ir::Hint::Plain });
+        })
+    });
+    let mut region = Region::new(std::iter::once(jump).chain(cases).collect(), vec![0]);
+    let known = (0..targets).map(|n| GuestVirt(at(n))).chain([GuestVirt(0x9000)]);
+    region.jumps.insert(0, known.collect());
+    region
+}
+
+#[test]
+fn computed_jumps_stay_inside_where_they_went_before() {
+    for targets in [1, 3, 4, 5, 9] {
+        let mut machine = Machine::new();
+        machine.frame.set(B, 0x18);
+        machine.frame.set(C, 0x2000);
+        assert_eq!(machine.run(&switch(targets), 0), ExitCode::Indirect, "{targets}");
+        let digits = (0..targets).fold(0, |all, n| all * 10 + n);
+        assert_eq!(machine.frame.get(A), digits, "{targets}");
+        assert_eq!(machine.frame.pc, 0x2000 + 0x18 * targets, "{targets}");
+    }
+}
+
+#[test]
+fn a_target_that_only_looks_like_another_leaves() {
+    let mut machine = Machine::new();
+    machine.frame.set(C, 0x2000 + (1 << 20));
+    assert_eq!(machine.run(&switch(9), 0), ExitCode::Indirect);
+    assert_eq!((machine.frame.get(A), machine.frame.pc), (0, 0x2000 + (1 << 20)));
+}

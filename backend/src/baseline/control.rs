@@ -6,10 +6,10 @@ use base::CpuFrame;
 use base::cpu::{Approach, JumpCacheEntry};
 use base::defect::{Defect, is_seeded};
 use ir::Trap;
-use ir::interp::{Micro, MicroOp, Raw};
+use ir::interp::{Micro, MicroOp, Raw, SINK};
 
 use super::asm::{Alu, Cc, Host, Patch, Width};
-use super::{Baseline, BaselineOptions, UPGRADE};
+use super::{Baseline, BaselineOptions, TARGETS, UPGRADE};
 use crate::ExitCode;
 use crate::compiler::{ExitSite, SlotRelocation};
 
@@ -43,6 +43,10 @@ impl Baseline<'_> {
         let Beginning { interrupted, counter, spent } = beginning;
         // The counter's slot comes after those of the exits, which are known now.
         self.relocations[counter].addend += self.exits.len() as i64 * 8;
+        // And those of targets behind it.
+        if let Some(targets) = self.targets {
+            self.relocations[targets].addend += (self.exits.len() as i64 + 1) * 8;
+        }
         self.asm.land(interrupted);
         self.asm.set_pc(self.code.head().key().pc().0);
         self.asm.leave(ExitCode::Interrupted);
@@ -82,6 +86,9 @@ impl Baseline<'_> {
             }
             Micro::Indirect => {
                 self.load(a);
+                if dst != SINK {
+                    self.note_target();
+                }
                 self.indirect(imm, Approach::new(b.into()));
             }
             Micro::IndirectEven => {
@@ -143,6 +150,17 @@ impl Baseline<'_> {
             false => self.compare_immediate(Width::Bits64, a, imm),
         }
         self.asm.jump_if(cc)
+    }
+
+    /// Leaves where RAX leads for whoever makes a region of this block.
+    fn note_target(&mut self) {
+        self.asm.bytes(&[0x69, 0xc8]); // imul ecx, eax, imm32
+        self.asm.bytes(&0x9e37_79b1_u32.to_le_bytes());
+        let bits = TARGETS.trailing_zeros() as u8;
+        self.asm.shift_imm(Width::Bits32, super::asm::Shift::Shr, Host::Rcx, 32 - bits);
+        self.asm.bytes(&[0x48, 0x8d, 0x15]); // lea rdx, [rip + slot]
+        self.targets = Some(self.relocate(0, 0));
+        self.asm.bytes(&[0x48, 0x89, 0x04, 0xca]); // mov [rdx + 8 * rcx], rax
     }
 
     fn clear_low_bit(&mut self) {

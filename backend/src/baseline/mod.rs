@@ -25,6 +25,10 @@ use control::Beginning;
 /// by it means that the block is hot.
 pub const UPGRADE: u32 = 0;
 
+/// In how many words a block that ends with an indirect jump leaves where that went lately: a power of two. Which one, a hash
+/// of the target says.
+pub const TARGETS: u8 = 16;
+
 /// How blocks are compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BaselineOptions {
@@ -43,6 +47,7 @@ pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
         code,
         exits: vec![ExitSite { target: pc }],
         relocations: Vec::new(),
+        targets: None,
         held: Held::default(),
         pc,
         pcs: Vec::new(),
@@ -93,6 +98,8 @@ struct Baseline<'a> {
     code: &'a Code,
     exits: Vec<ExitSite>,
     relocations: Vec<SlotRelocation>,
+    /// The relocation of the words of targets, if there are any.
+    targets: Option<usize>,
     held: Held,
     /// The current guest instruction.
     pc: GuestVirt,
@@ -172,6 +179,7 @@ impl Baseline<'_> {
             entries: vec![head.key().pc()],
             exits: self.exits,
             executions: Some(options.executions),
+            targets: if self.targets.is_some() { TARGETS } else { 0 },
             sync_points: Vec::new(),
             pcs: PcMap::new(self.pcs),
             guest_insns: head.insns(),

@@ -149,7 +149,7 @@ impl Lowering<'_, '_> {
                 let target = self.read(block, target, Type::I64);
                 match hint {
                     Hint::Far => self.leave_indirectly(target, approach),
-                    _ => self.indirect(index, (target, approach), &self.region.predicted(hint)),
+                    _ => self.indirect(index, (target, approach)),
                 }
             }
             Terminator::Trap { trap, pc } => self.leave(pc, ExitCode::of_trap(trap)),
@@ -284,23 +284,21 @@ impl Lowering<'_, '_> {
     }
 
     /// Goes on at a computed pc: predicted blocks of this region first, then the jump cache.
-    fn indirect(
-        &mut self,
-        index: usize,
-        (target, approach): (Value, Approach),
-        predicted: &[usize],
-    ) {
-        for &to in predicted {
-            if !self.region.blocks[to].admits.has(approach) {
-                continue;
+    fn indirect(&mut self, index: usize, (target, approach): (Value, Approach)) {
+        let mut predicted = self.region.predicted(index);
+        predicted.retain(|&to| self.region.blocks[to].admits.has(approach));
+        let pcs: Vec<u64> = predicted.iter().map(|&to| self.region.blocks[to].key.pc().0).collect();
+        match Selection::of(&pcs) {
+            Some(selection) if pcs.len() > MAX_COMPARED => {
+                self.select_target(index, target, &predicted, selection);
             }
-            let pc = self.guest_pc(self.region.blocks[to].key.pc());
-            let hit = self.fb.ins().icmp(IntCC::Equal, target, pc);
-            let (inside, next) = (self.fb.create_block(), self.fb.create_block());
-            self.fb.ins().brif(hit, inside, &[], next, &[]);
-            self.begin(inside);
-            self.go_inside(index, to);
-            self.begin(next);
+            _ => {
+                for &to in predicted.iter().take(MAX_COMPARED) {
+                    let next = self.fb.create_block();
+                    self.go_if_there(index, target, to, next);
+                    self.begin(next);
+                }
+            }
         }
         match approach {
             _ if !self.is_softmmu() => {
@@ -311,6 +309,51 @@ impl Lowering<'_, '_> {
             // The jump cache of a whole machine does not tell approaches apart.
             _ => self.leave_indirectly(target, approach),
         }
+    }
+
+    /// Goes on in a block of the region if a target is its pc, else elsewhere.
+    fn go_if_there(
+        &mut self,
+        index: usize,
+        target: Value,
+        to: usize,
+        otherwise: cranelift_codegen::ir::Block,
+    ) {
+        let pc = self.guest_pc(self.region.blocks[to].key.pc());
+        let hit = self.fb.ins().icmp(IntCC::Equal, target, pc);
+        let inside = self.fb.create_block();
+        self.fb.ins().brif(hit, inside, &[], otherwise, &[]);
+        self.begin(inside);
+        self.go_inside(index, to);
+    }
+
+    /// Goes on in the block of the region whose pc a target is, by a table of some of their bits; lowering goes on where it is none.
+    fn select_target(
+        &mut self,
+        index: usize,
+        target: Value,
+        predicted: &[usize],
+        selection: Selection,
+    ) {
+        let miss = self.fb.create_block();
+        let mut table = vec![miss; 1 << selection.bits];
+        let pads: Vec<_> = predicted.iter().map(|_| self.fb.create_block()).collect();
+        for (&pad, &to) in pads.iter().zip(predicted) {
+            table[selection.index(self.region.blocks[to].key.pc().0)] = pad;
+        }
+        let pool = &mut self.fb.func.dfg.value_lists;
+        let calls: Vec<_> = table.iter().map(|&block| BlockCall::new(block, [], pool)).collect();
+        let miss_call = BlockCall::new(miss, [], pool);
+        let table = self.fb.create_jump_table(JumpTableData::new(miss_call, &calls));
+        let selected = self.fb.ins().ushr_imm_u(target, i64::from(selection.shift));
+        let selected = self.fb.ins().band_imm_u(selected, (1 << selection.bits) - 1);
+        let selected = self.fb.ins().ireduce(types::I32, selected);
+        self.fb.ins().br_table(selected, table);
+        for (&pad, &to) in pads.iter().zip(predicted) {
+            self.begin(pad);
+            self.go_if_there(index, target, to, miss);
+        }
+        self.begin(miss);
     }
 
     /// What the guest sees of a pc that the region knows.
@@ -363,6 +406,36 @@ impl Lowering<'_, '_> {
         let mask = (JumpCacheEntry::COUNT as i64 - 1) << 4;
         let offset = self.fb.ins().band_imm_u(scaled, mask);
         self.fb.ins().iadd(cache, offset)
+    }
+}
+
+/// How many pcs a computed target is compared with, one after the other; more are told apart by a table.
+const MAX_COMPARED: usize = 4;
+
+/// Bits by which pcs are told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Selection {
+    shift: u32,
+    bits: u32,
+}
+
+impl Selection {
+    /// A table of this many bits at most.
+    const MAX_BITS: u32 = 7;
+    const MAX_SHIFT: u32 = 12;
+
+    /// The fewest bits that are not the same in any two of these.
+    fn of(pcs: &[u64]) -> Option<Self> {
+        let mut all = (1..=Self::MAX_BITS)
+            .flat_map(|bits| (0..=Self::MAX_SHIFT).map(move |shift| Self { shift, bits }));
+        all.find(|selection| {
+            let mut seen = [false; 1 << Self::MAX_BITS];
+            pcs.iter().all(|&pc| !std::mem::replace(&mut seen[selection.index(pc)], true))
+        })
+    }
+
+    fn index(self, pc: u64) -> usize {
+        (pc >> self.shift) as usize & ((1 << self.bits) - 1)
     }
 }
 

@@ -309,7 +309,7 @@ micro_operations! {
     BrGeSI,
     /// As [`Micro::Cond`].
     BrCond,
-    /// Goes on at `a`; `b` is the number of the approach, and `imm` its salt.
+    /// Goes on at `a`; `b` is the number of the approach, and `imm` its salt. Of a return, `dst` is [`super::SINK`].
     Indirect,
     /// Goes on at `(a + imm) & !1`.
     IndirectEven,

@@ -177,6 +177,12 @@ impl RegionCache {
         Some((RegionId(u64::from(*number)), entry))
     }
 
+    /// Where the indirect jump of a block went lately, as far as the baseline compiler's code has seen it.
+    pub(crate) fn targets(&self, block: BlockKey) -> Vec<GuestVirt> {
+        let live = self.baseline.get(&block).and_then(|number| self.regions.get(number));
+        live.map(|live| live.placed.targets()).unwrap_or_default()
+    }
+
     /// Whether the baseline compiler made what lies at an address.
     pub(crate) fn is_baseline(&self, address: HostPtr) -> bool {
         let live = self.at(address).and_then(|number| self.regions.get(&number));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use backend::{CodeMemoryError, CompileError, CompileOptions, CompiledRegion, Compiler, Region};
-use base::{GuestPhys, HostPtr};
+use base::{GuestPhys, GuestVirt, HostPtr};
 use ir::{Block, BlockKey, Builder, opt};
 
 use crate::config::{Addresses, Observation};
@@ -315,6 +315,10 @@ impl Profile for EngineProfile<'_> {
     fn is_compiled(&self, key: BlockKey) -> bool {
         let entry = self.engine.entry_at(key);
         entry.is_some_and(|at| !self.shared.cache().is_baseline(HostPtr(at.as_ptr() as usize)))
+    }
+
+    fn targets(&self, key: BlockKey) -> Vec<GuestVirt> {
+        self.shared.cache().targets(key)
     }
 
     fn is_everywhere(&self, key: BlockKey) -> bool {

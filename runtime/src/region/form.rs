@@ -9,7 +9,7 @@
 //! other calls become entries, so that a function stays in one piece. Blocks may be in several
 //! regions, but not in many: without that bound, shared functions are compiled over and over.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
 use backend::Region;
@@ -28,6 +28,10 @@ const MAX_BLOCKS: usize = 96;
 const MAX_ENTRIES: usize = 16;
 /// How deep calls are followed.
 const MAX_CALL_DEPTH: u32 = 2;
+/// Targets of all indirect jumps of a region at most: each is a place in the code to come to.
+const MAX_TARGETS: usize = 64;
+/// How far a jump goes, in bytes, that stays in its function: a `switch`.
+const MAX_FUNCTION: u64 = 1 << 16;
 
 /// What is known about blocks.
 pub(crate) trait Profile {
@@ -36,6 +40,8 @@ pub(crate) trait Profile {
     fn translate(&self, builder: &Builder, key: BlockKey, from: BlockKey) -> Option<Block>;
     /// Whether the guest has executed it lately.
     fn is_warm(&self, key: BlockKey) -> bool;
+    /// Where its indirect jump went lately, as far as anybody knows.
+    fn targets(&self, key: BlockKey) -> Vec<GuestVirt>;
     /// Whether a region is entered at it.
     fn is_compiled(&self, key: BlockKey) -> bool;
     /// Whether it is in so many regions already that another shall leave to one of them.
@@ -115,6 +121,9 @@ struct Growth<'a> {
     blocks: Vec<Block>,
     lies: Vec<BlockKey>,
     entries: Vec<usize>,
+    /// Where indirect jumps go, by block.
+    jumps: HashMap<usize, Vec<GuestVirt>>,
+    targets: usize,
     insns: u32,
     queue: VecDeque<Candidate>,
     seen: HashSet<BlockKey>,
@@ -129,6 +138,8 @@ pub(crate) fn form(profile: &dyn Profile, seed: BlockKey, layout: Layout) -> Opt
         blocks: Vec::new(),
         lies: Vec::new(),
         entries: Vec::new(),
+        jumps: HashMap::new(),
+        targets: 0,
         insns: 0,
         queue: VecDeque::from([Candidate { key: seed, from: seed, call_depth: 0, is_entry: true }]),
         seen: HashSet::from([seed]),
@@ -143,7 +154,7 @@ pub(crate) fn form(profile: &dyn Profile, seed: BlockKey, layout: Layout) -> Opt
             None => {}
         }
     }
-    let Growth { blocks, entries, lies, layout, .. } = growth;
+    let Growth { blocks, entries, lies, layout, jumps, .. } = growth;
     let used = |page: GuestVirt| blocks.iter().any(|block| block.key.pc().page() == page);
     let span = match layout {
         Layout::Around { pages, .. }
@@ -153,7 +164,9 @@ pub(crate) fn form(profile: &dyn Profile, seed: BlockKey, layout: Layout) -> Opt
         }
         _ => Vec::new(),
     };
-    Some(Formed { region: Region::new(blocks, entries), lies, span })
+    let mut region = Region::new(blocks, entries);
+    region.jumps = jumps;
+    Some(Formed { region, lies, span })
 }
 
 impl Growth<'_> {
@@ -183,12 +196,35 @@ impl Growth<'_> {
                 }
                 self.want(at(back), call_depth, !inlined);
             }
-            Terminator::Indirect { hint: Hint::Call(back), .. }
-            | Terminator::Trap { trap: Trap::Syscall, pc: back } => {
+            Terminator::Indirect { hint, .. } if !matches!(hint, Hint::Return | Hint::Far) => {
+                self.follow_jump(block, hint, call_depth);
+                if let Hint::Call(back) = hint {
+                    self.want(at(back), call_depth, true);
+                }
+            }
+            Terminator::Trap { trap: Trap::Syscall, pc: back } => {
                 self.want(at(back), call_depth, true);
             }
             _ => block.successors().for_each(|pc| self.want(at(pc), call_depth, false)),
         }
+    }
+
+    /// Indirect jumps are followed to where they went before; out of the function, as calls are.
+    fn follow_jump(&mut self, block: &Block, hint: Hint, call_depth: u32) {
+        let mut targets = self.profile.targets(block.key);
+        targets.retain(|&target| BlockKey::can_name(target));
+        targets.truncate(MAX_TARGETS - self.targets);
+        for &target in &targets {
+            let key = block.key.at(target);
+            let is_near = target.0.abs_diff(block.key.pc().0) < MAX_FUNCTION;
+            if hint == Hint::Plain && is_near {
+                self.want(key, call_depth, false);
+            } else if self.may_inline(key, call_depth) {
+                self.want(key, call_depth + 1, false);
+            }
+        }
+        self.targets += targets.len();
+        self.jumps.insert(self.blocks.len(), targets);
     }
 
     /// Calls are followed into functions that are part of the region already (recursion), or are

@@ -2,7 +2,7 @@
 
 use base::cpu::Approach;
 
-use super::{Lowerer, SINK, Source};
+use super::{Lowerer, SINK, Source, ZERO};
 use crate::block::{Block, Hint, Inst, Operand, Terminator};
 use crate::interp::micro::{Micro, Reg};
 use crate::ops::{Opcode, Shape};
@@ -76,8 +76,8 @@ impl Lowerer {
                 let a = self.reg(block, target);
                 self.push(Micro::IndirectFar, SINK, a, 0, 0);
             }
-            Terminator::Indirect { target, approach, .. } => {
-                self.indirect(block, (target, approach), tail);
+            Terminator::Indirect { target, hint, approach } => {
+                self.indirect(block, (target, hint, approach), tail);
             }
             Terminator::Trap { trap, pc } => self.push(Micro::Trap, SINK, trap as Reg, 0, pc.0),
             Terminator::Lookup { target } => self.push(Micro::Lookup, SINK, 0, 0, target.0),
@@ -141,7 +141,12 @@ impl Lowerer {
         self.push_data(targets);
     }
 
-    fn indirect(&mut self, block: &Block, (target, approach): (Operand, Approach), tail: &[Inst]) {
+    fn indirect(
+        &mut self,
+        block: &Block,
+        (target, hint, approach): (Operand, Hint, Approach),
+        tail: &[Inst],
+    ) {
         let (operand, offset) = match tail {
             [and, link] if is_link(link) => {
                 let a = self.reg(block, and.args[0]);
@@ -153,7 +158,8 @@ impl Lowerer {
             _ => {
                 let a = self.reg(block, target);
                 let number = Reg::from(approach.number());
-                return self.push(Micro::Indirect, SINK, a, number, approach.salt());
+                let dst = if hint == Hint::Return { SINK } else { ZERO };
+                return self.push(Micro::Indirect, dst, a, number, approach.salt());
             }
         };
         let a = self.reg(block, operand);
