@@ -89,8 +89,8 @@ pub struct PlacedRegion {
     body: u32,
     entries: u32,
     exits: u32,
-    /// Whether a slot behind those of the exits counts executions.
-    counts: bool,
+    /// How many executions a slot behind those of the exits counts down, if there is one.
+    executions: Option<u32>,
     /// How many slots behind that hold targets of an indirect jump.
     targets: u8,
 }
@@ -153,8 +153,17 @@ impl PlacedRegion {
         }
     }
 
+    /// The part of its executions that a block of the baseline compiler has had, in percent; `None` of regions, which count none.
+    #[must_use]
+    pub fn spent(&self) -> Option<u32> {
+        let all = u64::from(self.executions?);
+        let left = self.slot(self.exits as usize)?.load(Ordering::Relaxed) as i64;
+        let had = all.saturating_sub(left.max(0) as u64);
+        Some((had * 100 / all.max(1)) as u32)
+    }
+
     fn first_target(&self) -> usize {
-        self.exits as usize + usize::from(self.counts)
+        self.exits as usize + usize::from(self.executions.is_some())
     }
 
     fn target_words(&self) -> impl Iterator<Item = &AtomicUsize> {
@@ -239,7 +248,7 @@ impl CodeMemory {
             body: layout.body as u32,
             entries: region.entries.len() as u32,
             exits: region.exits.len() as u32,
-            counts: region.executions.is_some(),
+            executions: region.executions,
             targets: region.targets,
         };
         let image = layout.image(region, number, code_start, slots);

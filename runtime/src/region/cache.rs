@@ -177,10 +177,19 @@ impl RegionCache {
         Some((RegionId(u64::from(*number)), entry))
     }
 
+    fn baseline_code(&self, block: BlockKey) -> Option<&PlacedRegion> {
+        let number = self.baseline.get(&block)?;
+        self.regions.get(number).map(|live| &live.placed)
+    }
+
     /// Where the indirect jump of a block went lately, as far as the baseline compiler's code has seen it.
     pub(crate) fn targets(&self, block: BlockKey) -> Vec<GuestVirt> {
-        let live = self.baseline.get(&block).and_then(|number| self.regions.get(number));
-        live.map(|live| live.placed.targets()).unwrap_or_default()
+        self.baseline_code(block).map(PlacedRegion::targets).unwrap_or_default()
+    }
+
+    /// How hot a block is that the baseline compiler made, in percent.
+    pub(crate) fn heat(&self, block: BlockKey) -> u32 {
+        self.baseline_code(block).and_then(PlacedRegion::spent).unwrap_or(0)
     }
 
     /// Whether the baseline compiler made what lies at an address.

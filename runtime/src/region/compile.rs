@@ -22,6 +22,9 @@ use crate::region::queue::Queue;
 /// Regions that a block may be part of.
 const MAX_COPIES: u32 = 4;
 
+/// How hot a target of an indirect jump is, in percent of what makes a block a region's seed, that becomes part of a region.
+const LEAST_HEAT: u32 = 15;
+
 /// How long a worker waits for the CPUs to leave a segment of the code memory before it looks again.
 const EVICTION_STEP: Duration = Duration::from_micros(200);
 
@@ -318,7 +321,12 @@ impl Profile for EngineProfile<'_> {
     }
 
     fn targets(&self, key: BlockKey) -> Vec<GuestVirt> {
-        self.shared.cache().targets(key)
+        let cache = self.shared.cache();
+        let mut targets = cache.targets(key);
+        targets.retain(|&target| {
+            BlockKey::can_name(target) && cache.heat(key.at(target)) >= LEAST_HEAT
+        });
+        targets
     }
 
     fn is_everywhere(&self, key: BlockKey) -> bool {

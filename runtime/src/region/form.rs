@@ -40,7 +40,7 @@ pub(crate) trait Profile {
     fn translate(&self, builder: &Builder, key: BlockKey, from: BlockKey) -> Option<Block>;
     /// Whether the guest has executed it lately.
     fn is_warm(&self, key: BlockKey) -> bool;
-    /// Where its indirect jump went lately, as far as anybody knows.
+    /// Where its indirect jump often goes, as far as anybody knows.
     fn targets(&self, key: BlockKey) -> Vec<GuestVirt>;
     /// Whether a region is entered at it.
     fn is_compiled(&self, key: BlockKey) -> bool;
@@ -212,7 +212,6 @@ impl Growth<'_> {
     /// Indirect jumps are followed to where they went before; out of the function, as calls are.
     fn follow_jump(&mut self, block: &Block, hint: Hint, call_depth: u32) {
         let mut targets = self.profile.targets(block.key);
-        targets.retain(|&target| BlockKey::can_name(target));
         targets.truncate(MAX_TARGETS - self.targets);
         for &target in &targets {
             let key = block.key.at(target);
