@@ -23,7 +23,7 @@ use crate::region::queue::Queue;
 const MAX_COPIES: u32 = 4;
 
 /// How hot a target of an indirect jump is, in percent of what makes a block a region's seed, that becomes part of a region.
-const LEAST_HEAT: u32 = 15;
+const LEAST_HEAT: u32 = 2;
 
 /// How long a worker waits for the CPUs to leave a segment of the code memory before it looks again.
 const EVICTION_STEP: Duration = Duration::from_micros(200);
