@@ -332,11 +332,21 @@ macro_rules! strings {
 }
 
 fn check_string(arg: u64, [a, b]: [u128; 2], index: u32, eflags: u64, mask: u128) {
-    assert_eq!(string_compare::index(arg, a, b), index.into(), "{arg:#x} {a:#x} {b:#x}");
+    let result = string_compare::result(arg, a, b) as u32;
+    let (found, count) = (result & 0xffff, if arg & 1 == 0 { 16 } else { 8 });
+    let first = match (found, arg & 0x40) {
+        (0, _) => count,
+        (_, 0) => found.trailing_zeros(),
+        _ => 31 - found.leading_zeros(),
+    };
+    assert_eq!(first, index, "{arg:#x} {a:#x} {b:#x}");
     assert_eq!(string_compare::mask(arg, a, b), mask, "{arg:#x} {a:#x} {b:#x}");
     let wanted =
         eflags & 1 | (eflags >> 6 & 1) << 1 | (eflags >> 7 & 1) << 2 | (eflags >> 11 & 1) << 3;
-    assert_eq!(string_compare::flags(arg, a, b) as u64, wanted, "{arg:#x} {a:#x} {b:#x}");
+    let (second, first) = (string_compare::ENDS_SECOND, string_compare::ENDS_FIRST);
+    let ends = (result >> second & 1) << 1 | (result >> first & 1) << 2;
+    let flags = u32::from(found != 0) | ends | (found & 1) << 3;
+    assert_eq!(u64::from(flags), wanted, "{arg:#x} {a:#x} {b:#x}");
 }
 
 strings! {
