@@ -143,9 +143,9 @@ impl Machine {
             inst.dst = Operand::temp(n as u16);
             block.insts.push(inst);
         }
-        for n in 0..chain.len() {
+        for (n, (op, _)) in chain.iter().enumerate() {
             let args = [Operand::temp(n as u16), none, none, none];
-            let (op, ty) = match chain[n].0.ty {
+            let (op, ty) = match op.ty {
                 Type::F32 => (Opcode::Zext, Type::I32),
                 _ => (Opcode::Mov, Type::I64),
             };

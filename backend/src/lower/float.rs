@@ -23,6 +23,9 @@ pub(super) const INEXACT: i64 = 1;
 /// The host's result, and a condition: whether it stands, in every lane.
 pub(super) type Fast = (Value, Value);
 
+/// Whether a result of an operation on operands stands for a reason of its own; `None` where that is not asked.
+type Certainty<'a, 'f> = fn(&mut Lowering<'a, 'f>, &Inst, &[Value], Value) -> Option<Value>;
+
 /// Which results stand once "inexact" is set: those whose magnitude, doubled so that the sign is
 /// out of the way, less `least` is below `below`.
 #[derive(Clone, Copy)]
@@ -75,7 +78,7 @@ pub(super) fn tiny_is_exact(inst: &Inst) -> bool {
     is_exact && !inst.mode().has(FpMode::FLUSH) || is_seeded(Defect::TinyResultsStand)
 }
 
-impl Lowering<'_, '_> {
+impl<'a, 'f> Lowering<'a, 'f> {
     pub(super) fn float(&mut self, block: &Block, inst: &Inst) {
         let operands = inst.op.info().shape.operands();
         let args: Vec<Value> = (0..operands).map(|n| self.arg(block, inst, n)).collect();
@@ -409,8 +412,7 @@ impl Lowering<'_, '_> {
         }
         self.fb.ins().brif(*last, done, &[fast.into()], cold, &[]);
         self.begin(cold);
-        let rules: [fn(&mut Self, &Inst, &[Value], Value) -> Option<Value>; 2] =
-            [Self::is_plain_zero, Self::is_exact];
+        let rules: [Certainty<'a, 'f>; 2] = [Self::is_plain_zero, Self::is_exact];
         for rule in rules {
             let Some(mut exact) = rule(self, inst, args, fast) else { continue };
             if let Some(usual) = self.watched_operands(inst, args) {
