@@ -382,7 +382,9 @@ struct Layout {
 impl Layout {
     fn of(region: &CompiledRegion) -> Self {
         let entries = region.exits.len() * EXIT_THUNK + EXIT_TAIL;
-        let slots = region.exits.len() + usize::from(region.executions.is_some()) + usize::from(region.targets);
+        let slots = region.exits.len()
+            + usize::from(region.executions.is_some())
+            + usize::from(region.targets);
         let thunks = if region.entries.len() > 1 { region.entries.len() } else { 0 };
         let body = (entries + thunks * ENTRY_THUNK).next_multiple_of(ALIGN);
         Self { entries, body, code: body + region.code.len(), slots: slots * 8 }

@@ -156,7 +156,7 @@ impl Machine {
         (block.guest_bytes, block.guest_insns) = (4, 1);
         ir::verify(&block, self.guest).expect("a valid block");
         let compiled = self.compiler.compile(&Region::new(vec![block], vec![0])).expect("a region");
-        self.memory.place(&compiled, 0).expect("a place").entries[0]
+        self.memory.place(&compiled, 0).expect("a place").entry(0).expect("an entry")
     }
 
     fn run(&mut self, code: HostPtr, op: FpOp, operands: [u128; 3], flags: u64) -> (u128, u64) {
