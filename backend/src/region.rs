@@ -51,6 +51,12 @@ impl Region {
         Self { blocks, entries, span: None, jumps: HashMap::new(), by_pc }
     }
 
+    /// A region of a block that leaves it at its end, though that be for its own beginning.
+    #[must_use]
+    pub fn alone(block: Block) -> Self {
+        Self { blocks: vec![block], entries: vec![0], span: None, by_pc: HashMap::new() }
+    }
+
     /// The key of the region's first entry.
     #[must_use]
     pub fn key(&self) -> BlockKey {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use arch::debug::DebugValue;
 use base::{CpuFrame, GuestVirt};
 use runtime::{
-    CompileOptions, EngineConfig, Exit, Interrupter, Observation, Observer, Passes, Precision,
-    RegionCompiler, RegionCompilerError, RegionConfig, Tier,
+    BlockEnds, CompileOptions, EngineConfig, Exit, Interrupter, Observation, Observer, Passes,
+    Precision, RegionCompiler, RegionCompilerError, RegionConfig, Tier,
 };
 use syscalls::Errno;
 
@@ -26,7 +26,9 @@ use crate::window;
 pub enum ReplicaTier {
     /// Interpreted.
     Interpreted,
-    /// Each compiled by itself.
+    /// Compiled by the baseline compiler.
+    Baseline,
+    /// Compiled.
     Compiled {
         /// What the optimiser does.
         passes: Passes,
@@ -107,9 +109,23 @@ impl Replica {
     ) -> Result<Self, ReplicaError> {
         let observation = match tier {
             ReplicaTier::Interpreted => Observation::Instructions,
-            ReplicaTier::Compiled { .. } => Observation::Compiled,
+            ReplicaTier::Baseline | ReplicaTier::Compiled { .. } => Observation::Compiled,
         };
-        Self::observed(architecture, model, tier, observation)
+        Self::observed(architecture, model, tier, (observation, None))
+    }
+
+    /// The same, but blocks are executed whole, and can be observed: as they are at full speed, except that they end after some
+    /// instructions, too.
+    ///
+    /// # Errors
+    /// As [`Replica::new`].
+    pub fn by_block(
+        architecture: &str,
+        model: Option<&str>,
+        tier: ReplicaTier,
+        ends: BlockEnds,
+    ) -> Result<Self, ReplicaError> {
+        Self::observed(architecture, model, tier, (Observation::Blocks, Some(ends)))
     }
 
     /// The same at full speed: nothing can be observed, and what is compiled is compiled together.
@@ -121,14 +137,14 @@ impl Replica {
         model: Option<&str>,
         tier: ReplicaTier,
     ) -> Result<Self, ReplicaError> {
-        Self::observed(architecture, model, tier, Observation::None)
+        Self::observed(architecture, model, tier, (Observation::None, None))
     }
 
     fn observed(
         architecture: &str,
         model: Option<&str>,
         tier: ReplicaTier,
-        observation: Observation,
+        (observation, ends): (Observation, Option<BlockEnds>),
     ) -> Result<Self, ReplicaError> {
         base::sys::fault::install();
         let known = abi::by_name(architecture)
@@ -137,18 +153,23 @@ impl Replica {
         let memory = Arc::clone(AddressSpace::current());
         let allowed = match tier {
             ReplicaTier::Interpreted => Tier::Interp,
+            ReplicaTier::Baseline => Tier::Baseline,
             ReplicaTier::Compiled { .. } => Tier::Jit,
         };
-        let config = EngineConfig { observation, tier: allowed, ..EngineConfig::default() };
+        let config = EngineConfig { observation, ends, tier: allowed, ..EngineConfig::default() };
         let engine = Engine::new(abi.frontend(), config, memory.clone())?;
-        if let ReplicaTier::Compiled { passes, precision, intrinsics } = tier {
-            let options = CompileOptions {
-                precision,
-                intrinsics,
-                count_instructions: observation == Observation::None,
-                ..CompileOptions::for_host()
-            };
-            let regions = RegionConfig { workers: 0, passes, options, ..RegionConfig::default() };
+        let count_instructions = observation == Observation::None;
+        let host = CompileOptions { count_instructions, ..CompileOptions::for_host() };
+        let default = RegionConfig { workers: 0, ..RegionConfig::default() };
+        let regions = match tier {
+            ReplicaTier::Interpreted => None,
+            ReplicaTier::Baseline => Some(RegionConfig { options: host, ..default }),
+            ReplicaTier::Compiled { passes, precision, intrinsics } => {
+                let options = CompileOptions { precision, intrinsics, ..host };
+                Some(RegionConfig { passes, options, ..default })
+            }
+        };
+        if let Some(regions) = regions {
             engine.set_promoter(RegionCompiler::new(regions)?);
         }
         memory.set_engine(Arc::clone(&engine));

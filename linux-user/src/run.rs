@@ -139,7 +139,7 @@ fn start(
     let interpreter = loader::open_interpreter(&fs, &executable)?;
     let memory = Arc::clone(AddressSpace::current());
     let observation = match record {
-        Some(_) if config.tier == Tier::Jit => Observation::Compiled,
+        Some(_) if matches!(config.tier, Tier::Jit | Tier::Baseline) => Observation::Compiled,
         Some(_) => Observation::Instructions,
         None => Observation::None,
     };

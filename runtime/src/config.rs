@@ -1,5 +1,7 @@
 //! What is chosen when an engine is made.
 
+use std::sync::Arc;
+
 use translator::Limits;
 
 use crate::log::{LogItems, LogSink};
@@ -46,9 +48,22 @@ pub enum Observation {
     None,
     /// They can, by an [`crate::Observer`]: each is a block of its own, and interpreted.
     Instructions,
-    /// The same, but each block is compiled, to a region of its own, if it can be. What compiled code reads and
-    /// writes in memory, the observer is not told.
+    /// The same, but each block is compiled, to a region of its own or under [`Tier::Baseline`] by the baseline compiler, if
+    /// it can be. What compiled code reads and writes in memory, the observer is not told.
     Compiled,
+    /// Blocks are what they are when nobody looks, and executed by the tier as it would do it, but one at a time: the observer is
+    /// told of each, and how much of it was executed ([`crate::Observer::executed`]).
+    Blocks,
+}
+
+/// Says of an instruction, by its bytes, whether a block has to end after it.
+#[derive(Clone)]
+pub struct BlockEnds(pub Arc<dyn Fn(&[u8]) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for BlockEnds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockEnds").finish_non_exhaustive()
+    }
 }
 
 /// The settings of an engine.
@@ -72,6 +87,8 @@ pub struct EngineConfig {
     pub observation: Observation,
     /// Where blocks end at the latest.
     pub limits: Limits,
+    /// After which instructions they end, too: for whoever observes blocks.
+    pub ends: Option<BlockEnds>,
     /// Bytes of tier 0 code after which all of it is dropped.
     pub cache_bytes: usize,
     /// How often a page's translations may be invalidated by writes before the page is no longer
@@ -93,6 +110,7 @@ impl Default for EngineConfig {
             hot_threshold: 16_000,
             observation: Observation::None,
             limits: Limits::default(),
+            ends: None,
             cache_bytes: 256 << 20,
             thrash_limit: 64,
             log: LogItems::NONE,
@@ -112,7 +130,12 @@ impl EngineConfig {
             Observation::Instructions => {
                 (self.tier, self.limits) = (Tier::Interp, Limits::STEP);
             }
-            Observation::Compiled => (self.tier, self.limits) = (Tier::Jit, Limits::STEP),
+            Observation::Compiled => {
+                let compiler = if self.tier == Tier::Baseline { Tier::Baseline } else { Tier::Jit };
+                (self.tier, self.limits) = (compiler, Limits::STEP);
+            }
+            Observation::Blocks if self.tier == Tier::Auto => self.tier = Tier::Jit,
+            Observation::Blocks => {}
         }
         self
     }

@@ -172,6 +172,13 @@ impl Engine {
         unsafe { self.cache.find(key).and_then(|tb| tb.get().compiled()) }
     }
 
+    /// How many bytes of guest code the block of this key was made from, if it is in the cache.
+    pub(crate) fn guest_bytes_at(&self, key: BlockKey) -> Option<u32> {
+        let _lock = self.translations();
+        // SAFETY: the lock keeps the blocks in the cache.
+        unsafe { self.cache.find(key).map(|tb| tb.get().guest_bytes) }
+    }
+
     /// Has published code be entered at this key again, if nothing is.
     pub(crate) fn enter_again(&self, id: RegionId, key: BlockKey, code: NonNull<u8>) {
         let translations = self.translations();

@@ -40,7 +40,7 @@ mod vcpu;
 
 pub use backend::{CodeMemoryError as RegionCompilerError, CompileOptions, MemoryModel};
 pub use code_pages::CodePages;
-pub use config::{Addresses, EngineConfig, Observation, Probes, Tier};
+pub use config::{Addresses, BlockEnds, EngineConfig, Observation, Probes, Tier};
 pub use cpus::Interrupter;
 pub use debug::{BreakKind, DebugStop, Point};
 pub use engine::{Engine, EngineError};

@@ -14,13 +14,13 @@ use crate::block::Tb;
 use crate::config::Observation;
 use crate::debug::Watched;
 use crate::exit::Exit;
-use crate::promote::Promoter;
+use crate::promote::{CompiledStop, Promoter};
 use crate::vcpu::{Vcpu, interpret};
 
-/// Told of every instruction that one CPU executes. The CPU's engine must have
-/// [`Observation::Instructions`] or [`Observation::Compiled`].
+/// Told of every instruction that one CPU executes, or of every block under [`Observation::Blocks`]. The CPU's engine must have
+/// one of [`Observation`]'s settings for that.
 pub trait Observer: fmt::Debug + Send {
-    /// The instruction at the frame's pc, with these bytes, is about to be executed.
+    /// The instruction or block at the frame's pc, with these bytes, is about to be executed.
     fn before(&mut self, frame: &CpuFrame, code: &[u8]);
 
     /// It has read or written memory, by itself or by a helper that it calls: compiled code does not say.
@@ -28,6 +28,10 @@ pub trait Observer: fmt::Debug + Send {
 
     /// It begins anew, and what was told of its accesses has not happened.
     fn again(&mut self);
+
+    /// So many instructions were executed, of which the last one may have ended in an exit; that is told at once by
+    /// [`Observer::after`]. They may be fewer than the block has, and none: then nothing has happened.
+    fn executed(&mut self, _insns: u32) {}
 
     /// It has been executed, or has ended in an exit.
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>);
@@ -38,6 +42,33 @@ pub trait Observer: fmt::Debug + Send {
 
     /// The CPU's owner says that it executes nothing more.
     fn ended(&mut self, frame: &CpuFrame);
+}
+
+/// How it is known what was executed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Executed {
+    /// So much.
+    Insns(u32),
+    /// What the interpreter has counted.
+    Interpreted,
+}
+
+/// Whether an exit is that of an instruction that did not retire, and that the interpreter so did not count.
+fn is_by_last(exit: &Exit) -> bool {
+    match exit {
+        Exit::DataFault(_)
+        | Exit::Misaligned(_)
+        | Exit::IllegalInstruction
+        | Exit::Breakpoint
+        | Exit::System
+        | Exit::GuestFault(_) => true,
+        Exit::Syscall
+        | Exit::FetchFault(_)
+        | Exit::Refused
+        | Exit::Traced
+        | Exit::Interrupted
+        | Exit::Debug(_) => false,
+    }
 }
 
 /// An exception or an interrupt that a CPU takes.
@@ -81,43 +112,138 @@ impl Vcpu {
         self.observer.take()
     }
 
-    /// Executes a block of one instruction.
+    /// Executes a block, which is one instruction unless blocks are observed.
     pub(crate) fn execute_observed(&mut self, block: &Tb) -> Option<Exit> {
+        self.observe_begin(block.source.as_deref().unwrap_or_default());
         let compiled = self.compiled_to_observe(block);
+        let stop = compiled.and_then(|(promoter, code)| self.enter_observed(&*promoter, code));
+        let exit = match (stop, self.engine().config().observation) {
+            (None, _) => {
+                let stop = self.interpret_alone(block.entry());
+                let exit = self.after_interpreter(stop);
+                self.observe_end(Executed::Interpreted, exit.as_ref());
+                exit
+            }
+            (Some(stop), Observation::Blocks) => self.after_block(block, stop),
+            (Some(stop), _) => {
+                let exit = self.after_compiled(stop);
+                self.observe_end(Executed::Insns(1), exit.as_ref());
+                exit
+            }
+        };
+        self.forget_arrival();
+        exit
+    }
+
+    /// Enters a block's compiled code. `None` if it has executed nothing: the interpreter does it then.
+    fn enter_observed(
+        &mut self,
+        promoter: &dyn Promoter,
+        code: NonNull<u8>,
+    ) -> Option<CompiledStop> {
+        // SAFETY: the block was found in this epoch, and so was what it is compiled to; the frame is this CPU's.
+        let stop = unsafe { promoter.enter(self.shared.frame(), code) };
+        // A region of one block that does not go back to it looks at the interrupt word at its entry only.
+        let is_left = matches!(stop, CompiledStop::Interrupted(_) | CompiledStop::Hot(_));
+        (!is_left).then_some(stop)
+    }
+
+    /// What compiled code does not finish of a block is told as a part of its own: from where registers are exact.
+    fn after_block(&mut self, block: &Tb, stop: CompiledStop) -> Option<Exit> {
+        let from = match stop {
+            CompiledStop::Interpret(pc) => pc,
+            CompiledStop::Replay { sync_pc, .. } => sync_pc,
+            _ => {
+                let exit = self.after_compiled(stop);
+                self.observe_end(Executed::Insns(block.code.head().insns()), exit.as_ref());
+                return exit;
+            }
+        };
+        self.set_pc(from);
+        self.observe_end(Executed::Insns(self.insns_before(block, from)), None);
+        let rest = match self.find_here() {
+            Ok(rest) => rest,
+            Err(exit) => return Some(exit),
+        };
+        // SAFETY: found in this epoch.
+        self.observe_begin(unsafe { rest.get() }.source.as_deref().unwrap_or_default());
+        let exit = self.after_compiled(stop);
+        self.observe_end(Executed::Interpreted, exit.as_ref());
+        exit
+    }
+
+    /// How many instructions of a block lie before an address in it.
+    fn insns_before(&self, block: &Tb, pc: GuestVirt) -> u32 {
+        let (start, code) = (block.key().pc(), block.source.as_deref().unwrap_or_default());
+        let (mut at, mut insns) = (0, 0);
+        while at < code.len() && start.wrapping_add(at as u64) != pc {
+            let here = start.wrapping_add(at as u64);
+            at += self.engine().frontend().disassemble(here, &code[at..]).bytes;
+            insns += 1;
+        }
+        insns
+    }
+
+    fn observe_begin(&mut self, code: &[u8]) {
+        self.interpreted_before = self.interpreted();
         // SAFETY: as in `frame`; the observer is no part of the frame.
         let frame = unsafe { &*self.shared.frame() };
         if let Some(observer) = &mut self.observer {
-            observer.before(frame, block.source.as_deref().unwrap_or_default());
+            observer.before(frame, code);
         }
-        let exit = match compiled {
-            // SAFETY: the block was found in this epoch, and so was what it is compiled to; the frame is this CPU's.
-            Some((promoter, code)) => unsafe {
-                let stop = promoter.enter(self.shared.frame(), code);
-                self.after_observed_compiled(stop)
-            },
-            None => {
-                let stop = self.interpret_alone(block.entry());
-                self.after_interpreter(stop)
+    }
+
+    fn observe_end(&mut self, executed: Executed, exit: Option<&Exit>) {
+        let insns = match executed {
+            Executed::Insns(insns) => insns,
+            Executed::Interpreted => {
+                let retired = self.interpreted().saturating_sub(self.interpreted_before);
+                let all = retired + u64::from(exit.is_some_and(is_by_last));
+                u32::try_from(all).unwrap_or(u32::MAX)
             }
         };
-        // SAFETY: as above.
+        self.interpreted_before = self.interpreted();
+        // SAFETY: as in `frame`; the observer is no part of the frame.
         let frame = unsafe { &*self.shared.frame() };
         if let Some(observer) = &mut self.observer {
-            observer.after(frame, exit.as_ref());
+            observer.executed(insns);
+            observer.after(frame, exit);
         }
-        exit
+    }
+
+    /// The instruction at pc is executed again, by [`Vcpu::observe_step`].
+    pub(crate) fn observe_again(&mut self) {
+        if self.observer.is_some() && self.engine().config().observation == Observation::Blocks {
+            self.observe_end(Executed::Interpreted, None);
+        } else if let Some(observer) = &mut self.observer {
+            observer.again();
+        }
+    }
+
+    /// An instruction is about to be executed outside the cache: a part of its own, where blocks are observed.
+    pub(crate) fn observe_step(&mut self, code: &[u8]) {
+        if self.engine().config().observation == Observation::Blocks {
+            self.observe_begin(code);
+        }
     }
 
     /// The code of a block that is to be observed as compiled code; `None` if it is to be interpreted.
     fn compiled_to_observe(&self, block: &Tb) -> Option<(Arc<dyn Promoter>, NonNull<u8>)> {
         let engine = self.engine();
-        if engine.config().observation != Observation::Compiled || block.second_page.is_some() {
+        if engine.config().observation == Observation::Instructions || block.second_page.is_some()
+        {
             return None;
         }
+        let promoter = engine.promoter()?;
         if block.compiled().is_none() && !block.is_watched() {
-            engine.promoter()?.promote(engine, block.key(), self.surroundings());
+            if engine.config().has_baseline() {
+                let guest_code: Vec<_> = block.guest_code().collect();
+                promoter.compile_quickly(engine, &block.code, &guest_code);
+            } else {
+                promoter.promote(engine, block.key(), self.surroundings());
+            }
         }
-        Some((Arc::clone(engine.promoter()?), block.compiled()?))
+        Some((Arc::clone(promoter), block.compiled()?))
     }
 
     /// Interprets one block and no further, and tells the observer of its accesses.

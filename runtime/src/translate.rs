@@ -19,7 +19,7 @@ use ir::{Block, BlockKey, Builder, Guest, Inst, Opcode};
 use translator::{Limits, Translation};
 
 use crate::block::{Tb, TbRef, pages_of};
-use crate::config::{Addresses, Observation};
+use crate::config::{Addresses, BlockEnds, Observation};
 use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::exit::{FetchFault, FetchFaultCause};
@@ -159,20 +159,23 @@ impl Engine {
         })
     }
 
-    /// One instruction's code, for a single execution: not kept, so nothing is protected.
+    /// One instruction's code and bytes, for a single execution: not kept, so nothing is protected.
     pub(crate) fn translate_step(
         &self,
         translator: &mut Translator,
         key: BlockKey,
         second_page: Option<GuestVirt>,
-    ) -> Result<Code, FetchFault> {
+    ) -> Result<(Code, Box<[u8]>), FetchFault> {
         let unprotected =
             |page| Ticket { page, moment: 0, validate: false, shared: false, settling: None };
         loop {
             let mut tickets = [None, second_page.map(unprotected)];
-            if let Attempt::Done(_) = self.build(translator, key, Limits::STEP, &mut tickets)? {
+            let built = self.build(translator, key, Limits::STEP, &mut tickets)?;
+            if let Attempt::Done(guest_bytes) = built {
+                let source = translator.bytes[..guest_bytes as usize].into();
                 let code = self.lower(translator, key);
-                return code.map_err(|error| untranslatable(key.pc(), &error));
+                let code = code.map_err(|error| untranslatable(key.pc(), &error))?;
+                return Ok((code, source));
             }
         }
     }
@@ -345,6 +348,7 @@ impl Engine {
         limits: Limits,
     ) -> Translation {
         let uncut = self.points.uncut(key.pc(), code.len());
+        let uncut = self.up_to_end(key.pc(), &code[..uncut], limits);
         let is_guarded = self.frontend.knows_guards() && self.code_pages.is_guarded(key.pc());
         let translate = |code: &[u8], limits| match is_guarded {
             true => self.frontend.translate_guarded(builder, key, code, limits),
@@ -355,6 +359,27 @@ impl Engine {
             Translation::Unfetchable(_) if uncut < code.len() => translate(code, Limits::STEP),
             translation => translation,
         }
+    }
+
+    /// How much of the code there is up to the first instruction after which a block has to end.
+    fn up_to_end(&self, pc: GuestVirt, code: &[u8], limits: Limits) -> usize {
+        let Some(BlockEnds(ends)) = &self.config.ends else { return code.len() };
+        let mut at = 0;
+        for _ in 0..limits.max_insns {
+            let rest = &code[at..];
+            if rest.is_empty() {
+                break;
+            }
+            let bytes = self.frontend.disassemble(pc.wrapping_add(at as u64), rest).bytes;
+            if bytes > rest.len() {
+                break;
+            }
+            at += bytes;
+            if ends(&rest[..bytes]) {
+                return at;
+            }
+        }
+        code.len()
     }
 
     fn lower(&self, translator: &mut Translator, key: BlockKey) -> Result<Code, LowerError> {

@@ -55,6 +55,8 @@ pub struct Vcpu {
     pub(crate) watches: Watches,
     /// Who is told of each instruction.
     pub(crate) observer: Option<Box<dyn Observer>>,
+    /// What was interpreted before what the observer was told of last began.
+    pub(crate) interpreted_before: u64,
 }
 
 /// How control came to a pc, so that next time it comes there by itself.
@@ -113,6 +115,7 @@ impl Vcpu {
             points: Arc::default(),
             watches: Watches::default(),
             observer: None,
+            interpreted_before: 0,
         }
     }
 
@@ -531,7 +534,7 @@ impl Vcpu {
         self.system.as_ref().map(|_| Exit::Interrupted)
     }
 
-    fn after_compiled(&mut self, stop: CompiledStop) -> Option<Exit> {
+    pub(crate) fn after_compiled(&mut self, stop: CompiledStop) -> Option<Exit> {
         let retired = std::mem::take(&mut self.frame_mut().retired);
         self.counters().compiled_insns.add(retired);
         let pc = match stop {
@@ -570,11 +573,9 @@ impl Vcpu {
         None
     }
 
-    /// As [`Vcpu::after_compiled`], and what comes next is looked up again, though it could be linked.
-    pub(crate) fn after_observed_compiled(&mut self, stop: CompiledStop) -> Option<Exit> {
-        let exit = self.after_compiled(stop);
+    /// What comes next is looked up again, though it could be linked, or was just found.
+    pub(crate) fn forget_arrival(&mut self) {
         (self.arrival, self.next) = (Arrival::Anyhow, None);
-        exit
     }
 
     /// A region spans pages that may lie elsewhere by now: if they do, tier 0 goes on without it.
@@ -590,7 +591,7 @@ impl Vcpu {
     }
 
     /// Interprets the block at pc, even if it is compiled.
-    fn interpret_one(&mut self) -> Option<Exit> {
+    pub(crate) fn interpret_one(&mut self) -> Option<Exit> {
         let tb = match self.find_here() {
             Ok(tb) => tb,
             Err(exit) => return Some(exit),
@@ -615,9 +616,7 @@ impl Vcpu {
             return Some(Exit::DataFault(fault));
         }
         let dropped = self.engine.epoch.current();
-        if let Some(observer) = &mut self.observer {
-            observer.again();
-        }
+        self.observe_again();
         // That instruction may lie on the page it writes to: it must not be translated to be kept,
         // which would protect the page again.
         let exit = self.step();
@@ -652,7 +651,7 @@ impl Vcpu {
 
     /// Executes one instruction, outside the cache.
     fn step(&mut self) -> Option<Exit> {
-        let code = match self.step_code() {
+        let (code, source) = match self.step_code() {
             Ok(code) => code,
             Err(exit) => return Some(exit),
         };
@@ -662,12 +661,13 @@ impl Vcpu {
             return refused;
         }
         self.arrive(admits);
+        self.observe_step(&source);
         let stop = self.interpret_alone(code.entry());
         self.after_interpreter(stop)
     }
 
-    /// The code of the instruction at pc, to be executed once.
-    fn step_code(&mut self) -> Result<Code, Exit> {
+    /// The code of the instruction at pc, to be executed once, and its bytes.
+    fn step_code(&mut self) -> Result<(Code, Box<[u8]>), Exit> {
         let key = match self.system_mut() {
             Some((softmmu, frame)) => locate(softmmu, frame).map_err(Exit::GuestFault)?,
             None => self.key_here().map_err(Exit::FetchFault)?,

@@ -149,8 +149,8 @@ pub(crate) fn compile_around(
 enum Failure {
     #[error("its code cannot be fetched")]
     Fetch,
-    #[error("it would not come back after each instruction")]
-    Loop,
+    #[error("the block is another one than tier 0's")]
+    Other,
     #[error(transparent)]
     Compile(#[from] CompileError),
     #[error(transparent)]
@@ -170,8 +170,12 @@ fn try_compile(
     let layout = layout(engine, key, surroundings);
     let formed = form::form(&EngineProfile { engine, shared }, key, layout);
     let mut formed = formed.ok_or(Failure::Fetch)?;
-    if engine.config().observation == Observation::Compiled && loops_alone(&formed.region) {
-        return Err(Failure::Loop);
+    if engine.config().observation != Observation::None {
+        let block = formed.region.blocks.pop().ok_or(Failure::Fetch)?;
+        if engine.guest_bytes_at(key) != Some(block.guest_bytes) {
+            return Err(Failure::Other);
+        }
+        formed.region = Region::alone(block);
     }
     let region = &mut formed.region;
     if !formed.span.is_empty() {
@@ -215,11 +219,6 @@ fn try_compile(
     drop(cache);
     engine.count_region(insns, bytes, nanos);
     Ok(())
-}
-
-/// Whether the seed jumps to itself, which it does without leaving the region.
-fn loops_alone(region: &Region) -> bool {
-    region.blocks.iter().any(|block| block.successors().any(|pc| pc == block.key.pc()))
 }
 
 /// How the pages of a region around this block lie.
@@ -311,7 +310,7 @@ impl Profile for EngineProfile<'_> {
     }
 
     fn is_warm(&self, key: BlockKey) -> bool {
-        // Where each instruction is observed, a region is one.
+        // Where blocks are observed, a region is one.
         self.engine.config().observation == Observation::None && self.engine.is_warm(key)
     }
 
