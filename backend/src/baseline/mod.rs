@@ -19,7 +19,6 @@ use ir::interp::{Code, Fragment, MicroOp, Raw, Reg};
 
 use crate::compiler::{CompiledRegion, ExitSite, PcMap, PcRange, SlotRelocation};
 use asm::{Assembler, Patch};
-use control::Beginning;
 
 /// The exit of a block of this tier to what shall be entered instead of it. While it is not linked, coming back
 /// by it means that the block is hot.
@@ -41,6 +40,16 @@ pub struct BaselineOptions {
 /// Compiles a block.
 #[must_use]
 pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
+    compile_instructions(code, options).finish(options)
+}
+
+/// The host's instructions that a block becomes, without the data that follows them: to be read, not executed.
+#[must_use]
+pub fn instructions(code: &Code, options: BaselineOptions) -> Vec<u8> {
+    compile_instructions(code, options).asm.code
+}
+
+fn compile_instructions(code: &Code, options: BaselineOptions) -> Baseline<'_> {
     let pc = code.head().key().pc();
     let mut baseline = Baseline {
         asm: Assembler::default(),
@@ -60,7 +69,10 @@ pub fn compile(code: &Code, options: BaselineOptions) -> CompiledRegion {
         baseline.at(step.pc);
         baseline.step(step.op, step.data);
     }
-    baseline.finish(beginning, options)
+    baseline.end_instruction();
+    baseline.finish_beginning(beginning);
+    baseline.leave_bails();
+    baseline
 }
 
 /// Guest registers whose value RAX has, too.
@@ -168,10 +180,7 @@ impl Baseline<'_> {
         self.held.clear();
     }
 
-    fn finish(mut self, beginning: Beginning, options: BaselineOptions) -> CompiledRegion {
-        self.end_instruction();
-        self.finish_beginning(beginning);
-        self.leave_bails();
+    fn finish(mut self, options: BaselineOptions) -> CompiledRegion {
         self.place_words();
         let head = self.code.head();
         CompiledRegion {

@@ -6,7 +6,7 @@ use std::path::Path;
 use ::diff::report::{Explanation, Section, Tier};
 use ::diff::{Divergence, Execution, Guilty, State, guest as outside};
 use base::GuestVirt;
-use fuzz::explain::{self, Apart, Ended, ExplainError, Seen, Value};
+use fuzz::explain::{self, Apart, By, Ended, ExplainError, Seen, Value};
 use fuzz::guest::{ALL, Guest};
 use linux_user::ReplicaTier;
 use runtime::Passes;
@@ -218,11 +218,12 @@ fn tell(into: &mut Explanation, found: explain::Explanation) {
 
 /// The forms of the instruction's block.
 fn sections(seen: &Seen, tier: Option<ReplicaTier>) -> Vec<Section> {
-    let passes = match tier {
-        Some(ReplicaTier::Compiled { passes, .. }) => passes,
-        _ => Passes::ALL,
+    let (by, passes) = match tier {
+        Some(ReplicaTier::Baseline) => (By::Baseline, Passes::NONE),
+        Some(ReplicaTier::Compiled { passes, .. }) => (By::Region(passes), passes),
+        _ => (By::Region(Passes::ALL), Passes::ALL),
     };
-    let Some(listing) = explain::listing(seen, passes) else { return Vec::new() };
+    let Some(listing) = explain::listing(seen, by) else { return Vec::new() };
     let section = |title: &str, text: String| Section { title: title.to_owned(), text };
     let names = Passes::NAMED.into_iter().filter(|(pass, _)| passes.has(*pass));
     let names: Vec<&str> = names.map(|(_, name)| name).collect();

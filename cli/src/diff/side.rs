@@ -21,11 +21,12 @@ A side is
   FILE            a trace in any format that `ferry trace` reads; - for standard input
   cmd:COMMAND     what a command of the shell writes, as such a trace
   interp          the PROGRAM after --, interpreted by Ferry
-  jit             the same, compiled instruction by instruction; jit:none without optimisation, jit:-PASS without a pass
+  baseline        the same, compiled by the baseline compiler
+  jit             the same, compiled; jit:none without optimisation, jit:-PASS without a pass
   qemu            the same, in qemu's user mode
   native          the same, on this host's processor (x86-64)
   gdb:HOST:PORT   what listens there for gdb: one CPU, stepped; gdb:unix:PATH a socket
-Where the reference is live (qemu, native, gdb:…, interp), interp and jit begin in its state and take over what its kernel does.
+Where the reference is live (qemu, native, gdb:…, interp), interp, baseline and jit begin in its state and take over what its kernel does.
 
 Exit status: 0 same, 1 different, 2 could not compare.
 
@@ -82,7 +83,7 @@ impl Side {
             Spec::Qemu => qemu(args),
             Spec::Tier(tier) => ferry(args, *tier),
             Spec::Gdb(address) => Remote::connect(address).map_err(text),
-            _ => Err("--by call wants qemu, interp, jit or gdb:… as the reference".to_owned()),
+            _ => Err("--by call wants qemu, interp, baseline, jit or gdb:… as the reference".to_owned()),
         }
     }
 
@@ -92,7 +93,7 @@ impl Side {
         architecture: Architecture,
     ) -> Result<Replayed, String> {
         let Spec::Tier(tier) = args.subject else {
-            return Err("--by call wants interp or jit as the subject".to_owned());
+            return Err("--by call wants interp, baseline or jit as the subject".to_owned());
         };
         let model = args.cpu.as_deref().or_else(|| common(args, architecture));
         Replayed::unobserved(architecture, model, tier).map_err(text)
@@ -113,8 +114,10 @@ impl Side {
                 let name = format!("{}, interpreted", program(args)?.display());
                 Ok(Self::new(name, ferry(args, ReplicaTier::Interpreted)?))
             }
-            Spec::Tier(ReplicaTier::Compiled { .. }) if args.subject.is_live() => {
-                Err("jit can only be the second side, unless the other one is a trace, or with --by call".to_owned())
+            Spec::Tier(ReplicaTier::Baseline | ReplicaTier::Compiled { .. })
+                if args.subject.is_live() =>
+            {
+                Err("what is compiled can only be the second side, unless the other one is a trace, or with --by call".to_owned())
             }
             _ => Self::open(args, &args.reference, args.reference_format),
         }
@@ -173,9 +176,7 @@ impl Side {
         let output = std::env::temp_dir().join(format!("ferry-diff-{}.trace", std::process::id()));
         let mut command = Command::new(own_path()?);
         command.args(["trace", "--mem", "-o"]).arg(&output);
-        if tier != ReplicaTier::Interpreted {
-            command.args(["--tier", "jit"]);
-        }
+        command.args(["--tier", tier_option(tier)?]);
         command.args(options(args)).args(&args.program);
         let made = Made::File(output.clone());
         // What the program prints must not stand between the lines of a report for machines.
@@ -198,7 +199,20 @@ impl Spec {
 fn tier_name(tier: ReplicaTier) -> String {
     match tier {
         ReplicaTier::Interpreted => "interpreted".to_owned(),
+        ReplicaTier::Baseline => "compiled by the baseline compiler".to_owned(),
         ReplicaTier::Compiled { .. } => "compiled".to_owned(),
+    }
+}
+
+/// How `ferry run` is told of a tier.
+fn tier_option(tier: ReplicaTier) -> Result<&'static str, String> {
+    match tier {
+        ReplicaTier::Interpreted => Ok("interp"),
+        ReplicaTier::Baseline => Ok("baseline"),
+        ReplicaTier::Compiled { passes, .. } if passes == runtime::Passes::ALL => Ok("jit"),
+        ReplicaTier::Compiled { .. } => {
+            Err("what runs by itself is compiled with all passes: jit".to_owned())
+        }
     }
 }
 
@@ -240,13 +254,7 @@ fn options(args: &DiffArgs) -> Vec<OsString> {
 /// The program in another Ferry, behind gdb's protocol.
 fn ferry(args: &DiffArgs, tier: ReplicaTier) -> Result<Remote, String> {
     program(args)?;
-    let tier = match tier {
-        ReplicaTier::Interpreted => "interp",
-        ReplicaTier::Compiled { passes, .. } if passes == runtime::Passes::ALL => "jit",
-        ReplicaTier::Compiled { .. } => {
-            return Err("the reference is compiled with all passes: jit".to_owned());
-        }
-    };
+    let tier = tier_option(tier)?;
     let listen = |socket: &str| {
         let gdb = format!("unix:{socket}").into();
         let mut words = vec!["run".into(), "--tier".into(), tier.into(), "--gdb".into(), gdb];

@@ -26,6 +26,7 @@ impl Spec {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         Ok(match text.split_once(':').unwrap_or((text, "")) {
             ("interp", "") => Self::Tier(ReplicaTier::Interpreted),
+            ("baseline", "") => Self::Tier(ReplicaTier::Baseline),
             ("jit", settings) => Self::Tier(compiled(settings)?),
             ("gdb", "") => return Err("gdb:HOST:PORT or gdb:unix:PATH".to_owned()),
             ("gdb", address) => Self::Gdb(address.to_owned()),
@@ -80,6 +81,7 @@ mod tests {
     fn sides_have_names() {
         let parse = |text| Spec::parse(text).unwrap();
         assert_eq!(parse("interp"), Spec::Tier(ReplicaTier::Interpreted));
+        assert_eq!(parse("baseline"), Spec::Tier(ReplicaTier::Baseline));
         assert_eq!(parse("gdb:localhost:1234"), Spec::Gdb("localhost:1234".into()));
         assert_eq!(parse("cmd:spike -l a"), Spec::Command("spike -l a".into()));
         assert_eq!(parse("./interp"), Spec::File("./interp".into()));

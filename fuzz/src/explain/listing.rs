@@ -1,7 +1,10 @@
 //! The IR and host code of instructions.
 
+use backend::baseline::{self, BaselineOptions};
 use backend::{CompileOptions, Compiler, Region};
 use base::{CpuFrame, GuestVirt};
+use iced_x86::{Decoder, DecoderOptions, Formatter as _, IntelFormatter};
+use ir::interp::Lowerer;
 use ir::opt::{Optimiser, Options, Passes};
 use ir::{Block, BlockKey, Builder, Precision};
 use translator::{Limits, Translation};
@@ -22,9 +25,18 @@ pub struct Listing {
     pub host: String,
 }
 
+/// What makes host code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    /// The baseline compiler.
+    Baseline,
+    /// The optimiser with these passes, and the back end.
+    Region(Passes),
+}
+
 /// Of instructions, translated as one block; `None` if that is not possible.
 #[must_use]
-pub fn listing(seen: &Seen, passes: Passes) -> Option<Listing> {
+pub fn listing(seen: &Seen, by: By) -> Option<Listing> {
     let ferry = seen.guest.ferry.as_ref()?;
     let mut state = State::new(seen.guest);
     set_all(&mut state, &seen.before);
@@ -33,6 +45,9 @@ pub fn listing(seen: &Seen, passes: Passes) -> Option<Listing> {
     let insns = seen.code.len() as u32;
     let mut block = block(seen.guest, key(seen.pc, &frame), &seen.code.concat(), insns)?;
     let ir = block.display(ferry.ir).to_string();
+    let By::Region(passes) = by else {
+        return Some(Listing { optimised: ir.clone(), ir, host: of_baseline(ferry.ir, &block) });
+    };
     let options = Options { passes, precision: Precision::Replay };
     Optimiser::new().optimise(&mut block, ferry.ir, options);
     let optimised = block.display(ferry.ir).to_string();
@@ -44,6 +59,24 @@ pub fn listing(seen: &Seen, passes: Passes) -> Option<Listing> {
         Err(error) => error.to_string(),
     };
     Some(Listing { ir, optimised, host })
+}
+
+/// The baseline compiler's code of a block.
+fn of_baseline(guest: &ir::Guest, block: &Block) -> String {
+    let lowered = match Lowerer::new().lower(guest, block, i32::MAX) {
+        Ok(lowered) => lowered,
+        Err(error) => return error.to_string(),
+    };
+    let options = BaselineOptions { executions: u32::MAX, count_instructions: false };
+    let code = baseline::instructions(&lowered, options);
+    let mut formatter = IntelFormatter::new();
+    let mut text = String::new();
+    for insn in Decoder::with_ip(64, &code, 0, DecoderOptions::NONE).iter() {
+        text.push_str(&format!("{:4x}: ", insn.ip()));
+        formatter.format(&insn, &mut text);
+        text.push('\n');
+    }
+    text
 }
 
 /// The instructions as one block.

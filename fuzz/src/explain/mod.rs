@@ -26,7 +26,7 @@ use crate::machine::{End, State};
 use crate::tier::{Engine, Runner, Setup};
 
 pub use apart::Apart;
-pub use listing::{Listing, listing};
+pub use listing::{By, Listing, listing};
 pub use names::name_of;
 
 use moved::Moved;
@@ -192,11 +192,12 @@ fn case(moved: &Moved) -> String {
     line::of(&instructions, &[], &moved.before, &moved.after, moved.end)
 }
 
-/// The setups that are told of: the interpreter, compiled code without optimisation, with each pass alone, and with all.
+/// The setups that are told of: the interpreter, the baseline compiler, compiled code without optimisation, with each pass alone, and with all.
 fn setups() -> Vec<(String, Setup)> {
     let compiled = |passes| Setup { passes, ..blame::plain(Engine::Region) };
     let mut all = vec![
         ("interp".to_owned(), blame::plain(Engine::Interpreter)),
+        ("baseline".to_owned(), blame::plain(Engine::Baseline)),
         ("jit:none".to_owned(), compiled(Passes::NONE)),
     ];
     all.extend(Passes::NAMED.map(|(pass, name)| (format!("jit:{name}"), compiled(pass))));

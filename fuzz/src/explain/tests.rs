@@ -74,7 +74,7 @@ fn a_right_reference_agrees_with_every_tier_and_gives_a_case() {
     Bytes::put(&mut memory.0, PLACE + 20, 0x1122);
     let found = explained(&load, &mut memory).unwrap();
     assert_eq!((found.culprit, found.made_up), (None, Vec::new()));
-    assert_eq!(found.verdicts.len(), 8);
+    assert_eq!(found.verdicts.len(), 9);
     assert!(found.verdicts.iter().all(|verdict| verdict.difference.is_none()));
     assert!(
         found.case.contains("a1=data+") && found.case.contains("=> a0=0x1122"),
@@ -137,6 +137,9 @@ fn another_result_is_found_wrong_in_every_tier() {
 #[test]
 fn a_block_has_ir_and_host_code() {
     let sum = seen(&RISCV64, &[0x33, 0x85, 0xc5, 0x00], &[], &[]);
-    let listing = listing(&sum, Passes::ALL).unwrap();
-    assert!(listing.ir.contains("add.i64 a1, a2") && listing.host.contains("ret"), "{listing:?}");
+    for by in [By::Region(Passes::ALL), By::Baseline] {
+        let listing = listing(&sum, by).unwrap();
+        let is_whole = listing.ir.contains("add.i64 a1, a2") && listing.host.contains("ret");
+        assert!(is_whole, "{listing:?}");
+    }
 }
