@@ -9,6 +9,7 @@
 //!   is unknown, never "nothing happened".
 //! * A [`Sink`] writes them.
 //! * [`native`] is Ferry's own format, for long traces.
+//! * [`hashes`] are all that is kept of the longest ones.
 //! * [`recording`] says what is written down of an execution of Ferry's own.
 
 mod architecture;
@@ -16,6 +17,7 @@ mod error;
 mod event;
 pub mod formats;
 pub mod frame;
+pub mod hashes;
 pub mod names;
 pub mod native;
 pub mod recording;

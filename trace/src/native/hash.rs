@@ -9,7 +9,7 @@ const PRIMES: [u64; 5] = [
 ];
 
 /// The hash of all these bytes.
-pub(super) fn xxh64(bytes: &[u8]) -> u64 {
+pub(crate) fn xxh64(bytes: &[u8]) -> u64 {
     let (stripes, tail) = bytes.as_chunks::<32>();
     let mut hash = if stripes.is_empty() { PRIMES[4] } else { converged(stripes) };
     hash = hash.wrapping_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
@@ -43,8 +43,7 @@ fn converged(stripes: &[[u8; 32]]) -> u64 {
 fn with_tail(mut hash: u64, tail: &[u8]) -> u64 {
     let (words, rest) = tail.as_chunks::<8>();
     for input in words {
-        hash ^= round(0, word(input));
-        hash = hash.rotate_left(27).wrapping_mul(PRIMES[0]).wrapping_add(PRIMES[3]);
+        hash = with_word(hash, word(input));
     }
     let (halves, rest) = rest.as_chunks::<4>();
     for input in halves {
@@ -58,7 +57,33 @@ fn with_tail(mut hash: u64, tail: &[u8]) -> u64 {
     hash
 }
 
-fn avalanche(mut hash: u64) -> u64 {
+#[inline]
+const fn with_word(hash: u64, input: u64) -> u64 {
+    let hash = hash ^ input.wrapping_mul(PRIMES[1]).rotate_left(31).wrapping_mul(PRIMES[0]);
+    hash.rotate_left(27).wrapping_mul(PRIMES[0]).wrapping_add(PRIMES[3])
+}
+
+/// A hash of words, of which each is added as XXH64 adds those that no stripe has: two sequences in which one word
+/// differs never have the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words(u64);
+
+impl Words {
+    pub(crate) const NONE: Self = Self(PRIMES[4]);
+
+    #[inline]
+    pub(crate) const fn add(&mut self, word: u64) {
+        self.0 = with_word(self.0, word);
+    }
+
+    #[inline]
+    pub(crate) const fn hash(self) -> u64 {
+        avalanche(self.0)
+    }
+}
+
+#[inline]
+const fn avalanche(mut hash: u64) -> u64 {
     hash = (hash ^ hash >> 33).wrapping_mul(PRIMES[1]);
     hash = (hash ^ hash >> 29).wrapping_mul(PRIMES[2]);
     hash ^ hash >> 32

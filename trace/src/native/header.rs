@@ -1,4 +1,4 @@
-//! The beginning of a file.
+//! The beginning of a file: of a trace, and of a trace's hashes ([`crate::hashes`]).
 
 use std::io::Read;
 
@@ -9,6 +9,19 @@ use crate::{Architecture, Carries, Error, Header, Writes};
 
 /// What a file begins with. It is neither text nor survives being taken for such.
 pub const MAGIC: [u8; 8] = *b"\x89FTR\r\n\x1a\n";
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileKind {
+    /// What it begins with.
+    pub(crate) magic: [u8; 8],
+    /// What something else is not.
+    pub(crate) name: &'static str,
+}
+
+/// A trace.
+pub(super) const TRACE: FileKind = FileKind { magic: MAGIC, name: "trace in Ferry's format" };
+
 /// The version of the format that is written, and the only one that is read.
 const VERSION: u16 = 1;
 /// Magic, version and the body's length.
@@ -18,13 +31,17 @@ const FIXED: usize = 10;
 /// The longest program, in bytes.
 const MAX_PROGRAM: usize = 1 << 20;
 
-/// The header as bytes.
-pub(super) fn to_bytes(header: &Header, chunk_events: u32) -> Result<Vec<u8>, Error> {
+/// The header as bytes, with how many events belong together.
+pub(crate) fn to_bytes(
+    kind: FileKind,
+    header: &Header,
+    chunk_events: u32,
+) -> Result<Vec<u8>, Error> {
     let program = header.program.as_deref().unwrap_or_default();
     if program.len() > MAX_PROGRAM {
         return Err(unsayable("a program's name of more than 1 MiB"));
     }
-    let mut out = MAGIC.to_vec();
+    let mut out = kind.magic.to_vec();
     out.extend_from_slice(&VERSION.to_le_bytes());
     let len = u32::try_from(FIXED + program.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&len.to_le_bytes());
@@ -40,13 +57,13 @@ pub(super) fn to_bytes(header: &Header, chunk_events: u32) -> Result<Vec<u8>, Er
     Ok(out)
 }
 
-/// Reads the header; gives it, the chunks' size in events, and its length.
-pub(super) fn read(input: &mut impl Read) -> Result<(Header, u32, u64), Error> {
+/// Reads the header; gives it, how many events belong together, and its length.
+pub(crate) fn read(kind: FileKind, input: &mut impl Read) -> Result<(Header, u32, u64), Error> {
     let mut bytes = Vec::new();
     read_up_to(input, PREFIX, &mut bytes)?;
     let magic = bytes.get(..8).unwrap_or(&bytes);
-    if magic != &MAGIC[..magic.len()] {
-        return Err(at(0, "this is no trace in Ferry's format"));
+    if magic != &kind.magic[..magic.len()] {
+        return Err(at(0, &format!("this is no {}", kind.name)));
     }
     require(&bytes, PREFIX)?;
     let version = u16::from_le_bytes(part(&bytes, 8));
@@ -130,7 +147,7 @@ fn carries(int: Writes, float: Writes, control: Writes, flags: u8) -> Option<Car
 }
 
 /// Reads so many more bytes, or fewer if there are no more.
-pub(super) fn read_up_to(
+pub(crate) fn read_up_to(
     input: &mut impl Read,
     len: usize,
     bytes: &mut Vec<u8>,

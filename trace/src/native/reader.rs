@@ -52,7 +52,7 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// It is no trace, or cannot be read.
     pub fn new(mut input: R) -> Result<Self, Error> {
-        let (header, chunk_events, start) = header::read(&mut input)?;
+        let (header, chunk_events, start) = header::read(header::TRACE, &mut input)?;
         Ok(Self {
             input,
             header,

@@ -63,7 +63,7 @@ impl<W: Write> Writer<W> {
     /// It cannot be written.
     pub fn with_options(mut output: W, header: &Header, options: Options) -> Result<Self, Error> {
         let chunk_events = options.chunk_events.clamp(1, MAX_EVENTS);
-        let bytes = header::to_bytes(header, chunk_events)?;
+        let bytes = header::to_bytes(header::TRACE, header, chunk_events)?;
         output.write_all(&bytes)?;
         Ok(Self {
             output,
