@@ -162,6 +162,11 @@ fn ignore_file_size_signal() {
 }
 
 impl BootArgs {
+    /// The tier that runs.
+    pub(crate) fn tier(&self) -> TierArg {
+        if self.deterministic { TierArg::Interp } else { self.execution.tier }
+    }
+
     /// The kernel's file.
     pub(crate) fn kernel(&self) -> Option<&Path> {
         self.kernel.as_deref()

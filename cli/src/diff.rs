@@ -19,6 +19,8 @@ use symbols::ElfSymbols;
 mod calls;
 mod explain;
 mod hashes;
+mod input;
+mod record;
 mod side;
 mod spec;
 mod symbols;
@@ -64,9 +66,14 @@ pub(crate) struct DiffArgs {
     #[arg(long, value_name = "N")]
     count: Option<u64>,
     /// Compare after each instruction; or at system calls, both sides at full speed in between, and instruction by instruction
-    /// after the last one on which they agree (the program is run several times)
+    /// after the last one on which they agree (the program is run several times); or by hashes of many instructions, and instruction by
+    /// instruction where these differ
     #[arg(long, value_enum, default_value_t = By::Instruction)]
     by: By,
+    /// With --by hash, of so many instructions each
+    #[arg(long, value_name = "N", default_value_t = 100_000,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
     /// A file of addresses of the system calls on which the sides agree
     #[arg(long, hide = true, requires = "calls_part")]
     calls: Option<PathBuf>,
@@ -113,9 +120,10 @@ pub(crate) struct DiffArgs {
 enum By {
     Instruction,
     Call,
+    Hash,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Text,
     Json,
@@ -140,7 +148,7 @@ pub(crate) fn main(args: &DiffArgs) -> u8 {
 
 /// A mistake by its name.
 #[cfg(feature = "defects")]
-fn defect(name: &str) -> Result<base::defect::Defect, String> {
+pub(crate) fn defect(name: &str) -> Result<base::defect::Defect, String> {
     let all = base::defect::Defect::ALL.map(|(defect, _)| defect);
     let found = all.into_iter().find(|defect| format!("{defect:?}") == name);
     let names = || all.map(|defect| format!("{defect:?}")).join(", ");
@@ -163,8 +171,15 @@ fn compare(args: &DiffArgs) -> Result<u8, String> {
 enum From {
     /// At their start.
     Start,
-    /// After so many instructions that agree, with these registers; without a report if the rest is the same.
-    Agreed(u64, Vec<RegWrite>),
+    /// After instructions that agree.
+    Agreed {
+        /// How many.
+        instructions: u64,
+        /// What the registers are then, as far as events do not show them.
+        registers: Vec<RegWrite>,
+        /// The instruction up to which is compared, if not to the end; without a report if that is the same.
+        end: Option<u64>,
+    },
     /// Where they are now, up to their next system call; without a report if it is the same.
     Call,
 }
@@ -181,18 +196,24 @@ fn compare_sides(
         history: args.history,
         resync: args.resync,
         may_go_on: args.prefix,
-        count: args.count,
+        count: match from {
+            From::Agreed { end: Some(end), .. } => {
+                Some(args.count.map_or(*end, |count| count.min(*end)))
+            }
+            _ => args.count,
+        },
         calls: matches!(from, From::Call).then_some(1),
         ignored: registers(&args.ignore, architecture)?,
     };
     let (a, b) = (&mut *reference.execution, &mut *subject.execution);
     let mut comparison = Comparison::new(a, b, options).map_err(|error| error.to_string())?;
-    if let From::Agreed(instructions, registers) = from {
+    if let From::Agreed { instructions, registers, .. } = from {
         comparison.agree_before(*instructions, registers);
     }
     let verdict = comparison.run().map_err(|error| error.to_string())?;
     let at = reference.execution.state().and_then(|state| state.pc());
-    if !matches!((from, &verdict), (From::Call, Verdict::Same(_))) {
+    let is_part = matches!(from, From::Call | From::Agreed { end: Some(_), .. });
+    if !(is_part && matches!(verdict, Verdict::Same(_))) {
         report(args, architecture, (reference, subject), &verdict)?;
     }
     Ok((verdict, at))
@@ -206,7 +227,7 @@ fn report(
     verdict: &Verdict,
 ) -> Result<(), String> {
     let names = [reference.name.clone(), subject.name.clone()];
-    let tier = args.tier();
+    let tier = args.tier().or(subject.tier).or(reference.tier);
     let explanation = match verdict {
         Verdict::Different(_, divergence)
             if tier.is_some() || args.explain || args.reproducer.is_some() =>

@@ -75,6 +75,13 @@ pub(crate) struct RunArgs {
     command: Vec<OsString>,
 }
 
+impl RunArgs {
+    /// `--tier`.
+    pub(crate) fn tier(&self) -> TierArg {
+        self.execution.tier
+    }
+}
+
 /// Runs the program. Returns only if it could not be started.
 pub(crate) fn main(args: RunArgs) -> u8 {
     match parts(args) {

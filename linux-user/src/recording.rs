@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::{CpuFrame, GuestVirt};
-use runtime::{Exit, ObservedAccess, Observer};
+use runtime::{Exit, Observation, ObservedAccess, Observer};
 use trace::frame::Watched;
 use trace::recording::{BoxedSink, Gate, Memory, Pending, Registers, Start, carries};
 use trace::{Access, AccessKind, Architecture, Event, Header, Insn, Privilege, Trap};
@@ -53,7 +53,7 @@ impl Recording {
     /// A sentence: the trace cannot be written, or there is no such symbol or architecture.
     pub(crate) fn new(
         record: Record,
-        guest: &str,
+        (guest, observation): (&str, Observation),
         program: String,
         file: File,
         find: impl FnOnce(&str) -> Option<GuestVirt>,
@@ -62,7 +62,10 @@ impl Recording {
             .ok_or_else(|| format!("programs of {guest} cannot be traced"))?;
         let begins = record.start.locate(|name| find(name).map(|addr| addr.0));
         let begins = begins.map_err(|name| format!("the program has no symbol {name}"))?;
-        let carries = carries(record.memory, record.registers);
+        let mut carries = carries(record.memory, record.registers);
+        if observation == Observation::Compiled {
+            carries = carries.without_memory();
+        }
         let header = Header { architecture, carries, program: Some(program) };
         let sink = (record.format)(file, header).map_err(|error| error.to_string())?;
         Ok(Arc::new(Self {

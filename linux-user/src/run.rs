@@ -155,7 +155,8 @@ fn start(
     let image = loader::load(&executable, interpreter.as_ref(), &environment, &memory)?;
     let mut cpu = engine.new_vcpu();
     abi.start_program(cpu.frame_mut(), image.entry, image.sp);
-    let recording = record.map(|record| record_program(record, &executable, image.bias, &fds));
+    let recording =
+        record.map(|record| record_program(record, &executable, (image.bias, observation), &fds));
     let program = Program {
         path: fs.path_of_file(&executable.file).unwrap_or_else(|| fs.absolute(&executable.path)),
         // Without it, /proc/self/exe leads to where the file was at the start.
@@ -183,7 +184,7 @@ fn start(
 fn record_program(
     record: Record,
     executable: &Executable,
-    bias: u64,
+    (bias, observation): (u64, Observation),
     fds: &OwnFds,
 ) -> Result<Arc<Recording>, RunError> {
     let path = record.output.clone();
@@ -196,7 +197,8 @@ fn record_program(
         Some(GuestVirt(place.wrapping_add(bias)))
     };
     let program = executable.path.display().to_string();
-    Recording::new(record, architecture.name, program, file.into(), find).map_err(failed)
+    let guest = (architecture.name, observation);
+    Recording::new(record, guest, program, file.into(), find).map_err(failed)
 }
 
 /// The host's environment with the user's changes, otherwise byte for byte: a guest may have put

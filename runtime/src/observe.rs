@@ -230,8 +230,7 @@ impl Vcpu {
     /// The code of a block that is to be observed as compiled code; `None` if it is to be interpreted.
     fn compiled_to_observe(&self, block: &Tb) -> Option<(Arc<dyn Promoter>, NonNull<u8>)> {
         let engine = self.engine();
-        if engine.config().observation == Observation::Instructions || block.second_page.is_some()
-        {
+        if engine.config().observation == Observation::Instructions || block.second_page.is_some() {
             return None;
         }
         let promoter = engine.promoter()?;

@@ -38,6 +38,14 @@ pub struct Carries {
     pub traps: bool,
 }
 
+impl Carries {
+    /// The same without accesses to memory.
+    #[must_use]
+    pub const fn without_memory(self) -> Self {
+        Self { loads: false, load_values: false, stores: false, store_values: false, ..self }
+    }
+}
+
 /// What the absence of a register's write means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Writes {

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,6 +15,8 @@ use clap::ValueEnum;
 use live::{Calls, Parted, Replayed};
 use trace::{Event, Sink as _, Source as _, native};
 
+use super::input::Input;
+use super::record::Temporary;
 use super::side::{Side, name};
 use super::spec::Spec;
 use super::{DIFFERENT, DiffArgs, From, NOT_COMPARED, SAME};
@@ -47,50 +49,15 @@ impl Part {
     }
 }
 
-/// Removed at the end.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// What the program reads, from its beginning each time.
-struct Input(File);
-
-impl Input {
-    fn new() -> Result<Self, String> {
-        let failed = |error: std::io::Error| format!("standard input: {error}");
-        let input = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned();
-        let mut input = File::from(input.map_err(failed)?);
-        let kind = input.metadata().map_err(failed)?.file_type();
-        if std::os::unix::fs::FileTypeExt::is_fifo(&kind) {
-            return Err(
-                "--by call runs the program several times: standard input must be a file, not a pipe".to_owned()
-            );
-        }
-        // Terminals and the null device have no beginning, and need none.
-        let _ = input.rewind();
-        Ok(Self(input))
-    }
-
-    fn again(&mut self) -> Result<Stdio, String> {
-        let _ = self.0.rewind();
-        let input = self.0.try_clone().map_err(|error| format!("standard input: {error}"))?;
-        Ok(input.into())
-    }
-}
-
 /// The whole comparison; returns the exit status.
 pub(super) fn compare(args: &DiffArgs) -> Result<u8, String> {
     let name = format!("ferry-diff-{}.calls", std::process::id());
-    let file = Temporary(std::env::temp_dir().join(name));
-    fs::write(&file.0, "").map_err(|error| format!("{}: {error}", file.0.display()))?;
+    let file = Temporary::new(std::env::temp_dir().join(name));
+    fs::write(file.path(), "").map_err(|error| format!("{}: {error}", file.path().display()))?;
     let mut input = Input::new()?;
     loop {
-        let (status, said) = run(&file.0, Part::Run, input.again()?)?;
-        let before = agreed(&file.0)?.len();
+        let (status, said) = run(file.path(), Part::Run, input.again()?)?;
+        let before = agreed(file.path())?.len();
         if status != Some(DIFFERENT.into()) && status.is_some() {
             return Ok(status.and_then(|status| u8::try_from(status).ok()).unwrap_or(NOT_COMPARED));
         }
@@ -98,21 +65,21 @@ pub(super) fn compare(args: &DiffArgs) -> Result<u8, String> {
             Some(_) => said,
             None => "the subject dies of a signal".to_owned(),
         };
-        let status = match compare_records(args, &file.0, &mut input)? {
+        let status = match compare_records(args, file.path(), &mut input)? {
             Some(status) => Some(status),
             None => {
-                let (status, _) = run(&file.0, Part::Step, input.again()?)?;
+                let (status, _) = run(file.path(), Part::Step, input.again()?)?;
                 status.and_then(|status| u8::try_from(status).ok())
             }
         };
         match status {
             // What came from outside, and is taken over instruction by instruction, was the difference.
-            Some(SAME) if agreed(&file.0)?.len() > before => {}
+            Some(SAME) if agreed(file.path())?.len() > before => {}
             Some(SAME | STEPS_AGREE) => {
                 crate::print(&format!(
                     "different: after {} system calls {how}\n  Instruction by instruction the sides agree up to the next call: \
                      it takes several, compiled together, to make the difference.\n",
-                    agreed(&file.0)?.len()
+                    agreed(file.path())?.len()
                 ));
                 return Ok(DIFFERENT);
             }
@@ -154,7 +121,7 @@ fn compare_records(args: &DiffArgs, file: &Path, input: &mut Input) -> Result<Op
     if !matches!((&args.reference, &args.subject), (Spec::Tier(_), Spec::Tier(_))) {
         return Ok(None);
     }
-    let (reference, subject) = (Temporary(record(file, 0)), Temporary(record(file, 1)));
+    let (reference, subject) = (Temporary::new(record(file, 0)), Temporary::new(record(file, 1)));
     for part in [Part::RecordReference, Part::RecordSubject] {
         if run(file, part, input.again()?)?.0 != Some(SAME.into()) {
             return Ok(None);
@@ -164,7 +131,7 @@ fn compare_records(args: &DiffArgs, file: &Path, input: &mut Input) -> Result<Op
         let (_, source) = crate::trace::file::open(path, Known::default())?;
         Ok::<_, String>(Side::new(name(args, spec), Recorded(source)))
     };
-    let sides = (open(&reference.0, &args.reference)?, open(&subject.0, &args.subject)?);
+    let sides = (open(reference.path(), &args.reference)?, open(subject.path(), &args.subject)?);
     let (verdict, _) = super::compare_sides(args, sides.0, sides.1, &From::Call)?;
     let is_same = matches!(verdict, Verdict::Same(_));
     Ok(Some(if is_same { STEPS_AGREE } else { DIFFERENT }))

@@ -12,6 +12,7 @@ use live::{Native, Remote, Replayed, Stub};
 use trace::Architecture;
 
 use super::DiffArgs;
+use super::record::{self, Temporary};
 use super::spec::Spec;
 use crate::trace::file::{self, Kind, Known};
 
@@ -46,20 +47,22 @@ const QEMU_SPACE: &str = "0x200000000000";
 pub(super) struct Side {
     pub(super) name: String,
     pub(super) execution: Box<dyn Execution>,
+    /// The tier of Ferry that it was recorded by, if that is known of a trace.
+    pub(super) tier: Option<ReplicaTier>,
     /// Removed at the end.
     _made: Option<Made>,
 }
 
 /// What is ours, and goes when the side does.
 enum Made {
-    File(PathBuf),
+    File { _removed: Temporary },
     Process(Child),
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
         match self {
-            Self::File(path) => drop(std::fs::remove_file(path)),
+            Self::File { .. } => {}
             Self::Process(child) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -74,7 +77,7 @@ fn text(error: impl std::fmt::Display) -> String {
 
 impl Side {
     pub(super) fn new(name: String, execution: impl Execution + 'static) -> Self {
-        Self { name, execution: Box::new(execution), _made: None }
+        Self { name, execution: Box::new(execution), tier: None, _made: None }
     }
 
     /// The first side, behind gdb's protocol.
@@ -83,7 +86,10 @@ impl Side {
             Spec::Qemu => qemu(args),
             Spec::Tier(tier) => ferry(args, *tier),
             Spec::Gdb(address) => Remote::connect(address).map_err(text),
-            _ => Err("--by call wants qemu, interp, baseline, jit or gdb:… as the reference".to_owned()),
+            _ => {
+                Err("--by call wants qemu, interp, baseline, jit or gdb:… as the reference"
+                    .to_owned())
+            }
         }
     }
 
@@ -136,7 +142,7 @@ impl Side {
         }
     }
 
-    fn open(args: &DiffArgs, spec: &Spec, kind: Option<Kind>) -> Result<Self, String> {
+    pub(super) fn open(args: &DiffArgs, spec: &Spec, kind: Option<Kind>) -> Result<Self, String> {
         let known = Known { kind, architecture: args.arch };
         match spec {
             Spec::File(path) => {
@@ -172,20 +178,22 @@ impl Side {
 
     /// Runs the program in a Ferry of its own, and traces it.
     fn run(args: &DiffArgs, tier: ReplicaTier, known: Known) -> Result<Self, String> {
-        let program = program(args)?;
-        let output = std::env::temp_dir().join(format!("ferry-diff-{}.trace", std::process::id()));
-        let mut command = Command::new(own_path()?);
-        command.args(["trace", "--mem", "-o"]).arg(&output);
-        command.args(["--tier", tier_option(tier)?]);
-        command.args(options(args)).args(&args.program);
-        let made = Made::File(output.clone());
-        // What the program prints must not stand between the lines of a report for machines.
-        let status = command.stdout(Stdio::null()).status();
-        let status = status.map_err(|error| format!("cannot run ferry: {error}"))?;
-        let (_, source) = file::open(&output, known)
-            .map_err(|error| format!("the program could not be traced ({status}): {error}"))?;
-        let name = format!("{}, {}", program.display(), tier_name(tier));
-        Ok(Self { _made: Some(made), ..Self::new(name, Recorded(source)) })
+        let recorded = record::run(args, tier, &["--mem"], Stdio::inherit())?;
+        Self::recorded(args, tier, recorded, known)
+    }
+
+    /// What was recorded.
+    pub(super) fn recorded(
+        args: &DiffArgs,
+        tier: ReplicaTier,
+        recorded: Temporary,
+        known: Known,
+    ) -> Result<Self, String> {
+        let (_, source) = file::open(recorded.path(), known)
+            .map_err(|error| format!("the program could not be traced: {error}"))?;
+        let name = format!("{}, {}", program(args)?.display(), tier_name(tier));
+        let made = Some(Made::File { _removed: recorded });
+        Ok(Self { _made: made, tier: Some(tier), ..Self::new(name, Recorded(source)) })
     }
 }
 
@@ -196,7 +204,7 @@ impl Spec {
     }
 }
 
-fn tier_name(tier: ReplicaTier) -> String {
+pub(super) fn tier_name(tier: ReplicaTier) -> String {
     match tier {
         ReplicaTier::Interpreted => "interpreted".to_owned(),
         ReplicaTier::Baseline => "compiled by the baseline compiler".to_owned(),
@@ -205,7 +213,7 @@ fn tier_name(tier: ReplicaTier) -> String {
 }
 
 /// How `ferry run` is told of a tier.
-fn tier_option(tier: ReplicaTier) -> Result<&'static str, String> {
+pub(super) fn tier_option(tier: ReplicaTier) -> Result<&'static str, String> {
     match tier {
         ReplicaTier::Interpreted => Ok("interp"),
         ReplicaTier::Baseline => Ok("baseline"),
@@ -230,17 +238,17 @@ pub(super) fn name(args: &DiffArgs, side: &Spec) -> String {
     }
 }
 
-fn program(args: &DiffArgs) -> Result<&OsStr, String> {
+pub(super) fn program(args: &DiffArgs) -> Result<&OsStr, String> {
     let program = args.program.first();
     program.map(OsString::as_os_str).ok_or_else(|| "name the program to run after --".to_owned())
 }
 
-fn own_path() -> Result<PathBuf, String> {
+pub(super) fn own_path() -> Result<PathBuf, String> {
     std::env::current_exe().map_err(|error| format!("cannot find ferry: {error}"))
 }
 
 /// Options of `ferry run` that apply to a program of ours.
-fn options(args: &DiffArgs) -> Vec<OsString> {
+pub(super) fn options(args: &DiffArgs) -> Vec<OsString> {
     let mut options = Vec::new();
     if let Some(sysroot) = &args.sysroot {
         options.extend(["-L".into(), sysroot.into()]);

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use trace::formats::{Format, detect};
+use trace::hashes::{self, Hashes};
 use trace::{Architecture, Error, Header, Sink, Source, native};
 
 /// Enough of a file to tell its format by.
@@ -91,6 +92,12 @@ pub(crate) fn read(
     let mut input = BufReader::with_capacity(BEGINNING, input);
     let kind = match known.kind {
         Some(kind) => kind,
+        None if is_hashes(input.fill_buf().map_err(|error| error.to_string())?) => {
+            return Err(
+                "these are a trace's hashes: `ferry diff` and `ferry trace stat` read them"
+                    .to_owned(),
+            );
+        }
         None => of_beginning(input.fill_buf().map_err(|error| error.to_string())?)
             .ok_or("this is no trace of a format that is known; --format names it")?,
     };
@@ -99,6 +106,25 @@ pub(crate) fn read(
         Kind::Other(format) => format.read(input, known.architecture),
     };
     Ok((kind, source.map_err(|error| error.to_string())?))
+}
+
+/// Whether this begins like a file of hashes.
+fn is_hashes(beginning: &[u8]) -> bool {
+    beginning.starts_with(&hashes::MAGIC)
+}
+
+/// The hashes in a file; `None` if it is none of hashes.
+pub(crate) fn read_hashes(path: &Path) -> Result<Option<Hashes>, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    if path == Path::new("-") || !path.is_file() {
+        return Ok(None);
+    }
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    let mut input = BufReader::with_capacity(BEGINNING, file);
+    if !is_hashes(input.fill_buf().map_err(|error| failed(&error))?) {
+        return Ok(None);
+    }
+    Hashes::read(input).map(Some).map_err(|error| failed(&error))
 }
 
 fn of_beginning(beginning: &[u8]) -> Option<Kind> {

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use linux_user::Record;
 use trace::recording::{BoxedSink, Memory, Registers, Start, carries};
-use trace::{Architecture, Header};
+use trace::{Architecture, Header, hashes};
 
 use crate::boot::{self, BootArgs};
+use crate::execution::TierArg;
 use crate::run::{self, RunArgs};
 use crate::{OWN_ERROR, complain};
 use file::Kind;
@@ -26,7 +27,8 @@ use file::Kind;
     subcommand_negates_reqs = true,
     after_help = "Examples:\n  ferry trace -o run.trace -- ./hello-riscv64\n  ferry trace --format spike --from main \
                   --count 1000 -o run.log -- ./a.out\n  ferry trace boot -o boot.trace --arch riscv64 --bios none --kernel \
-                  test.elf\n  ferry trace show --from 500 --count 20 run.trace\n  ferry trace convert --to rvvi run.trace"
+                  test.elf\n  ferry trace show --from 500 --count 20 run.trace\n  ferry trace convert --to rvvi run.trace\n  ferry trace \
+                  --hashes 1000000 --tier jit -o run.hashes -- ./a.out"
 )]
 pub(crate) struct TraceArgs {
     #[command(subcommand)]
@@ -64,6 +66,10 @@ struct WhatArgs {
     /// The format: ferry (compressed, seekable), spike, execlog, rvvi, tarmac
     #[arg(long, value_name = "FORMAT", default_value = "ferry", value_parser = Kind::to_write)]
     format: Kind,
+    /// Write no trace but hashes of N instructions each, for `ferry diff`: 16 bytes for each N
+    #[arg(long, value_name = "N", conflicts_with = "format",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    hashes: Option<u32>,
     /// The file to write
     #[arg(short = 'o', value_name = "FILE", default_value = "ferry.trace")]
     output: PathBuf,
@@ -73,7 +79,11 @@ struct WhatArgs {
     /// Record no more than so many instructions; the program runs on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Record accesses to memory, with addresses and values
+    /// Have the tier make this deliberate mistake
+    #[cfg(feature = "defects")]
+    #[arg(long, value_name = "NAME", value_parser = crate::diff::defect)]
+    defect: Option<base::defect::Defect>,
+    /// Record accesses to memory, with addresses and values; compiled code does not tell them
     #[arg(long)]
     mem: bool,
     /// Which registers each event shows
@@ -93,9 +103,31 @@ impl WhatArgs {
         }
     }
 
+    /// What is written of an execution by this tier.
+    fn written(&self, tier: TierArg) -> Written {
+        match self.hashes {
+            Some(every) => Written::Hashes { every, tier },
+            None => Written::Trace(self.format),
+        }
+    }
+
     fn start(&self) -> Start {
         self.from.clone().unwrap_or(Start::Instruction(0))
     }
+}
+
+/// What is written.
+#[derive(Clone, Copy)]
+enum Written {
+    /// A trace.
+    Trace(Kind),
+    /// Its hashes.
+    Hashes {
+        /// Of so many instructions each.
+        every: u32,
+        /// What executes them.
+        tier: TierArg,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -127,10 +159,13 @@ pub(crate) fn main(args: TraceArgs) -> u8 {
 
 fn record(RecordArgs { what, run }: RecordArgs) -> u8 {
     let (memory, registers, start) = (what.memory(), what.registers(), what.start());
-    let WhatArgs { format, output, count, .. } = what;
+    let written = what.written(run.tier());
+    #[cfg(feature = "defects")]
+    base::defect::seed(what.defect);
+    let WhatArgs { output, count, .. } = what;
     let record = Record {
         output,
-        format: Box::new(move |file, header| sink(format, file, header)),
+        format: Box::new(move |file, header| sink(written, file, header)),
         start,
         count,
         memory,
@@ -162,11 +197,14 @@ fn record_of_machine(what: &WhatArgs, boot: &BootArgs) -> Result<system::riscv64
     let begins = what.start().locate(find);
     let begins = begins.map_err(|name| format!("no ELF file of a kernel with a symbol {name}"))?;
     let program = kernel.map(|path| path.display().to_string());
-    let carries = carries(memory, registers);
+    let mut carries = carries(memory, registers);
+    if boot.tier() == TierArg::Jit {
+        carries = carries.without_memory();
+    }
     let header = Header { architecture: Architecture::Riscv64, carries, program };
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", what.output.display());
     let file = File::create(&what.output).map_err(|error| failed(&error))?;
-    let sink = sink(what.format, file, header).map_err(|error| failed(&error))?;
+    let sink = sink(what.written(boot.tier()), file, header).map_err(|error| failed(&error))?;
     Ok(system::riscv64::Record { sink, begins, count: what.count, memory, registers })
 }
 
@@ -181,8 +219,19 @@ fn symbol(path: &Path, name: &str) -> Option<u64> {
     found.map(|symbol| symbol.st_value)
 }
 
-fn sink(kind: Kind, file: File, header: Header) -> Result<BoxedSink, trace::Error> {
-    kind.write(BufWriter::with_capacity(1 << 16, file), &header)
+fn sink(written: Written, file: File, header: Header) -> Result<BoxedSink, trace::Error> {
+    let output = BufWriter::with_capacity(1 << 16, file);
+    match written {
+        Written::Trace(kind) => kind.write(output, &header),
+        Written::Hashes { every, tier } => {
+            let recorder = match tier {
+                TierArg::Auto | TierArg::Interp => "interp",
+                TierArg::Baseline => "baseline",
+                TierArg::Jit => "jit",
+            };
+            Ok(Box::new(hashes::Writer::new(output, &header, every, recorder)?))
+        }
+    }
 }
 
 #[cfg(test)]

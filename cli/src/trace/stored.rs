@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use diff::report::{Context, NoSymbols, event_line};
 use fuzz::coverage::Coverage;
+use trace::hashes::Hashes;
 use trace::{Architecture, Event, Source, native};
 
 use super::file::{self, Kind, Known};
@@ -229,7 +230,28 @@ impl Totals {
     }
 }
 
+/// What there is to say of hashes.
+fn print_hashes(args: &InputArgs, hashes: &Hashes) {
+    let header = &hashes.header;
+    let harts = hashes.windows.iter().map(|window| window.hart).max().map_or(0, |hart| hart + 1);
+    let mut text = format!("format        hashes\narchitecture  {}\n", header.architecture.name());
+    if let Some(program) = &header.program {
+        text += &format!("program       {program}\n");
+    }
+    text += &format!("recorder      {}\ninstructions  {}\n", hashes.recorder, hashes.events());
+    text += &format!("harts         {harts}\nwindows       {}\n", hashes.windows.len());
+    text += &format!("of each       {} instructions\n", hashes.every);
+    if let Ok(file) = std::fs::metadata(&args.path) {
+        text += &format!("bytes         {}\n", file.len());
+    }
+    crate::print(&text);
+}
+
 fn stat(args: &StatArgs) -> Result<(), String> {
+    if let Some(hashes) = file::read_hashes(&args.input.path)? {
+        print_hashes(&args.input, &hashes);
+        return Ok(());
+    }
     let (kind, mut source) = args.input.open()?;
     let header = source.header().clone();
     let mut totals = Totals::default();

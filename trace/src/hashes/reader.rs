@@ -77,12 +77,15 @@ impl Hashes {
     ///
     /// # Errors
     /// The execution cannot be read, or does not carry what the hashes are of.
-    pub fn of(source: &mut (impl Source + ?Sized), mut folder: Folder, every: u32) -> Result<Self, Error> {
+    pub fn of(
+        source: &mut (impl Source + ?Sized),
+        mut folder: Folder,
+        every: u32,
+    ) -> Result<Self, Error> {
         let carries = folder.carries();
-        folder.check(&source.header().carries).map_err(|lacking| Error::Unsayable {
-            format: KIND.name,
-            what: lacking.to_string(),
-        })?;
+        folder
+            .check(&source.header().carries)
+            .map_err(|lacking| Error::Unsayable { format: KIND.name, what: lacking.to_string() })?;
         let (mut windows, mut event) = (Vec::new(), Event::default());
         loop {
             event.clear();

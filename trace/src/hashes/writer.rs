@@ -25,8 +25,11 @@ impl<W: Write> Writer<W> {
     /// It cannot be written.
     pub fn new(mut output: W, header: &Header, every: u32, recorder: &str) -> Result<Self, Error> {
         let every = every.max(1);
-        let header =
-            Header { carries: Folder::covered(&header.carries), program: header.program.clone(), ..*header };
+        let header = Header {
+            carries: Folder::covered(&header.carries),
+            program: header.program.clone(),
+            ..*header
+        };
         output.write_all(&header::to_bytes(KIND, &header, every)?)?;
         let recorder = &recorder[..recorder.floor_char_boundary(u8::MAX.into())];
         output.write_all(&[u8::try_from(recorder.len()).unwrap_or(u8::MAX)])?;

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use ::diff::{Counts, Recorded, Verdict};
+use ::diff::{Recorded, Verdict};
 use trace::{Source as _, native};
 
-use super::side::{Side, name};
-use super::spec::Spec;
-use super::{DIFFERENT, DiffArgs, From, SAME};
+use crate::diff::side::{Side, name};
+use crate::diff::spec::Spec;
+use crate::diff::{DIFFERENT, DiffArgs, From, SAME, compare_sides};
 
 type Reader = native::Reader<BufReader<File>>;
 
@@ -42,11 +42,7 @@ pub(super) fn compare(args: &DiffArgs) -> Result<Option<u8>, String> {
     let is_whole = same == a.chunks().len() && same == b.chunks().len();
     let architecture = a.header().architecture;
     if is_whole {
-        let counts = Counts { instructions: agreed, by_hash: agreed, ..Counts::default() };
-        let names = [&args.reference, &args.subject].map(|side| name(args, side));
-        let verdict = (&Verdict::Same(counts), None);
-        super::print_verdict(args, architecture, [&names[0], &names[1]], verdict)?;
-        return Ok(Some(SAME));
+        return super::same(args, architecture, agreed).map(Some);
     }
     let harts = a.chunks().iter().chain(b.chunks()).map(|chunk| chunk.harts).max();
     if agreed == 0 || harts > Some(1) {
@@ -60,7 +56,7 @@ pub(super) fn compare(args: &DiffArgs) -> Result<Option<u8>, String> {
     let registers = a.state(0);
     let [reference, subject] = [(&args.reference, a), (&args.subject, b)]
         .map(|(spec, reader)| Side::new(name(args, spec), Recorded(reader)));
-    let from = From::Agreed(start, registers);
-    let (verdict, _) = super::compare_sides(args, reference, subject, &from)?;
+    let from = From::Agreed { instructions: start, registers, end: None };
+    let (verdict, _) = compare_sides(args, reference, subject, &from)?;
     Ok(Some(if matches!(verdict, Verdict::Same(_)) { SAME } else { DIFFERENT }))
 }
