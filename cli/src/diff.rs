@@ -67,7 +67,7 @@ pub(crate) struct DiffArgs {
     count: Option<u64>,
     /// Compare after each instruction; or at system calls, both sides at full speed in between, and instruction by instruction
     /// after the last one on which they agree (the program is run several times); or by hashes of many instructions, and instruction by
-    /// instruction where these differ
+    /// instruction where these differ; or after each block that the subject, a tier of Ferry, executes as a whole
     #[arg(long, value_enum, default_value_t = By::Instruction)]
     by: By,
     /// With --by hash, of so many instructions each
@@ -119,6 +119,7 @@ pub(crate) struct DiffArgs {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
     Instruction,
+    Block,
     Call,
     Hash,
 }
@@ -158,7 +159,11 @@ pub(crate) fn defect(name: &str) -> Result<base::defect::Defect, String> {
 fn compare(args: &DiffArgs) -> Result<u8, String> {
     #[cfg(feature = "defects")]
     base::defect::seed(args.defect);
-    if let Some(status) = hashes::compare(args)? {
+    if args.by == By::Block {
+        if args.resync > 0 {
+            return Err("--by block leaves no instructions out: it has no --resync".to_owned());
+        }
+    } else if let Some(status) = hashes::compare(args)? {
         return Ok(status);
     }
     let mut reference = Side::reference(args)?;

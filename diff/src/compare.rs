@@ -82,6 +82,8 @@ pub struct Counts {
     pub calls: u64,
     /// Instructions that agree because parts of traces have equal hashes.
     pub by_hash: u64,
+    /// Blocks, of which the subject has executed each as a whole.
+    pub blocks: u64,
 }
 
 /// How a comparison ended.
@@ -96,29 +98,31 @@ pub enum Verdict {
 /// Two executions, and how far they were compared.
 pub struct Comparison<'a> {
     options: Options,
-    architecture: Architecture,
-    reference: Side<'a>,
-    subject: Side<'a>,
+    pub(crate) architecture: Architecture,
+    pub(crate) reference: Side<'a>,
+    pub(crate) subject: Side<'a>,
     told: Told,
     /// What either side's events carry.
     carries: [Carries; 2],
-    harts: Vec<Hart>,
-    counts: Counts,
+    pub(crate) harts: Vec<Hart>,
+    pub(crate) counts: Counts,
 }
 
 #[derive(Default)]
-struct Hart {
+pub(crate) struct Hart {
     compared: u64,
-    reference: Registers,
-    subject: Registers,
+    pub(crate) reference: Registers,
+    pub(crate) subject: Registers,
     /// Flags that the last instruction to change them left undefined.
-    open_flags: u128,
+    pub(crate) open_flags: u128,
     /// The newest last.
     history: VecDeque<(u64, Box<Event>, Box<Event>)>,
     /// What the reference's registers were before the instruction.
     undo: Undo,
     /// And before the one before it.
     undo_last: Undo,
+    /// What the reference did in the block that was compared last, if it was one.
+    pub(crate) last_block: Vec<Event>,
 }
 
 /// Registers with what they were.
@@ -191,7 +195,7 @@ impl<'a> Comparison<'a> {
         if begun {
             self.harts[0].subject = self.harts[0].reference.clone();
         }
-        while self.options.count != Some(self.counts.instructions)
+        while self.options.count.is_none_or(|count| self.counts.instructions < count)
             && self.options.calls.is_none_or(|calls| self.counts.calls < calls)
         {
             let Some(hart) = self.next_hart()? else { break };
@@ -266,7 +270,11 @@ impl<'a> Comparison<'a> {
     /// Compares one instruction of a hart.
     fn step(&mut self, hart: u32) -> Result<Option<Divergence>, Error> {
         self.resynchronise(hart)?;
-        let (reference, subject) = (self.reference.take(hart)?, self.subject.take(hart)?);
+        let subject = match (self.subject.take(hart)?, self.subject.taken_block()) {
+            (Some(subject), Some(insns)) => return self.step_block(hart, subject, &insns),
+            (subject, _) => subject,
+        };
+        let (reference, subject) = (self.reference.take(hart)?, subject);
         let (reference, subject) = match (reference, subject) {
             (Some(reference), Some(subject)) => (reference, subject),
             (reference, subject) => return Ok(self.at_end(hart, reference, subject)),
@@ -307,7 +315,7 @@ impl<'a> Comparison<'a> {
         Ok(a == place(self.subject.peek(hart, subject)?))
     }
 
-    fn at_end(
+    pub(crate) fn at_end(
         &mut self,
         hart: u32,
         reference: Option<Box<Event>>,
@@ -323,9 +331,7 @@ impl<'a> Comparison<'a> {
 
     /// In what two events of the same place in the execution differ. Registers become known by it.
     fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Result<Vec<Difference>, Error> {
-        let known = &mut self.harts[hart as usize];
-        std::mem::swap(&mut known.undo, &mut known.undo_last);
-        known.undo.clear();
+        self.begin_instruction(hart);
         if a.pc != b.pc {
             return Ok(vec![Difference::Pc(a.pc, b.pc)]);
         }
@@ -349,7 +355,8 @@ impl<'a> Comparison<'a> {
                 self.take_over(hart, a, b)?;
             }
             None => {
-                self.registers_differ(hart, a, b, &mut found);
+                self.leave_flags_open(hart, if a.insn.is_some() { a } else { b });
+                self.registers_differ(hart, &a.writes, &b.writes, &mut found);
                 if !memory::agree(&a.accesses, &b.accesses, self.told) {
                     found.push(Difference::Memory(a.accesses.clone(), b.accesses.clone()));
                 }
@@ -358,12 +365,34 @@ impl<'a> Comparison<'a> {
         Ok(found)
     }
 
-    fn both_show_traps(&self) -> bool {
+    /// What registers were before is known of this instruction, or block, and of the last one.
+    pub(crate) fn begin_instruction(&mut self, hart: u32) {
+        let known = &mut self.harts[hart as usize];
+        std::mem::swap(&mut known.undo, &mut known.undo_last);
+        known.undo.clear();
+    }
+
+    /// Notes which flags an instruction leaves undefined.
+    pub(crate) fn leave_flags_open(&mut self, hart: u32, event: &Event) {
+        let known = &mut self.harts[hart as usize];
+        known.open_flags = guest::open_flags(self.architecture, event, known.open_flags);
+    }
+
+    pub(crate) fn both_show_traps(&self) -> bool {
         self.carries.iter().all(|carries| carries.traps)
     }
 
+    /// Whether the reference has events of instructions that trap.
+    pub(crate) fn reference_shows_traps(&self) -> bool {
+        self.carries[0].traps
+    }
+
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.options.may_go_on
+    }
+
     /// Lets the subject go on with what the reference got from outside.
-    fn take_over(&mut self, hart: u32, a: &Event, b: &Event) -> Result<(), Error> {
+    pub(crate) fn take_over(&mut self, hart: u32, a: &Event, b: &Event) -> Result<(), Error> {
         let known = &mut self.harts[hart as usize];
         let agree = a.writes == b.writes;
         known.reference.apply(&a.writes);
@@ -386,30 +415,34 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    fn registers_differ(&mut self, hart: u32, a: &Event, b: &Event, found: &mut Vec<Difference>) {
+    pub(crate) fn registers_differ(
+        &mut self,
+        hart: u32,
+        a: &[RegWrite],
+        b: &[RegWrite],
+        found: &mut Vec<Difference>,
+    ) {
         let known = &mut self.harts[hart as usize];
-        let event = if a.insn.is_some() { a } else { b };
-        known.open_flags = guest::open_flags(self.architecture, event, known.open_flags);
         let open_flags = known.open_flags;
         let open = |register| if register == Register::FLAGS { open_flags } else { 0 };
         let [carries_a, carries_b] = &self.carries;
         // Almost always both write the same to the same registers.
-        if a.writes == b.writes {
-            for &RegWrite { register, value } in &a.writes {
+        if a == b {
+            for &RegWrite { register, value } in a {
                 known.undo.push((register, known.reference.get(register)));
                 known.reference.set(register, value);
                 known.subject.set(register, value);
             }
-            self.counts.registers += a.writes.len() as u64;
+            self.counts.registers += a.len() as u64;
             return;
         }
-        for write in a.writes.iter().chain(&b.writes) {
+        for write in a.iter().chain(b) {
             known.undo.push((write.register, known.reference.get(write.register)));
         }
-        settle(&mut known.reference, carries_a, &a.writes, &b.writes);
-        settle(&mut known.subject, carries_b, &b.writes, &a.writes);
-        let others = b.writes.iter().filter(|write| !writes_to(&a.writes, write.register));
-        for &RegWrite { register, .. } in a.writes.iter().chain(others) {
+        settle(&mut known.reference, carries_a, a, b);
+        settle(&mut known.subject, carries_b, b, a);
+        let others = b.iter().filter(|write| !writes_to(a, write.register));
+        for &RegWrite { register, .. } in a.iter().chain(others) {
             let values = (known.reference.get(register), known.subject.get(register));
             let (Some(x), Some(y)) = values else { continue };
             self.counts.registers += 1;
@@ -422,7 +455,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    fn diverge(
+    pub(crate) fn diverge(
         &mut self,
         hart: u32,
         reference: Option<Box<Event>>,
@@ -447,10 +480,12 @@ impl<'a> Comparison<'a> {
             subject: known.subject,
             before,
             before_last,
+            block: Vec::new(),
+            block_last: known.last_block,
         }
     }
 
-    fn remember(&mut self, hart: u32, reference: Box<Event>, subject: Box<Event>) {
+    pub(crate) fn remember(&mut self, hart: u32, reference: Box<Event>, subject: Box<Event>) {
         let known = &mut self.harts[hart as usize];
         known.history.push_back((known.compared, reference, subject));
         known.compared += 1;
@@ -464,7 +499,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-fn writes_to(writes: &[RegWrite], register: Register) -> bool {
+pub(crate) fn writes_to(writes: &[RegWrite], register: Register) -> bool {
     writes.iter().any(|write| write.register == register)
 }
 
@@ -484,7 +519,7 @@ fn settle(known: &mut Registers, carries: &Carries, own: &[RegWrite], others: &[
 }
 
 /// Whether both trap, or neither does, for the same reason as far as it is known.
-fn traps_agree(a: Option<trace::Trap>, b: Option<trace::Trap>) -> bool {
+pub(crate) fn traps_agree(a: Option<trace::Trap>, b: Option<trace::Trap>) -> bool {
     let same = |a: Option<u64>, b: Option<u64>| a.is_none() || b.is_none() || a == b;
     match (a, b) {
         (Some(a), Some(b)) => same(a.cause, b.cause) && same(a.value, b.value),

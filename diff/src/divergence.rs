@@ -51,8 +51,13 @@ pub struct Divergence {
     pub subject: Registers,
     /// The registers before it, as far as the reference knows them.
     pub before: Registers,
-    /// The registers before the last instruction of the history.
+    /// The registers before the last instruction of the history, or before the last block.
     pub before_last: Registers,
+    /// If the subject has executed a block as a whole, what the reference did in it, instruction by instruction. The pair's
+    /// events have it together.
+    pub block: Vec<Event>,
+    /// The same of the block before.
+    pub block_last: Vec<Event>,
 }
 
 /// The instruction that is to be blamed: the one that differs, or where it goes on elsewhere, the one before.
@@ -66,6 +71,8 @@ pub struct Guilty<'a> {
     pub after: &'a Registers,
     /// Where the reference goes on after it, if that has been seen.
     pub next: Option<u64>,
+    /// If it is a block, its instructions as the reference has executed them.
+    pub block: &'a [Event],
 }
 
 impl Divergence {
@@ -74,11 +81,19 @@ impl Divergence {
     pub fn guilty(&self) -> Option<Guilty<'_>> {
         if let [Difference::Pc(next, _)] = self.differences[..] {
             let (pair, before) = (self.history.last()?, &self.before_last);
-            return Some(Guilty { pair, before, after: &self.before, next: Some(next) });
+            if let [block @ .., elsewhere] = &self.block[..]
+                && !block.is_empty()
+            {
+                let (pair, before, next) = (&self.pair, &self.before, Some(elsewhere.pc));
+                return Some(Guilty { pair, before, after: &self.reference, next, block });
+            }
+            let (after, next, block) = (&self.before, Some(next), &self.block_last[..]);
+            return Some(Guilty { pair, before, after, next, block });
         }
         let (pair, before) = (&self.pair, &self.before);
         let is_executed = pair.reference.is_some() && pair.subject.is_some();
-        let guilty = Guilty { pair, before, after: &self.reference, next: None };
+        let (after, next, block) = (&self.reference, None, &self.block[..]);
+        let guilty = Guilty { pair, before, after, next, block };
         is_executed.then_some(guilty)
     }
 }

@@ -7,6 +7,7 @@
 //! * What only one side carries is unknown to the other, and no difference.
 //! * [`report`] words a verdict for people (text) and machines (JSON, JUnit).
 
+mod blocks;
 mod compare;
 mod divergence;
 pub mod guest;

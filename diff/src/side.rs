@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use trace::{Event, Header, RegWrite, Source};
+use trace::{Event, Header, Insn, RegWrite, Source};
 
 use crate::compare::Error;
 
@@ -35,6 +35,12 @@ pub trait Execution: Source {
 
     /// The state after the event that was yielded last, if it is there to be looked at.
     fn state(&mut self) -> Option<&mut dyn State> {
+        None
+    }
+
+    /// If the event that was yielded last is of a block, what was executed of it: one instruction after the other, the last of
+    /// which may have trapped. The event has what they did together.
+    fn block(&self) -> Option<&[Insn]> {
         None
     }
 
@@ -105,6 +111,8 @@ pub(crate) struct Side<'a> {
     queues: Vec<VecDeque<Box<Event>>>,
     /// Harts of the events that are waiting, in the order in which they came.
     order: VecDeque<u32>,
+    /// Of events that are blocks, and were not taken yet, their instructions.
+    blocks: VecDeque<Vec<Insn>>,
     /// Events to be used again.
     #[expect(
         clippy::vec_box,
@@ -116,8 +124,9 @@ pub(crate) struct Side<'a> {
 
 impl<'a> Side<'a> {
     pub(crate) fn new(execution: &'a mut dyn Execution, name: &'static str) -> Self {
-        let (queues, order, spare) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { execution, name, next: None, queues, order, spare, is_at_end: false }
+        let (queues, order, blocks) = (Vec::new(), VecDeque::new(), VecDeque::new());
+        let (next, spare, is_at_end) = (None, Vec::new(), false);
+        Self { execution, name, next, queues, order, blocks, spare, is_at_end }
     }
 
     /// Reads one more event, if there is one.
@@ -125,12 +134,14 @@ impl<'a> Side<'a> {
         if self.is_at_end {
             return Ok(None);
         }
-        let mut event = self.spare.pop().unwrap_or_default();
-        event.clear();
+        let mut event = self.blank();
         let read = self.execution.next(&mut event);
         if !read.map_err(|source| Error::Source { side: self.name, source })? {
             self.is_at_end = true;
             return Ok(None);
+        }
+        if let Some(insns) = self.execution.block() {
+            self.blocks.push_back(insns.to_vec());
         }
         Ok(Some(event))
     }
@@ -208,6 +219,18 @@ impl<'a> Side<'a> {
             }
         }
         Ok(self.queues[hart as usize].pop_front())
+    }
+
+    /// The instructions of the event that was just taken, if it is of a block. Such executions have one hart.
+    pub(crate) fn taken_block(&mut self) -> Option<Vec<Insn>> {
+        self.blocks.pop_front()
+    }
+
+    /// An event to be filled in.
+    pub(crate) fn blank(&mut self) -> Box<Event> {
+        let mut event = self.spare.pop().unwrap_or_default();
+        event.clear();
+        event
     }
 
     /// Gives an event back, to be used again.

@@ -13,7 +13,9 @@
 //! What of memory a system call writes, [`linux_user::kernel`] says.
 
 mod calls;
+mod code;
 mod fetched;
+mod follows;
 mod gdb;
 mod maps;
 mod native;
@@ -21,6 +23,7 @@ mod replayed;
 mod watcher;
 
 pub use calls::{Calls, Parted, call_bytes, pass};
+pub use follows::Follows;
 pub use gdb::{Remote, Stub};
 pub use native::Native;
 pub use replayed::Replayed;

@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use base::GuestVirt;
 use diff::guest::{self, Outside};
 use diff::{Execution, Mapping, State};
 use linux_user::kernel::{self, Call};
 use linux_user::{Access, Replica, ReplicaTier};
-use runtime::Exit;
+use runtime::{BlockEnds, Exit};
 use trace::frame::Watched;
 use trace::names::register_by_name;
 use trace::{
-    AccessKind, Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Writes,
+    AccessKind, Architecture, Carries, Error, Event, Header, Insn, RegWrite, Register, Source,
+    Writes,
 };
 
-use crate::watcher::{Queue, Watcher};
+use crate::watcher::{Block, Queue, Watcher, Watches};
 use crate::{failed, maps};
 
 /// Hosts keep what lies below from programs (`vm.mmap_min_addr`). Emulators sometimes map something there; a program that uses
@@ -39,6 +41,9 @@ pub struct Replayed {
     numbers: HashMap<Register, u32>,
     queue: Queue,
     maps: Vec<Mapping>,
+    /// Whether blocks are compared, and the instructions of the event that was yielded last.
+    watches: Watches,
+    block: Block,
     /// The instruction that was executed last is one whose result comes from outside.
     awaits: bool,
     has_ended: bool,
@@ -58,12 +63,39 @@ impl Replayed {
         model: Option<&str>,
         tier: ReplicaTier,
     ) -> Result<Self, Error> {
-        let mut replica = Replica::new(architecture.name(), model, tier).map_err(wrong)?;
-        let watched = Watched::new(architecture);
-        let queue = Queue::default();
-        let watcher = Watcher::new(queue.clone(), watched, architecture, replica.interrupter());
+        let replica = Replica::new(architecture.name(), model, tier).map_err(wrong)?;
+        Ok(Self::watched(replica, architecture, tier, Watches::Instructions))
+    }
+
+    /// The same, but it executes whole blocks, and has an event for each ([`Execution::block`]). They end where a result comes from
+    /// outside, too.
+    ///
+    /// # Errors
+    /// As [`Replayed::new`].
+    pub fn by_block(
+        architecture: Architecture,
+        model: Option<&str>,
+        tier: ReplicaTier,
+    ) -> Result<Self, Error> {
+        let ends = BlockEnds(Arc::new(move |insn| {
+            let insn = Insn::new(insn);
+            guest::outside(architecture, &Event { insn, ..Event::default() }).is_some()
+        }));
+        let replica = Replica::by_block(architecture.name(), model, tier, ends).map_err(wrong)?;
+        Ok(Self::watched(replica, architecture, tier, Watches::Blocks))
+    }
+
+    fn watched(
+        mut replica: Replica,
+        architecture: Architecture,
+        tier: ReplicaTier,
+        watches: Watches,
+    ) -> Self {
+        let (watched, queue) = (Watched::new(architecture), Queue::default());
+        let interrupter = replica.interrupter();
+        let watcher = Watcher::new(queue.clone(), watched, architecture, interrupter, watches);
         replica.set_observer(Box::new(watcher));
-        Ok(Self::of(replica, queue, architecture, tier))
+        Self::of(replica, queue, (architecture, tier), watches)
     }
 
     /// The same at full speed, to be compared where it calls the system ([`Replayed::run_to_call`]): it has no events.
@@ -76,11 +108,17 @@ impl Replayed {
         tier: ReplicaTier,
     ) -> Result<Self, Error> {
         let replica = Replica::unobserved(architecture.name(), model, tier).map_err(wrong)?;
-        Ok(Self::of(replica, Queue::default(), architecture, tier))
+        let what = (architecture, tier);
+        Ok(Self::of(replica, Queue::default(), what, Watches::Instructions))
     }
 
-    fn of(replica: Replica, queue: Queue, architecture: Architecture, tier: ReplicaTier) -> Self {
-        let sees_memory = tier == ReplicaTier::Interpreted;
+    fn of(
+        replica: Replica,
+        queue: Queue,
+        (architecture, tier): (Architecture, ReplicaTier),
+        watches: Watches,
+    ) -> Self {
+        let sees_memory = tier == ReplicaTier::Interpreted && watches == Watches::Instructions;
         let carries = Carries {
             insn: true,
             privilege: false,
@@ -99,8 +137,9 @@ impl Replayed {
             Some((register_by_name(architecture, name.as_bytes())?, number))
         });
         let numbers = named.collect();
-        let (maps, awaits, has_ended) = (Vec::new(), false, false);
-        Self { replica, header, numbers, queue, maps, awaits, has_ended }
+        let (maps, block) = (Vec::new(), Block::new());
+        let (awaits, has_ended) = (false, false);
+        Self { replica, header, numbers, queue, maps, watches, block, awaits, has_ended }
     }
 
     /// Runs to its next system call, which is not executed yet. `false` if it ends before one, by a signal of its own.
@@ -339,8 +378,14 @@ impl Source for Replayed {
     fn next(&mut self, event: &mut Event) -> Result<bool, Error> {
         loop {
             event.clear();
-            if self.queue.take(event) {
-                let open = guest::outside(self.header.architecture, event);
+            if self.queue.take(event, &mut self.block) {
+                let insn = if self.watches == Watches::Blocks {
+                    self.block.last().copied()
+                } else {
+                    event.insn
+                };
+                let last = Event { insn, ..Event::default() };
+                let open = guest::outside(self.header.architecture, &last);
                 self.awaits = open == Some(Outside::Kernel);
                 return Ok(true);
             }
@@ -398,6 +443,10 @@ impl Execution for Replayed {
 
     fn is_led(&self) -> bool {
         true
+    }
+
+    fn block(&self) -> Option<&[Insn]> {
+        (self.watches == Watches::Blocks).then_some(&self.block)
     }
 
     fn state(&mut self) -> Option<&mut dyn State> {

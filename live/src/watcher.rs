@@ -10,14 +10,19 @@ use runtime::{Exit, Interrupter, ObservedAccess, Observer};
 use trace::frame::Watched;
 use trace::{Access, AccessKind, Architecture, Event, Insn, RegWrite, Trap};
 
+use crate::code;
+
 /// Events after which the CPU is stopped, so that they are seen.
 const BATCH: usize = 1024;
+
+/// The instructions of a block.
+pub(crate) type Block = Vec<Insn>;
 
 /// What the CPU and its owner share.
 #[derive(Default, Debug)]
 pub(crate) struct Seen {
-    events: VecDeque<Event>,
-    spare: Vec<Event>,
+    events: VecDeque<(Event, Block)>,
+    spare: Vec<(Event, Block)>,
     /// Registers were written by others: what they are now is no change.
     was_changed: bool,
 }
@@ -31,12 +36,13 @@ impl Queue {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes the oldest event; whether there is one.
-    pub(crate) fn take(&self, into: &mut Event) -> bool {
+    /// Takes the oldest event, and its block's instructions if blocks are watched; whether there is one.
+    pub(crate) fn take(&self, into: &mut Event, block: &mut Block) -> bool {
         self.with(|seen| {
-            let Some(mut event) = seen.events.pop_front() else { return false };
+            let Some((mut event, mut insns)) = seen.events.pop_front() else { return false };
             std::mem::swap(into, &mut event);
-            seen.spare.push(event);
+            std::mem::swap(block, &mut insns);
+            seen.spare.push((event, insns));
             true
         })
     }
@@ -58,8 +64,21 @@ pub(crate) struct Watcher {
     pub(crate) watched: Watched,
     pub(crate) architecture: Architecture,
     pub(crate) interrupter: Interrupter,
+    watches: Watches,
     event: Event,
+    block: Block,
+    /// Of the block, all its code.
+    code: Vec<u8>,
     scratch: Vec<RegWrite>,
+}
+
+/// What has events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Watches {
+    /// Each instruction.
+    Instructions,
+    /// Each block, without its accesses.
+    Blocks,
 }
 
 impl Watcher {
@@ -68,16 +87,31 @@ impl Watcher {
         watched: Watched,
         architecture: Architecture,
         interrupter: Interrupter,
+        watches: Watches,
     ) -> Self {
-        let (event, scratch) = (Event::default(), Vec::new());
-        Self { queue, watched, architecture, interrupter, event, scratch }
+        let (event, block) = (Event::default(), Block::new());
+        let (code, scratch) = (Vec::new(), Vec::new());
+        Self { queue, watched, architecture, interrupter, watches, event, block, code, scratch }
+    }
+
+    /// Whether the last instruction's result comes from outside.
+    fn is_open(&self) -> bool {
+        let insn = match self.watches {
+            Watches::Instructions => self.event.insn,
+            Watches::Blocks => self.block.last().copied(),
+        };
+        guest::outside(self.architecture, &Event { insn, ..Event::default() }).is_some()
     }
 }
 
 impl Observer for Watcher {
     fn before(&mut self, frame: &CpuFrame, code: &[u8]) {
         self.event.clear();
-        (self.event.pc, self.event.insn) = (frame.pc, Insn::new(code));
+        self.event.pc = frame.pc;
+        match self.watches {
+            Watches::Instructions => self.event.insn = Insn::new(code),
+            Watches::Blocks => code.clone_into(&mut self.code),
+        }
         if self.queue.with(|seen| std::mem::take(&mut seen.was_changed)) {
             self.scratch.clear();
             self.watched.changes(frame, &mut self.scratch);
@@ -85,6 +119,9 @@ impl Observer for Watcher {
     }
 
     fn access(&mut self, access: ObservedAccess) {
+        if self.watches == Watches::Blocks {
+            return;
+        }
         let kind = match access.kind {
             softmmu::AccessKind::Store => AccessKind::Store,
             _ => AccessKind::Load,
@@ -97,18 +134,31 @@ impl Observer for Watcher {
         self.event.accesses.clear();
     }
 
+    fn executed(&mut self, insns: u32) {
+        if self.watches == Watches::Blocks {
+            self.block.clear();
+            let (pc, count) = (self.event.pc, insns as usize);
+            code::split(self.architecture, pc, &self.code, count, &mut self.block);
+            self.event.insn = self.block.first().copied();
+        }
+    }
+
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>) {
+        if self.watches == Watches::Blocks && self.block.is_empty() {
+            return;
+        }
         self.watched.changes(frame, &mut self.event.writes);
         self.event.trap = match exit {
             None | Some(Exit::Syscall | Exit::Interrupted | Exit::Debug(_)) => None,
             Some(Exit::DataFault(fault)) => Some(Trap { cause: None, value: Some(fault.addr.0) }),
             Some(_) => Some(Trap::default()),
         };
-        let is_open = guest::outside(self.architecture, &self.event).is_some();
-        let event = &mut self.event;
+        let is_open = self.is_open();
+        let (event, block) = (&mut self.event, &mut self.block);
         let waiting = self.queue.with(|seen| {
-            let next = seen.spare.pop().unwrap_or_default();
-            seen.events.push_back(std::mem::replace(event, next));
+            let (next, other) = seen.spare.pop().unwrap_or_default();
+            let done = (std::mem::replace(event, next), std::mem::replace(block, other));
+            seen.events.push_back(done);
             seen.events.len()
         });
         if is_open || waiting >= BATCH {

@@ -14,6 +14,8 @@ use trace::{AccessKind, Architecture, Event, Insn, Register};
 
 use super::side::Side;
 
+mod block;
+
 /// Events of other harts that may lie before the next one of the guilty instruction's.
 const OTHERS: usize = 64;
 
@@ -26,6 +28,10 @@ pub(super) fn explanation(
     let guilty = divergence.guilty()?;
     let architecture = reference.execution.header().architecture;
     let guest = ALL.into_iter().find(|guest| guest.name == architecture.name())?;
+    if !guilty.block.is_empty() {
+        let what = block::Of { guest, architecture, guilty: &guilty, hart: divergence.hart };
+        return what.explanation((reference, subject), tier);
+    }
     let event = guilty.pair.reference.as_ref()?;
     let insn = whole(event.insn).or(whole(guilty.pair.subject.as_ref()?.insn))?;
     let instruction = text(guest, event.pc, insn);

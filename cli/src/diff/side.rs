@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 
 use ::diff::{Execution, Recorded};
 use linux_user::ReplicaTier;
-use live::{Native, Remote, Replayed, Stub};
+use live::{Follows, Native, Remote, Replayed, Stub};
 use trace::Architecture;
 
-use super::DiffArgs;
 use super::record::{self, Temporary};
 use super::spec::Spec;
+use super::{By, DiffArgs};
 use crate::trace::file::{self, Kind, Known};
 
 /// What `ferry diff --help` says at the end.
@@ -125,8 +125,17 @@ impl Side {
             {
                 Err("what is compiled can only be the second side, unless the other one is a trace, or with --by call".to_owned())
             }
+            Spec::File(_) | Spec::Command(_) if args.by == By::Block => Self::followed(args),
             _ => Self::open(args, &args.reference, args.reference_format),
         }
+    }
+
+    /// The first side, recorded, with the state of the program that is run beside it.
+    fn followed(args: &DiffArgs) -> Result<Self, String> {
+        let recorded = Self::open(args, &args.reference, args.reference_format)?;
+        let live = ferry(args, ReplicaTier::Interpreted)?;
+        let follows = Follows::new(recorded.execution, live).map_err(text)?;
+        Ok(Self { _made: recorded._made, ..Self::new(recorded.name, follows) })
     }
 
     /// The second side, which may take its state from the first.
@@ -135,8 +144,14 @@ impl Side {
             Spec::Tier(tier) if reference.execution.state().is_some() => {
                 let architecture = reference.execution.header().architecture;
                 let model = args.cpu.as_deref().or_else(|| common(args, architecture));
-                let replayed = Replayed::new(architecture, model, tier).map_err(text)?;
-                Ok(Self::new(tier_name(tier), replayed))
+                let replayed = match args.by {
+                    By::Block => Replayed::by_block(architecture, model, tier),
+                    _ => Replayed::new(architecture, model, tier),
+                };
+                Ok(Self::new(tier_name(tier), replayed.map_err(text)?))
+            }
+            _ if args.by == By::Block => {
+                Err("--by block wants interp, baseline or jit as the subject".to_owned())
             }
             _ => Self::open(args, &args.subject, args.subject_format),
         }

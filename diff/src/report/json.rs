@@ -22,6 +22,7 @@ struct Root<'a> {
     passed_over: u64,
     calls: u64,
     by_hash: u64,
+    blocks: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     divergence: Option<Where>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +35,9 @@ struct Where {
     index: u64,
     differences: Vec<String>,
     at: Both,
+    /// By the reference, if the subject has executed a block as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    block: Vec<Step>,
     history: Vec<Both>,
     reference: Vec<Value>,
     subject: Vec<Value>,
@@ -86,7 +90,8 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         Verdict::Same(counts) => ("same", counts, None),
         Verdict::Different(counts, divergence) => ("different", counts, Some(divergence)),
     };
-    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash } = *counts;
+    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash, blocks } =
+        *counts;
     let root = Root {
         verdict: name,
         architecture: context.architecture.name(),
@@ -99,6 +104,7 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         passed_over,
         calls,
         by_hash,
+        blocks,
         divergence: divergence.map(|divergence| place(divergence, context)),
         explanation: context.explanation,
     };
@@ -112,6 +118,7 @@ fn place(d: &Divergence, context: &Context<'_>) -> Where {
         index: d.pair.index,
         differences: d.differences.iter().map(|one| difference_line(one, context)).collect(),
         at: both(&d.pair, context),
+        block: d.block.iter().map(|event| step(event, context)).collect(),
         history: d.history.iter().map(|pair| both(pair, context)).collect(),
         reference: registers(&d.reference, context),
         subject: registers(&d.subject, context),

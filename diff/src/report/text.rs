@@ -20,13 +20,15 @@ pub fn text(verdict: &Verdict, context: &Context<'_>) -> String {
 }
 
 fn counts_line(out: &mut String, counts: &Counts) {
-    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash } = counts;
+    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash, blocks } =
+        counts;
     let _ = write!(out, "{instructions} instructions and {registers} values of registers agree");
     for (count, what) in [
         (adopted, "results taken over from the reference"),
         (unknown, "results from outside left out"),
         (passed_over, "instructions of one side passed over"),
         (calls, "system calls"),
+        (blocks, "blocks"),
         (by_hash, "instructions by the hashes of the traces' parts"),
     ] {
         if *count > 0 {
@@ -53,6 +55,7 @@ fn different(out: &mut String, counts: &Counts, d: &Divergence, context: &Contex
     for difference in &d.differences {
         let _ = writeln!(out, "  {}", difference_line(difference, context));
     }
+    block(out, d, context);
     registers(out, d, context);
     history(out, d, context);
     if let Some(explanation) = context.explanation {
@@ -115,7 +118,18 @@ fn accesses(accesses: &[Access]) -> String {
     accesses.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
-/// The registers of both sides after the instruction, those that differ marked.
+/// The block's instructions, and what they did by the reference.
+fn block(out: &mut String, d: &Divergence, context: &Context<'_>) {
+    if d.block.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n  the block, instruction by instruction in the reference:");
+    for (index, event) in (d.pair.index..).zip(&d.block) {
+        let _ = writeln!(out, "  {}", event_line(index, event, context));
+    }
+}
+
+/// The registers of both sides after the instruction or block, those that differ marked.
 fn registers(out: &mut String, d: &Divergence, context: &Context<'_>) {
     out.push_str(
         "\n  registers after it (* differs)      reference           subject            before\n",

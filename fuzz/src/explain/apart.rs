@@ -158,6 +158,11 @@ impl Apart {
         stores.any(|store| addr.wrapping_sub(store.addr) < store.bytes.into())
     }
 
+    /// The bytes that they read, but for those that they have written before.
+    pub fn read(&self) -> impl Iterator<Item = u64> {
+        self.memory.keys().copied()
+    }
+
     /// Evaluates again, from other registers.
     pub(super) fn again(
         &self,

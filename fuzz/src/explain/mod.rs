@@ -100,8 +100,17 @@ pub struct Explanation {
     pub made_up: Vec<String>,
 }
 
+impl Explanation {
+    /// The first setup that differs.
+    #[must_use]
+    pub fn first_different(&self) -> Option<String> {
+        let different = self.verdicts.iter().find(|verdict| verdict.difference.is_some());
+        different.map(|verdict| verdict.setup.clone())
+    }
+}
+
 /// Why instructions cannot be executed elsewhere than where they are.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ExplainError {
     /// No such guest.
     #[error("Ferry does not execute {0}")]
@@ -179,6 +188,25 @@ pub fn explain(seen: &Seen, apart: &Apart) -> Result<Explanation, ExplainError> 
     }
     let case = case(&moved);
     Ok(Explanation { verdicts, culprit, case, made_up: moved.made_up })
+}
+
+/// Whether a setup, by its name in [`Explanation::verdicts`], makes something else of what was examined than the reference.
+///
+/// # Errors
+/// As [`explain`].
+///
+/// # Panics
+/// As [`explain`].
+pub fn differs(seen: &Seen, apart: &Apart, setup: &str) -> Result<bool, ExplainError> {
+    let moved = Moved::new(seen, apart)?;
+    let mut runner = Runner::new(seen.guest).ok_or(ExplainError::Guest(seen.guest.name))?;
+    let code = moved.code.concat();
+    let Some((_, setup)) = setups().into_iter().find(|(name, _)| name == setup) else {
+        return Ok(false);
+    };
+    let (mut state, end) = runner.run_as(setup, &code, &moved.before);
+    (seen.guest.forget)(&code, &mut state.words);
+    Ok(moved.difference(&state, end).is_some())
 }
 
 fn case(moved: &Moved) -> String {
