@@ -237,7 +237,7 @@ fn report(
         Verdict::Different(_, divergence)
             if tier.is_some() || args.explain || args.reproducer.is_some() =>
         {
-            explain::explanation(divergence, (reference, subject), tier)
+            explain::explanation(args, divergence, (reference, subject), tier)
         }
         _ => None,
     };

@@ -1,6 +1,8 @@
 //! A subject that executes whole blocks, held against as many instructions of the reference: at each block's end both have the same registers.
 
-use trace::{Architecture, Event, Insn, RegClass, RegWrite};
+use std::collections::BTreeMap;
+
+use trace::{Access, AccessKind, Architecture, Event, Insn, RegClass, RegWrite};
 
 use crate::compare::{Comparison, Error, traps_agree, writes_to};
 use crate::divergence::{Difference, Divergence};
@@ -115,6 +117,7 @@ impl Comparison<'_> {
         let Some((last, before)) = block.split_last() else { return Ok(found) };
         let Some(outside) = guest::outside(self.architecture, last) else {
             self.registers_differ(hart, &merged(block), &subject.writes, &mut found);
+            self.memory_differs(block, &mut found);
             return Ok(found);
         };
         let is_call = outside == Outside::Kernel;
@@ -127,6 +130,7 @@ impl Comparison<'_> {
         let [a, b] = [merged(before), subject.writes.clone()]
             .map(|writes| writes.into_iter().filter(counts).collect::<Vec<_>>());
         self.registers_differ(hart, &a, &b, &mut found);
+        self.memory_differs(before, &mut found);
         if found.is_empty() {
             let own = subject.writes.iter().filter(|write| writes_to(&last.writes, write.register));
             let own =
@@ -134,6 +138,36 @@ impl Comparison<'_> {
             self.take_over(hart, last, &own)?;
         }
         Ok(found)
+    }
+
+    /// Whether memory is what the reference has stored, as far as it tells and the subject can be asked.
+    fn memory_differs(&mut self, block: &[Box<Event>], found: &mut Vec<Difference>) {
+        let mut expected = BTreeMap::new();
+        let accesses = block.iter().flat_map(|event| &event.accesses);
+        for access in accesses.filter(|access| access.kind == AccessKind::Store) {
+            let (Some(size), Some(value)) = (access.size, access.value) else { continue };
+            for n in 0..size.min(16) {
+                expected.insert(access.addr.wrapping_add(n.into()), (value >> (8 * n)) as u8);
+            }
+        }
+        let store = |(&addr, byte): (&u64, u8)| Access {
+            kind: AccessKind::Store,
+            addr,
+            phys: None,
+            size: Some(1),
+            value: Some(byte.into()),
+        };
+        let (mut theirs, mut own) = (Vec::new(), Vec::new());
+        for (addr, byte) in &expected {
+            let mut there = [0];
+            if self.subject.execution.memory(*addr, &mut there) && there[0] != *byte {
+                theirs.push(store((addr, *byte)));
+                own.push(store((addr, there[0])));
+            }
+        }
+        if !own.is_empty() {
+            found.push(Difference::Memory(theirs, own));
+        }
     }
 
     fn block_differs(

@@ -44,6 +44,11 @@ pub trait Execution: Source {
         None
     }
 
+    /// Reads memory as it is after the event that was yielded last. Whether that is there, and is what it was then.
+    fn memory(&mut self, _addr: u64, _into: &mut [u8]) -> bool {
+        false
+    }
+
     /// Whether it waits after each event to be told what came from outside.
     fn is_led(&self) -> bool {
         false

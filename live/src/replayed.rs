@@ -445,6 +445,11 @@ impl Execution for Replayed {
         true
     }
 
+    fn memory(&mut self, addr: u64, into: &mut [u8]) -> bool {
+        // It does not run ahead of what was told of blocks.
+        self.watches == Watches::Blocks && self.replica.read(addr, into)
+    }
+
     fn block(&self) -> Option<&[Insn]> {
         (self.watches == Watches::Blocks).then_some(&self.block)
     }

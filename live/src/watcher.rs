@@ -161,7 +161,7 @@ impl Observer for Watcher {
             seen.events.push_back(done);
             seen.events.len()
         });
-        if is_open || waiting >= BATCH {
+        if is_open || waiting >= BATCH || self.watches == Watches::Blocks {
             self.interrupter.interrupt();
         }
     }

@@ -12,6 +12,7 @@ use linux_user::ReplicaTier;
 use runtime::Passes;
 use trace::{AccessKind, Architecture, Event, Insn, Register};
 
+use super::DiffArgs;
 use super::side::Side;
 
 mod block;
@@ -21,6 +22,7 @@ const OTHERS: usize = 64;
 
 /// What there is to say of a difference. The sides go, so that Ferry can execute the instruction by itself in this process.
 pub(super) fn explanation(
+    args: &DiffArgs,
     divergence: &Divergence,
     (mut reference, subject): (Side, Side),
     tier: Option<ReplicaTier>,
@@ -29,7 +31,8 @@ pub(super) fn explanation(
     let architecture = reference.execution.header().architecture;
     let guest = ALL.into_iter().find(|guest| guest.name == architecture.name())?;
     if !guilty.block.is_empty() {
-        let what = block::Of { guest, architecture, guilty: &guilty, hart: divergence.hart };
+        let (hart, differs) = (divergence.hart, divergence.pair.index);
+        let what = block::Of { args, guest, architecture, guilty: &guilty, hart, differs };
         return what.explanation((reference, subject), tier);
     }
     let event = guilty.pair.reference.as_ref()?;

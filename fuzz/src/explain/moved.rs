@@ -139,9 +139,11 @@ fn plan(seen: &Seen, apart: &Apart) -> Result<Move, ExplainError> {
     Ok(plan)
 }
 
-/// Adds the distance to the register that leads to the last stretch. Whether there is one.
+/// Adds the distance to the register that leads to the last stretch, and if it can be to one that nothing else depends on. Whether
+/// there is one.
 fn shift_register(plan: &mut Move, seen: &Seen, apart: &Apart, delta: u64) -> bool {
     let words = plan.words;
+    let mut leading = None;
     for register in (seen.guest.registers)() {
         if register.bits != 64 || !register.values.is_empty() {
             continue;
@@ -149,12 +151,16 @@ fn shift_register(plan: &mut Move, seen: &Seen, apart: &Apart, delta: u64) -> bo
         let value = (register.get(&words) as u64).wrapping_add(delta);
         register.set(&mut plan.words, value.into());
         let done = plan.evaluate(seen, apart, seen.pc);
-        if done.is_some_and(|done| plan.leads(&done, apart)) {
-            return true;
+        if let Some(done) = done.filter(|done| plan.leads(done, apart)) {
+            // An index may be compared with others, too.
+            if done.exit == apart.done.exit {
+                return true;
+            }
+            leading.get_or_insert(plan.words);
         }
         plan.words = words;
     }
-    false
+    leading.inspect(|leading| plan.words = *leading).is_some()
 }
 
 /// On x86-64, makes displacements from the pc such that they lead to the last stretch from where cases' code lies.

@@ -102,6 +102,31 @@ impl Folder {
         }
     }
 
+    /// What hashes of two executions can cover alike, of what the events of each carry.
+    #[must_use]
+    pub const fn common(a: &Carries, b: &Carries) -> Carries {
+        const fn both(a: Writes, b: Writes) -> Writes {
+            match a {
+                Writes::Unknown => Writes::Unknown,
+                Writes::Changes | Writes::Every => b,
+            }
+        }
+        let (a, b) = (Self::covered(a), Self::covered(b));
+        let memory = a.loads && b.loads;
+        Carries {
+            insn: a.insn && b.insn,
+            privilege: false,
+            int: both(a.int, b.int),
+            float: both(a.float, b.float),
+            control: both(a.control, b.control),
+            loads: memory,
+            load_values: memory,
+            stores: memory,
+            store_values: memory,
+            traps: a.traps && b.traps,
+        }
+    }
+
     /// What these hashes cover.
     #[must_use]
     pub const fn carries(&self) -> Carries {

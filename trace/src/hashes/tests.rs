@@ -90,6 +90,9 @@ fn what_is_not_carried_is_said() {
     let none = Carries { int: Writes::Unknown, ..header().carries };
     assert!(Folder::new(1, &header().carries).check(&none).is_err());
     assert!(Folder::new(1, &none).check(&header().carries).is_ok());
+    let common = Folder::common(&none, &carries(Memory::Recorded, Registers::All));
+    assert_eq!(common, Folder::covered(&none));
+    assert!(Folder::new(1, &common).check(&none).is_ok());
 }
 
 #[test]

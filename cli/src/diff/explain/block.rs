@@ -15,19 +15,32 @@ use linux_user::ReplicaTier;
 use trace::{AccessKind, Architecture, Event, Register};
 
 use super::{end, sections, tell, whole};
+use crate::diff::DiffArgs;
+use crate::diff::input::Input;
 use crate::diff::side::Side;
 
 /// The block.
 pub(super) struct Of<'a> {
+    pub(super) args: &'a DiffArgs,
     pub(super) guest: &'static Guest,
     pub(super) architecture: Architecture,
     pub(super) guilty: &'a Guilty<'a>,
     pub(super) hart: u32,
+    /// How many instructions the sides agree on, this block not counted if it is the one that differs.
+    pub(super) differs: u64,
 }
 
-/// What there is to look at of its memory.
+/// The reference, as far as its memory can be looked at.
+struct References {
+    /// After the block.
+    after: Side,
+    /// A second one, before a stretch of it; `None` if there can be none.
+    before: Option<Side>,
+}
+
+/// What there is to look at of memory around a stretch.
 struct Around<'a> {
-    reference: &'a mut Side,
+    references: &'a mut References,
     /// Whether the reference tells all accesses.
     tells: bool,
     /// What the whole block accesses, as Ferry evaluates it.
@@ -38,13 +51,12 @@ struct Around<'a> {
     is_last: bool,
 }
 
-impl Around<'_> {
-    fn now(&mut self, addr: u64) -> Option<u8> {
-        let mut byte = [0];
-        let state = self.reference.execution.state()?;
-        state.read(addr, &mut byte).is_ok().then_some(byte[0])
-    }
+fn byte(side: &mut Side, addr: u64) -> Option<u8> {
+    let mut byte = [0];
+    side.execution.state()?.read(addr, &mut byte).is_ok().then_some(byte[0])
+}
 
+impl Around<'_> {
     fn overwrites(&self, addr: u64) -> bool {
         self.all.is_some_and(|all| all.writes(addr))
     }
@@ -52,10 +64,17 @@ impl Around<'_> {
 
 impl Known for Around<'_> {
     fn before(&mut self, addr: u64) -> Option<u8> {
-        match self.loaded.get(&addr) {
-            Some(&byte) => Some(byte),
+        if let Some(&byte) = self.loaded.get(&addr) {
+            return Some(byte);
+        }
+        if self.tells {
+            return None;
+        }
+        let overwrites = self.overwrites(addr);
+        match &mut self.references.before {
+            Some(before) => byte(before, addr),
             // What the reference has there now, it may have had before.
-            None if !self.tells && !self.overwrites(addr) => self.now(addr),
+            None if !overwrites => byte(&mut self.references.after, addr),
             None => None,
         }
     }
@@ -64,7 +83,9 @@ impl Known for Around<'_> {
         let told = self.stored.get(&addr).or_else(|| self.loaded.get(&addr)).copied();
         match told {
             Some(byte) => Some(byte),
-            None if !self.tells && (self.is_last || !self.overwrites(addr)) => self.now(addr),
+            None if !self.tells && (self.is_last || !self.overwrites(addr)) => {
+                byte(&mut self.references.after, addr)
+            }
             None => None,
         }
     }
@@ -91,7 +112,8 @@ impl Of<'_> {
         // The subject has the addresses at which tiers execute cases.
         drop(subject);
         explanation.sections = sections(&all, tier);
-        match self.shortest(&mut reference, end) {
+        let before = if tells(&reference) { None } else { self.again() };
+        match self.shortest(&mut References { after: reference, before }, end) {
             Ok((range, found)) => {
                 if range != (0..events.len()) {
                     let takes = self.text(range)?;
@@ -115,16 +137,35 @@ impl Of<'_> {
         events.len() - usize::from(is_left_out && events.len() > 1)
     }
 
+    /// The reference once more, before the block.
+    fn again(&self) -> Option<Side> {
+        let first = self.guilty.block.first()?;
+        let is_earlier = self.guilty.pair.index != self.differs;
+        let block = self.guilty.block.len() as u64;
+        let count = if is_earlier { self.differs.checked_sub(block)? } else { self.differs };
+        if !self.args.program.is_empty() {
+            // What it reads, it has to read again.
+            let _ = Input::new().ok()?.again();
+        }
+        let mut side = Side::reference(self.args).ok()?;
+        let mut event = Event::default();
+        for _ in 0..count {
+            event.clear();
+            side.execution.next(&mut event).ok().filter(|is_there| *is_there)?;
+        }
+        let pc = side.execution.state()?.pc();
+        (pc == Some(first.pc)).then_some(side)
+    }
+
     fn examine(
         &self,
-        reference: &mut Side,
+        references: &mut References,
         range: Range<usize>,
         end: Ended,
         all: Option<&Apart>,
     ) -> Result<(Seen, Apart), ExplainError> {
         let seen = self.seen(range.clone(), end).ok_or(ExplainError::Code)?;
-        let carries = reference.execution.header().carries;
-        let tells = carries.loads && carries.load_values && carries.stores && carries.store_values;
+        let tells = tells(&references.after);
         let (mut loaded, mut stored) = (BTreeMap::new(), BTreeMap::new());
         let accesses = self.guilty.block[range.clone()].iter().flat_map(|event| &event.accesses);
         for access in accesses.filter(|_| tells) {
@@ -139,54 +180,89 @@ impl Of<'_> {
             }
         }
         let is_last = range.end == self.guilty.block.len();
-        let mut around = Around { reference, tells, all, loaded, stored, is_last };
+        let mut around = Around { references, tells, all, loaded, stored, is_last };
         let apart = explain::examine(&seen, &mut around)?;
-        // What is there now is what the block has written, and not what it has read.
-        let stale = |addr: &u64| !tells && apart.writes(*addr);
-        if all.is_none()
-            && let Some(addr) = apart.read().find(stale)
-        {
-            return Err(ExplainError::Memory(addr));
-        }
         Ok((seen, apart))
     }
 
     /// The shortest stretch that differs, with what is to be said of it; the whole block if none does.
     fn shortest(
         &self,
-        reference: &mut Side,
+        references: &mut References,
         end: Ended,
     ) -> Result<(Range<usize>, explain::Explanation), ExplainError> {
         let count = self.last(end);
-        let examined = self.examine(reference, 0..count, end, None);
-        let all = examined.as_ref().ok().map(|(_, apart)| apart.clone());
-        let whole = examined.and_then(|(seen, apart)| explain::explain(&seen, &apart));
-        let mut explained = |range: Range<usize>| {
-            let (seen, apart) = self.examine(reference, range, end, all.as_ref())?;
-            explain::explain(&seen, &apart)
-        };
+        let (seen, all) = self.examine(references, 0..count, end, None)?;
+        if references.before.is_none()
+            && !tells(&references.after)
+            && let Some(addr) = all.read().find(|addr| all.writes(*addr))
+        {
+            // What is there now is what the block has written, and not what it has read.
+            return self.alone(references, end, &all).ok_or(ExplainError::Memory(addr));
+        }
+        let whole = explain::explain(&seen, &all);
         let setup = whole.as_ref().ok().and_then(explain::Explanation::first_different);
         let Some(setup) = setup else {
-            // One of them may differ by itself, though they cannot all be executed together.
-            let alone = (0..count).find_map(|at| {
-                let found = explained(at..at + 1).ok()?;
-                found.first_different().map(|_| (at..at + 1, found))
-            });
-            return alone.map_or_else(|| whole.map(|found| (0..count, found)), Ok);
+            return match self.alone(references, end, &all) {
+                Some(found) => Ok(found),
+                None => whole.map(|found| (0..count, found)),
+            };
         };
-        let mut differs = |range: Range<usize>| {
-            let examined = self.examine(reference, range, end, all.as_ref());
-            examined.is_ok_and(|(seen, apart)| {
-                explain::differs(&seen, &apart, &setup).unwrap_or_default()
-            })
+        let differs = |(seen, apart): &(Seen, Apart)| {
+            explain::differs(seen, apart, &setup).unwrap_or_default()
         };
-        let stop = (1..count).find(|&stop| differs(0..stop)).unwrap_or(count);
-        let start = (0..stop).rev().find(|&start| differs(start..stop)).unwrap_or(0);
-        let (seen, apart) = self.examine(reference, start..stop, end, all.as_ref())?;
-        match explain::explain(&seen, &apart) {
-            Ok(found) => Ok((start..stop, found)),
-            Err(_) => whole.map(|found| (0..count, found)),
+        let stop = (1..count).find(|&stop| {
+            let examined = self.examine(references, 0..stop, end, Some(&all));
+            examined.is_ok_and(|examined| differs(&examined))
+        });
+        let stop = stop.unwrap_or(count);
+        let starts = self.each(references, stop, end, &all, |start| start..stop);
+        let found = starts.into_iter().rev().find(|(_, examined)| differs(examined));
+        match found.map(|(range, (seen, apart))| (range, explain::explain(&seen, &apart))) {
+            Some((range, Ok(found))) => Ok((range, found)),
+            _ => whole.map(|found| (0..count, found)),
         }
+    }
+
+    /// An instruction that differs by itself, though the block cannot be executed as a whole, or does not differ then.
+    fn alone(
+        &self,
+        references: &mut References,
+        end: Ended,
+        all: &Apart,
+    ) -> Option<(Range<usize>, explain::Explanation)> {
+        let each = self.each(references, self.last(end), end, all, |at| at..at + 1);
+        each.into_iter().find_map(|(range, (seen, apart))| {
+            let found = explain::explain(&seen, &apart).ok()?;
+            found.first_different().map(|_| (range, found))
+        })
+    }
+
+    /// Examines a stretch from each of the first instructions on, with the reference before it. Those of which something is not known
+    /// are left out.
+    fn each(
+        &self,
+        references: &mut References,
+        count: usize,
+        end: Ended,
+        all: &Apart,
+        stretch: impl Fn(usize) -> Range<usize>,
+    ) -> Vec<(Range<usize>, (Seen, Apart))> {
+        let mut found = Vec::new();
+        let mut event = Event::default();
+        for start in 0..count {
+            let range = stretch(start);
+            if let Ok(examined) = self.examine(references, range.clone(), end, Some(all)) {
+                found.push((range, examined));
+            }
+            event.clear();
+            if let Some(before) = &mut references.before
+                && !before.execution.next(&mut event).unwrap_or_default()
+            {
+                references.before = None;
+            }
+        }
+        found
     }
 
     fn text(&self, range: Range<usize>) -> Option<String> {
@@ -244,4 +320,10 @@ impl Of<'_> {
         };
         registers.iter().filter_map(value).collect()
     }
+}
+
+/// Whether the reference tells all accesses to memory.
+fn tells(reference: &Side) -> bool {
+    let carries = reference.execution.header().carries;
+    carries.loads && carries.load_values && carries.stores && carries.store_values
 }

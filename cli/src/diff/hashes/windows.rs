@@ -34,16 +34,19 @@ fn text(error: impl std::fmt::Display) -> String {
 
 /// Compares by hashes, if one side has nothing else or the user says so.
 pub(super) fn compare(args: &DiffArgs) -> Result<Option<u8>, String> {
-    let specs = [&args.reference, &args.subject];
-    let mut known = [stored(specs[0])?, stored(specs[1])?];
+    let mut known = [stored(&args.reference)?, stored(&args.subject)?];
     if args.by != By::Hash && known.iter().all(Option::is_none) {
         return Ok(None);
     }
     let mut runs = Runs::default();
-    for side in 0..2 {
-        if known[side].is_none() {
-            let other = known[1 - side].as_ref().map(|other| (other.every, other.header.carries));
-            known[side] = Some(made(args, side, other, &mut runs)?);
+    let stored = known.iter().flatten().next();
+    let like = match stored {
+        Some(stored) => (stored.every, stored.header.carries),
+        None => (args.every, common(args)?),
+    };
+    for (side, known) in known.iter_mut().enumerate() {
+        if known.is_none() {
+            *known = Some(made(args, side, like, &mut runs)?);
         }
     }
     let [Some(a), Some(b)] = known else { return Ok(None) };
@@ -79,22 +82,44 @@ fn stored(spec: &Spec) -> Result<Option<Hashes>, String> {
     }
 }
 
-/// The hashes of a side that is no file of them: as the other side's are, or as the user says.
+/// What a program is recorded with for its hashes.
+const RECORDER: Carries = carries(Memory::LeftOut, Registers::Changed);
+
+/// What hashes of both sides can cover.
+fn common(args: &DiffArgs) -> Result<Carries, String> {
+    let mut common = carries(Memory::Recorded, Registers::All);
+    let kinds = [args.reference_format, args.subject_format];
+    for (spec, kind) in [&args.reference, &args.subject].into_iter().zip(kinds) {
+        let own = match spec {
+            Spec::File(path) if path.is_file() => {
+                let known = Known { kind, architecture: args.arch };
+                file::open(path, known)?.1.header().carries
+            }
+            _ => RECORDER,
+        };
+        common = Folder::common(&common, &own);
+    }
+    Ok(common)
+}
+
+/// The hashes of a side that is no file of them, of so many instructions each, and of what these carry.
 fn made(
     args: &DiffArgs,
     side: usize,
-    other: Option<(u32, Carries)>,
+    (every, wanted): (u32, Carries),
     runs: &mut Runs,
 ) -> Result<Hashes, String> {
     let (spec, kind) = match side {
         0 => (&args.reference, args.reference_format),
         _ => (&args.subject, args.subject_format),
     };
-    let every = other.map_or(args.every, |(every, _)| every);
-    if let Spec::Tier(tier) = *spec {
+    let covers_all = wanted.without_memory() == Folder::covered(&RECORDER);
+    if let Spec::Tier(tier) = *spec
+        && covers_all
+    {
         let count = every.to_string();
         let mut what = vec!["--hashes", &count];
-        if other.is_some_and(|(_, carries)| carries.loads) {
+        if wanted.loads {
             what.push("--mem");
         }
         let recorded = record::run(args, tier, &what, runs.input()?)?;
@@ -105,13 +130,6 @@ fn made(
         runs.input()?;
     }
     let mut opened = Side::open(args, spec, kind)?;
-    // A program that is run for the other side is recorded without its accesses.
-    let recorder = carries(Memory::LeftOut, Registers::Changed);
-    let wanted = match (other, &args.subject) {
-        (Some((_, carries)), _) => carries,
-        (None, Spec::Tier(_)) => recorder,
-        (None, _) => Folder::covered(&opened.execution.header().carries),
-    };
     let mut folder = Folder::new(every, &wanted);
     if let Some(state) = opened.execution.state() {
         folder.know(0, &state.registers()).map_err(text)?;
