@@ -83,7 +83,9 @@ impl Known for Around<'_> {
         let told = self.stored.get(&addr).or_else(|| self.loaded.get(&addr)).copied();
         match told {
             Some(byte) => Some(byte),
-            None if !self.tells && (self.is_last || !self.overwrites(addr)) => {
+            None if !self.tells
+                && (self.is_last || self.all.is_some() && !self.overwrites(addr)) =>
+            {
                 byte(&mut self.references.after, addr)
             }
             None => None,
@@ -112,8 +114,7 @@ impl Of<'_> {
         // The subject has the addresses at which tiers execute cases.
         drop(subject);
         explanation.sections = sections(&all, tier);
-        let before = if tells(&reference) { None } else { self.again() };
-        match self.shortest(&mut References { after: reference, before }, end) {
+        match self.shortest(&mut References { after: reference, before: None }, end) {
             Ok((range, found)) => {
                 if range != (0..events.len()) {
                     let takes = self.text(range)?;
@@ -137,9 +138,9 @@ impl Of<'_> {
         events.len() - usize::from(is_left_out && events.len() > 1)
     }
 
-    /// The reference once more, before the block.
-    fn again(&self) -> Option<Side> {
-        let first = self.guilty.block.first()?;
+    /// The reference once more, before the block's instruction `start`.
+    fn again(&self, start: usize) -> Option<Side> {
+        let first = self.guilty.block.get(start)?;
         let is_earlier = self.guilty.pair.index != self.differs;
         let block = self.guilty.block.len() as u64;
         let count = if is_earlier { self.differs.checked_sub(block)? } else { self.differs };
@@ -149,7 +150,7 @@ impl Of<'_> {
         }
         let mut side = Side::reference(self.args).ok()?;
         let mut event = Event::default();
-        for _ in 0..count {
+        for _ in 0..count + start as u64 {
             event.clear();
             side.execution.next(&mut event).ok().filter(|is_there| *is_there)?;
         }
@@ -182,7 +183,10 @@ impl Of<'_> {
         let is_last = range.end == self.guilty.block.len();
         let mut around = Around { references, tells, all, loaded, stored, is_last };
         let apart = explain::examine(&seen, &mut around)?;
-        Ok((seen, apart))
+        // What is there now is what the block has written, and not what it has read.
+        let is_stale = !tells && references.before.is_none();
+        let stale = apart.read().find(|addr| is_stale && apart.writes(*addr));
+        stale.map_or(Ok((seen, apart)), |addr| Err(ExplainError::Memory(addr)))
     }
 
     /// The shortest stretch that differs, with what is to be said of it; the whole block if none does.
@@ -192,50 +196,50 @@ impl Of<'_> {
         end: Ended,
     ) -> Result<(Range<usize>, explain::Explanation), ExplainError> {
         let count = self.last(end);
-        let (seen, all) = self.examine(references, 0..count, end, None)?;
-        if references.before.is_none()
-            && !tells(&references.after)
-            && let Some(addr) = all.read().find(|addr| all.writes(*addr))
-        {
-            // What is there now is what the block has written, and not what it has read.
-            return self.alone(references, end, &all).ok_or(ExplainError::Memory(addr));
-        }
-        let whole = explain::explain(&seen, &all);
-        let setup = whole.as_ref().ok().and_then(explain::Explanation::first_different);
-        let Some(setup) = setup else {
-            return match self.alone(references, end, &all) {
-                Some(found) => Ok(found),
-                None => whole.map(|found| (0..count, found)),
-            };
+        self.begin(references, 0);
+        let whole = self.examine(references, 0..count, end, None);
+        let all = whole.as_ref().ok().map(|(_, apart)| apart.clone());
+        let to_end = self.each(references, (count, end), all.as_ref(), |start| start..count);
+        // The longest one that can be executed elsewhere, and differs: of a whole block that is itself.
+        let longest = to_end
+            .iter()
+            .find_map(|(_, (seen, apart))| explain::explain(seen, apart).ok()?.first_different());
+        let Some(setup) = longest else {
+            self.begin(references, 0);
+            let each = self.each(references, (count, end), all.as_ref(), |at| at..at + 1);
+            let alone = each.into_iter().find_map(|(range, (seen, apart))| {
+                let found = explain::explain(&seen, &apart).ok()?;
+                found.first_different().map(|_| (range, found))
+            });
+            return alone.map_or_else(
+                || whole.and_then(|(seen, apart)| Ok((0..count, explain::explain(&seen, &apart)?))),
+                Ok,
+            );
         };
         let differs = |(seen, apart): &(Seen, Apart)| {
             explain::differs(seen, apart, &setup).unwrap_or_default()
         };
-        let stop = (1..count).find(|&stop| {
-            let examined = self.examine(references, 0..stop, end, Some(&all));
-            examined.is_ok_and(|examined| differs(&examined))
-        });
-        let stop = stop.unwrap_or(count);
-        let starts = self.each(references, stop, end, &all, |start| start..stop);
-        let found = starts.into_iter().rev().find(|(_, examined)| differs(examined));
-        match found.map(|(range, (seen, apart))| (range, explain::explain(&seen, &apart))) {
-            Some((range, Ok(found))) => Ok((range, found)),
-            _ => whole.map(|found| (0..count, found)),
+        let last = to_end.into_iter().rev().find(|(_, examined)| differs(examined));
+        let (mut range, mut shortest) = last.ok_or(ExplainError::Code)?;
+        self.begin(references, range.start);
+        for stop in range.start + 1..count {
+            let stretch = range.start..stop;
+            if let Ok(examined) = self.examine(references, stretch.clone(), end, all.as_ref())
+                && differs(&examined)
+            {
+                (range, shortest) = (stretch, examined);
+                break;
+            }
         }
+        Ok((range, explain::explain(&shortest.0, &shortest.1)?))
     }
 
-    /// An instruction that differs by itself, though the block cannot be executed as a whole, or does not differ then.
-    fn alone(
-        &self,
-        references: &mut References,
-        end: Ended,
-        all: &Apart,
-    ) -> Option<(Range<usize>, explain::Explanation)> {
-        let each = self.each(references, self.last(end), end, all, |at| at..at + 1);
-        each.into_iter().find_map(|(range, (seen, apart))| {
-            let found = explain::explain(&seen, &apart).ok()?;
-            found.first_different().map(|_| (range, found))
-        })
+    /// Has a reference before this instruction of the block, if that is needed and there can be one.
+    fn begin(&self, references: &mut References, start: usize) {
+        references.before = None;
+        if !tells(&references.after) {
+            references.before = self.again(start);
+        }
     }
 
     /// Examines a stretch from each of the first instructions on, with the reference before it. Those of which something is not known
@@ -243,16 +247,15 @@ impl Of<'_> {
     fn each(
         &self,
         references: &mut References,
-        count: usize,
-        end: Ended,
-        all: &Apart,
+        (count, end): (usize, Ended),
+        all: Option<&Apart>,
         stretch: impl Fn(usize) -> Range<usize>,
     ) -> Vec<(Range<usize>, (Seen, Apart))> {
         let mut found = Vec::new();
         let mut event = Event::default();
         for start in 0..count {
             let range = stretch(start);
-            if let Ok(examined) = self.examine(references, range.clone(), end, Some(all)) {
+            if let Ok(examined) = self.examine(references, range.clone(), end, all) {
                 found.push((range, examined));
             }
             event.clear();
