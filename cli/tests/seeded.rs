@@ -33,6 +33,7 @@ fn found((status, report): (Option<i32>, String), parts: &[&str]) {
     }
 }
 
+/// What is to be said of a mistake in the baseline compiler.
 const BASELINE: &str = "enters in: the baseline compiler: tier 0 says otherwise";
 
 #[test]
@@ -45,33 +46,49 @@ fn the_baseline_compiler_is_blamed_for_an_instruction() {
     );
 }
 
-/// A register that the accumulator no longer holds: no single instruction shows that.
+/// What takes several instructions of a block: none of them shows it by itself.
+#[test]
+fn mistakes_of_several_instructions_are_found_by_block() {
+    for (defect, architecture, tier) in [
+        ("StaleAccumulator", "aarch64", "baseline"),
+        ("ForwardsFromAnyBase", "riscv64", "jit"),
+        ("ForwardsStaleSlots", "aarch64", "jit"),
+    ] {
+        let args = ["--count", "2000", "interp", tier];
+        let alone = ferry("diff", defect, &args, architecture);
+        assert_eq!(alone.0, Some(0), "{defect}: {}", alone.1);
+        let done = ferry("diff", defect, &[&["--by", "block"][..], &args].concat(), architecture);
+        found(done, &["the block, instruction by instruction", "IR:", "host code:"]);
+    }
+}
+
+/// A load takes what was stored at another address.
 #[test]
 fn a_block_is_reduced_to_what_it_takes() {
-    let args = ["--count", "5000", "interp", "baseline"];
-    let alone = ferry("diff", "StaleAccumulator", &args, "aarch64");
-    assert_eq!(alone.0, Some(0), "{}", alone.1);
-    let case = file("stale.ins");
+    let takes = [
+        "it takes 2 instructions:\n    sd a6,8(a5) at 0x101f0\n    c.ld a5,8(a4) at 0x101f4",
+        "    interp         agrees",
+        "    baseline       agrees",
+        "* jit:none ",
+        "enters in: back end",
+    ];
+    let case = file("forwards.ins");
     let case_path = case.to_str().unwrap();
-    let by_block = [&["--by", "block", "--reproducer", case_path][..], &args].concat();
-    let done = ferry("diff", "StaleAccumulator", &by_block, "aarch64");
-    found(done, &["the block, instruction by instruction", "it takes ", "* baseline ", BASELINE]);
+    let args = ["--by", "block", "--reproducer", case_path, "--count", "3000", "interp", "jit"];
+    found(ferry("diff", "ForwardsFromAnyBase", &args, "riscv64"), &takes);
     let case = fs::read_to_string(case).unwrap();
-    assert!(case.matches('"').count() >= 4, "several instructions: {case}");
-    // The same against a record.
+    assert!(case.contains("\"sd a6,8(a5)\" \"c.ld a5,8(a4)\""), "{case}");
+    // Against a record, which tells what is stored.
     let trace = file("right.trace");
     let trace = trace.to_str().unwrap();
     let record = ["--mem", "--count", "3000", "-o", trace];
-    assert_eq!(ferry("trace", "StaleAccumulator", &record, "aarch64").0, Some(0));
-    let args = ["--by", "block", "--prefix", trace, "baseline"];
-    found(ferry("diff", "StaleAccumulator", &args, "aarch64"), &["it takes ", BASELINE]);
-}
-
-#[test]
-fn the_back_end_is_blamed_for_a_block() {
-    let args = ["--by", "block", "--count", "5000", "interp", "jit"];
+    assert_eq!(ferry("trace", "ForwardsFromAnyBase", &record, "riscv64").0, Some(0));
+    let args = ["--by", "block", "--prefix", trace, "jit"];
     let done = ferry("diff", "ForwardsFromAnyBase", &args, "riscv64");
-    found(done, &["the block, instruction by instruction", "* jit ", "enters in: back end"]);
+    found(done, &[&takes[..], &["memory: the reference stores"]].concat());
+    // A wrong store is found where it is made.
+    let done = ferry("diff", "ForwardsStaleSlots", &args, "riscv64");
+    found(done, &["instruction 5 of hart 0", "it takes 2 instructions", "enters in: optimiser"]);
 }
 
 #[test]

@@ -30,6 +30,22 @@ fn merged(events: &[Box<Event>]) -> Vec<RegWrite> {
     all
 }
 
+/// Adds a byte to stores, to the last one if it follows it.
+fn add_byte(stores: &mut Vec<Access>, addr: u64, byte: u8) {
+    match stores.last_mut() {
+        Some(Access { addr: start, size: Some(size), value: Some(value), .. })
+            if *size < 16 && start.wrapping_add((*size).into()) == addr =>
+        {
+            *value |= u128::from(byte) << (8 * *size);
+            *size += 1;
+        }
+        _ => {
+            let (kind, value) = (AccessKind::Store, Some(byte.into()));
+            stores.push(Access { kind, addr, phys: None, size: Some(1), value });
+        }
+    }
+}
+
 /// Whether an instruction that calls the system writes a register by itself, with what is no difference.
 fn is_of_call(architecture: Architecture, write: &RegWrite) -> bool {
     architecture == Architecture::X86_64
@@ -150,19 +166,12 @@ impl Comparison<'_> {
                 expected.insert(access.addr.wrapping_add(n.into()), (value >> (8 * n)) as u8);
             }
         }
-        let store = |(&addr, byte): (&u64, u8)| Access {
-            kind: AccessKind::Store,
-            addr,
-            phys: None,
-            size: Some(1),
-            value: Some(byte.into()),
-        };
         let (mut theirs, mut own) = (Vec::new(), Vec::new());
-        for (addr, byte) in &expected {
+        for (addr, byte) in expected {
             let mut there = [0];
-            if self.subject.execution.memory(*addr, &mut there) && there[0] != *byte {
-                theirs.push(store((addr, *byte)));
-                own.push(store((addr, there[0])));
+            if self.subject.execution.memory(addr, &mut there) && there[0] != byte {
+                add_byte(&mut theirs, addr, byte);
+                add_byte(&mut own, addr, there[0]);
             }
         }
         if !own.is_empty() {

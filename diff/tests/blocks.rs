@@ -32,12 +32,14 @@ struct Listed {
     events: std::vec::IntoIter<(Event, Vec<Insn>)>,
     block: Vec<Insn>,
     adopted: Vec<Event>,
+    /// All of its memory.
+    memory: Option<u8>,
 }
 
 impl Listed {
     fn new(events: Vec<(Event, Vec<Insn>)>) -> Self {
         let (events, block, adopted) = (events.into_iter(), Vec::new(), Vec::new());
-        Self { header: header(), events, block, adopted }
+        Self { header: header(), events, block, adopted, memory: None }
     }
 }
 
@@ -58,6 +60,13 @@ impl Execution for Listed {
     fn adopt(&mut self, event: &Event, _: &mut dyn Execution) -> Result<bool, trace::Error> {
         self.adopted.push(event.clone());
         Ok(true)
+    }
+
+    fn memory(&mut self, _: u64, into: &mut [u8]) -> bool {
+        self.memory.is_some_and(|byte| {
+            into.fill(byte);
+            true
+        })
     }
 
     fn is_led(&self) -> bool {
@@ -221,6 +230,30 @@ fn what_the_last_instruction_got_from_outside_is_taken_over() {
     // What comes before it is compared all the same.
     let d = different(compared(timed(100), subject(7, 8)));
     assert_eq!(d.differences, [Difference::Register(A1, 2, 8)]);
+}
+
+#[test]
+fn memory_is_compared_where_the_reference_tells_what_it_stored() {
+    let store = |addr, size, value| Access {
+        kind: AccessKind::Store,
+        addr,
+        phys: None,
+        size: Some(size),
+        value: Some(value),
+    };
+    let mut storing = reference();
+    // The second one overwrites a part of the first.
+    storing[0].accesses = vec![store(0x80, 4, 0x0707_0909)];
+    storing[2].accesses = vec![store(0x80, 2, 0x0707)];
+    let mut subject = Listed::new(blocks(3));
+    same(&run(storing.clone(), &mut subject, Options::default()));
+    let mut subject = Listed { memory: Some(7), ..Listed::new(blocks(3)) };
+    same(&run(storing.clone(), &mut subject, Options::default()));
+    storing[1].accesses = vec![store(0x82, 2, 0x0807), store(0x84, 1, 9)];
+    let mut subject = Listed { memory: Some(7), ..Listed::new(blocks(3)) };
+    let d = different(run(storing, &mut subject, Options::default()));
+    let differ = Difference::Memory(vec![store(0x83, 2, 0x0908)], vec![store(0x83, 2, 0x0707)]);
+    assert_eq!(d.differences, [differ]);
 }
 
 #[test]
