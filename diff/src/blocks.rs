@@ -1,5 +1,7 @@
 //! A subject that executes whole blocks, held against as many instructions of the reference: at each block's end both have the same registers.
 
+#![expect(clippy::vec_box, reason = "events move to the history without being copied")]
+
 use std::collections::BTreeMap;
 
 use trace::{Access, AccessKind, Architecture, Event, Insn, RegClass, RegWrite};
@@ -140,8 +142,8 @@ impl Comparison<'_> {
         self.counts.calls += u64::from(is_call);
         let architecture = self.architecture;
         let counts = |write: &RegWrite| {
-            let is_taken = writes_to(&last.writes, write.register);
-            !is_taken && !(is_call && is_of_call(architecture, write))
+            let is_own = is_call && is_of_call(architecture, write);
+            !is_own && !writes_to(&last.writes, write.register)
         };
         let [a, b] = [merged(before), subject.writes.clone()]
             .map(|writes| writes.into_iter().filter(counts).collect::<Vec<_>>());

@@ -4,7 +4,10 @@ use ferry_diff::report::{Context, NoSymbols, json, text};
 use ferry_diff::{
     Comparison, Counts, Difference, Divergence, Execution, Options, Recorded, Verdict,
 };
-use trace::{Architecture, Carries, Event, Header, Insn, RegWrite, Register, Source, Trap, Writes};
+use trace::{
+    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Register, Source,
+    Trap, Writes,
+};
 
 /// add a0, a0, a1
 const ADD: u64 = 0x00b5_0533;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 use base::GuestVirt;
 use diff::guest::{self, Outside};
@@ -77,10 +76,10 @@ impl Replayed {
         model: Option<&str>,
         tier: ReplicaTier,
     ) -> Result<Self, Error> {
-        let ends = BlockEnds(Arc::new(move |insn| {
+        let ends = BlockEnds::after(move |insn| {
             let insn = Insn::new(insn);
             guest::outside(architecture, &Event { insn, ..Event::default() }).is_some()
-        }));
+        });
         let replica = Replica::by_block(architecture.name(), model, tier, ends).map_err(wrong)?;
         Ok(Self::watched(replica, architecture, tier, Watches::Blocks))
     }

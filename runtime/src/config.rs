@@ -56,9 +56,24 @@ pub enum Observation {
     Blocks,
 }
 
+/// Something that is said of an instruction's bytes.
+type OfInsn = dyn Fn(&[u8]) -> bool + Send + Sync;
+
 /// Says of an instruction, by its bytes, whether a block has to end after it.
 #[derive(Clone)]
-pub struct BlockEnds(pub Arc<dyn Fn(&[u8]) -> bool + Send + Sync>);
+pub struct BlockEnds(Arc<OfInsn>);
+
+impl BlockEnds {
+    /// After those of which this is true.
+    #[must_use]
+    pub fn after(is_last: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_last))
+    }
+
+    pub(crate) fn is_after(&self, insn: &[u8]) -> bool {
+        (self.0)(insn)
+    }
+}
 
 impl std::fmt::Debug for BlockEnds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -19,7 +19,7 @@ use ir::{Block, BlockKey, Builder, Guest, Inst, Opcode};
 use translator::{Limits, Translation};
 
 use crate::block::{Tb, TbRef, pages_of};
-use crate::config::{Addresses, BlockEnds, Observation};
+use crate::config::{Addresses, Observation};
 use crate::cpus::CpuShared;
 use crate::engine::Engine;
 use crate::exit::{FetchFault, FetchFaultCause};
@@ -363,7 +363,7 @@ impl Engine {
 
     /// How much of the code there is up to the first instruction after which a block has to end.
     fn up_to_end(&self, pc: GuestVirt, code: &[u8], limits: Limits) -> usize {
-        let Some(BlockEnds(ends)) = &self.config.ends else { return code.len() };
+        let Some(ends) = &self.config.ends else { return code.len() };
         let mut at = 0;
         for _ in 0..limits.max_insns {
             let rest = &code[at..];
@@ -375,7 +375,7 @@ impl Engine {
                 break;
             }
             at += bytes;
-            if ends(&rest[..bytes]) {
+            if ends.is_after(&rest[..bytes]) {
                 return at;
             }
         }

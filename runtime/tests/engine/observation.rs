@@ -137,7 +137,7 @@ fn a_store_to_code_is_seen_once() {
 
 /// Blocks of code, by a tier, that end after instructions of which `ends` says so.
 fn by_block(tier: Tier, code: &[u32], ends: Option<u32>) -> (Guest, List) {
-    let ends = ends.map(|ends| BlockEnds(Arc::new(move |insn| insn == ends.to_le_bytes())));
+    let ends = ends.map(|ends| BlockEnds::after(move |insn| insn == ends.to_le_bytes()));
     let config =
         EngineConfig { tier, ends, observation: Observation::Blocks, ..EngineConfig::default() };
     let mut guest = Guest::with(config, code);
