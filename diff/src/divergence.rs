@@ -80,13 +80,13 @@ impl Divergence {
     #[must_use]
     pub fn guilty(&self) -> Option<Guilty<'_>> {
         if let [Difference::Pc(next, _)] = self.differences[..] {
-            let (pair, before) = (self.history.last()?, &self.before_last);
             if let [block @ .., elsewhere] = &self.block[..]
                 && !block.is_empty()
             {
                 let (pair, before, next) = (&self.pair, &self.before, Some(elsewhere.pc));
                 return Some(Guilty { pair, before, after: &self.reference, next, block });
             }
+            let (pair, before) = (self.history.last()?, &self.before_last);
             let (after, next, block) = (&self.before, Some(next), &self.block_last[..]);
             return Some(Guilty { pair, before, after, next, block });
         }
