@@ -54,7 +54,8 @@ impl Region {
     /// A region of a block that leaves it at its end, though that be for its own beginning.
     #[must_use]
     pub fn alone(block: Block) -> Self {
-        Self { blocks: vec![block], entries: vec![0], span: None, by_pc: HashMap::new() }
+        let (jumps, by_pc) = (HashMap::new(), HashMap::new());
+        Self { blocks: vec![block], entries: vec![0], span: None, jumps, by_pc }
     }
 
     /// The key of the region's first entry.

@@ -5,9 +5,10 @@
 //!
 //! * [`Remote`] steps what speaks gdb's remote protocol: qemu, a simulator, another Ferry.
 //! * [`Native`] steps a program on the host's processor, by ptrace(2).
-//! * [`Replayed`] repeats another execution in Ferry, interpreted or compiled instruction by instruction: memory,
+//! * [`Replayed`] repeats another execution in Ferry, interpreted or compiled, instruction by instruction or block by block: memory,
 //!   registers, and what the kernel does it has from there.
 //!
+//! * [`Follows`] is a record, with the state of the program that is run beside it.
 //! * [`Calls`] compares a live reference and a tier where they call the system, both at full speed in between.
 //!
 //! What of memory a system call writes, [`linux_user::kernel`] says.
