@@ -174,7 +174,7 @@ fn one_side_may_end_before_the_other_only_if_told_so() {
 #[test]
 fn traps_that_one_side_does_not_show_are_passed_over() {
     let mut with_trap = steps(&[1, 2]);
-    let trap = Some(Trap { cause: Some(2), value: None });
+    let trap = Some(Trap { cause: Some(2), ..Trap::default() });
     with_trap.insert(1, Event { pc: 0x5000, trap, ..Event::default() });
     let retired = Carries { traps: false, ..everything() };
     let (mut a, mut b) = (listed(retired, steps(&[1, 2])), listed(everything(), with_trap.clone()));

@@ -45,6 +45,6 @@ pub use engine::EngineError;
 pub use fs::FsError;
 pub use loader::ProgramError;
 pub use recording::Record;
-pub use replica::{Access, Replica, ReplicaError, ReplicaTier};
+pub use replica::{Access, Raised, Replica, ReplicaError, ReplicaTier};
 pub use run::{RunError, run, trace};
 pub use syscalls::matrix;

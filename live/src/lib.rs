@@ -18,6 +18,7 @@ mod gdb;
 mod maps;
 mod native;
 mod replayed;
+mod signals;
 mod watcher;
 
 pub use calls::{Calls, Parted, call_bytes, pass};

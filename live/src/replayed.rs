@@ -7,14 +7,16 @@ use base::GuestVirt;
 use diff::guest::{self, Outside};
 use diff::{Execution, Mapping, State};
 use linux_user::kernel::{self, Call};
-use linux_user::{Access, Replica, ReplicaTier};
+use linux_user::{Access, Raised, Replica, ReplicaTier};
 use runtime::Exit;
 use trace::frame::Watched;
 use trace::names::register_by_name;
 use trace::{
-    AccessKind, Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Writes,
+    AccessKind, Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Trap,
+    Writes,
 };
 
+use crate::signals::Info;
 use crate::watcher::{Queue, Watcher};
 use crate::{failed, maps};
 
@@ -39,8 +41,7 @@ pub struct Replayed {
     numbers: HashMap<Register, u32>,
     queue: Queue,
     maps: Vec<Mapping>,
-    /// The instruction that was executed last is one whose result comes from outside.
-    awaits: bool,
+    awaits: Awaits,
     has_ended: bool,
 }
 
@@ -61,7 +62,7 @@ impl Replayed {
         let mut replica = Replica::new(architecture.name(), model, tier).map_err(wrong)?;
         let watched = Watched::new(architecture);
         let queue = Queue::default();
-        let watcher = Watcher::new(queue.clone(), watched, architecture, replica.interrupter());
+        let watcher = Watcher::new(queue.clone(), watched, replica.interrupter());
         replica.set_observer(Box::new(watcher));
         Ok(Self::of(replica, queue, architecture, tier))
     }
@@ -99,7 +100,7 @@ impl Replayed {
             Some((register_by_name(architecture, name.as_bytes())?, number))
         });
         let numbers = named.collect();
-        let (maps, awaits, has_ended) = (Vec::new(), false, false);
+        let (maps, awaits, has_ended) = (Vec::new(), Awaits::Nothing, false);
         Self { replica, header, numbers, queue, maps, awaits, has_ended }
     }
 
@@ -248,13 +249,7 @@ impl Replayed {
         let replica = &self.replica;
         let ranges =
             kernel::written(architecture, &call, &mut |addr, into| replica.read(addr, into));
-        for range in ranges {
-            let mut bytes = vec![0; (range.end - range.start) as usize];
-            if state.read(range.start, &mut bytes).is_ok() {
-                self.replica.write(range.start, &bytes).map_err(wrong)?;
-            }
-        }
-        Ok(())
+        ranges.into_iter().try_for_each(|range| self.take_over(range, state))
     }
 
     fn follow_mapping_call(
@@ -307,6 +302,43 @@ impl Replayed {
         self.follow_maps(contents, state)
     }
 
+    /// The instruction that was executed last raises a signal.
+    fn raise(&mut self, exit: &Exit) {
+        let pc = self.replica.frame().pc;
+        let trap = match self.replica.raised(exit) {
+            Some(Raised { signal, code, addr }) => Info::of(signal, code, addr).trap(),
+            None => Trap::default(),
+        };
+        self.queue.raised(pc, trap);
+    }
+
+    /// Enters the handler of a signal that the reference gets: takes over the frame that its kernel has written, and the registers.
+    fn follow_signal(&mut self, event: &Event, state: &mut dyn State) -> Result<(), Error> {
+        let architecture = self.header.architecture;
+        let sp = kernel::stack_pointer(architecture);
+        let value = |all: &[RegWrite]| {
+            all.iter().find(|write| write.register == sp).map(|write| write.value as u64)
+        };
+        let before = value(&self.registers());
+        if let Some((before, now)) = before.zip(value(&state.registers())) {
+            let frame = kernel::signal_frame(architecture, (before, now), &mut |addr, into| {
+                state.read(addr, into).is_ok()
+            });
+            self.take_over(frame, state)?;
+        }
+        self.set_registers(&event.writes);
+        Ok(())
+    }
+
+    /// Writes a range as it is in the reference, if it is there.
+    fn take_over(&mut self, range: Range<u64>, state: &mut dyn State) -> Result<(), Error> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        if state.read(range.start, &mut bytes).is_ok() {
+            self.replica.write(range.start, &bytes).map_err(wrong)?;
+        }
+        Ok(())
+    }
+
     /// Does what a recorded event says of memory.
     fn follow_record(&mut self, event: &Event) -> Result<(), Error> {
         for access in event.accesses.iter().filter(|access| access.kind == AccessKind::Store) {
@@ -318,6 +350,16 @@ impl Replayed {
         }
         Ok(())
     }
+}
+
+/// What only the reference can say, before there is a next instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Awaits {
+    Nothing,
+    /// What the system call that was executed last has done.
+    Call,
+    /// What becomes of the signal that the last instruction has raised.
+    Signal,
 }
 
 /// What new memory contains.
@@ -341,22 +383,25 @@ impl Source for Replayed {
             event.clear();
             if self.queue.take(event) {
                 let open = guest::outside(self.header.architecture, event);
-                self.awaits = open == Some(Outside::Kernel);
+                self.awaits = match open {
+                    _ if event.trap.is_some() => Awaits::Signal,
+                    Some(Outside::Kernel) => Awaits::Call,
+                    _ => Awaits::Nothing,
+                };
                 return Ok(true);
             }
-            if self.has_ended {
-                return Ok(false);
-            }
-            if self.awaits {
-                return Err(failed(
+            match self.awaits {
+                _ if self.has_ended => return Ok(false),
+                Awaits::Nothing => {}
+                Awaits::Call => return Err(failed(
                     "a system call's result is awaited: only a reference that is the first side can give it",
-                ));
+                )),
+                // The reference has not entered a handler.
+                Awaits::Signal => return Ok(false),
             }
             match self.replica.run() {
                 Exit::Interrupted | Exit::Syscall => {}
-                Exit::FetchFault(_) if self.queue.is_empty() => self.has_ended = true,
-                // A signal: what its handler does is not followed.
-                _ => self.has_ended = true,
+                exit => self.raise(&exit),
             }
         }
     }
@@ -378,8 +423,10 @@ impl Execution for Replayed {
     }
 
     fn adopt(&mut self, event: &Event, reference: &mut dyn Execution) -> Result<bool, Error> {
-        let is_call = guest::outside(self.header.architecture, event) == Some(Outside::Kernel);
-        self.awaits = false;
+        let is_signal = event.delivered().is_some();
+        let is_call = !is_signal
+            && guest::outside(self.header.architecture, event) == Some(Outside::Kernel);
+        self.awaits = Awaits::Nothing;
         match reference.state() {
             Some(state) => {
                 let Some(pc) = state.pc() else {
@@ -388,6 +435,9 @@ impl Execution for Replayed {
                 };
                 if is_call {
                     self.follow_call(event, state)?;
+                }
+                if is_signal {
+                    self.follow_signal(event, state)?;
                 }
                 self.replica.set_pc(GuestVirt(pc));
             }

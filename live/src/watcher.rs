@@ -5,13 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::CpuFrame;
-use diff::guest;
 use runtime::{Exit, Interrupter, ObservedAccess, Observer};
 use trace::frame::Watched;
-use trace::{Access, AccessKind, Architecture, Event, Insn, RegWrite, Trap};
-
-/// Events after which the CPU is stopped, so that they are seen.
-const BATCH: usize = 1024;
+use trace::{Access, AccessKind, Event, Insn, RegWrite, Trap};
 
 /// What the CPU and its owner share.
 #[derive(Default, Debug)]
@@ -41,9 +37,12 @@ impl Queue {
         })
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.with(|seen| seen.events.is_empty())
+    /// The last instruction raised a signal; if it could not be fetched, it is the one at `pc`.
+    pub(crate) fn raised(&self, pc: u64, trap: Trap) {
+        self.with(|seen| match seen.events.back_mut() {
+            Some(event) => event.trap = Some(trap),
+            None => seen.events.push_back(Event { pc, trap: Some(trap), ..Event::default() }),
+        });
     }
 
     /// Registers have been written by others than instructions.
@@ -56,7 +55,6 @@ impl Queue {
 pub(crate) struct Watcher {
     pub(crate) queue: Queue,
     pub(crate) watched: Watched,
-    pub(crate) architecture: Architecture,
     pub(crate) interrupter: Interrupter,
     event: Event,
     scratch: Vec<RegWrite>,
@@ -66,11 +64,10 @@ impl Watcher {
     pub(crate) fn new(
         queue: Queue,
         watched: Watched,
-        architecture: Architecture,
         interrupter: Interrupter,
     ) -> Self {
         let (event, scratch) = (Event::default(), Vec::new());
-        Self { queue, watched, architecture, interrupter, event, scratch }
+        Self { queue, watched, interrupter, event, scratch }
     }
 }
 
@@ -99,21 +96,18 @@ impl Observer for Watcher {
 
     fn after(&mut self, frame: &CpuFrame, exit: Option<&Exit>) {
         self.watched.changes(frame, &mut self.event.writes);
+        // What comes of it, whoever runs the CPU knows ([`Queue::raised`]).
         self.event.trap = match exit {
             None | Some(Exit::Syscall | Exit::Interrupted | Exit::Debug(_)) => None,
-            Some(Exit::DataFault(fault)) => Some(Trap { cause: None, value: Some(fault.addr.0) }),
             Some(_) => Some(Trap::default()),
         };
-        let is_open = guest::outside(self.architecture, &self.event).is_some();
         let event = &mut self.event;
-        let waiting = self.queue.with(|seen| {
+        self.queue.with(|seen| {
             let next = seen.spare.pop().unwrap_or_default();
             seen.events.push_back(std::mem::replace(event, next));
-            seen.events.len()
         });
-        if is_open || waiting >= BATCH {
-            self.interrupter.interrupt();
-        }
+        // The reference may get a signal before the next one.
+        self.interrupter.interrupt();
     }
 
     fn ended(&mut self, _: &CpuFrame) {}
@@ -121,6 +115,6 @@ impl Observer for Watcher {
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher").field("architecture", &self.architecture).finish_non_exhaustive()
+        f.debug_struct("Watcher").field("queue", &self.queue).finish_non_exhaustive()
     }
 }

@@ -21,6 +21,7 @@ struct Root<'a> {
     unknown: u64,
     passed_over: u64,
     calls: u64,
+    signals: u64,
     by_hash: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     divergence: Option<Where>,
@@ -77,6 +78,11 @@ struct Memory {
 struct Trap {
     cause: Option<String>,
     value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<String>,
+    /// Whether its handler is entered, in the instruction's place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_delivered: bool,
 }
 
 /// One line, without its end.
@@ -86,7 +92,8 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         Verdict::Same(counts) => ("same", counts, None),
         Verdict::Different(counts, divergence) => ("different", counts, Some(divergence)),
     };
-    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash } = *counts;
+    let Counts { instructions, registers, adopted, unknown, passed_over, calls, signals, by_hash } =
+        *counts;
     let root = Root {
         verdict: name,
         architecture: context.architecture.name(),
@@ -98,6 +105,7 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         unknown,
         passed_over,
         calls,
+        signals,
         by_hash,
         divergence: divergence.map(|divergence| place(divergence, context)),
         explanation: context.explanation,
@@ -143,7 +151,12 @@ fn step(event: &Event, context: &Context<'_>) -> Step {
         accesses: event.accesses.iter().map(memory).collect(),
         trap: event
             .trap
-            .map(|trap| Trap { cause: trap.cause.map(hex), value: trap.value.map(hex) }),
+            .map(|trap| Trap {
+                cause: trap.cause.map(hex),
+                value: trap.value.map(hex),
+                signal: trap.signal.map(|signal| signal.to_string()),
+                is_delivered: event.delivered().is_some(),
+            }),
     }
 }
 

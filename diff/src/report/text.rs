@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use trace::{Access, AccessKind, Event, Insn, Trap};
+use trace::{Access, AccessKind, Event, Insn, Signal, Trap};
 
 use super::Context;
 use crate::compare::{Counts, Verdict};
@@ -20,13 +20,15 @@ pub fn text(verdict: &Verdict, context: &Context<'_>) -> String {
 }
 
 fn counts_line(out: &mut String, counts: &Counts) {
-    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash } = counts;
+    let Counts { instructions, registers, adopted, unknown, passed_over, calls, signals, by_hash } =
+        counts;
     let _ = write!(out, "{instructions} instructions and {registers} values of registers agree");
     for (count, what) in [
         (adopted, "results taken over from the reference"),
         (unknown, "results from outside left out"),
         (passed_over, "instructions of one side passed over"),
         (calls, "system calls"),
+        (signals, "signals"),
         (by_hash, "instructions by the hashes of the traces' parts"),
     ] {
         if *count > 0 {
@@ -94,8 +96,14 @@ pub(super) fn difference_line(difference: &Difference, context: &Context<'_>) ->
 }
 
 fn trap(trap: Option<Trap>) -> String {
-    let Some(Trap { cause, value }) = trap else { return "does not trap".to_owned() };
+    let Some(Trap { cause, value, signal }) = trap else { return "does not trap".to_owned() };
     let number = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| format!("{n:#x}"));
+    let at = value.map_or_else(String::new, |value| format!(" at {value:#x}"));
+    match signal {
+        Some(signal @ Signal::Delivered(_)) => return format!("gets {signal}"),
+        Some(signal @ Signal::Raised(_)) => return format!("raises {signal}{at}"),
+        None => {}
+    }
     format!("traps (cause {}, value {})", number(cause), number(value))
 }
 

@@ -92,6 +92,11 @@ pub trait Debuggee {
         None
     }
 
+    /// What is known of the signal by which a process has stopped: `siginfo_t`.
+    fn signal_info(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Its threads, the most interesting first.
     fn threads(&self) -> Vec<Thread>;
 

@@ -1,4 +1,4 @@
-//! Packets that the protocol's crate does not answer: `vKill`, and a debugger's choice between virtual and physical
+//! Packets that the protocol's crate does not answer: `vKill`, what signal a process has stopped by, and a debugger's choice between virtual and physical
 //! memory (`maintenance packet Qqemu.PhyMemMode:1`), under the name that QEMU gave it.
 
 /// What memory packets mean.
@@ -27,10 +27,14 @@ pub(super) enum Incoming {
     Answer(String),
     /// The guest is to be killed once this has been answered.
     Kill(String),
+    /// `siginfo_t` is asked for.
+    SignalInfo,
 }
 
 /// The crate takes it for an end of the connection, which gdb reports as an error.
 const KILL: &[u8] = b"vKill;";
+/// Debuggers that ask for it want all of it.
+const SIGNAL_INFO: &[u8] = b"qXfer:siginfo:read::0,";
 
 /// A packet is no longer than that: what is not one is passed on.
 const LONGEST: usize = 1 << 16;
@@ -48,15 +52,41 @@ impl Packets {
         }
         let packet = std::mem::take(&mut self.packet);
         let body = packet.get(1..packet.len() - 3).unwrap_or_default();
+        if body.starts_with(SIGNAL_INFO) && is_intact(&packet) {
+            return Some(Incoming::SignalInfo);
+        }
         let is_ours = (has_physical || body.starts_with(KILL)) && is_intact(&packet);
         let Some(answer) = is_ours.then(|| self.answer(body)).flatten() else {
             self.has_no_acks |= body == b"QStartNoAckMode";
             return Some(Incoming::Pass(packet));
         };
+        let text = self.packet(answer);
+        Some(if body.starts_with(KILL) { Incoming::Kill(text) } else { Incoming::Answer(text) })
+    }
+
+    /// An answer as a packet, behind the acknowledgement of the question.
+    fn packet(&self, answer: &str) -> String {
         let ack = if self.has_no_acks { "" } else { "+" };
         let sum = sum(answer.as_bytes());
-        let text = format!("{ack}${answer}#{sum:02x}");
-        Some(if body.starts_with(KILL) { Incoming::Kill(text) } else { Incoming::Answer(text) })
+        format!("{ack}${answer}#{sum:02x}")
+    }
+
+    /// The answer to [`Incoming::SignalInfo`]: all of it, or an error where there is none. Bytes that packets cannot hold
+    /// are escaped.
+    pub(super) fn signal_info(&self, info: Option<&[u8]>) -> Vec<u8> {
+        let ack: &[u8] = if self.has_no_acks { b"" } else { b"+" };
+        let mut body = match info {
+            Some(_) => vec![b'l'],
+            None => b"E01".to_vec(),
+        };
+        for &byte in info.unwrap_or_default() {
+            match byte {
+                b'}' | b'#' | b'$' | b'*' => body.extend([b'}', byte ^ 0x20]),
+                _ => body.push(byte),
+            }
+        }
+        let end = format!("#{:02x}", sum(&body));
+        [ack, b"$", &body, end.as_bytes()].concat()
     }
 
     fn answer(&mut self, body: &[u8]) -> Option<&'static str> {
@@ -94,6 +124,16 @@ mod tests {
 
     fn feed(packets: &mut Packets, text: &str) -> Vec<Incoming> {
         text.bytes().filter_map(|byte| packets.take(byte, true)).collect()
+    }
+
+    #[test]
+    fn what_is_known_of_a_signal_is_told_in_one_piece() {
+        let mut packets = Packets::default();
+        let sum = sum(b"qXfer:siginfo:read::0,80");
+        let question = format!("$qXfer:siginfo:read::0,80#{sum:02x}");
+        assert_eq!(feed(&mut packets, &question), [Incoming::SignalInfo]);
+        assert_eq!(packets.signal_info(Some(b"\x0b#")), b"+$l\x0b}\x03#f7");
+        assert_eq!(packets.signal_info(None), b"+$E01#a6");
     }
 
     #[test]
