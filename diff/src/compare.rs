@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-use trace::{
-    Architecture, Carries, Event, RegClass, RegWrite, Register, Signal, Trap, Writes,
-};
+use trace::{Architecture, Carries, Event, RegClass, RegWrite, Register, Signal, Trap, Writes};
 
 use crate::divergence::{Difference, Divergence, Pair};
 use crate::guest;

@@ -14,9 +14,7 @@ use base::{CpuFrame, GuestVirt};
 use runtime::{Exit, ObservedAccess, Observer, Signalled};
 use trace::frame::Watched;
 use trace::recording::{BoxedSink, Gate, Memory, Pending, Registers, Start, carries};
-use trace::{
-    Access, AccessKind, Architecture, Event, Header, Insn, Privilege, Signal, Trap,
-};
+use trace::{Access, AccessKind, Architecture, Event, Header, Insn, Privilege, Signal, Trap};
 
 use crate::kernel::{self, Call};
 use crate::locks::{Guard, Lock, Rank};

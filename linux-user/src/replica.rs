@@ -17,8 +17,8 @@ use syscalls::Errno;
 use crate::abi::{self, Abi, CpuError};
 use crate::engine::{Engine, Vcpu};
 use crate::memory::vma::Prot;
-use crate::signal::{Trap, describe};
 use crate::memory::{AddressSpace, Bounds, MapRequest};
+use crate::signal::{Trap, describe};
 use crate::user::UserSlice;
 use crate::window;
 

@@ -198,8 +198,21 @@ impl Replayed {
         if like.read && contents == Contents::Copied {
             self.copy(range.start..range.end.min(like.filled), state)?;
         }
-        if access != filled {
-            self.replica.protect(range, access).map_err(wrong)?;
+        if access != filled || like.filled < range.end {
+            self.protect(range, like)?;
+        }
+        Ok(())
+    }
+
+    /// Lets be done with a part of a mapping what may be done with it, and nothing with what lies behind the end of its file.
+    fn protect(&mut self, range: Range<u64>, like: &Mapping) -> Result<(), Error> {
+        let end = like.filled.clamp(range.start, range.end);
+        for (part, access) in
+            [(range.start..end, access(like)), (end..range.end, Access::default())]
+        {
+            if !part.is_empty() {
+                self.replica.protect(part, access).map_err(wrong)?;
+            }
         }
         Ok(())
     }
@@ -211,7 +224,8 @@ impl Replayed {
         })?;
         theirs.retain_mut(|mapping| {
             mapping.range.start = mapping.range.start.max(LOWEST);
-            !mapping.range.is_empty()
+            // x86-64's vsyscall page: what is there, nobody can read.
+            !mapping.range.is_empty() && (mapping.read || mapping.range.end <= Replica::MEMORY_END)
         });
         let ours = std::mem::replace(&mut self.maps, theirs.clone());
         let mut edges: Vec<u64> = Vec::new();
@@ -226,7 +240,7 @@ impl Replayed {
                 (Some(_), None) => self.replica.unmap(range).map_err(wrong)?,
                 (None, Some(new)) => self.map(range, new, contents, state)?,
                 (Some(old), Some(new)) if access(old) != access(new) => {
-                    self.replica.protect(range, access(new)).map_err(wrong)?;
+                    self.protect(range, new)?;
                 }
                 (Some(_), Some(_)) => {}
             }
@@ -306,10 +320,16 @@ impl Replayed {
     fn raise(&mut self, exit: &Exit) {
         let pc = self.replica.frame().pc;
         let trap = match self.replica.raised(exit) {
+            Some(Raised { addr, .. }) if self.is_behind_file(addr) => Info::BUS.trap(),
             Some(Raised { signal, code, addr }) => Info::of(signal, code, addr).trap(),
             None => Trap::default(),
         };
         self.queue.raised(pc, trap);
+    }
+
+    /// Whether a mapping has no more contents there.
+    fn is_behind_file(&self, addr: u64) -> bool {
+        maps::at(&self.maps, addr).is_some_and(|mapping| mapping.filled <= addr)
     }
 
     /// Enters the handler of a signal that the reference gets: takes over the frame that its kernel has written, and the registers.
@@ -393,9 +413,11 @@ impl Source for Replayed {
             match self.awaits {
                 _ if self.has_ended => return Ok(false),
                 Awaits::Nothing => {}
-                Awaits::Call => return Err(failed(
-                    "a system call's result is awaited: only a reference that is the first side can give it",
-                )),
+                Awaits::Call => {
+                    return Err(failed(
+                        "a system call's result is awaited: only a reference that is the first side can give it",
+                    ));
+                }
                 // The reference has not entered a handler.
                 Awaits::Signal => return Ok(false),
             }
@@ -424,8 +446,8 @@ impl Execution for Replayed {
 
     fn adopt(&mut self, event: &Event, reference: &mut dyn Execution) -> Result<bool, Error> {
         let is_signal = event.delivered().is_some();
-        let is_call = !is_signal
-            && guest::outside(self.header.architecture, event) == Some(Outside::Kernel);
+        let is_call =
+            !is_signal && guest::outside(self.header.architecture, event) == Some(Outside::Kernel);
         self.awaits = Awaits::Nothing;
         match reference.state() {
             Some(state) => {

@@ -6,7 +6,7 @@ use linux_user::kernel::{self, Call};
 use trace::{Architecture, Insn, Signal, Trap};
 
 const SIGILL: u8 = 4;
-const SIGTRAP: u8 = 5;
+pub(crate) const SIGTRAP: u8 = 5;
 const SIGBUS: u8 = 7;
 const SIGFPE: u8 = 8;
 pub(crate) const SIGKILL: u8 = 9;
@@ -29,6 +29,9 @@ pub(crate) struct Info {
 }
 
 impl Info {
+    /// Nothing is there behind the end of a file: `BUS_ADRERR`.
+    pub(crate) const BUS: Self = Self { number: SIGBUS, code: Some(2), addr: 0 };
+
     /// Of this number, with what `siginfo_t` says if it is known.
     pub(crate) fn new(number: u8, siginfo: Option<&[u8]>) -> Self {
         let word = |at: usize| siginfo?.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
@@ -58,6 +61,11 @@ impl Info {
         let value = has_address.then_some(self.addr);
         Trap { cause: None, value, signal: Some(Signal::Raised(self.number)) }
     }
+}
+
+/// A signal is all that happens.
+pub(crate) fn delivered(number: u8) -> Trap {
+    Trap { signal: Some(Signal::Delivered(number)), ..Trap::default() }
 }
 
 /// Whether an instruction is a breakpoint: it raises SIGTRAP, by which steps end, too.
@@ -128,8 +136,8 @@ impl Handlers {
         if !is_action || call.result != 0 || action == 0 || !read(action, &mut bytes) {
             return;
         }
-        let [handler, flags] = [&bytes[..8], &bytes[8..]]
-            .map(|word| word.try_into().map_or(0, u64::from_le_bytes));
+        let [handler, flags] =
+            [&bytes[..8], &bytes[8..]].map(|word| word.try_into().map_or(0, u64::from_le_bytes));
         if let Ok(signal) = u8::try_from(signal) {
             self.known.insert(signal, (handler, flags));
         }

@@ -61,11 +61,7 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    pub(crate) fn new(
-        queue: Queue,
-        watched: Watched,
-        interrupter: Interrupter,
-    ) -> Self {
+    pub(crate) fn new(queue: Queue, watched: Watched, interrupter: Interrupter) -> Self {
         let (event, scratch) = (Event::default(), Vec::new());
         Self { queue, watched, interrupter, event, scratch }
     }

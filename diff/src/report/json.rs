@@ -149,14 +149,12 @@ fn step(event: &Event, context: &Context<'_>) -> Step {
         privilege: event.privilege.map(|privilege| privilege.0),
         writes: event.writes.iter().map(value).collect(),
         accesses: event.accesses.iter().map(memory).collect(),
-        trap: event
-            .trap
-            .map(|trap| Trap {
-                cause: trap.cause.map(hex),
-                value: trap.value.map(hex),
-                signal: trap.signal.map(|signal| signal.to_string()),
-                is_delivered: event.delivered().is_some(),
-            }),
+        trap: event.trap.map(|trap| Trap {
+            cause: trap.cause.map(hex),
+            value: trap.value.map(hex),
+            signal: trap.signal.map(|signal| signal.to_string()),
+            is_delivered: event.delivered().is_some(),
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use diff::{Execution, Mapping, State, guest};
 use linux_user::Replica;
 use linux_user::kernel::{self, Call};
 use trace::{
-    Architecture, Carries, Error, Event, Header, RegWrite, Register, Signal, Source, Trap, Writes,
+    Architecture, Carries, Error, Event, Header, RegWrite, Register, Signal, Source, Writes,
 };
 
 use super::connection::{Connection, from_hex, to_hex};
@@ -24,6 +24,8 @@ const MEMORY_MAX: usize = 0x700;
 /// A single-threaded program, or the first CPU of a machine, behind a stub.
 pub struct Remote {
     connection: Connection,
+    /// The first thread, as the stub calls it.
+    thread: String,
     header: Header,
     registers: Vec<Described>,
     /// How many of them one packet shows.
@@ -67,7 +69,7 @@ impl Remote {
         if connection.ask(b"QStartNoAckMode")? == b"OK" {
             connection.stop_acknowledging()?;
         }
-        choose_thread(&mut connection)?;
+        let thread = choose_thread(&mut connection)?;
         let files = descriptions(&mut connection)?;
         let (architecture, registers) = description::parse(&files)
             .ok_or_else(|| failed("the stub does not describe a CPU that Ferry knows"))?;
@@ -85,6 +87,7 @@ impl Remote {
         };
         let mut remote = Self {
             connection,
+            thread,
             header: Header { architecture, carries, program: None },
             values: vec![0; registers.len()],
             registers,
@@ -238,9 +241,9 @@ impl Remote {
     fn resume(&mut self, how: Go) -> Result<Stopped, Error> {
         let packet = match (how, self.signal.take()) {
             (Go::Step, None) => "s".to_owned(),
-            (Go::Step, Some((_, signal))) => format!("S{signal:02x}"),
+            (Go::Step, Some((_, signal))) => format!("vCont;S{signal:02x}:{}", self.thread),
             (Go::On, None) => "c".to_owned(),
-            (Go::On, Some((_, signal))) => format!("C{signal:02x}"),
+            (Go::On, Some((_, signal))) => format!("vCont;C{signal:02x}:{}", self.thread),
         };
         let answer = self.connection.ask(packet.as_bytes())?;
         let code = || {
@@ -258,8 +261,9 @@ impl Remote {
 
     /// What is known of the signal of gdb's number by which the program has stopped.
     fn info(&mut self, signal: u8) -> Result<Info, Error> {
-        let number = kernel::signal_of_gdb(signal)
-            .ok_or_else(|| failed(format!("the program gets a signal that gdb numbers {signal}")))?;
+        let number = kernel::signal_of_gdb(signal).ok_or_else(|| {
+            failed(format!("the program gets a signal that gdb numbers {signal}"))
+        })?;
         let answer = self.connection.ask(b"qXfer:siginfo:read::0,80")?;
         Ok(Info::new(number, answer.strip_prefix(b"l").or(answer.strip_prefix(b"m"))))
     }
@@ -278,7 +282,7 @@ impl Remote {
 
     /// Enters the handler of the signal by which the program has stopped.
     fn enter_handler(&mut self, number: u8, handler: u64, event: &mut Event) -> Result<(), Error> {
-        event.trap = Some(delivered(number));
+        event.trap = Some(signals::delivered(number));
         self.handlers.entered(number);
         let len = if self.header.architecture == Architecture::X86_64 { 1 } else { 4 };
         let stopped = self.run_with_breakpoint(handler, len)?;
@@ -328,14 +332,14 @@ impl Remote {
                 self.has_ended = true;
                 if self.call.is_none() {
                     let number = pending.or(by.and_then(kernel::signal_of_gdb)).unwrap_or(SIGKILL);
-                    event.trap = Some(delivered(number));
+                    event.trap = Some(signals::delivered(number));
                 }
                 return Ok(());
             }
             Stopped::Signal(signal) => Some((self.info(signal)?, signal)),
             Stopped::Stepped => self.is_trap(event)?.map(|info| (info, TRAP)),
         };
-        if self.call_name() == Some("rt_sigreturn") {
+        if matches!(self.call_name(), Some("rt_sigreturn" | "arch_prctl")) {
             self.all_changes(&mut event.writes)?;
         } else {
             self.changes(word, &mut event.writes)?;
@@ -442,17 +446,17 @@ impl Remote {
     }
 }
 
-/// Has the first thread looked at and stepped.
-fn choose_thread(connection: &mut Connection) -> Result<(), Error> {
+/// Has the first thread looked at and stepped, and says its name.
+fn choose_thread(connection: &mut Connection) -> Result<String, Error> {
     connection.ask(b"?")?;
     let answer = connection.ask(b"qfThreadInfo")?;
-    let Some(threads) = answer.strip_prefix(b"m") else { return Ok(()) };
+    let Some(threads) = answer.strip_prefix(b"m") else { return Ok("0".to_owned()) };
     let first = threads.split(|&byte| byte == b',').next().unwrap_or_default();
     let first = String::from_utf8_lossy(first).into_owned();
     for operation in ["Hg", "Hc"] {
         connection.ask(format!("{operation}{first}").as_bytes())?;
     }
-    Ok(())
+    Ok(first)
 }
 
 /// How far the program goes on.
@@ -468,11 +472,6 @@ enum Stopped {
     Signal(u8),
     /// By itself, or by a signal of gdb's number.
     Ended(Option<u8>),
-}
-
-/// A signal is all that happens.
-fn delivered(number: u8) -> Trap {
-    Trap { signal: Some(Signal::Delivered(number)), ..Trap::default() }
 }
 
 /// The target description and what it includes.
@@ -605,14 +604,15 @@ impl State for Remote {
 
     fn mappings(&mut self) -> Result<Option<Vec<Mapping>>, Error> {
         if let Some(text) = files::read(&mut self.connection, "/proc/self/maps")? {
-            return Ok(Some(maps::parse(&String::from_utf8_lossy(&text))));
+            let process = self.stub.as_ref().map(Stub::pid);
+            return Ok(Some(maps::parse(&String::from_utf8_lossy(&text), process)));
         }
         // Ferry's guests see their own addresses; what may be executed there, the host does not know.
         let Some(stub) = self.stub.as_ref().filter(|stub| stub.has_memory()) else {
             return Ok(None);
         };
         let text = std::fs::read_to_string(format!("/proc/{}/maps", stub.pid()))?;
-        let mut found = maps::parse(&text);
+        let mut found = maps::parse(&text, Some(stub.pid()));
         found.retain(|mapping| mapping.range.end <= Replica::MEMORY_END);
         found.iter_mut().for_each(|mapping| {
             (mapping.write, mapping.execute) = (mapping.read, mapping.read);
