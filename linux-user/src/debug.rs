@@ -5,7 +5,7 @@
 //! thread's. A task in a system call counts as stopped: it comes by here before anything of the guest's
 //! runs again.
 //!
-//! Debugging ends at fork (for the child) and at execve. A signal that the guest leaves to its default is
+//! Debugging ends at fork (for the child) and at execve, unless the next program is to wait for a debugger, too. A signal that the guest leaves to its default is
 //! the kernel's business from beginning to end, and is not seen.
 
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ use syscalls::Sysno;
 
 use crate::engine::Engine;
 use crate::host::{self, args};
+use crate::memory::AddressSpace;
 use crate::process::Process;
 use crate::signal::SigInfo;
 use crate::task::Task;
@@ -138,7 +139,8 @@ impl Debugger {
     }
 }
 
-fn debugger(task: &Task) -> Option<Arc<Debugger>> {
+/// What debugs a task's process, if somebody does.
+pub(crate) fn debugger(task: &Task) -> Option<Arc<Debugger>> {
     let debugger = task.process.debugger.get()?;
     (!debugger.is_gone.load(Ordering::SeqCst)).then(|| Arc::clone(debugger))
 }
@@ -400,6 +402,10 @@ impl Debuggee for ProcessDebuggee {
             Some(_) => "stopped".to_owned(),
             None => "ended".to_owned(),
         }
+    }
+
+    fn memory_map(&self) -> Option<String> {
+        Some(AddressSpace::current().proc_maps(str::to_owned))
     }
 
     fn signal_info(&self) -> Option<Vec<u8>> {

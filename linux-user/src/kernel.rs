@@ -134,12 +134,22 @@ pub const fn stack_pointer(architecture: Architecture) -> Register {
     }
 }
 
-/// Whether a call changes what is mapped.
+/// Whether a call changes what is mapped, or where a mapped file ends.
 #[must_use]
 pub fn maps(name: &str) -> bool {
     matches!(
         name,
-        "mmap" | "munmap" | "mremap" | "mprotect" | "pkey_mprotect" | "brk" | "shmat" | "shmdt"
+        "mmap"
+            | "munmap"
+            | "mremap"
+            | "mprotect"
+            | "pkey_mprotect"
+            | "brk"
+            | "shmat"
+            | "shmdt"
+            | "truncate"
+            | "ftruncate"
+            | "fallocate"
     )
 }
 

@@ -40,7 +40,7 @@ mod user;
 mod window;
 
 pub use abi::CpuError;
-pub use config::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
+pub use config::{Config, DefaultBinds, EnvChange, GdbExec, LogStart, PerfMap, StatsFormat, Tier};
 pub use engine::EngineError;
 pub use fs::FsError;
 pub use loader::ProgramError;

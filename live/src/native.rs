@@ -94,7 +94,7 @@ impl Native {
         let pid = child.id();
         // SAFETY: plain numbers, for which zero is a value.
         let general = unsafe { MaybeUninit::zeroed().assume_init() };
-        let memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem"))?;
+        let memory = Self::memory_of(pid)?;
         let mut native = Self {
             child,
             memory,
@@ -112,10 +112,14 @@ impl Native {
             _ => return Err(failed("the program does not stop at its start")),
         }
         // The file of its memory was that of ours, before it became the program.
-        native.memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem"))?;
+        native.memory = Self::memory_of(pid)?;
         native.read_registers()?;
         native.known = native.shown();
         Ok(native)
+    }
+
+    fn memory_of(process: u32) -> Result<File, Error> {
+        Ok(File::options().read(true).write(true).open(format!("/proc/{process}/mem"))?)
     }
 
     fn pid(&self) -> pid_t {
@@ -204,9 +208,18 @@ impl Native {
         self.request(libc::PTRACE_GETSIGINFO, bytes.as_mut_ptr().cast())?;
         let info = Info::new(number, Some(&bytes));
         let is_sent = info.code.is_some_and(|code| code <= 0);
+        if number == SIGTRAP && self.executes() {
+            return Ok(None);
+        }
         let is_breakpoint = signals::is_breakpoint(Architecture::X86_64, event.insn);
         let is_end = number == SIGTRAP && !is_sent && !(is_breakpoint && info.code == KERNEL);
         Ok(Some(info).filter(|_| !is_end))
+    }
+
+    /// Whether the call is one after which there may be another program.
+    fn executes(&self) -> bool {
+        let name = self.call.and_then(|call| kernel::name(Architecture::X86_64, call.number));
+        matches!(name, Some("execve" | "execveat"))
     }
 
     /// Whether the program has a handler for a signal, as proc_pid_status(5) says it.
@@ -344,6 +357,10 @@ impl Source for Native {
                 })
             });
         self.execute(event)?;
+        if self.executes() && !self.has_ended {
+            // The file of its memory was that of the program before.
+            self.memory = Self::memory_of(self.child.id())?;
+        }
         if self.call.is_some() {
             self.fetched.forget();
         }
@@ -352,6 +369,26 @@ impl Source for Native {
 }
 
 impl Execution for Native {
+    /// Takes over what the kernel has put on the stack, if both have it at the same place: arguments, environment, random bytes.
+    fn begin(&mut self, reference: &mut dyn Execution) -> Result<bool, Error> {
+        let Some(state) = reference.state() else { return Ok(false) };
+        let sp = kernel::stack_pointer(Architecture::X86_64);
+        let theirs = state.registers().into_iter().find(|write| write.register == sp);
+        if theirs.map(|write| write.value as u64) != Some(self.general.rsp)
+            || state.pc() != Some(self.general.rip)
+        {
+            return Ok(false);
+        }
+        let maps = self.mappings()?.unwrap_or_default();
+        let Some(stack) = maps::at(&maps, self.general.rsp) else { return Ok(false) };
+        let mut bytes = vec![0; (stack.range.end - self.general.rsp) as usize];
+        if state.read(self.general.rsp, &mut bytes).is_err() {
+            return Ok(false);
+        }
+        self.memory.write_all_at(&bytes, self.general.rsp)?;
+        Ok(true)
+    }
+
     fn adopt(&mut self, event: &Event, reference: &mut dyn Execution) -> Result<bool, Error> {
         let mut all = true;
         for write in &event.writes {

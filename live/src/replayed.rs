@@ -242,6 +242,10 @@ impl Replayed {
                 (Some(old), Some(new)) if access(old) != access(new) => {
                     self.protect(range, new)?;
                 }
+                // The file has become longer or shorter.
+                (Some(old), Some(new)) if filled(old, &range) != filled(new, &range) => {
+                    self.map(range, new, Contents::Copied, state)?;
+                }
                 (Some(_), Some(_)) => {}
             }
         }
@@ -350,6 +354,24 @@ impl Replayed {
         Ok(())
     }
 
+    /// Whether another program has been executed: then what is behind the call is not where the reference goes on.
+    fn is_left(&self, event: &Event, pc: u64) -> bool {
+        let (number, _) = self.replica.system_call();
+        let name = kernel::name(self.header.architecture, number);
+        let len = event.insn.map_or(0, |insn| insn.bytes().len() as u64);
+        matches!(name, Some("execve" | "execveat")) && pc != event.pc.wrapping_add(len)
+    }
+
+    /// Takes over all of the reference's state.
+    fn begin_again(&mut self, state: &mut dyn State) -> Result<(), Error> {
+        for old in std::mem::take(&mut self.maps) {
+            self.replica.unmap(old.range).map_err(wrong)?;
+        }
+        self.follow_maps(Contents::Copied, state)?;
+        self.set_registers(&state.registers());
+        Ok(())
+    }
+
     /// Writes a range as it is in the reference, if it is there.
     fn take_over(&mut self, range: Range<u64>, state: &mut dyn State) -> Result<(), Error> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
@@ -387,6 +409,11 @@ enum Awaits {
 enum Contents {
     Zero,
     Copied,
+}
+
+/// How much of a part of a mapping has contents.
+fn filled(mapping: &Mapping, part: &Range<u64>) -> u64 {
+    mapping.filled.clamp(part.start, part.end)
 }
 
 fn access(mapping: &Mapping) -> Access {
@@ -434,11 +461,7 @@ impl Execution for Replayed {
         let state = reference.state().ok_or_else(|| {
             failed("a tier can only repeat what is live: qemu, gdb:…, or interp as the reference")
         })?;
-        for old in std::mem::take(&mut self.maps) {
-            self.replica.unmap(old.range).map_err(wrong)?;
-        }
-        self.follow_maps(Contents::Copied, state)?;
-        self.set_registers(&state.registers());
+        self.begin_again(state)?;
         let pc = state.pc().ok_or_else(|| failed("the reference has ended"))?;
         self.replica.set_pc(GuestVirt(pc));
         Ok(true)
@@ -455,7 +478,9 @@ impl Execution for Replayed {
                     self.has_ended = true;
                     return Ok(true);
                 };
-                if is_call {
+                if is_call && self.is_left(event, pc) {
+                    self.begin_again(state)?;
+                } else if is_call {
                     self.follow_call(event, state)?;
                 }
                 if is_signal {

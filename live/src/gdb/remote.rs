@@ -1,7 +1,8 @@
 //! An execution that is stepped through gdb's remote protocol.
 
+use std::time::{Duration, Instant};
+
 use diff::{Execution, Mapping, State, guest};
-use linux_user::Replica;
 use linux_user::kernel::{self, Call};
 use trace::{
     Architecture, Carries, Error, Event, Header, RegWrite, Register, Signal, Source, Writes,
@@ -65,11 +66,7 @@ impl Remote {
     }
 
     fn new(mut connection: Connection, stub: Option<Stub>) -> Result<Self, Error> {
-        connection.ask(b"qSupported:xmlRegisters=i386;vContSupported+")?;
-        if connection.ask(b"QStartNoAckMode")? == b"OK" {
-            connection.stop_acknowledging()?;
-        }
-        let thread = choose_thread(&mut connection)?;
+        let thread = greet(&mut connection)?;
         let files = descriptions(&mut connection)?;
         let (architecture, registers) = description::parse(&files)
             .ok_or_else(|| failed("the stub does not describe a CPU that Ferry knows"))?;
@@ -208,7 +205,6 @@ impl Remote {
     fn step_call(&mut self, len: usize) -> Result<Stopped, Error> {
         let architecture = self.header.architecture;
         let back = match self.call_name() {
-            Some("execve" | "execveat") => return self.resume(Go::Step),
             Some("rt_sigreturn") => {
                 let sp = self.value(kernel::stack_pointer(architecture));
                 kernel::signal_return(architecture, sp, &mut |addr, into| {
@@ -218,6 +214,34 @@ impl Remote {
             _ => self.pc.wrapping_add(len as u64),
         };
         self.run_with_breakpoint(back, len)
+    }
+
+    /// Executes another program. A stub that waits in there again is our own.
+    fn step_exec(&mut self) -> Result<Stopped, Error> {
+        match (self.resume(Go::Step), &mut self.stub) {
+            (Err(_), Some(stub)) if stub.has_memory() => {
+                let Ok(again) = Self::connect_again(stub) else { return Ok(Stopped::Ended(None)) };
+                (self.connection, self.thread) = again;
+                self.handlers = Handlers::of_new_program();
+                Ok(Stopped::Stepped)
+            }
+            // Others are not asked again: what they run then may not even be a guest.
+            (Err(_), _) => Ok(Stopped::Ended(None)),
+            (stopped, _) => stopped,
+        }
+    }
+
+    fn connect_again(stub: &mut Stub) -> Result<(Connection, String), Error> {
+        let start = Instant::now();
+        loop {
+            // The socket of the program before may still take a connection, and drop it.
+            let mut connection = stub.connect()?;
+            match greet(&mut connection) {
+                Ok(thread) => return Ok((connection, thread)),
+                Err(error) if start.elapsed() > PATIENCE => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 
     /// Runs to a breakpoint, if the stub has any.
@@ -323,7 +347,8 @@ impl Remote {
     fn execute(&mut self, event: &mut Event) -> Result<(), Error> {
         let (word, len) = event.insn.map_or((0, 4), |insn| (insn.word(), insn.bytes().len()));
         let pending = self.signal.map(|(info, _)| info.number);
-        let stopped = match self.call {
+        let stopped = match self.call_name() {
+            Some("execve" | "execveat") => self.step_exec()?,
             Some(_) => self.step_call(len)?,
             None => self.resume(Go::Step)?,
         };
@@ -339,7 +364,7 @@ impl Remote {
             Stopped::Signal(signal) => Some((self.info(signal)?, signal)),
             Stopped::Stepped => self.is_trap(event)?.map(|info| (info, TRAP)),
         };
-        if matches!(self.call_name(), Some("rt_sigreturn" | "arch_prctl")) {
+        if matches!(self.call_name(), Some("rt_sigreturn" | "arch_prctl" | "execve" | "execveat")) {
             self.all_changes(&mut event.writes)?;
         } else {
             self.changes(word, &mut event.writes)?;
@@ -444,6 +469,18 @@ impl Remote {
         let packet = format!("M{addr:x},{:x}:{}", bytes.len(), to_hex(bytes));
         Ok(self.connection.ask(packet.as_bytes())? == b"OK")
     }
+}
+
+/// How long a program may take until it can be looked at again.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Agrees with a stub on what both understand; returns the first thread's name.
+fn greet(connection: &mut Connection) -> Result<String, Error> {
+    connection.ask(b"qSupported:xmlRegisters=i386;vContSupported+")?;
+    if connection.ask(b"QStartNoAckMode")? == b"OK" {
+        connection.stop_acknowledging()?;
+    }
+    choose_thread(connection)
 }
 
 /// Has the first thread looked at and stepped, and says its name.
@@ -607,17 +644,7 @@ impl State for Remote {
             let process = self.stub.as_ref().map(Stub::pid);
             return Ok(Some(maps::parse(&String::from_utf8_lossy(&text), process)));
         }
-        // Ferry's guests see their own addresses; what may be executed there, the host does not know.
-        let Some(stub) = self.stub.as_ref().filter(|stub| stub.has_memory()) else {
-            return Ok(None);
-        };
-        let text = std::fs::read_to_string(format!("/proc/{}/maps", stub.pid()))?;
-        let mut found = maps::parse(&text, Some(stub.pid()));
-        found.retain(|mapping| mapping.range.end <= Replica::MEMORY_END);
-        found.iter_mut().for_each(|mapping| {
-            (mapping.write, mapping.execute) = (mapping.read, mapping.read);
-        });
-        Ok(Some(found))
+        Ok(None)
     }
 }
 

@@ -97,6 +97,11 @@ pub trait Debuggee {
         None
     }
 
+    /// A process's memory as its /proc/self/maps shows it, with the host's names of files.
+    fn memory_map(&self) -> Option<String> {
+        None
+    }
+
     /// Its threads, the most interesting first.
     fn threads(&self) -> Vec<Thread>;
 

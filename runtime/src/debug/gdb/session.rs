@@ -206,6 +206,11 @@ fn receive<'a, 'b>(
                 target.is_killed = true;
                 answer(machine, text.as_bytes())?
             }
+            Some(Incoming::MemoryMap(offset, count)) => {
+                let map = target.debuggee.memory_map().unwrap_or_default();
+                let rest = map.as_bytes().get(offset..).unwrap_or_default();
+                answer(machine, &packets.file_part(&rest[..count.min(rest.len())]))?
+            }
             Some(Incoming::SignalInfo) => {
                 let info = target.debuggee.signal_info();
                 answer(machine, &packets.signal_info(info.as_deref()))?
