@@ -28,6 +28,8 @@ const LOWEST: u64 = 0x1_0000;
 const PIECE: u64 = 1 << 16;
 /// `MAP_ANONYMOUS`, the same for all guests.
 const MAP_ANONYMOUS: u64 = 0x20;
+const CLONE_VM: u64 = 0x100;
+const CLONE_VFORK: u64 = 0x4000;
 /// A call's numbers: `mmap`'s flags, `mremap`'s new length.
 const FLAGS: usize = 3;
 const NEW_LEN: usize = 2;
@@ -43,6 +45,10 @@ pub struct Replayed {
     maps: Vec<Mapping>,
     awaits: Awaits,
     has_ended: bool,
+    /// Why memory may change at any time, in the reference.
+    is_shared: Option<String>,
+    /// How many events there were.
+    events: u64,
 }
 
 fn wrong(error: impl std::fmt::Display) -> Error {
@@ -101,7 +107,17 @@ impl Replayed {
         });
         let numbers = named.collect();
         let (maps, awaits, has_ended) = (Vec::new(), Awaits::Nothing, false);
-        Self { replica, header, numbers, queue, maps, awaits, has_ended }
+        Self {
+            replica,
+            header,
+            numbers,
+            queue,
+            maps,
+            awaits,
+            has_ended,
+            is_shared: None,
+            events: 0,
+        }
     }
 
     /// Runs to its next system call, which is not executed yet. `false` if it ends before one, by a signal of its own.
@@ -261,6 +277,17 @@ impl Replayed {
         let result = result.map_or(args[0], |write| write.value as u64);
         let call = Call { number, args, result };
         let name = kernel::name(architecture, number).unwrap_or_default();
+        match self.sharing(name, &call) {
+            Sharing::Nothing => {}
+            Sharing::UntilNow => self.take_over_all(state)?,
+            Sharing::FromNowOn => {
+                self.is_shared = Some(format!(
+                    "a thread or a process with the same memory starts at {:#x}, and may write it at any time: {} \
+                     instructions up to there agree, and what comes then is not compared",
+                    event.pc, self.events
+                ));
+            }
+        }
         if kernel::maps(name) && result <= u64::MAX - 4096 {
             self.follow_mapping_call(name, &call, state)?;
         }
@@ -372,6 +399,49 @@ impl Replayed {
         Ok(())
     }
 
+    /// Whether a call has made somebody with whom the program shares its memory.
+    fn sharing(&self, name: &str, call: &Call) -> Sharing {
+        let flags = match name {
+            "vfork" => CLONE_VM | CLONE_VFORK,
+            "clone" => call.args[0],
+            "clone3" => {
+                let mut flags = [0; 8];
+                if self.replica.read(call.args[0], &mut flags) {
+                    u64::from_le_bytes(flags)
+                } else {
+                    0
+                }
+            }
+            _ => 0,
+        };
+        match flags & (CLONE_VM | CLONE_VFORK) {
+            _ if call.result > u64::MAX - 4096 || flags & CLONE_VM == 0 => Sharing::Nothing,
+            CLONE_VM => Sharing::FromNowOn,
+            _ => Sharing::UntilNow,
+        }
+    }
+
+    /// Writes all memory that may be written as it is in the reference: a child that has ended, or has executed another program, had it.
+    fn take_over_all(&mut self, state: &mut dyn State) -> Result<(), Error> {
+        let (mut own, mut others) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
+        for mapping in self.maps.clone() {
+            if !(mapping.read && mapping.write) {
+                continue;
+            }
+            let mut at = mapping.range.start;
+            while at < mapping.filled {
+                let len = PIECE.min(mapping.filled - at) as usize;
+                let (own, others) = (&mut own[..len], &mut others[..len]);
+                state.read(at, others)?;
+                if !self.replica.read(at, own) || own != others {
+                    self.replica.write(at, others).map_err(wrong)?;
+                }
+                at += len as u64;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes a range as it is in the reference, if it is there.
     fn take_over(&mut self, range: Range<u64>, state: &mut dyn State) -> Result<(), Error> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
@@ -404,6 +474,16 @@ enum Awaits {
     Signal,
 }
 
+/// With whom a program shares its memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sharing {
+    Nothing,
+    /// With a child for which it has waited.
+    UntilNow,
+    /// With somebody who runs beside it.
+    FromNowOn,
+}
+
 /// What new memory contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Contents {
@@ -429,6 +509,7 @@ impl Source for Replayed {
         loop {
             event.clear();
             if self.queue.take(event) {
+                self.events += 1;
                 let open = guest::outside(self.header.architecture, event);
                 self.awaits = match open {
                     _ if event.trap.is_some() => Awaits::Signal,
@@ -436,6 +517,9 @@ impl Source for Replayed {
                     _ => Awaits::Nothing,
                 };
                 return Ok(true);
+            }
+            if let Some(why) = &self.is_shared {
+                return Err(failed(why.clone()));
             }
             match self.awaits {
                 _ if self.has_ended => return Ok(false),

@@ -343,6 +343,11 @@ impl Remote {
         }
     }
 
+    /// Whether the program has a signal whose handler is entered next.
+    pub(crate) fn has_handler_to_enter(&self) -> Result<bool, Error> {
+        Ok(self.pending_handler()?.is_some())
+    }
+
     /// Executes one instruction, which is filled in already, or the signal that comes before it.
     fn execute(&mut self, event: &mut Event) -> Result<(), Error> {
         let (word, len) = event.insn.map_or((0, 4), |insn| (insn.word(), insn.bytes().len()));
