@@ -18,6 +18,7 @@ mod gdb;
 mod maps;
 mod native;
 mod replayed;
+mod sharing;
 mod signals;
 mod watcher;
 

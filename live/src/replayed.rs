@@ -16,6 +16,7 @@ use trace::{
     Writes,
 };
 
+use crate::sharing::{self, Sharing};
 use crate::signals::Info;
 use crate::watcher::{Queue, Watcher};
 use crate::{failed, maps};
@@ -28,8 +29,6 @@ const LOWEST: u64 = 0x1_0000;
 const PIECE: u64 = 1 << 16;
 /// `MAP_ANONYMOUS`, the same for all guests.
 const MAP_ANONYMOUS: u64 = 0x20;
-const CLONE_VM: u64 = 0x100;
-const CLONE_VFORK: u64 = 0x4000;
 /// A call's numbers: `mmap`'s flags, `mremap`'s new length.
 const FLAGS: usize = 3;
 const NEW_LEN: usize = 2;
@@ -277,10 +276,13 @@ impl Replayed {
         let result = result.map_or(args[0], |write| write.value as u64);
         let call = Call { number, args, result };
         let name = kernel::name(architecture, number).unwrap_or_default();
-        match self.sharing(name, &call) {
-            Sharing::Nothing => {}
-            Sharing::UntilNow => self.take_over_all(state)?,
-            Sharing::FromNowOn => {
+        let sharing = sharing::of_call(name, &call, |addr, into| self.replica.read(addr, into));
+        match sharing {
+            Sharing::Nobody => {}
+            // It has failed.
+            _ if result > u64::MAX - 4096 => {}
+            Sharing::Child => self.take_over_all(state)?,
+            Sharing::Thread => {
                 self.is_shared = Some(format!(
                     "a thread or a process with the same memory starts at {:#x}, and may write it at any time: {} \
                      instructions up to there agree, and what comes then is not compared",
@@ -399,28 +401,6 @@ impl Replayed {
         Ok(())
     }
 
-    /// Whether a call has made somebody with whom the program shares its memory.
-    fn sharing(&self, name: &str, call: &Call) -> Sharing {
-        let flags = match name {
-            "vfork" => CLONE_VM | CLONE_VFORK,
-            "clone" => call.args[0],
-            "clone3" => {
-                let mut flags = [0; 8];
-                if self.replica.read(call.args[0], &mut flags) {
-                    u64::from_le_bytes(flags)
-                } else {
-                    0
-                }
-            }
-            _ => 0,
-        };
-        match flags & (CLONE_VM | CLONE_VFORK) {
-            _ if call.result > u64::MAX - 4096 || flags & CLONE_VM == 0 => Sharing::Nothing,
-            CLONE_VM => Sharing::FromNowOn,
-            _ => Sharing::UntilNow,
-        }
-    }
-
     /// Writes all memory that may be written as it is in the reference: a child that has ended, or has executed another program, had it.
     fn take_over_all(&mut self, state: &mut dyn State) -> Result<(), Error> {
         let (mut own, mut others) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
@@ -472,16 +452,6 @@ enum Awaits {
     Call,
     /// What becomes of the signal that the last instruction has raised.
     Signal,
-}
-
-/// With whom a program shares its memory.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sharing {
-    Nothing,
-    /// With a child for which it has waited.
-    UntilNow,
-    /// With somebody who runs beside it.
-    FromNowOn,
 }
 
 /// What new memory contains.

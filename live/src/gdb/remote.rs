@@ -13,6 +13,7 @@ use super::description::{self, Described, What};
 use super::stub::Stub;
 use super::{files, interest};
 use crate::fetched::Fetched;
+use crate::sharing::{self, Sharing};
 use crate::signals::{Disposition, Handlers, Info, SIGKILL};
 use crate::{failed, maps, signals};
 
@@ -204,8 +205,16 @@ impl Remote {
     /// stands there, or where a handler returns to.
     fn step_call(&mut self, len: usize) -> Result<Stopped, Error> {
         let architecture = self.header.architecture;
-        let back = match self.call_name() {
-            Some("rt_sigreturn") => {
+        let name = self.call_name().unwrap_or_default();
+        let sharing = self.call.map(|call| {
+            sharing::of_call(name, &call, |addr, into| self.read_memory(addr, into).is_ok())
+        });
+        if sharing == Some(Sharing::Thread) {
+            // The new thread would come to the breakpoint, too.
+            return self.resume(Go::Step);
+        }
+        let back = match name {
+            "rt_sigreturn" => {
                 let sp = self.value(kernel::stack_pointer(architecture));
                 kernel::signal_return(architecture, sp, &mut |addr, into| {
                     self.read_memory(addr, into).is_ok()
