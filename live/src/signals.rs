@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn breakpoints_are_recognised() {
-        let is = |architecture, bytes| is_breakpoint(architecture, Insn::new(bytes));
+        let is = |architecture, bytes: &[u8]| is_breakpoint(architecture, Insn::new(bytes));
         assert!(is(Architecture::Riscv64, &[0x02, 0x90]));
         assert!(is(Architecture::Aarch64, &0xd420_0020_u32.to_le_bytes()));
         assert!(is(Architecture::X86_64, &[0xcc]) && !is(Architecture::X86_64, &[0x90]));

@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     ];
     for (guest, compiler, variable) in guests {
         if let Err(error) = compiler.version() {
-            eprintln!("skipped: {SUITE} of {guest}: {error}");
+            let _ = suite::skip(&format!("{SUITE} of {guest}"), error);
             continue;
         }
         add(guest, compiler, &OF_FERRY, None);
@@ -105,7 +105,7 @@ fn main() -> ExitCode {
         }
         match qemu(guest, variable) {
             Ok(qemu) => add(guest, compiler, &OF_QEMU, Some(qemu)),
-            Err(why) => eprintln!("skipped: {SUITE} of {guest} against qemu: {why}"),
+            Err(why) => _ = suite::skip(&format!("{SUITE} of {guest} against qemu"), why),
         }
     }
     suite::run(SUITE, &Subject::of_machines(), cases)
