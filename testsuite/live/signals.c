@@ -1,7 +1,7 @@
 /* Signals that instructions raise, that the program sends itself, and that come by themselves. */
 #include "live.h"
 
-static volatile int count, last, alarmed;
+static volatile int count, last;
 static char alternate[65536];
 static char page[2 * 4096] __attribute__((aligned(4096)));
 
@@ -29,11 +29,15 @@ static void opens(int signal, siginfo_t *info, struct ucontext *context)
     CALL(mprotect, page, 4096, 3, 0, 0);
 }
 
+#ifndef RAISED_ONLY
+static volatile int alarmed;
+
 static void rings(int signal, siginfo_t *info, struct ucontext *context)
 {
     (void)signal, (void)info, (void)context;
     alarmed = 1;
 }
+#endif
 
 int run(long argc, char **argv)
 {
