@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Write};
 use ferry_trace::native::{Options, Reader, Writer};
 use ferry_trace::{
     Access, AccessKind, Architecture, Carries, Error, Event, Header, Insn, Privilege, RegClass,
-    RegWrite, Register, Sink, Source, Trap, Writes,
+    RegWrite, Register, Signal, Sink, Source, Trap, Writes,
 };
 use proptest::prelude::*;
 

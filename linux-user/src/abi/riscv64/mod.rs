@@ -119,8 +119,11 @@ impl Abi for Riscv64 {
         const PR_RISCV_SET_ICACHE_FLUSH_CTX: i32 = 71;
         // Translations follow `fence.i` on whatever thread it runs.
         let is_known = args.long(1) <= 1 && args.long(2) <= 1;
-        (args.int(0) == PR_RISCV_SET_ICACHE_FLUSH_CTX)
-            .then_some(if is_known { Ok(0) } else { Err(Errno::EINVAL) })
+        (args.int(0) == PR_RISCV_SET_ICACHE_FLUSH_CTX).then_some(if is_known {
+            Ok(0)
+        } else {
+            Err(Errno::EINVAL)
+        })
     }
 
     /// As on most machines, which have Sv39 only: AddressSanitizer and ThreadSanitizer know where
