@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use linux_user::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
+use linux_user::{Config, DefaultBinds, EnvChange, GdbExec, LogStart, PerfMap, StatsFormat, Tier};
 use runtime::debug::gdb::Address;
 
 use crate::execution::{self, ExecutionArgs, Probes, TierArg};
@@ -62,6 +62,9 @@ pub(crate) struct RunArgs {
     /// Wait for gdb before the program starts (`target remote :PORT`): PORT, IP:PORT or unix:PATH
     #[arg(long, value_name = "WHERE")]
     gdb: Option<Address>,
+    /// Let programs that it executes in its place wait there, too
+    #[arg(long, requires = "gdb")]
+    gdb_exec: bool,
     /// Write /tmp/perf-PID.map, so that `perf` names translated code
     #[arg(long)]
     perf_map: bool,
@@ -176,6 +179,7 @@ fn config(args: RunArgs) -> Config {
         log_file: args.execution.log_file,
         log_start: if args.log_continued { LogStart::Continued } else { LogStart::Afresh },
         gdb: args.gdb,
+        gdb_exec: if args.gdb_exec { GdbExec::Wait } else { GdbExec::Run },
         perf_map: if args.perf_map { PerfMap::On } else { PerfMap::Off },
     }
 }

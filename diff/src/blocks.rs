@@ -105,6 +105,9 @@ impl Comparison<'_> {
         let (mut block, mut pc) = (Vec::new(), subject.pc);
         for (at, insn) in insns.iter().enumerate() {
             let Some(event) = self.reference.take(hart)? else { return Ok((block, Way::Ended)) };
+            if event.delivered().is_some() {
+                return Err(Error::SignalInBlock(pc));
+            }
             let trap = if at + 1 == insns.len() { subject.trap } else { None };
             let difference = match event.insn {
                 _ if event.pc != pc => Some(Difference::Pc(event.pc, pc)),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use trace::{Architecture, Carries, Event, RegClass, RegWrite, Register, Writes};
+use trace::{Architecture, Carries, Event, RegClass, RegWrite, Register, Signal, Trap, Writes};
 
 use crate::divergence::{Difference, Divergence, Pair};
 use crate::guest;
@@ -29,6 +29,11 @@ pub enum Error {
         "{0} events of one hart lie before the next of another: the sides' harts are too far apart"
     )]
     HartsApart(usize),
+    /// The reference enters the handler of a signal where the subject has gone on.
+    #[error(
+        "the reference gets a signal within a block, before {0:#x}, that the subject has executed whole: compare by instruction"
+    )]
+    SignalInBlock(u64),
     /// No machine has so many.
     #[error("there is no hart {0}: that many no machine has")]
     Hart(u32),
@@ -80,6 +85,8 @@ pub struct Counts {
     pub passed_over: u64,
     /// System calls.
     pub calls: u64,
+    /// Signals whose handlers were entered.
+    pub signals: u64,
     /// Instructions that agree because parts of traces have equal hashes.
     pub by_hash: u64,
     /// Blocks, of which the subject has executed each as a whole.
@@ -270,6 +277,9 @@ impl<'a> Comparison<'a> {
     /// Compares one instruction of a hart.
     fn step(&mut self, hart: u32) -> Result<Option<Divergence>, Error> {
         self.resynchronise(hart)?;
+        if self.follow_signal(hart)? {
+            return Ok(None);
+        }
         let subject = match (self.subject.take(hart)?, self.subject.taken_block()) {
             (Some(subject), Some(insns)) => return self.step_block(hart, subject, &insns),
             (subject, _) => subject,
@@ -285,6 +295,30 @@ impl<'a> Comparison<'a> {
             return Ok(None);
         }
         Ok(Some(self.diverge(hart, Some(reference), Some(subject), differences)))
+    }
+
+    /// Has a subject without a kernel enter the handler of a signal that the reference gets. Whether there was one.
+    fn follow_signal(&mut self, hart: u32) -> Result<bool, Error> {
+        let is_signal = |event: &Event| event.delivered().is_some();
+        if !self.subject.execution.is_led() || !self.reference.peek(hart, 0)?.is_some_and(is_signal)
+        {
+            return Ok(false);
+        }
+        let Some(event) = self.reference.take(hart)? else { return Ok(false) };
+        let known = &mut self.harts[hart as usize];
+        known.reference.apply(&event.writes);
+        let adopted = self.subject.execution.adopt(&event, self.reference.execution);
+        if adopted.map_err(|source| Error::Source { side: self.subject.name, source })? {
+            known.subject.apply(&event.writes);
+        } else {
+            event.writes.iter().for_each(|write| known.subject.forget(write.register));
+        }
+        (known.undo, known.undo_last) = Default::default();
+        self.counts.signals += 1;
+        let copy = event.clone();
+        known.history.push_back((known.compared, event, copy));
+        self.shorten_history(hart);
+        Ok(true)
     }
 
     /// Passes over what only one side has, if the sides meet again soon.
@@ -349,12 +383,14 @@ impl<'a> Comparison<'a> {
         if !traps_agree(a.trap, b.trap) && self.both_show_traps() {
             found.push(Difference::Trap(a.trap, b.trap));
         }
+        let is_signal = a.delivered().or(b.delivered()).is_some();
+        self.counts.signals += u64::from(is_signal);
         match guest::outside(self.architecture, if a.insn.is_some() { a } else { b }) {
-            Some(outside) => {
+            Some(outside) if !is_signal => {
                 self.counts.calls += u64::from(outside == guest::Outside::Kernel);
                 self.take_over(hart, a, b)?;
             }
-            None => {
+            _ => {
                 self.leave_flags_open(hart, if a.insn.is_some() { a } else { b });
                 self.registers_differ(hart, &a.writes, &b.writes, &mut found);
                 if !memory::agree(&a.accesses, &b.accesses, self.told) {
@@ -490,6 +526,11 @@ impl<'a> Comparison<'a> {
         known.history.push_back((known.compared, reference, subject));
         known.compared += 1;
         self.counts.instructions += 1;
+        self.shorten_history(hart);
+    }
+
+    fn shorten_history(&mut self, hart: u32) {
+        let known = &mut self.harts[hart as usize];
         if known.history.len() > self.options.history
             && let Some((_, reference, subject)) = known.history.pop_front()
         {
@@ -519,10 +560,18 @@ fn settle(known: &mut Registers, carries: &Carries, own: &[RegWrite], others: &[
 }
 
 /// Whether both trap, or neither does, for the same reason as far as it is known.
-pub(crate) fn traps_agree(a: Option<trace::Trap>, b: Option<trace::Trap>) -> bool {
+pub(crate) fn traps_agree(a: Option<Trap>, b: Option<Trap>) -> bool {
     let same = |a: Option<u64>, b: Option<u64>| a.is_none() || b.is_none() || a == b;
     match (a, b) {
-        (Some(a), Some(b)) => same(a.cause, b.cause) && same(a.value, b.value),
+        (Some(a), Some(b)) => {
+            let is_other = a.signal.zip(b.signal).is_some_and(|(a, b)| a != b);
+            // Where one side does not say what signal it was, it says of none that it was delivered.
+            let delivered = |trap: Trap| matches!(trap.signal, Some(Signal::Delivered(_)));
+            same(a.cause, b.cause)
+                && same(a.value, b.value)
+                && !is_other
+                && delivered(a) == delivered(b)
+        }
         (a, b) => a.is_none() == b.is_none(),
     }
 }

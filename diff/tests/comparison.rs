@@ -5,8 +5,8 @@ use ferry_diff::{
     Comparison, Counts, Difference, Divergence, Error, Execution, Options, Recorded, Verdict,
 };
 use trace::{
-    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Register, Source,
-    Trap, Writes,
+    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Register, Signal,
+    Source, Trap, Writes,
 };
 
 /// add a0, a0, a1
@@ -20,6 +20,7 @@ struct Listed {
     header: Header,
     events: std::vec::IntoIter<Event>,
     adopts: bool,
+    is_led: bool,
 }
 
 impl Source for Listed {
@@ -38,6 +39,10 @@ impl Source for Listed {
 impl Execution for Listed {
     fn adopt(&mut self, _: &Event, _: &mut dyn Execution) -> Result<bool, trace::Error> {
         Ok(self.adopts)
+    }
+
+    fn is_led(&self) -> bool {
+        self.is_led
     }
 }
 
@@ -58,7 +63,7 @@ fn everything() -> Carries {
 
 fn listed(carries: Carries, events: Vec<Event>) -> Listed {
     let header = Header { architecture: Architecture::Riscv64, carries, program: None };
-    Listed { header, events: events.into_iter(), adopts: false }
+    Listed { header, events: events.into_iter(), adopts: false, is_led: false }
 }
 
 /// The n-th instruction of a hart, which writes a0.
@@ -174,7 +179,7 @@ fn one_side_may_end_before_the_other_only_if_told_so() {
 #[test]
 fn traps_that_one_side_does_not_show_are_passed_over() {
     let mut with_trap = steps(&[1, 2]);
-    let trap = Some(Trap { cause: Some(2), value: None });
+    let trap = Some(Trap { cause: Some(2), ..Trap::default() });
     with_trap.insert(1, Event { pc: 0x5000, trap, ..Event::default() });
     let retired = Carries { traps: false, ..everything() };
     let (mut a, mut b) = (listed(retired, steps(&[1, 2])), listed(everything(), with_trap.clone()));
@@ -182,6 +187,71 @@ fn traps_that_one_side_does_not_show_are_passed_over() {
     let (mut a, mut b) = (listed(everything(), with_trap.clone()), listed(retired, steps(&[1, 2])));
     assert_eq!(same(&compare(&mut a, &mut b, Options::default())).passed_over, 1);
     different(compared(with_trap, steps(&[1, 2]), Options::default()));
+}
+
+/// The instruction at this place does not retire, or its handler is entered there.
+fn signal(n: u64, signal: Signal) -> Event {
+    let trap = Some(Trap { signal: Some(signal), ..Trap::default() });
+    Event { trap, writes: Vec::new(), ..step(n, ADD, 0) }
+}
+
+fn with_signals(signals: &[Signal]) -> Vec<Event> {
+    let mut events = steps(&[1, 2]);
+    events.splice(1..1, signals.iter().map(|one| signal(1, *one)));
+    events
+}
+
+#[test]
+fn a_subject_without_a_kernel_follows_signals() {
+    let [raised, delivered] = [Signal::Raised(11), Signal::Delivered(11)];
+    let mut reference = with_signals(&[raised, delivered]);
+    let write = RegWrite { register: A1, value: 11 };
+    reference[2].writes = vec![write];
+    reference[3].writes.push(write);
+    let mut subject = with_signals(&[raised]);
+    subject[2].writes.push(write);
+    let led = |events| Listed { adopts: true, is_led: true, ..listed(everything(), events) };
+    let follow = |reference, subject: &[Event]| {
+        compare(
+            &mut listed(everything(), reference),
+            &mut led(subject.to_vec()),
+            Options::default(),
+        )
+    };
+    let counts = same(&follow(reference.clone(), &subject));
+    assert_eq!((counts.instructions, counts.signals), (3, 1));
+    // One that is sent comes anywhere.
+    reference.remove(1);
+    subject.remove(1);
+    assert_eq!(same(&follow(reference, &subject)).signals, 1);
+}
+
+#[test]
+fn a_signal_that_only_one_side_raises_is_a_difference() {
+    let [raised, delivered] = [Signal::Raised(11), Signal::Delivered(11)];
+    let both = with_signals(&[raised, delivered]);
+    assert_eq!(same(&compared(both.clone(), both, Options::default())).signals, 1);
+    for (a, b) in [
+        (&[raised][..], &[][..]),
+        (&[], &[raised]),
+        (&[raised], &[Signal::Raised(7)]),
+        (&[delivered], &[raised]),
+        (&[delivered], &[]),
+    ] {
+        let d = different(compared(with_signals(a), with_signals(b), Options::default()));
+        assert!(matches!(d.differences[0], Difference::Trap(..)), "{a:?} {b:?}");
+    }
+    let d = different(compared(with_signals(&[raised]), with_signals(&[]), Options::default()));
+    let context = Context {
+        architecture: Architecture::Riscv64,
+        names: ["a", "b"],
+        symbol: &NoSymbols,
+        explanation: None,
+    };
+    let verdict = Verdict::Different(Counts::default(), Box::new(d));
+    let report = text(&verdict, &context);
+    assert!(report.contains("the reference raises SIGSEGV, the subject does not trap"), "{report}");
+    assert!(json(&verdict, &context).contains("\"signal\":\"SIGSEGV\""));
 }
 
 #[test]

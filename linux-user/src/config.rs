@@ -42,10 +42,22 @@ pub struct Config {
     pub log_file: Option<PathBuf>,
     /// Whether the log file is emptied first.
     pub log_start: LogStart,
-    /// `--gdb`: where debuggers connect. Not for programs that the guest executes.
+    /// `--gdb`: where debuggers connect.
     pub gdb: Option<Address>,
+    /// `--gdb-exec`: whether programs that the guest executes in this process wait for a debugger, too.
+    pub gdb_exec: GdbExec,
     /// `--perf-map`: tell `perf` the names of translated code.
     pub perf_map: PerfMap,
+}
+
+/// Whether debugging goes on in the next program of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum GdbExec {
+    /// It waits for a debugger, where the first one did.
+    Wait,
+    /// It runs.
+    #[default]
+    Run,
 }
 
 impl Config {
@@ -109,6 +121,9 @@ impl Config {
         }
         if self.default_binds == DefaultBinds::LeftOut {
             args.push("--no-default-binds".into());
+        }
+        if let (Some(address), GdbExec::Wait) = (&self.gdb, self.gdb_exec) {
+            args.extend(["--gdb".into(), address.to_string().into(), "--gdb-exec".into()]);
         }
         if self.perf_map == PerfMap::On {
             args.push("--perf-map".into());

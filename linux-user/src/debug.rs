@@ -5,7 +5,7 @@
 //! thread's. A task in a system call counts as stopped: it comes by here before anything of the guest's
 //! runs again.
 //!
-//! Debugging ends at fork (for the child) and at execve. A signal that the guest leaves to its default is
+//! Debugging ends at fork (for the child) and at execve, unless the next program is to wait for a debugger, too. A signal that the guest leaves to its default is
 //! the kernel's business from beginning to end, and is not seen.
 
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ use syscalls::Sysno;
 
 use crate::engine::Engine;
 use crate::host::{self, args};
+use crate::memory::AddressSpace;
 use crate::process::Process;
 use crate::signal::SigInfo;
 use crate::task::Task;
@@ -58,6 +59,8 @@ struct TaskState {
     how: Resume,
     /// What it gets instead of the signal by which it was stopped.
     signal: Answer,
+    /// The signal by which it is stopped.
+    info: Option<SigInfo>,
     registers: Vec<(u32, DebugValue)>,
 }
 
@@ -103,8 +106,8 @@ impl Debugger {
     /// A task begins.
     pub(crate) fn enter(&self, tid: i32, interrupter: Interrupter) {
         let (how, signal) = (Resume::Run, Answer::Keep);
-        let (place, registers) = (Place::Running, Vec::new());
-        let task = TaskState { interrupter, place, how, signal, registers };
+        let (place, registers, info) = (Place::Running, Vec::new(), None);
+        let task = TaskState { interrupter, place, how, signal, info, registers };
         self.state().tasks.insert(tid, task);
     }
 
@@ -136,7 +139,8 @@ impl Debugger {
     }
 }
 
-fn debugger(task: &Task) -> Option<Arc<Debugger>> {
+/// What debugs a task's process, if somebody does.
+pub(crate) fn debugger(task: &Task) -> Option<Arc<Debugger>> {
     let debugger = task.process.debugger.get()?;
     (!debugger.is_gone.load(Ordering::SeqCst)).then(|| Arc::clone(debugger))
 }
@@ -228,6 +232,13 @@ pub(crate) fn enter_kernel(task: &Task) {
     debugger.changed.notify_all();
 }
 
+/// Between a system call that was interrupted and what becomes of it: waits if the debugger looks.
+pub(crate) fn look_up(task: &mut Task) {
+    let Some(debugger) = debugger(task) else { return };
+    let tid = task.handle().tid;
+    park(task, &debugger, tid);
+}
+
 /// After a system call; one that was made in a single step ends that.
 pub(crate) fn leave_kernel(task: &mut Task) {
     let Some(debugger) = debugger(task) else { return };
@@ -244,6 +255,11 @@ fn finish_step(debugger: &Debugger, tid: i32) {
     }
 }
 
+/// A handler was entered: a step ends before its first instruction, as under the kernel's own ptrace(2).
+pub(crate) fn handler_entered(task: &mut Task) {
+    leave_kernel(task);
+}
+
 /// A signal is about to be delivered: the debugger may want another, or none.
 pub(crate) fn filter(task: &mut Task, info: SigInfo) -> Option<SigInfo> {
     let Some(debugger) = debugger(task).filter(|debugger| debugger.visits.is_there()) else {
@@ -251,11 +267,14 @@ pub(crate) fn filter(task: &mut Task, info: SigInfo) -> Option<SigInfo> {
     };
     let tid = task.handle().tid;
     if let Some(own) = debugger.state().tasks.get_mut(&tid) {
-        own.signal = Answer::Keep;
+        (own.signal, own.info) = (Answer::Keep, Some(info));
     }
     report(&debugger, tid, StopReason::Signal(to_gdb(info.signal())));
     park(task, &debugger, tid);
-    let state = debugger.state();
+    let mut state = debugger.state();
+    if let Some(own) = state.tasks.get_mut(&tid) {
+        own.info = None;
+    }
     match state.tasks.get(&tid).map_or(Answer::Keep, |own| own.signal) {
         Answer::Keep => Some(info),
         Answer::Get(None) => None,
@@ -283,7 +302,8 @@ pub(crate) fn to_gdb(signal: i32) -> Signal {
     })
 }
 
-fn from_gdb(signal: Signal) -> Option<i32> {
+/// The signal of gdb's number.
+pub(crate) fn from_gdb(signal: Signal) -> Option<i32> {
     (1..=64).find(|&number| to_gdb(number) == signal && signal.0 != 143)
 }
 
@@ -382,6 +402,16 @@ impl Debuggee for ProcessDebuggee {
             Some(_) => "stopped".to_owned(),
             None => "ended".to_owned(),
         }
+    }
+
+    fn memory_map(&self) -> Option<String> {
+        Some(AddressSpace::current().proc_maps(str::to_owned))
+    }
+
+    fn signal_info(&self) -> Option<Vec<u8>> {
+        let state = self.debugger.state();
+        let info = state.tasks.get(&state.current)?.info?;
+        Some(info.0.iter().flat_map(|word| word.to_le_bytes()).collect())
     }
 
     fn read_registers(&mut self, thread: Thread, numbers: &[u32]) -> Vec<Option<DebugValue>> {

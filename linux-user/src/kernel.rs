@@ -4,7 +4,10 @@
 
 use std::ops::Range;
 
+use runtime::debug::gdb::Signal;
 use trace::{Architecture, RegClass, Register};
+
+use crate::debug::from_gdb;
 
 /// How programs of an architecture call the kernel (syscall(2)).
 #[derive(Clone, Copy, Debug)]
@@ -75,12 +78,78 @@ pub fn name(architecture: Architecture, number: u64) -> Option<&'static str> {
     (convention(architecture)?.name)(number)
 }
 
-/// Whether a call changes what is mapped.
+/// The signal of gdb's number (`include/gdb/signals.def`), by Linux's.
+#[must_use]
+pub fn signal_of_gdb(number: u8) -> Option<u8> {
+    from_gdb(Signal(number)).and_then(|number| u8::try_from(number).ok())
+}
+
+/// What of memory the kernel wrote to enter a signal's handler: from the stack pointer up to where the stack was in use before. A
+/// handler's frame says where the alternate stack is (`ucontext_t`'s `uc_stack`).
+pub fn signal_frame(
+    architecture: Architecture,
+    (before, now): (u64, u64),
+    read: &mut Read<'_>,
+) -> Range<u64> {
+    /// No frame is larger: the largest state of vector and matrix registers has some 11 KiB (AMX), or 83 KiB (SVE, SME).
+    const LONGEST: u64 = 1 << 17;
+    let stack = now.wrapping_add(context(architecture)).wrapping_add(16);
+    let (base, len) = (long(stack, read), long(stack.wrapping_add(16), read));
+    let is_on = |at: u64| at.wrapping_sub(base) < len;
+    let end = match (is_on(now), is_on(before)) {
+        (true, false) => base.saturating_add(len),
+        _ => before,
+    };
+    now..end.clamp(now, now.saturating_add(LONGEST))
+}
+
+/// Where `ucontext_t` lies in a frame: behind `siginfo_t`, or the address to which the handler returns.
+const fn context(architecture: Architecture) -> u64 {
+    match architecture {
+        Architecture::Riscv64 | Architecture::Aarch64 => 128,
+        Architecture::X86_64 => 8,
+    }
+}
+
+/// Where rt_sigreturn(2) goes on, if it is called with this stack pointer.
+pub fn signal_return(architecture: Architecture, sp: u64, read: &mut Read<'_>) -> u64 {
+    // Flags, link, stack, and the signal mask, which x86-64 has behind the registers.
+    let pc = match architecture {
+        Architecture::Riscv64 => context(architecture) + 176,
+        // fault_address, x0 to x30, sp
+        Architecture::Aarch64 => context(architecture) + 176 + 8 * 33,
+        // The address to return to has been popped. r8 to r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp
+        Architecture::X86_64 => 40 + 8 * 16,
+    };
+    long(sp.wrapping_add(pc), read)
+}
+
+/// The stack pointer.
+#[must_use]
+pub const fn stack_pointer(architecture: Architecture) -> Register {
+    match architecture {
+        Architecture::Riscv64 => int(2),
+        Architecture::Aarch64 => int(31),
+        Architecture::X86_64 => int(4),
+    }
+}
+
+/// Whether a call changes what is mapped, or where a mapped file ends.
 #[must_use]
 pub fn maps(name: &str) -> bool {
     matches!(
         name,
-        "mmap" | "munmap" | "mremap" | "mprotect" | "pkey_mprotect" | "brk" | "shmat" | "shmdt"
+        "mmap"
+            | "munmap"
+            | "mremap"
+            | "mprotect"
+            | "pkey_mprotect"
+            | "brk"
+            | "shmat"
+            | "shmdt"
+            | "truncate"
+            | "ftruncate"
+            | "fallocate"
     )
 }
 

@@ -40,11 +40,11 @@ mod user;
 mod window;
 
 pub use abi::CpuError;
-pub use config::{Config, DefaultBinds, EnvChange, LogStart, PerfMap, StatsFormat, Tier};
+pub use config::{Config, DefaultBinds, EnvChange, GdbExec, LogStart, PerfMap, StatsFormat, Tier};
 pub use engine::EngineError;
 pub use fs::FsError;
 pub use loader::ProgramError;
 pub use recording::Record;
-pub use replica::{Access, Replica, ReplicaError, ReplicaTier};
+pub use replica::{Access, Raised, Replica, ReplicaError, ReplicaTier};
 pub use run::{RunError, run, trace};
 pub use syscalls::matrix;

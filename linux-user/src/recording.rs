@@ -1,7 +1,7 @@
 //! `ferry trace`: writes down what the threads of a process execute.
 //!
-//! An instruction's event is finished when its thread comes to the next one, so that what a system call or a
-//! signal changes belongs to the instruction before. Only the process that was started is recorded: not its
+//! An instruction's event is finished when its thread comes to the next one, so that what a system call changes
+//! belongs to the instruction before. That the handler of a signal is entered is an event of its own, in place of the next instruction. Only the process that was started is recorded: not its
 //! children, and not what it executes.
 
 use std::fmt;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use base::{CpuFrame, GuestVirt};
-use runtime::{Exit, Observation, ObservedAccess, Observer};
+use runtime::{Exit, Observation, ObservedAccess, Observer, Signalled};
 use trace::frame::Watched;
 use trace::recording::{BoxedSink, Gate, Memory, Pending, Registers, Start, carries};
-use trace::{Access, AccessKind, Architecture, Event, Header, Insn, Privilege, Trap};
+use trace::{Access, AccessKind, Architecture, Event, Header, Insn, Privilege, Signal, Trap};
 
 use crate::kernel::{self, Call};
 use crate::locks::{Guard, Lock, Rank};
@@ -162,6 +162,18 @@ impl Recorder {
         }
     }
 
+    /// Begins the event of what is at pc, if it is to be recorded.
+    fn begin(&mut self, frame: &CpuFrame, insn: Option<Insn>) {
+        self.complete(frame);
+        self.call = None;
+        if !self.recording.gate.wants(frame.pc) {
+            return;
+        }
+        let event = self.pending.begin();
+        (event.hart, event.pc, event.insn) = (self.hart, frame.pc, insn);
+        event.privilege = Some(self.privilege);
+    }
+
     /// Adds what the system call that was the last instruction has written to memory.
     fn add_kernel_writes(&mut self, frame: &CpuFrame) {
         let Some(mut call) = self.call.take() else { return };
@@ -199,14 +211,7 @@ fn read_guest(addr: u64, into: &mut [u8]) -> bool {
 
 impl Observer for Recorder {
     fn before(&mut self, frame: &CpuFrame, code: &[u8]) {
-        self.complete(frame);
-        if !self.recording.gate.wants(frame.pc) {
-            return;
-        }
-        let event = self.pending.begin();
-        (event.hart, event.pc) = (self.hart, frame.pc);
-        event.insn = Insn::new(code);
-        event.privilege = Some(self.privilege);
+        self.begin(frame, Insn::new(code));
     }
 
     fn access(&mut self, access: ObservedAccess) {
@@ -240,8 +245,39 @@ impl Observer for Recorder {
         };
     }
 
+    fn signalled(&mut self, frame: &CpuFrame, signal: Signalled) {
+        match signal {
+            Signalled::Raised(number) => {
+                if self.pending.is_some() && self.pending.event.trap.is_none() {
+                    // One that could not be fetched has not been seen.
+                    self.begin(frame, None);
+                }
+                let trap = self.pending.event.trap.get_or_insert_default();
+                trap.signal = Some(Signal::Raised(number));
+            }
+            Signalled::Delivered(number) => {
+                self.begin(frame, insn_at(self.recording.architecture, frame.pc));
+                let signal = Some(Signal::Delivered(number));
+                self.pending.event.trap = Some(Trap { signal, ..Trap::default() });
+            }
+        }
+    }
+
     fn ended(&mut self, frame: &CpuFrame) {
         self.complete(frame);
+    }
+}
+
+/// The instruction at an address; of x86-64 so many bytes as one may have.
+fn insn_at(architecture: Architecture, pc: u64) -> Option<Insn> {
+    let mut bytes = [0; 15];
+    // What ends with a page has fewer.
+    let len = (1..=bytes.len()).rev().find(|&len| read_guest(pc, &mut bytes[..len]))?;
+    let first = bytes[0];
+    match architecture {
+        Architecture::Riscv64 if first & 3 != 3 => Insn::new(bytes[..len].get(..2)?),
+        Architecture::Riscv64 | Architecture::Aarch64 => Insn::new(bytes[..len].get(..4)?),
+        Architecture::X86_64 => Insn::beginning(&bytes[..len]),
     }
 }
 
@@ -255,5 +291,5 @@ fn of_programs(architecture: Architecture) -> Privilege {
 
 /// A fault at an address, for a reason that the signal tells.
 fn at(addr: GuestVirt) -> Trap {
-    Trap { cause: None, value: Some(addr.0) }
+    Trap { value: Some(addr.0), ..Trap::default() }
 }

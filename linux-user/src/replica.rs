@@ -18,6 +18,7 @@ use crate::abi::{self, Abi, CpuError};
 use crate::engine::{Engine, Vcpu};
 use crate::memory::vma::Prot;
 use crate::memory::{AddressSpace, Bounds, MapRequest};
+use crate::signal::{Trap, describe};
 use crate::user::UserSlice;
 use crate::window;
 
@@ -85,6 +86,17 @@ impl Access {
         let bits = [(self.read, Prot::READ), (self.write, Prot::WRITE), (self.execute, Prot::EXEC)];
         Prot(bits.iter().filter(|(is_there, _)| *is_there).map(|(_, bit)| bit).sum())
     }
+}
+
+/// A signal that an instruction raises (sigaction(2), "siginfo_t").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Raised {
+    /// `si_signo`
+    pub signal: u8,
+    /// `si_code`
+    pub code: i32,
+    /// `si_addr`
+    pub addr: u64,
 }
 
 /// The thread.
@@ -229,6 +241,21 @@ impl Replica {
                 return exit;
             }
         }
+    }
+
+    /// The signal that an exit means, for this one or none; the frame's pc becomes what the kernel says that it was.
+    pub fn raised(&mut self, exit: &Exit) -> Option<Raised> {
+        let exit = self.abi.explain(self.cpu.frame(), *exit);
+        let pc = GuestVirt(self.cpu.frame().pc);
+        let info = match self.abi.exception(self.cpu.frame_mut(), &exit, Trap::default()) {
+            Some(exception) => exception.info,
+            None => describe(&exit, pc, &*self.abi)?,
+        };
+        Some(Raised {
+            signal: u8::try_from(info.signal()).ok()?,
+            code: info.code(),
+            addr: info.addr().0,
+        })
     }
 
     /// The system call that it has just executed: its number, and its arguments.

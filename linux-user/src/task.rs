@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime::Exit;
+use runtime::{Exit, Signalled};
 use syscalls::{Errno, Sysno};
 
 use crate::engine::Vcpu;
@@ -99,6 +99,14 @@ impl Task {
         }
     }
 
+    /// Tells whoever observes it of a signal, before anything is done about it.
+    pub(crate) fn observe_signal(&mut self, signal: Signalled) {
+        if let Some(mut observer) = self.cpu.take_observer() {
+            observer.signalled(self.cpu.frame(), signal);
+            self.cpu.set_observer(observer);
+        }
+    }
+
     /// Runs the guest thread until it ends before its process; returns its status. The caller ends
     /// the host thread.
     pub(crate) fn run(&mut self) -> i32 {
@@ -108,7 +116,11 @@ impl Task {
                 Exit::Syscall => {
                     debug::enter_kernel(self);
                     let restart = calls::dispatch(self);
-                    debug::leave_kernel(self);
+                    match restart {
+                        None => debug::leave_kernel(self),
+                        // A step ends when what becomes of the call is settled: here or after a handler.
+                        Some(_) => debug::look_up(self),
+                    }
                     restart
                 }
                 Exit::Interrupted => None,

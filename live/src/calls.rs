@@ -98,10 +98,14 @@ impl Calls {
             self.reference.next(&mut event)?;
             self.subject.adopt(&event, &mut self.reference)?;
             agreed(call);
+            // Handlers that are entered behind the call.
+            while self.reference.has_handler_to_enter()? {
+                self.reference.next(&mut event)?;
+                self.subject.adopt(&event, &mut self.reference)?;
+            }
             if self.reference.pc().is_none() {
                 return Ok(Parted::No);
             }
-            event.clear();
         }
     }
 

@@ -21,6 +21,8 @@ mod gdb;
 mod maps;
 mod native;
 mod replayed;
+mod sharing;
+mod signals;
 mod watcher;
 
 pub use calls::{Calls, Parted, call_bytes, pass};

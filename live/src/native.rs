@@ -11,17 +11,35 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use diff::{Execution, Mapping, State, guest};
-use libc::{c_int, pid_t, user_fpregs_struct, user_regs_struct};
+use libc::{c_int, pid_t, user_regs_struct};
 use linux_user::kernel::{self, Call};
 use trace::{
-    Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes,
+    Architecture, Carries, Error, Event, Header, RegClass, RegWrite, Register, Source, Writes,
 };
 
 use crate::fetched::Fetched;
-use crate::{failed, maps};
+use crate::signals::{Info, SIGTRAP};
+use crate::{failed, maps, signals};
 
-/// `mxcsr`
 const MXCSR: Register = Register::control(0);
+const FS_BASE: Register = Register::control(1);
+const GS_BASE: Register = Register::control(2);
+
+/// What PTRACE_GETREGSET calls the XSAVE area, and the bytes of it that are looked at.
+const NT_X86_XSTATE: usize = 0x202;
+const XSTATE_WORDS: usize = 832 / 8;
+/// Offsets in it, and the bit of XSTATE_BV that says that the last part is there.
+const FX_MXCSR: usize = 24;
+const XMM: usize = 160;
+const XSTATE_BV: usize = 512;
+const YMM_HIGH: usize = 576;
+const AVX: u64 = 4;
+
+/// `SI_KERNEL`
+const KERNEL: Option<i32> = Some(0x80);
+/// What ptrace(2) shows of calls that are made again after a signal: `ERESTARTSYS` to `ERESTART_RESTARTBLOCK`.
+const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
+
 /// The trap flag, by which the processor is stepped, is no flag of the program's.
 const TRAP_FLAG: u64 = 1 << 8;
 
@@ -31,10 +49,12 @@ pub struct Native {
     memory: File,
     header: Header,
     general: user_regs_struct,
-    float: user_fpregs_struct,
+    /// As XSAVE lays it out (SDM volume 1, "XSAVE Area"), up to the upper halves of the vector registers.
+    float: [u64; XSTATE_WORDS],
     known: Vec<RegWrite>,
     fetched: Fetched,
-    signal: c_int,
+    /// A signal that the program gets with the next step.
+    signal: Option<Info>,
     call: Option<Call>,
     has_ended: bool,
 }
@@ -73,30 +93,33 @@ impl Native {
         let header = Header { architecture: Architecture::X86_64, carries, program: None };
         let pid = child.id();
         // SAFETY: plain numbers, for which zero is a value.
-        let (general, float) =
-            unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
-        let memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem"))?;
+        let general = unsafe { MaybeUninit::zeroed().assume_init() };
+        let memory = Self::memory_of(pid)?;
         let mut native = Self {
             child,
             memory,
             header,
             general,
-            float,
+            float: [0; XSTATE_WORDS],
             known: Vec::new(),
             fetched: Fetched::default(),
-            signal: 0,
+            signal: None,
             call: None,
             has_ended: false,
         };
         match native.wait()? {
-            Stopped::Signal(libc::SIGTRAP) => {}
+            Stopped::Signal(SIGTRAP) => {}
             _ => return Err(failed("the program does not stop at its start")),
         }
         // The file of its memory was that of ours, before it became the program.
-        native.memory = File::options().read(true).write(true).open(format!("/proc/{pid}/mem"))?;
+        native.memory = Self::memory_of(pid)?;
         native.read_registers()?;
         native.known = native.shown();
         Ok(native)
+    }
+
+    fn memory_of(process: u32) -> Result<File, Error> {
+        Ok(File::options().read(true).write(true).open(format!("/proc/{process}/mem"))?)
     }
 
     fn pid(&self) -> pid_t {
@@ -110,24 +133,36 @@ impl Native {
             return Err(io::Error::last_os_error().into());
         }
         if libc::WIFSTOPPED(status) {
-            return Ok(Stopped::Signal(libc::WSTOPSIG(status)));
+            return Ok(Stopped::Signal(number(libc::WSTOPSIG(status))));
         }
-        Ok(Stopped::Ended)
+        let by = libc::WIFSIGNALED(status).then(|| number(libc::WTERMSIG(status)));
+        Ok(Stopped::Ended(by))
     }
 
     fn request(&self, request: libc::c_uint, data: *mut libc::c_void) -> Result<(), Error> {
-        let none = std::ptr::null_mut::<libc::c_void>();
+        self.request_at(request, 0, data)
+    }
+
+    fn request_at(
+        &self,
+        request: libc::c_uint,
+        at: usize,
+        data: *mut libc::c_void,
+    ) -> Result<(), Error> {
+        let at = std::ptr::without_provenance_mut::<libc::c_void>(at);
         // SAFETY: callers give a structure of the request's, or a signal's number.
-        match unsafe { libc::ptrace(request, self.pid(), none, data) } {
+        match unsafe { libc::ptrace(request, self.pid(), at, data) } {
             -1 => Err(io::Error::last_os_error().into()),
             _ => Ok(()),
         }
     }
 
     fn read_registers(&mut self) -> Result<(), Error> {
-        let (mut general, mut float) = (self.general, self.float);
+        let (mut general, mut float) = (self.general, [0_u64; XSTATE_WORDS]);
         self.request(libc::PTRACE_GETREGS, (&raw mut general).cast())?;
-        self.request(libc::PTRACE_GETFPREGS, (&raw mut float).cast())?;
+        let mut vector =
+            libc::iovec { iov_base: (&raw mut float).cast(), iov_len: size_of_val(&float) };
+        self.request_at(libc::PTRACE_GETREGSET, NT_X86_XSTATE, (&raw mut vector).cast())?;
         (self.general, self.float) = (general, float);
         Ok(())
     }
@@ -144,21 +179,120 @@ impl Native {
         let mut general = self.general;
         let integers = Self::integers(&mut general).map(|value| u128::from(*value));
         let integers = (0..).zip(integers).map(|(n, value)| (Register::int(n), value));
-        let vectors = self.float.xmm_space.as_chunks::<4>().0.iter().take(16);
-        let vectors = vectors
-            .map(|words| (0..4).fold(0, |value, n| value | u128::from(words[n]) << (32 * n)));
-        let vectors = (0..).zip(vectors).map(|(n, value)| (Register::vector(n), value));
+        let wide =
+            |at: usize| u128::from(self.float[at / 8 + 1]) << 64 | u128::from(self.float[at / 8]);
+        let vectors = (0..16_u16).map(|n| (Register::vector(n), wide(XMM + 16 * usize::from(n))));
+        // What is in its initial state is zero, and not written.
+        let has_upper = self.float[XSTATE_BV / 8] & AVX != 0;
+        let upper = |n| if has_upper { wide(YMM_HIGH + 16 * usize::from(n)) } else { 0 };
+        let upper = move |n| (Register::new(RegClass::VectorUpper, n), upper(n));
         let flags = (Register::FLAGS, u128::from(self.general.eflags & !TRAP_FLAG));
-        let others = [flags, (MXCSR, self.float.mxcsr.into())];
-        let all = integers.chain(vectors).chain(others);
+        let mxcsr = (MXCSR, u128::from(self.float[FX_MXCSR / 8] as u32));
+        let bases =
+            [(FS_BASE, self.general.fs_base.into()), (GS_BASE, self.general.gs_base.into())];
+        let others = [flags, mxcsr].into_iter().chain(bases);
+        let all = integers.chain(vectors).chain((0..16).map(upper)).chain(others);
         all.map(|(register, value)| RegWrite { register, value }).collect()
     }
 
     /// Executes one instruction.
     fn step(&mut self) -> Result<Stopped, Error> {
-        let signal = std::mem::take(&mut self.signal);
-        self.request(libc::PTRACE_SINGLESTEP, std::ptr::without_provenance_mut(signal as usize))?;
+        let signal = self.signal.take().map_or(0, |info| info.number.into());
+        self.request(libc::PTRACE_SINGLESTEP, std::ptr::without_provenance_mut(signal))?;
         self.wait()
+    }
+
+    /// The signal by which the program has stopped; `None` for the end of a step.
+    fn stop_info(&self, number: u8, event: &Event) -> Result<Option<Info>, Error> {
+        let mut bytes = [0_u8; size_of::<libc::siginfo_t>()];
+        self.request(libc::PTRACE_GETSIGINFO, bytes.as_mut_ptr().cast())?;
+        let info = Info::new(number, Some(&bytes));
+        let is_sent = info.code.is_some_and(|code| code <= 0);
+        if number == SIGTRAP && self.executes() {
+            return Ok(None);
+        }
+        let is_breakpoint = signals::is_breakpoint(Architecture::X86_64, event.insn);
+        let is_end = number == SIGTRAP && !is_sent && !(is_breakpoint && info.code == KERNEL);
+        Ok(Some(info).filter(|_| !is_end))
+    }
+
+    /// Whether the call is one after which there may be another program.
+    fn executes(&self) -> bool {
+        let name = self.call.and_then(|call| kernel::name(Architecture::X86_64, call.number));
+        matches!(name, Some("execve" | "execveat"))
+    }
+
+    /// Whether the program has a handler for a signal, as proc_pid_status(5) says it.
+    fn handles(&self, number: u8) -> Result<bool, Error> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+        let bit = u32::from(number).wrapping_sub(1);
+        Ok(caught.is_some_and(|caught| caught.checked_shr(bit).unwrap_or(0) & 1 != 0))
+    }
+
+    /// Enters the handler of the signal by which the program has stopped.
+    fn enter_handler(&mut self, number: u8, event: &mut Event) -> Result<(), Error> {
+        event.trap = Some(signals::delivered(number));
+        self.call = None;
+        match self.step()? {
+            Stopped::Ended(_) => self.has_ended = true,
+            Stopped::Signal(SIGTRAP) => {}
+            Stopped::Signal(number) => self.signal = self.stop_info(number, event)?,
+        }
+        self.fetched.forget();
+        self.see(event)
+    }
+
+    /// The signal whose handler is entered before the next instruction.
+    fn pending_handler(&self) -> Result<Option<u8>, Error> {
+        let Some(info) = self.signal else { return Ok(None) };
+        Ok(Some(info.number).filter(|_| self.handles(info.number).unwrap_or(false)))
+    }
+
+    /// Executes one instruction, which is filled in already, or the signal that comes before it.
+    fn execute(&mut self, event: &mut Event) -> Result<(), Error> {
+        let pending = self.signal.map(|info| info.number);
+        let signal = match self.step()? {
+            Stopped::Ended(by) => {
+                self.has_ended = true;
+                if self.call.is_none() {
+                    let number = pending.or(by).unwrap_or(signals::SIGKILL);
+                    event.trap = Some(signals::delivered(number));
+                }
+                return Ok(());
+            }
+            Stopped::Signal(number) => self.stop_info(number, event)?,
+        };
+        self.signal = signal;
+        self.see(event)?;
+        let result = self.general.rax as i64;
+        match signal {
+            // The call was interrupted, and is made again.
+            None if self.call.is_some() && RESTARTS.contains(&result) => self.execute(event)?,
+            Some(info) if info.is_raised() => event.trap = Some(info.trap()),
+            Some(_) if self.general.rip == event.pc => match self.pending_handler()? {
+                Some(number) => self.enter_handler(number, event)?,
+                None => self.execute(event)?,
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells what has changed.
+    fn see(&mut self, event: &mut Event) -> Result<(), Error> {
+        if self.has_ended {
+            return Ok(());
+        }
+        self.read_registers()?;
+        let shown = self.shown();
+        for (now, before) in shown.iter().zip(&self.known).filter(|(now, before)| now != before) {
+            event.writes.retain(|write| write.register != before.register);
+            event.writes.push(*now);
+        }
+        self.known = shown;
+        Ok(())
     }
 
     /// Takes a register over. Whether it is one that can be written.
@@ -176,8 +310,14 @@ impl Native {
 }
 
 enum Stopped {
-    Signal(c_int),
-    Ended,
+    Signal(u8),
+    /// By itself, or by a signal.
+    Ended(Option<u8>),
+}
+
+/// Of signals, none exceeds 64.
+fn number(signal: c_int) -> u8 {
+    u8::try_from(signal).unwrap_or(0)
 }
 
 impl Drop for Native {
@@ -202,6 +342,10 @@ impl Source for Native {
         event.insn = self.fetched.insn(Architecture::X86_64, event.pc, |addr, into| {
             memory.read_exact_at(into, addr).is_ok()
         });
+        if let Some(number) = self.pending_handler()? {
+            self.enter_handler(number, event)?;
+            return Ok(true);
+        }
         let outside = guest::outside(Architecture::X86_64, event);
         let shown = self.shown();
         self.call = kernel::convention(Architecture::X86_64)
@@ -212,22 +356,11 @@ impl Source for Native {
                     found.map_or(0, |write| write.value as u64)
                 })
             });
-        match self.step()? {
-            Stopped::Ended => {
-                self.has_ended = true;
-                return Ok(true);
-            }
-            Stopped::Signal(libc::SIGTRAP) => {}
-            Stopped::Signal(signal) => {
-                self.signal = signal;
-                event.trap = Some(Trap::default());
-            }
+        self.execute(event)?;
+        if self.executes() && !self.has_ended {
+            // The file of its memory was that of the program before.
+            self.memory = Self::memory_of(self.child.id())?;
         }
-        self.read_registers()?;
-        let shown = self.shown();
-        let changed = shown.iter().zip(&self.known).filter(|(now, before)| now != before);
-        event.writes.extend(changed.map(|(now, _)| *now));
-        self.known = shown;
         if self.call.is_some() {
             self.fetched.forget();
         }
@@ -236,6 +369,26 @@ impl Source for Native {
 }
 
 impl Execution for Native {
+    /// Takes over what the kernel has put on the stack, if both have it at the same place: arguments, environment, random bytes.
+    fn begin(&mut self, reference: &mut dyn Execution) -> Result<bool, Error> {
+        let Some(state) = reference.state() else { return Ok(false) };
+        let sp = kernel::stack_pointer(Architecture::X86_64);
+        let theirs = state.registers().into_iter().find(|write| write.register == sp);
+        if theirs.map(|write| write.value as u64) != Some(self.general.rsp)
+            || state.pc() != Some(self.general.rip)
+        {
+            return Ok(false);
+        }
+        let maps = self.mappings()?.unwrap_or_default();
+        let Some(stack) = maps::at(&maps, self.general.rsp) else { return Ok(false) };
+        let mut bytes = vec![0; (stack.range.end - self.general.rsp) as usize];
+        if state.read(self.general.rsp, &mut bytes).is_err() {
+            return Ok(false);
+        }
+        self.memory.write_all_at(&bytes, self.general.rsp)?;
+        Ok(true)
+    }
+
     fn adopt(&mut self, event: &Event, reference: &mut dyn Execution) -> Result<bool, Error> {
         let mut all = true;
         for write in &event.writes {
@@ -281,7 +434,7 @@ impl State for Native {
 
     fn mappings(&mut self) -> Result<Option<Vec<Mapping>>, Error> {
         let text = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id()))?;
-        Ok(Some(maps::parse(&text)))
+        Ok(Some(maps::parse(&text, Some(self.child.id()))))
     }
 }
 

@@ -7,15 +7,17 @@ use base::GuestVirt;
 use diff::guest::{self, Outside};
 use diff::{Execution, Mapping, State};
 use linux_user::kernel::{self, Call};
-use linux_user::{Access, Replica, ReplicaTier};
+use linux_user::{Access, Raised, Replica, ReplicaTier};
 use runtime::{BlockEnds, Exit};
 use trace::frame::Watched;
 use trace::names::register_by_name;
 use trace::{
-    AccessKind, Architecture, Carries, Error, Event, Header, Insn, RegWrite, Register, Source,
+    AccessKind, Architecture, Carries, Error, Event, Header, Insn, RegWrite, Register, Source, Trap,
     Writes,
 };
 
+use crate::sharing::{self, Sharing};
+use crate::signals::Info;
 use crate::watcher::{Block, Queue, Watcher, Watches};
 use crate::{failed, maps};
 
@@ -43,9 +45,12 @@ pub struct Replayed {
     /// Whether blocks are compared, and the instructions of the event that was yielded last.
     watches: Watches,
     block: Block,
-    /// The instruction that was executed last is one whose result comes from outside.
-    awaits: bool,
+    awaits: Awaits,
     has_ended: bool,
+    /// Why memory may change at any time, in the reference.
+    is_shared: Option<String>,
+    /// How many events there were.
+    events: u64,
 }
 
 fn wrong(error: impl std::fmt::Display) -> Error {
@@ -137,8 +142,20 @@ impl Replayed {
         });
         let numbers = named.collect();
         let (maps, block) = (Vec::new(), Block::new());
-        let (awaits, has_ended) = (false, false);
-        Self { replica, header, numbers, queue, maps, watches, block, awaits, has_ended }
+        let (awaits, has_ended) = (Awaits::Nothing, false);
+        Self {
+            replica,
+            header,
+            numbers,
+            queue,
+            maps,
+            watches,
+            block,
+            awaits,
+            has_ended,
+            is_shared: None,
+            events: 0,
+        }
     }
 
     /// Runs to its next system call, which is not executed yet. `false` if it ends before one, by a signal of its own.
@@ -235,8 +252,21 @@ impl Replayed {
         if like.read && contents == Contents::Copied {
             self.copy(range.start..range.end.min(like.filled), state)?;
         }
-        if access != filled {
-            self.replica.protect(range, access).map_err(wrong)?;
+        if access != filled || like.filled < range.end {
+            self.protect(range, like)?;
+        }
+        Ok(())
+    }
+
+    /// Lets be done with a part of a mapping what may be done with it, and nothing with what lies behind the end of its file.
+    fn protect(&mut self, range: Range<u64>, like: &Mapping) -> Result<(), Error> {
+        let end = like.filled.clamp(range.start, range.end);
+        for (part, access) in
+            [(range.start..end, access(like)), (end..range.end, Access::default())]
+        {
+            if !part.is_empty() {
+                self.replica.protect(part, access).map_err(wrong)?;
+            }
         }
         Ok(())
     }
@@ -248,7 +278,8 @@ impl Replayed {
         })?;
         theirs.retain_mut(|mapping| {
             mapping.range.start = mapping.range.start.max(LOWEST);
-            !mapping.range.is_empty()
+            // x86-64's vsyscall page: what is there, nobody can read.
+            !mapping.range.is_empty() && (mapping.read || mapping.range.end <= Replica::MEMORY_END)
         });
         let ours = std::mem::replace(&mut self.maps, theirs.clone());
         let mut edges: Vec<u64> = Vec::new();
@@ -263,7 +294,11 @@ impl Replayed {
                 (Some(_), None) => self.replica.unmap(range).map_err(wrong)?,
                 (None, Some(new)) => self.map(range, new, contents, state)?,
                 (Some(old), Some(new)) if access(old) != access(new) => {
-                    self.replica.protect(range, access(new)).map_err(wrong)?;
+                    self.protect(range, new)?;
+                }
+                // The file has become longer or shorter.
+                (Some(old), Some(new)) if filled(old, &range) != filled(new, &range) => {
+                    self.map(range, new, Contents::Copied, state)?;
                 }
                 (Some(_), Some(_)) => {}
             }
@@ -280,19 +315,27 @@ impl Replayed {
         let result = result.map_or(args[0], |write| write.value as u64);
         let call = Call { number, args, result };
         let name = kernel::name(architecture, number).unwrap_or_default();
+        let sharing = sharing::of_call(name, &call, |addr, into| self.replica.read(addr, into));
+        match sharing {
+            Sharing::Nobody => {}
+            // It has failed.
+            _ if result > u64::MAX - 4096 => {}
+            Sharing::Child => self.take_over_all(state)?,
+            Sharing::Thread => {
+                self.is_shared = Some(format!(
+                    "a thread or a process with the same memory starts at {:#x}, and may write it at any time: {} \
+                     instructions up to there agree, and what comes then is not compared",
+                    event.pc, self.events
+                ));
+            }
+        }
         if kernel::maps(name) && result <= u64::MAX - 4096 {
             self.follow_mapping_call(name, &call, state)?;
         }
         let replica = &self.replica;
         let ranges =
             kernel::written(architecture, &call, &mut |addr, into| replica.read(addr, into));
-        for range in ranges {
-            let mut bytes = vec![0; (range.end - range.start) as usize];
-            if state.read(range.start, &mut bytes).is_ok() {
-                self.replica.write(range.start, &bytes).map_err(wrong)?;
-            }
-        }
-        Ok(())
+        ranges.into_iter().try_for_each(|range| self.take_over(range, state))
     }
 
     fn follow_mapping_call(
@@ -345,6 +388,88 @@ impl Replayed {
         self.follow_maps(contents, state)
     }
 
+    /// The instruction that was executed last raises a signal.
+    fn raise(&mut self, exit: &Exit) {
+        let pc = self.replica.frame().pc;
+        let trap = match self.replica.raised(exit) {
+            Some(Raised { addr, .. }) if self.is_behind_file(addr) => Info::BUS.trap(),
+            Some(Raised { signal, code, addr }) => Info::of(signal, code, addr).trap(),
+            None => Trap::default(),
+        };
+        self.queue.raised(pc, trap);
+    }
+
+    /// Whether a mapping has no more contents there.
+    fn is_behind_file(&self, addr: u64) -> bool {
+        maps::at(&self.maps, addr).is_some_and(|mapping| mapping.filled <= addr)
+    }
+
+    /// Enters the handler of a signal that the reference gets: takes over the frame that its kernel has written, and the registers.
+    fn follow_signal(&mut self, event: &Event, state: &mut dyn State) -> Result<(), Error> {
+        let architecture = self.header.architecture;
+        let sp = kernel::stack_pointer(architecture);
+        let value = |all: &[RegWrite]| {
+            all.iter().find(|write| write.register == sp).map(|write| write.value as u64)
+        };
+        let before = value(&self.registers());
+        if let Some((before, now)) = before.zip(value(&state.registers())) {
+            let frame = kernel::signal_frame(architecture, (before, now), &mut |addr, into| {
+                state.read(addr, into).is_ok()
+            });
+            self.take_over(frame, state)?;
+        }
+        self.set_registers(&event.writes);
+        Ok(())
+    }
+
+    /// Whether another program has been executed: then what is behind the call is not where the reference goes on.
+    fn is_left(&self, event: &Event, pc: u64) -> bool {
+        let (number, _) = self.replica.system_call();
+        let name = kernel::name(self.header.architecture, number);
+        let len = event.insn.map_or(0, |insn| insn.bytes().len() as u64);
+        matches!(name, Some("execve" | "execveat")) && pc != event.pc.wrapping_add(len)
+    }
+
+    /// Takes over all of the reference's state.
+    fn begin_again(&mut self, state: &mut dyn State) -> Result<(), Error> {
+        for old in std::mem::take(&mut self.maps) {
+            self.replica.unmap(old.range).map_err(wrong)?;
+        }
+        self.follow_maps(Contents::Copied, state)?;
+        self.set_registers(&state.registers());
+        Ok(())
+    }
+
+    /// Writes all memory that may be written as it is in the reference: a child that has ended, or has executed another program, had it.
+    fn take_over_all(&mut self, state: &mut dyn State) -> Result<(), Error> {
+        let (mut own, mut others) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
+        for mapping in self.maps.clone() {
+            if !(mapping.read && mapping.write) {
+                continue;
+            }
+            let mut at = mapping.range.start;
+            while at < mapping.filled {
+                let len = PIECE.min(mapping.filled - at) as usize;
+                let (own, others) = (&mut own[..len], &mut others[..len]);
+                state.read(at, others)?;
+                if !self.replica.read(at, own) || own != others {
+                    self.replica.write(at, others).map_err(wrong)?;
+                }
+                at += len as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a range as it is in the reference, if it is there.
+    fn take_over(&mut self, range: Range<u64>, state: &mut dyn State) -> Result<(), Error> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        if state.read(range.start, &mut bytes).is_ok() {
+            self.replica.write(range.start, &bytes).map_err(wrong)?;
+        }
+        Ok(())
+    }
+
     /// Does what a recorded event says of memory.
     fn follow_record(&mut self, event: &Event) -> Result<(), Error> {
         for access in event.accesses.iter().filter(|access| access.kind == AccessKind::Store) {
@@ -358,11 +483,26 @@ impl Replayed {
     }
 }
 
+/// What only the reference can say, before there is a next instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Awaits {
+    Nothing,
+    /// What the system call that was executed last has done.
+    Call,
+    /// What becomes of the signal that the last instruction has raised.
+    Signal,
+}
+
 /// What new memory contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Contents {
     Zero,
     Copied,
+}
+
+/// How much of a part of a mapping has contents.
+fn filled(mapping: &Mapping, part: &Range<u64>) -> u64 {
+    mapping.filled.clamp(part.start, part.end)
 }
 
 fn access(mapping: &Mapping) -> Access {
@@ -378,29 +518,37 @@ impl Source for Replayed {
         loop {
             event.clear();
             if self.queue.take(event, &mut self.block) {
-                let insn = if self.watches == Watches::Blocks {
-                    self.block.last().copied()
-                } else {
-                    event.insn
+                let (insn, insns) = match self.watches {
+                    Watches::Instructions => (event.insn, 1),
+                    Watches::Blocks => (self.block.last().copied(), self.block.len() as u64),
                 };
+                self.events += insns;
                 let last = Event { insn, ..Event::default() };
                 let open = guest::outside(self.header.architecture, &last);
-                self.awaits = open == Some(Outside::Kernel);
+                self.awaits = match open {
+                    _ if event.trap.is_some() => Awaits::Signal,
+                    Some(Outside::Kernel) => Awaits::Call,
+                    _ => Awaits::Nothing,
+                };
                 return Ok(true);
             }
-            if self.has_ended {
-                return Ok(false);
+            if let Some(why) = &self.is_shared {
+                return Err(failed(why.clone()));
             }
-            if self.awaits {
-                return Err(failed(
-                    "a system call's result is awaited: only a reference that is the first side can give it",
-                ));
+            match self.awaits {
+                _ if self.has_ended => return Ok(false),
+                Awaits::Nothing => {}
+                Awaits::Call => {
+                    return Err(failed(
+                        "a system call's result is awaited: only a reference that is the first side can give it",
+                    ));
+                }
+                // The reference has not entered a handler.
+                Awaits::Signal => return Ok(false),
             }
             match self.replica.run() {
                 Exit::Interrupted | Exit::Syscall => {}
-                Exit::FetchFault(_) if self.queue.is_empty() => self.has_ended = true,
-                // A signal: what its handler does is not followed.
-                _ => self.has_ended = true,
+                exit => self.raise(&exit),
             }
         }
     }
@@ -411,27 +559,30 @@ impl Execution for Replayed {
         let state = reference.state().ok_or_else(|| {
             failed("a tier can only repeat what is live: qemu, gdb:…, or interp as the reference")
         })?;
-        for old in std::mem::take(&mut self.maps) {
-            self.replica.unmap(old.range).map_err(wrong)?;
-        }
-        self.follow_maps(Contents::Copied, state)?;
-        self.set_registers(&state.registers());
+        self.begin_again(state)?;
         let pc = state.pc().ok_or_else(|| failed("the reference has ended"))?;
         self.replica.set_pc(GuestVirt(pc));
         Ok(true)
     }
 
     fn adopt(&mut self, event: &Event, reference: &mut dyn Execution) -> Result<bool, Error> {
-        let is_call = guest::outside(self.header.architecture, event) == Some(Outside::Kernel);
-        self.awaits = false;
+        let is_signal = event.delivered().is_some();
+        let is_call =
+            !is_signal && guest::outside(self.header.architecture, event) == Some(Outside::Kernel);
+        self.awaits = Awaits::Nothing;
         match reference.state() {
             Some(state) => {
                 let Some(pc) = state.pc() else {
                     self.has_ended = true;
                     return Ok(true);
                 };
-                if is_call {
+                if is_call && self.is_left(event, pc) {
+                    self.begin_again(state)?;
+                } else if is_call {
                     self.follow_call(event, state)?;
+                }
+                if is_signal {
+                    self.follow_signal(event, state)?;
                 }
                 self.replica.set_pc(GuestVirt(pc));
             }

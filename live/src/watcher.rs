@@ -5,15 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base::CpuFrame;
-use diff::guest;
 use runtime::{Exit, Interrupter, ObservedAccess, Observer};
 use trace::frame::Watched;
 use trace::{Access, AccessKind, Architecture, Event, Insn, RegWrite, Trap};
 
 use crate::code;
-
-/// Events after which the CPU is stopped, so that they are seen.
-const BATCH: usize = 1024;
 
 /// The instructions of a block.
 pub(crate) type Block = Vec<Insn>;
@@ -47,9 +43,15 @@ impl Queue {
         })
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.with(|seen| seen.events.is_empty())
+    /// The last instruction raised a signal; if it could not be fetched, it is the one at `pc`.
+    pub(crate) fn raised(&self, pc: u64, trap: Trap) {
+        self.with(|seen| match seen.events.back_mut() {
+            Some((event, _)) => event.trap = Some(trap),
+            None => {
+                let event = Event { pc, trap: Some(trap), ..Event::default() };
+                seen.events.push_back((event, Block::new()));
+            }
+        });
     }
 
     /// Registers have been written by others than instructions.
@@ -92,15 +94,6 @@ impl Watcher {
         let (event, block) = (Event::default(), Block::new());
         let (code, scratch) = (Vec::new(), Vec::new());
         Self { queue, watched, architecture, interrupter, watches, event, block, code, scratch }
-    }
-
-    /// Whether the last instruction's result comes from outside.
-    fn is_open(&self) -> bool {
-        let insn = match self.watches {
-            Watches::Instructions => self.event.insn,
-            Watches::Blocks => self.block.last().copied(),
-        };
-        guest::outside(self.architecture, &Event { insn, ..Event::default() }).is_some()
     }
 }
 
@@ -148,22 +141,19 @@ impl Observer for Watcher {
             return;
         }
         self.watched.changes(frame, &mut self.event.writes);
+        // What comes of it, whoever runs the CPU knows ([`Queue::raised`]).
         self.event.trap = match exit {
             None | Some(Exit::Syscall | Exit::Interrupted | Exit::Debug(_)) => None,
-            Some(Exit::DataFault(fault)) => Some(Trap { cause: None, value: Some(fault.addr.0) }),
             Some(_) => Some(Trap::default()),
         };
-        let is_open = self.is_open();
         let (event, block) = (&mut self.event, &mut self.block);
-        let waiting = self.queue.with(|seen| {
+        self.queue.with(|seen| {
             let (next, other) = seen.spare.pop().unwrap_or_default();
             let done = (std::mem::replace(event, next), std::mem::replace(block, other));
             seen.events.push_back(done);
-            seen.events.len()
         });
-        if is_open || waiting >= BATCH || self.watches == Watches::Blocks {
-            self.interrupter.interrupt();
-        }
+        // The reference may get a signal before the next one.
+        self.interrupter.interrupt();
     }
 
     fn ended(&mut self, _: &CpuFrame) {}
@@ -171,6 +161,6 @@ impl Observer for Watcher {
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watcher").field("architecture", &self.architecture).finish_non_exhaustive()
+        f.debug_struct("Watcher").field("queue", &self.queue).finish_non_exhaustive()
     }
 }

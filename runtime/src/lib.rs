@@ -49,7 +49,7 @@ pub use fork::ForkGuard;
 pub use ir::Precision;
 pub use ir::opt::Passes;
 pub use log::{LogError, LogItem, LogItems, LogSink};
-pub use observe::{ObservedAccess, Observer, Trapped};
+pub use observe::{ObservedAccess, Observer, Signalled, Trapped};
 pub use perf_map::PerfMap;
 pub use promote::{
     CompiledStop, Entries, ExitId, ForkError, Held, Promoter, RegionId, RegionSpan, Stale, Stamp,

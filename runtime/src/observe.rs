@@ -40,6 +40,9 @@ pub trait Observer: fmt::Debug + Send {
     /// instruction that raised it, or in whose place it is taken.
     fn trapped(&mut self, _frame: &CpuFrame, _trap: &Trapped) {}
 
+    /// A program gets a signal, by Linux's number. The frame is as it was before that.
+    fn signalled(&mut self, _frame: &CpuFrame, _signal: Signalled) {}
+
     /// The CPU's owner says that it executes nothing more.
     fn ended(&mut self, frame: &CpuFrame);
 }
@@ -80,6 +83,15 @@ pub struct Trapped {
     pub value: u64,
     /// Of an interrupt, the bytes of the instruction in whose place it is taken.
     pub code: Option<Vec<u8>>,
+}
+
+/// What becomes of a program's signal (signal(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signalled {
+    /// The instruction that was executed last raises it.
+    Raised(u8),
+    /// Its handler is entered, before the instruction at the frame's pc.
+    Delivered(u8),
 }
 
 /// An access that did not fault.

@@ -43,6 +43,12 @@ pub fn debug_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("debug")
 }
 
+/// Where the programs are that run while they are compared.
+#[must_use]
+pub fn live_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("live")
+}
+
 /// Where the programs for the bare machine are.
 #[must_use]
 pub fn bare_directory() -> PathBuf {

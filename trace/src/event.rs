@@ -72,16 +72,113 @@ pub enum AccessKind {
     Store,
 }
 
-/// An exception or interrupt.
+/// An exception or interrupt; of a program, a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Trap {
     /// RISC-V's `mcause` with its interrupt bit, the class of AArch64's `ESR_EL1`, x86's vector.
     pub cause: Option<u64>,
     /// RISC-V's `mtval`, AArch64's `FAR_EL1`, x86's `CR2`.
     pub value: Option<u64>,
+    /// Of a program, the signal that comes of it.
+    pub signal: Option<Signal>,
+}
+
+/// A signal of a program, by Linux's number (signal(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// The instruction raises it.
+    Raised(u8),
+    /// In the instruction's place, its handler is entered: an event of its own, whatever the signal comes from.
+    Delivered(u8),
+}
+
+impl Signal {
+    /// Above all numbers of signals.
+    const DELIVERED: u8 = 0x80;
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Raised(number) | Self::Delivered(number) => number,
+        }
+    }
+
+    /// As one number.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Raised(number) => number & !Self::DELIVERED,
+            Self::Delivered(number) => number | Self::DELIVERED,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u8) -> Self {
+        match code & Self::DELIVERED {
+            0 => Self::Raised(code),
+            _ => Self::Delivered(code & !Self::DELIVERED),
+        }
+    }
+
+    /// Its name; `None` for real-time signals, and numbers that are none.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        const NAMES: [&str; 31] = [
+            "SIGHUP",
+            "SIGINT",
+            "SIGQUIT",
+            "SIGILL",
+            "SIGTRAP",
+            "SIGABRT",
+            "SIGBUS",
+            "SIGFPE",
+            "SIGKILL",
+            "SIGUSR1",
+            "SIGSEGV",
+            "SIGUSR2",
+            "SIGPIPE",
+            "SIGALRM",
+            "SIGTERM",
+            "SIGSTKFLT",
+            "SIGCHLD",
+            "SIGCONT",
+            "SIGSTOP",
+            "SIGTSTP",
+            "SIGTTIN",
+            "SIGTTOU",
+            "SIGURG",
+            "SIGXCPU",
+            "SIGXFSZ",
+            "SIGVTALRM",
+            "SIGPROF",
+            "SIGWINCH",
+            "SIGIO",
+            "SIGPWR",
+            "SIGSYS",
+        ];
+        NAMES.get(usize::from(self.number()).checked_sub(1)?).copied()
+    }
+}
+
+/// Its name, or its number.
+impl std::fmt::Display for Signal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "signal {}", self.number()),
+        }
+    }
 }
 
 impl Event {
+    /// The signal whose handler is entered, if it is no instruction but that.
+    #[must_use]
+    pub fn delivered(&self) -> Option<u8> {
+        match self.trap?.signal? {
+            Signal::Delivered(number) => Some(number),
+            Signal::Raised(_) => None,
+        }
+    }
+
     /// Nothing known, for the next one to be filled in.
     pub fn clear(&mut self) {
         let Self { hart, order, pc, insn, privilege, writes, accesses, trap } = self;
@@ -151,6 +248,18 @@ impl std::fmt::Debug for Insn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signals_have_names_and_codes() {
+        for signal in [Signal::Raised(11), Signal::Delivered(11), Signal::Delivered(64)] {
+            assert_eq!(Signal::from_code(signal.code()), signal);
+        }
+        assert_eq!(Signal::Raised(11).to_string(), "SIGSEGV");
+        assert_eq!(Signal::Raised(1).name(), Some("SIGHUP"));
+        assert_eq!(Signal::Delivered(31).name(), Some("SIGSYS"));
+        assert_eq!(Signal::Delivered(34).to_string(), "signal 34");
+        assert_eq!(Signal::Raised(0).name(), None);
+    }
 
     #[test]
     fn instructions_agree_as_far_as_they_are_known() {

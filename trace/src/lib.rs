@@ -26,6 +26,6 @@ mod stream;
 
 pub use architecture::Architecture;
 pub use error::Error;
-pub use event::{Access, AccessKind, Event, Insn, Privilege, RegWrite, Trap};
+pub use event::{Access, AccessKind, Event, Insn, Privilege, RegWrite, Signal, Trap};
 pub use register::{RegClass, Register};
 pub use stream::{Carries, Header, Sink, Source, Writes};

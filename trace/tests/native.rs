@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Write};
 use ferry_trace::native::{Options, Reader, Writer};
 use ferry_trace::{
     Access, AccessKind, Architecture, Carries, Error, Event, Header, Insn, Privilege, RegClass,
-    RegWrite, Register, Sink, Source, Trap, Writes,
+    RegWrite, Register, Signal, Sink, Source, Trap, Writes,
 };
 use proptest::prelude::*;
 
@@ -76,7 +76,11 @@ fn event() -> impl Strategy<Value = Event> {
     let writes = prop::collection::vec(write, 0..6);
     let privilege = prop::option::of((0..4_u8).prop_map(Privilege));
     let field = || prop::option::of(number());
-    let trap = (field(), field()).prop_map(|(cause, value)| Trap { cause, value });
+    let signal = prop::option::of((1..65_u8, any::<bool>()).prop_map(|(number, is_raised)| {
+        if is_raised { Signal::Raised(number) } else { Signal::Delivered(number) }
+    }));
+    let trap = (field(), field(), signal);
+    let trap = trap.prop_map(|(cause, value, signal)| Trap { cause, value, signal });
     (
         prop_oneof![4 => Just(0), 2 => 0..3_u32, 1 => any::<u32>()],
         prop::option::of(number()),

@@ -101,7 +101,7 @@ fn events(architecture: Architecture) -> impl Strategy<Value = Event> {
             privilege: Some(Privilege(level)),
             writes,
             accesses,
-            trap: trap.map(|(cause, value)| Trap { cause, value }),
+            trap: trap.map(|(cause, value)| Trap { cause, value, signal: None }),
         },
     )
 }

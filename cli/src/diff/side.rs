@@ -281,6 +281,7 @@ fn ferry(args: &DiffArgs, tier: ReplicaTier) -> Result<Remote, String> {
     let listen = |socket: &str| {
         let gdb = format!("unix:{socket}").into();
         let mut words = vec!["run".into(), "--tier".into(), tier.into(), "--gdb".into(), gdb];
+        words.push("--gdb-exec".into());
         words.extend(options(args));
         words
     };

@@ -21,6 +21,7 @@ struct Root<'a> {
     unknown: u64,
     passed_over: u64,
     calls: u64,
+    signals: u64,
     by_hash: u64,
     blocks: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +82,11 @@ struct Memory {
 struct Trap {
     cause: Option<String>,
     value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<String>,
+    /// Whether its handler is entered, in the instruction's place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    is_delivered: bool,
 }
 
 /// One line, without its end.
@@ -90,7 +96,17 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         Verdict::Same(counts) => ("same", counts, None),
         Verdict::Different(counts, divergence) => ("different", counts, Some(divergence)),
     };
-    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash, blocks } =
+    let Counts {
+        instructions,
+        registers,
+        adopted,
+        unknown,
+        passed_over,
+        calls,
+        signals,
+        by_hash,
+        blocks,
+    } =
         *counts;
     let root = Root {
         verdict: name,
@@ -103,6 +119,7 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         unknown,
         passed_over,
         calls,
+        signals,
         by_hash,
         blocks,
         divergence: divergence.map(|divergence| place(divergence, context)),
@@ -148,9 +165,12 @@ fn step(event: &Event, context: &Context<'_>) -> Step {
         privilege: event.privilege.map(|privilege| privilege.0),
         writes: event.writes.iter().map(value).collect(),
         accesses: event.accesses.iter().map(memory).collect(),
-        trap: event
-            .trap
-            .map(|trap| Trap { cause: trap.cause.map(hex), value: trap.value.map(hex) }),
+        trap: event.trap.map(|trap| Trap {
+            cause: trap.cause.map(hex),
+            value: trap.value.map(hex),
+            signal: trap.signal.map(|signal| signal.to_string()),
+            is_delivered: event.delivered().is_some(),
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use trace::{Access, AccessKind, Event, Insn, Trap};
+use trace::{Access, AccessKind, Event, Insn, Signal, Trap};
 
 use super::Context;
 use crate::compare::{Counts, Verdict};
@@ -20,7 +20,17 @@ pub fn text(verdict: &Verdict, context: &Context<'_>) -> String {
 }
 
 fn counts_line(out: &mut String, counts: &Counts) {
-    let Counts { instructions, registers, adopted, unknown, passed_over, calls, by_hash, blocks } =
+    let Counts {
+        instructions,
+        registers,
+        adopted,
+        unknown,
+        passed_over,
+        calls,
+        signals,
+        by_hash,
+        blocks,
+    } =
         counts;
     let _ = write!(out, "{instructions} instructions and {registers} values of registers agree");
     for (count, what) in [
@@ -28,6 +38,7 @@ fn counts_line(out: &mut String, counts: &Counts) {
         (unknown, "results from outside left out"),
         (passed_over, "instructions of one side passed over"),
         (calls, "system calls"),
+        (signals, "signals"),
         (blocks, "blocks"),
         (by_hash, "instructions by the hashes of the traces' parts"),
     ] {
@@ -97,8 +108,14 @@ pub(super) fn difference_line(difference: &Difference, context: &Context<'_>) ->
 }
 
 fn trap(trap: Option<Trap>) -> String {
-    let Some(Trap { cause, value }) = trap else { return "does not trap".to_owned() };
+    let Some(Trap { cause, value, signal }) = trap else { return "does not trap".to_owned() };
     let number = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), |n| format!("{n:#x}"));
+    let at = value.map_or_else(String::new, |value| format!(" at {value:#x}"));
+    match signal {
+        Some(signal @ Signal::Delivered(_)) => return format!("gets {signal}"),
+        Some(signal @ Signal::Raised(_)) => return format!("raises {signal}{at}"),
+        None => {}
+    }
     format!("traps (cause {}, value {})", number(cause), number(value))
 }
 

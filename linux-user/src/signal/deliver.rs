@@ -3,7 +3,7 @@
 
 use base::GuestVirt;
 use runtime::debug::gdb::End;
-use runtime::{Exit, FetchFaultCause};
+use runtime::{Exit, FetchFaultCause, Signalled};
 use syscalls::Errno;
 
 use super::action::{Action, Handler, flags};
@@ -99,6 +99,7 @@ fn restart_syscall(task: &mut Task) {
 /// Builds the handler's frame; if the stack cannot hold it, that is a fault of its own.
 fn enter_handler(task: &mut Task, info: &SigInfo, action: &Action, entry: GuestVirt) {
     let signal = info.signal();
+    task.observe_signal(Signalled::Delivered(number(signal)));
     let abi = task.process.abi;
     let sp = abi.stack_pointer(task.cpu.frame());
     let alternate = task.signals.altstack.top_for(sp).filter(|_| action.has(flags::ONSTACK));
@@ -131,6 +132,7 @@ fn enter_handler(task: &mut Task, info: &SigInfo, action: &Action, entry: GuestV
     task.signals.altstack.disarm();
     let own = if action.has(flags::NODEFER) { SigSet::NONE } else { SigSet::of(&[signal]) };
     task.signals.enter_handler(action.mask.and(own));
+    debug::handler_entered(task);
 }
 
 /// A signal frame that cannot be written or read. `signal` is the one being delivered, or zero.
@@ -154,6 +156,11 @@ fn force(task: &mut Task, info: &SigInfo) {
         }
         _ => die_in(task, signal),
     }
+}
+
+/// Of signals, none exceeds 64.
+fn number(signal: i32) -> u8 {
+    u8::try_from(signal).unwrap_or(0)
 }
 
 /// Ends the process by a signal, and lets its debugger know.
@@ -184,13 +191,14 @@ pub(crate) fn raise_fault(task: &mut Task, fault: &Exit) {
     let Some(info) = info else { return };
     task.signals.fault = MemoryFault::after(task.signals.fault, fault, pc);
     tracing::debug!(?fault, pc = pc.0, "guest fault");
+    task.observe_signal(Signalled::Raised(number(info.signal())));
     if let Some(info) = debug::filter(task, info) {
         force(task, &info);
     }
 }
 
 /// What the kernel says of a fault at `pc`; nothing of what is no fault.
-fn describe(fault: &Exit, pc: GuestVirt, abi: &dyn Abi) -> Option<SigInfo> {
+pub(crate) fn describe(fault: &Exit, pc: GuestVirt, abi: &dyn Abi) -> Option<SigInfo> {
     Some(match fault {
         // The last is a whole machine's; debug stops are the task's business.
         Exit::Syscall | Exit::Interrupted | Exit::Debug(_) | Exit::GuestFault(_) => return None,

@@ -29,7 +29,7 @@ pub(crate) use action::{Action, Handler, ProcessSignals, flags};
 pub(crate) use altstack::{AltStack, UserStack};
 pub(crate) use deliver::{
     ILL_ILLOPC, ILL_ILLOPN, SEGV_ACCERR, SEGV_MAPERR, TRAP_BRKPT, TRAP_TRACE, bad_frame, deliver,
-    raise_fault,
+    describe, raise_fault,
 };
 pub(crate) use fault::{Access, Cause, CpuException, MemoryFault, Trap};
 pub(crate) use host::{die_of, exit_thread};

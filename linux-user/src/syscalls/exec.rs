@@ -179,6 +179,10 @@ fn prepare_ferry(task: &Task, request: &Request) -> Result<Prepared, Errno> {
     let mut config = (*task.process.config).clone();
     config.argv0 = request.argv.first().map(|argv0| OsStr::from_bytes(argv0).to_owned());
     config.log_start = LogStart::Continued;
+    if crate::debug::debugger(task).is_none() {
+        // Nobody debugs this process: it is a child.
+        config.gdb = None;
+    }
     config.limits =
         task.process.limits.lock().iter().map(|(name, limit)| (*name, *limit)).collect();
     task.process.fs.describe(&mut config);

@@ -90,8 +90,8 @@ fn is_followed(architecture: Architecture, register: Register) -> bool {
         // FPCR, FPSR
         Architecture::Aarch64 if is_control => matches!(register.number, 0xda20 | 0xda21),
         Architecture::Aarch64 => register.class != RegClass::Float,
-        // mxcsr
-        Architecture::X86_64 if is_control => register.number == 0,
+        // mxcsr, fs_base, gs_base
+        Architecture::X86_64 if is_control => register.number <= 2,
         Architecture::X86_64 => true,
     }
 }

@@ -23,6 +23,10 @@ pub(crate) fn written(architecture: Architecture, word: u64, into: &mut Vec<Regi
             into.extend((0..16).map(|n| Register::new(RegClass::VectorUpper, n)));
             into.extend((0..8).map(Register::float));
             into.push(MXCSR);
+            // WRFSBASE, WRGSBASE, with a prefix or two
+            if [word >> 8, word >> 16].iter().any(|word| word & 0xffff == 0xae0f) {
+                into.extend([Register::control(1), Register::control(2)]);
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 //! An execution that is stepped through gdb's remote protocol.
 
+use std::time::{Duration, Instant};
+
 use diff::{Execution, Mapping, State, guest};
-use linux_user::Replica;
 use linux_user::kernel::{self, Call};
 use trace::{
-    Architecture, Carries, Error, Event, Header, RegWrite, Register, Source, Trap, Writes,
+    Architecture, Carries, Error, Event, Header, RegWrite, Register, Signal, Source, Writes,
 };
 
 use super::connection::{Connection, from_hex, to_hex};
@@ -12,7 +13,12 @@ use super::description::{self, Described, What};
 use super::stub::Stub;
 use super::{files, interest};
 use crate::fetched::Fetched;
-use crate::{failed, maps};
+use crate::sharing::{self, Sharing};
+use crate::signals::{Disposition, Handlers, Info, SIGKILL};
+use crate::{failed, maps, signals};
+
+/// gdb's number of what steps and breakpoints end with, SIGTRAP.
+const TRAP: u8 = 5;
 
 /// Bytes of memory in a packet: as digits, they fit into any stub's.
 const MEMORY_MAX: usize = 0x700;
@@ -20,6 +26,8 @@ const MEMORY_MAX: usize = 0x700;
 /// A single-threaded program, or the first CPU of a machine, behind a stub.
 pub struct Remote {
     connection: Connection,
+    /// The first thread, as the stub calls it.
+    thread: String,
     header: Header,
     registers: Vec<Described>,
     /// How many of them one packet shows.
@@ -30,8 +38,9 @@ pub struct Remote {
     has_ended: bool,
     fetched: Fetched,
     asked: Vec<Register>,
-    /// A signal that the program gets with the next step.
-    signal: Option<u8>,
+    /// A signal that the program gets with the next step, and gdb's number of it.
+    signal: Option<(Info, u8)>,
+    handlers: Handlers,
     /// The system call that was executed last, as it was before.
     call: Option<Call>,
     stub: Option<Stub>,
@@ -58,11 +67,7 @@ impl Remote {
     }
 
     fn new(mut connection: Connection, stub: Option<Stub>) -> Result<Self, Error> {
-        connection.ask(b"qSupported:xmlRegisters=i386;vContSupported+")?;
-        if connection.ask(b"QStartNoAckMode")? == b"OK" {
-            connection.stop_acknowledging()?;
-        }
-        choose_thread(&mut connection)?;
+        let thread = greet(&mut connection)?;
         let files = descriptions(&mut connection)?;
         let (architecture, registers) = description::parse(&files)
             .ok_or_else(|| failed("the stub does not describe a CPU that Ferry knows"))?;
@@ -74,8 +79,13 @@ impl Remote {
             traps: true,
             ..Carries::default()
         };
+        let handlers = match stub {
+            Some(_) => Handlers::of_new_program(),
+            None => Handlers::unknown(),
+        };
         let mut remote = Self {
             connection,
+            thread,
             header: Header { architecture, carries, program: None },
             values: vec![0; registers.len()],
             registers,
@@ -85,6 +95,7 @@ impl Remote {
             fetched: Fetched::default(),
             asked: Vec::new(),
             signal: None,
+            handlers,
             call: None,
             stub,
         };
@@ -95,6 +106,12 @@ impl Remote {
     fn read_all(&mut self) -> Result<(), Error> {
         self.read_general(None)?;
         (self.general..self.registers.len()).try_for_each(|at| self.read_one(at, None))
+    }
+
+    /// Reads all registers, and tells which have changed.
+    fn all_changes(&mut self, writes: &mut Vec<RegWrite>) -> Result<(), Error> {
+        self.read_general(Some(writes))?;
+        (self.general..self.registers.len()).try_for_each(|at| self.read_one(at, Some(writes)))
     }
 
     /// Reads what one packet shows, and tells what has changed.
@@ -163,21 +180,17 @@ impl Remote {
         if self.connection.ask(format!("Z0,{pc:x},{kind}").as_bytes())? != b"OK" {
             return Err(failed("the stub has no breakpoints"));
         }
-        let packet = match self.signal.take() {
-            Some(signal) => format!("C{signal:02x}"),
-            None => "c".to_owned(),
-        };
-        let stopped = self.resume(&packet)?;
+        let stopped = self.resume(Go::On)?;
         self.fetched.forget();
         match stopped {
-            Stopped::Ended => self.has_ended = true,
+            Stopped::Ended(_) => self.has_ended = true,
             Stopped::Stepped | Stopped::Signal(_) => {
                 self.connection.ask(format!("z0,{pc:x},{kind}").as_bytes())?;
                 self.read_all()?;
             }
         }
         if let Stopped::Signal(signal) = stopped {
-            self.signal = Some(signal);
+            self.signal = Some((self.info(signal)?, signal));
         }
         Ok(!self.has_ended && self.pc == pc)
     }
@@ -189,42 +202,209 @@ impl Remote {
     }
 
     /// Executes a system call. Stubs that step over one step over the instruction behind it, too; so a breakpoint
-    /// stands there. But where a handler returns from a signal, it goes on elsewhere.
+    /// stands there, or where a handler returns to.
     fn step_call(&mut self, len: usize) -> Result<Stopped, Error> {
         let architecture = self.header.architecture;
-        let name = self.call.and_then(|call| kernel::name(architecture, call.number));
-        let back = format!("{:x},{len}", self.pc.wrapping_add(len as u64));
-        let is_left = matches!(name, Some("rt_sigreturn" | "execve" | "execveat"));
-        if is_left || self.connection.ask(format!("Z0,{back}").as_bytes())? != b"OK" {
-            return self.resume("s");
+        let name = self.call_name().unwrap_or_default();
+        let sharing = self.call.map(|call| {
+            sharing::of_call(name, &call, |addr, into| self.read_memory(addr, into).is_ok())
+        });
+        if sharing == Some(Sharing::Thread) {
+            // The new thread would come to the breakpoint, too.
+            return self.resume(Go::Step);
         }
-        let stopped = self.resume("c")?;
-        if !matches!(stopped, Stopped::Ended) {
-            self.connection.ask(format!("z0,{back}").as_bytes())?;
+        let back = match name {
+            "rt_sigreturn" => {
+                let sp = self.value(kernel::stack_pointer(architecture));
+                kernel::signal_return(architecture, sp, &mut |addr, into| {
+                    self.read_memory(addr, into).is_ok()
+                })
+            }
+            _ => self.pc.wrapping_add(len as u64),
+        };
+        self.run_with_breakpoint(back, len)
+    }
+
+    /// Executes another program. A stub that waits in there again is our own.
+    fn step_exec(&mut self) -> Result<Stopped, Error> {
+        match (self.resume(Go::Step), &mut self.stub) {
+            (Err(_), Some(stub)) if stub.has_memory() => {
+                let Ok(again) = Self::connect_again(stub) else { return Ok(Stopped::Ended(None)) };
+                (self.connection, self.thread) = again;
+                self.handlers = Handlers::of_new_program();
+                Ok(Stopped::Stepped)
+            }
+            // Others are not asked again: what they run then may not even be a guest.
+            (Err(_), _) => Ok(Stopped::Ended(None)),
+            (stopped, _) => stopped,
+        }
+    }
+
+    fn connect_again(stub: &mut Stub) -> Result<(Connection, String), Error> {
+        let start = Instant::now();
+        loop {
+            // The socket of the program before may still take a connection, and drop it.
+            let mut connection = stub.connect()?;
+            match greet(&mut connection) {
+                Ok(thread) => return Ok((connection, thread)),
+                Err(error) if start.elapsed() > PATIENCE => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// Runs to a breakpoint, if the stub has any.
+    fn run_with_breakpoint(&mut self, at: u64, len: usize) -> Result<Stopped, Error> {
+        let place = format!("{at:x},{len}");
+        if self.connection.ask(format!("Z0,{place}").as_bytes())? != b"OK" {
+            return self.resume(Go::Step);
+        }
+        let stopped = self.resume(Go::On)?;
+        if !matches!(stopped, Stopped::Ended(_)) {
+            self.connection.ask(format!("z0,{place}").as_bytes())?;
         }
         Ok(stopped)
     }
 
-    /// Executes one instruction.
-    fn step(&mut self) -> Result<Stopped, Error> {
-        match self.signal.take() {
-            Some(signal) => self.resume(&format!("S{signal:02x}")),
-            None => self.resume("s"),
-        }
+    fn call_name(&self) -> Option<&'static str> {
+        kernel::name(self.header.architecture, self.call?.number)
     }
 
-    /// Lets the program go on, and says how it stopped.
-    fn resume(&mut self, packet: &str) -> Result<Stopped, Error> {
+    /// Lets the program go on, with the signal that it has stopped by, and says how it stopped.
+    fn resume(&mut self, how: Go) -> Result<Stopped, Error> {
+        let packet = match (how, self.signal.take()) {
+            (Go::Step, None) => "s".to_owned(),
+            (Go::Step, Some((_, signal))) => format!("vCont;S{signal:02x}:{}", self.thread),
+            (Go::On, None) => "c".to_owned(),
+            (Go::On, Some((_, signal))) => format!("vCont;C{signal:02x}:{}", self.thread),
+        };
         let answer = self.connection.ask(packet.as_bytes())?;
         let code = || {
             let digits = answer.get(1..3)?;
             u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
         };
         match (answer.first(), code()) {
-            (Some(b'T' | b'S'), Some(5)) => Ok(Stopped::Stepped),
+            (Some(b'T' | b'S'), Some(TRAP)) => Ok(Stopped::Stepped),
             (Some(b'T' | b'S'), Some(signal)) => Ok(Stopped::Signal(signal)),
-            (Some(b'W' | b'X'), _) => Ok(Stopped::Ended),
+            (Some(b'W'), _) => Ok(Stopped::Ended(None)),
+            (Some(b'X'), signal) => Ok(Stopped::Ended(signal)),
             _ => Err(failed(format!("the stub does not step: {}", answer.escape_ascii()))),
+        }
+    }
+
+    /// What is known of the signal of gdb's number by which the program has stopped.
+    fn info(&mut self, signal: u8) -> Result<Info, Error> {
+        let number = kernel::signal_of_gdb(signal).ok_or_else(|| {
+            failed(format!("the program gets a signal that gdb numbers {signal}"))
+        })?;
+        let answer = self.connection.ask(b"qXfer:siginfo:read::0,80")?;
+        Ok(Info::new(number, answer.strip_prefix(b"l").or(answer.strip_prefix(b"m"))))
+    }
+
+    /// Whether the program has stopped by a signal and not by what we asked for, which stubs tell alike.
+    fn is_trap(&mut self, event: &Event) -> Result<Option<Info>, Error> {
+        let architecture = self.header.architecture;
+        let is_breakpoint = signals::is_breakpoint(architecture, event.insn);
+        if !is_breakpoint && !signals::may_send_trap(architecture, self.call.as_ref()) {
+            return Ok(None);
+        }
+        let info = self.info(TRAP)?;
+        let is_sent = info.code.is_some_and(|code| code <= 0);
+        Ok(Some(info).filter(|_| is_breakpoint || is_sent))
+    }
+
+    /// Enters the handler of the signal by which the program has stopped.
+    fn enter_handler(&mut self, number: u8, handler: u64, event: &mut Event) -> Result<(), Error> {
+        event.trap = Some(signals::delivered(number));
+        self.handlers.entered(number);
+        let len = if self.header.architecture == Architecture::X86_64 { 1 } else { 4 };
+        let stopped = self.run_with_breakpoint(handler, len)?;
+        self.fetched.forget();
+        if matches!(stopped, Stopped::Ended(_)) {
+            self.has_ended = true;
+            return Ok(());
+        }
+        self.all_changes(&mut event.writes)?;
+        match stopped {
+            Stopped::Signal(signal) => self.signal = Some((self.info(signal)?, signal)),
+            _ if self.pc != handler => {
+                return Err(failed(format!(
+                    "the handler of {} is not entered: the program is at {:#x}",
+                    Signal::Delivered(number),
+                    self.pc
+                )));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The handler that is entered before the next instruction, with its signal.
+    fn pending_handler(&self) -> Result<Option<(u8, u64)>, Error> {
+        let Some((Info { number, .. }, _)) = self.signal else { return Ok(None) };
+        match self.handlers.of(number) {
+            Disposition::Handled(handler) => Ok(Some((number, handler))),
+            Disposition::Left => Ok(None),
+            Disposition::Unknown => Err(failed(format!(
+                "the program gets {}, and has named its handler before it was looked at",
+                Signal::Delivered(number)
+            ))),
+        }
+    }
+
+    /// Whether the program has a signal whose handler is entered next.
+    pub(crate) fn has_handler_to_enter(&self) -> Result<bool, Error> {
+        Ok(self.pending_handler()?.is_some())
+    }
+
+    /// Executes one instruction, which is filled in already, or the signal that comes before it.
+    fn execute(&mut self, event: &mut Event) -> Result<(), Error> {
+        let (word, len) = event.insn.map_or((0, 4), |insn| (insn.word(), insn.bytes().len()));
+        let pending = self.signal.map(|(info, _)| info.number);
+        let stopped = match self.call_name() {
+            Some("execve" | "execveat") => self.step_exec()?,
+            Some(_) => self.step_call(len)?,
+            None => self.resume(Go::Step)?,
+        };
+        let signal = match stopped {
+            Stopped::Ended(by) => {
+                self.has_ended = true;
+                if self.call.is_none() {
+                    let number = pending.or(by.and_then(kernel::signal_of_gdb)).unwrap_or(SIGKILL);
+                    event.trap = Some(signals::delivered(number));
+                }
+                return Ok(());
+            }
+            Stopped::Signal(signal) => Some((self.info(signal)?, signal)),
+            Stopped::Stepped => self.is_trap(event)?.map(|info| (info, TRAP)),
+        };
+        if matches!(self.call_name(), Some("rt_sigreturn" | "arch_prctl" | "execve" | "execveat")) {
+            self.all_changes(&mut event.writes)?;
+        } else {
+            self.changes(word, &mut event.writes)?;
+        }
+        self.signal = signal;
+        match signal {
+            Some((info, _)) if info.is_raised() => event.trap = Some(info.trap()),
+            // It came before the instruction.
+            Some(_) if self.pc == event.pc => match self.pending_handler()? {
+                Some((number, handler)) => self.enter_handler(number, handler, event)?,
+                None => return self.execute(event),
+            },
+            _ => self.finish_exclusive(word as u32, event)?,
+        }
+        Ok(())
+    }
+
+    /// Learns what a system call that has come back says of handlers.
+    fn learn_handlers(&mut self) {
+        let architecture = self.header.architecture;
+        let Some(convention) = kernel::convention(architecture) else { return };
+        if let Some(call) = self.call {
+            let call = Call { result: self.value(convention.result), ..call };
+            let mut handlers = std::mem::replace(&mut self.handlers, Handlers::unknown());
+            handlers.learn(architecture, &call, |addr, into| self.read_memory(addr, into).is_ok());
+            self.handlers = handlers;
         }
     }
 
@@ -305,24 +485,44 @@ impl Remote {
     }
 }
 
-/// Has the first thread looked at and stepped.
-fn choose_thread(connection: &mut Connection) -> Result<(), Error> {
+/// How long a program may take until it can be looked at again.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Agrees with a stub on what both understand; returns the first thread's name.
+fn greet(connection: &mut Connection) -> Result<String, Error> {
+    connection.ask(b"qSupported:xmlRegisters=i386;vContSupported+")?;
+    if connection.ask(b"QStartNoAckMode")? == b"OK" {
+        connection.stop_acknowledging()?;
+    }
+    choose_thread(connection)
+}
+
+/// Has the first thread looked at and stepped, and says its name.
+fn choose_thread(connection: &mut Connection) -> Result<String, Error> {
     connection.ask(b"?")?;
     let answer = connection.ask(b"qfThreadInfo")?;
-    let Some(threads) = answer.strip_prefix(b"m") else { return Ok(()) };
+    let Some(threads) = answer.strip_prefix(b"m") else { return Ok("0".to_owned()) };
     let first = threads.split(|&byte| byte == b',').next().unwrap_or_default();
     let first = String::from_utf8_lossy(first).into_owned();
     for operation in ["Hg", "Hc"] {
         connection.ask(format!("{operation}{first}").as_bytes())?;
     }
-    Ok(())
+    Ok(first)
+}
+
+/// How far the program goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Go {
+    Step,
+    On,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stopped {
     Stepped,
     Signal(u8),
-    Ended,
+    /// By itself, or by a signal of gdb's number.
+    Ended(Option<u8>),
 }
 
 /// The target description and what it includes.
@@ -381,26 +581,17 @@ impl Source for Remote {
         event.insn =
             fetched.insn(architecture, pc, |addr, bytes| self.read_memory(addr, bytes).is_ok());
         self.fetched = fetched;
-        let word = event.insn.map_or(0, |insn| insn.word());
+        if let Some((number, handler)) = self.pending_handler()? {
+            self.call = None;
+            self.enter_handler(number, handler, event)?;
+            return Ok(true);
+        }
         let is_call = guest::outside(architecture, event) == Some(guest::Outside::Kernel);
         self.call = kernel::convention(architecture)
             .filter(|_| is_call)
             .map(|convention| convention.call(|register| self.value(register)));
-        let len = event.insn.map_or(4, |insn| insn.bytes().len());
-        let stopped =
-            if is_call && self.signal.is_none() { self.step_call(len)? } else { self.step()? };
-        match stopped {
-            Stopped::Stepped => {
-                self.changes(word, &mut event.writes)?;
-                self.finish_exclusive(word as u32, event)?;
-            }
-            Stopped::Signal(signal) => {
-                self.changes(word, &mut event.writes)?;
-                event.trap = Some(Trap::default());
-                self.signal = Some(signal);
-            }
-            Stopped::Ended => self.has_ended = true,
-        }
+        self.execute(event)?;
+        self.learn_handlers();
         if is_call {
             self.fetched.forget();
         }
@@ -464,19 +655,10 @@ impl State for Remote {
 
     fn mappings(&mut self) -> Result<Option<Vec<Mapping>>, Error> {
         if let Some(text) = files::read(&mut self.connection, "/proc/self/maps")? {
-            return Ok(Some(maps::parse(&String::from_utf8_lossy(&text))));
+            let process = self.stub.as_ref().map(Stub::pid);
+            return Ok(Some(maps::parse(&String::from_utf8_lossy(&text), process)));
         }
-        // Ferry's guests see their own addresses; what may be executed there, the host does not know.
-        let Some(stub) = self.stub.as_ref().filter(|stub| stub.has_memory()) else {
-            return Ok(None);
-        };
-        let text = std::fs::read_to_string(format!("/proc/{}/maps", stub.pid()))?;
-        let mut found = maps::parse(&text);
-        found.retain(|mapping| mapping.range.end <= Replica::MEMORY_END);
-        found.iter_mut().for_each(|mapping| {
-            (mapping.write, mapping.execute) = (mapping.read, mapping.read);
-        });
-        Ok(Some(found))
+        Ok(None)
     }
 }
 

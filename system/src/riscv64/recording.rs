@@ -182,7 +182,8 @@ impl Observer for Recorder {
             // An interrupt, or an instruction that could not be fetched.
             self.begin(frame, code.as_deref());
         }
-        self.pending.event.trap = Some(Trap { cause: Some(*cause), value: Some(*value) });
+        self.pending.event.trap =
+            Some(Trap { cause: Some(*cause), value: Some(*value), signal: None });
     }
 
     fn ended(&mut self, frame: &CpuFrame) {

@@ -6,7 +6,7 @@ use super::bytes::{Malformed, Section, add, low};
 use super::hart::{AccessShape, Hart, Part, Room, Says, Site, WriteShape, take_register};
 use super::slot::{Around, Base, Role, Slot};
 use super::{MAX_HARTS, MAX_PARTS, REBASED, control, parts};
-use crate::{Access, Event, Insn, Privilege, RegWrite, Trap};
+use crate::{Access, Event, Insn, Privilege, RegWrite, Signal, Trap};
 
 /// Reads one chunk after the other.
 #[derive(Debug)]
@@ -327,7 +327,9 @@ fn fill(
             true => next(Role::Trap, &event.accesses).map(|value| Some(low(value))),
             false => Ok(None),
         };
-        event.trap = Some(Trap { cause: field(Says::CAUSE)?, value: field(Says::TRAP_VALUE)? });
+        let (cause, value) = (field(Says::CAUSE)?, field(Says::TRAP_VALUE)?);
+        let signal = field(Says::SIGNAL)?.map(|code| Signal::from_code(code as u8));
+        event.trap = Some(Trap { cause, value, signal });
     }
     Ok(())
 }
@@ -352,7 +354,7 @@ fn define(
     let from_expected = low(section.difference(raw)?);
     let pc = hart.fall_through().wrapping_add(from_expected);
     let says = Says(section.byte(raw)?);
-    if says.0 > 127 || (says.has(Says::CUT) && !says.has(Says::INSN)) {
+    if says.has(Says::CUT) && !says.has(Says::INSN) {
         return Err(Malformed("unknown fields of an event"));
     }
     let insn = if says.has(Says::INSN) { Some(take_insn(section, raw, says)?) } else { None };
@@ -362,7 +364,8 @@ fn define(
     let parts = accesses.of(&hart.accesses);
     let of_access =
         |shape: &AccessShape| 1 + usize::from(shape.has_phys) + usize::from(shape.has_value);
-    let of_trap = usize::from(says.has(Says::CAUSE)) + usize::from(says.has(Says::TRAP_VALUE));
+    let of_trap = [Says::CAUSE, Says::TRAP_VALUE, Says::SIGNAL];
+    let of_trap = of_trap.into_iter().filter(|field| says.has(*field)).count();
     let count = parts.iter().map(of_access).sum::<usize>() + writes.len() + of_trap;
     room.slots = room.slots.checked_sub(count).ok_or(Malformed("too many slots"))?;
     let start = hart.slots.len();
@@ -445,7 +448,7 @@ mod tests {
             }
             let register = Register::int(u16::try_from(n % 4).unwrap());
             event.writes.push(RegWrite { register, value: u128::from(n) << 62 });
-            event.trap = Some(Trap { cause: Some(n), value: None }).filter(|_| n % 11 == 0);
+            event.trap = Some(Trap { cause: Some(n), ..Trap::default() }).filter(|_| n % 11 == 0);
             encoder.write(&event).unwrap();
         }
         let mut raw = Vec::new();

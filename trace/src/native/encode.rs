@@ -380,7 +380,8 @@ fn each_value(event: &Event, writes: &[WriteShape], mut found: impl FnMut(Role<'
         found(Role::Written(shape.index), write.value);
     }
     if let Some(trap) = event.trap {
-        for value in [trap.cause, trap.value].into_iter().flatten() {
+        let signal = trap.signal.map(|signal| signal.code().into());
+        for value in [trap.cause, trap.value, signal].into_iter().flatten() {
             found(Role::Trap, value.into());
         }
     }

@@ -37,6 +37,7 @@ impl Says {
     pub(super) const TRAP: u8 = 16;
     pub(super) const CAUSE: u8 = 32;
     pub(super) const TRAP_VALUE: u8 = 64;
+    pub(super) const SIGNAL: u8 = 128;
 
     #[inline]
     pub(super) const fn has(self, field: u8) -> bool {

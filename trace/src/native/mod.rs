@@ -45,7 +45,7 @@
 //!
 //! All else of a chunk is known to each hart by itself. A *site* is an instruction at an address with what is the same each time
 //! that it is executed. Every other value of an event has a *slot*, in this order: of each access the address, the physical
-//! address if there is one, and the value if there is one; the value of each write; cause and value of a trap. A slot
+//! address if there is one, and the value if there is one; the value of each write; cause, value and signal of a trap. A slot
 //! has a *base*, a *step*, and its value of last time. What is expected is the sum of base and step (in each of two lanes of 64
 //! bits, like all sums and differences here). If it was something else, the step becomes the difference between value and
 //! base as soon as that has been the same twice.
@@ -85,7 +85,7 @@
 //!
 //! A site is: the difference of its pc from the address after the last site's instruction (4 bytes if that is unknown; 0 at the
 //! chunk's beginning); a byte with bits from 0 for order, instruction, instruction cut off, privilege, trap, its cause, its
-//! value; the instruction's length (a byte) and bytes; the privilege (a byte); the number of accesses and that of writes; a byte
+//! value, its signal; the instruction's length (a byte) and bytes; the privilege (a byte); the number of accesses and that of writes; a byte
 //! for each access (0x80 store, 0x40 has a physical address, 0x20 has a value, and the size, 0 if unknown); for each write 1 + the
 //! register, or 0 and its class and number the first time. Then for each slot its base, and the difference from it. It is the
 //! step, but for the base Itself, for which it is the difference from the hart's last address (of an address), the

@@ -17,6 +17,7 @@ impl Says {
             (event.trap.is_some(), Self::TRAP),
             (trap.cause.is_some(), Self::CAUSE),
             (trap.value.is_some(), Self::TRAP_VALUE),
+            (trap.signal.is_some(), Self::SIGNAL),
         ];
         Self(fields.into_iter().fold(0, |all, (has, field)| if has { all | field } else { all }))
     }

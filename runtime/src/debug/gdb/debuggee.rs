@@ -92,6 +92,16 @@ pub trait Debuggee {
         None
     }
 
+    /// What is known of the signal by which a process has stopped: `siginfo_t`.
+    fn signal_info(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// A process's memory as its /proc/self/maps shows it, with the host's names of files.
+    fn memory_map(&self) -> Option<String> {
+        None
+    }
+
     /// Its threads, the most interesting first.
     fn threads(&self) -> Vec<Thread>;
 

@@ -1,4 +1,4 @@
-//! Packets that the protocol's crate does not answer: `vKill`, and a debugger's choice between virtual and physical
+//! Packets that the protocol's crate does not answer: `vKill`, what signal a process has stopped by, its memory map as a file, and a debugger's choice between virtual and physical
 //! memory (`maintenance packet Qqemu.PhyMemMode:1`), under the name that QEMU gave it.
 
 /// What memory packets mean.
@@ -27,10 +27,22 @@ pub(super) enum Incoming {
     Answer(String),
     /// The guest is to be killed once this has been answered.
     Kill(String),
+    /// `siginfo_t` is asked for.
+    SignalInfo,
+    /// A part of the memory map is asked for: from this byte on, so many.
+    MemoryMap(usize, usize),
 }
 
 /// The crate takes it for an end of the connection, which gdb reports as an error.
 const KILL: &[u8] = b"vKill;";
+/// Debuggers that ask for it want all of it.
+const SIGNAL_INFO: &[u8] = b"qXfer:siginfo:read::0,";
+
+/// The only file that can be opened, /proc/self/maps, to be read; and its descriptor. That no others can be is no failure of theirs: the
+/// protocol's crate says that it has none.
+const OPEN_MAP: &[u8] = b"vFile:open:2f70726f632f73656c662f6d617073,0,0";
+const READ_MAP: &[u8] = b"vFile:pread:1,";
+const CLOSE_MAP: &[u8] = b"vFile:close:1";
 
 /// A packet is no longer than that: what is not one is passed on.
 const LONGEST: usize = 1 << 16;
@@ -48,15 +60,57 @@ impl Packets {
         }
         let packet = std::mem::take(&mut self.packet);
         let body = packet.get(1..packet.len() - 3).unwrap_or_default();
-        let is_ours = (has_physical || body.starts_with(KILL)) && is_intact(&packet);
+        if body.starts_with(SIGNAL_INFO) && is_intact(&packet) {
+            return Some(Incoming::SignalInfo);
+        }
+        if let Some(range) = body.strip_prefix(READ_MAP).and_then(range)
+            && is_intact(&packet)
+        {
+            return Some(Incoming::MemoryMap(range.0, range.1));
+        }
+        let is_of_processes = !has_physical && matches!(body, OPEN_MAP | CLOSE_MAP);
+        let is_known = has_physical || is_of_processes || body.starts_with(KILL);
+        let is_ours = is_known && is_intact(&packet);
         let Some(answer) = is_ours.then(|| self.answer(body)).flatten() else {
             self.has_no_acks |= body == b"QStartNoAckMode";
             return Some(Incoming::Pass(packet));
         };
+        let text = self.packet(answer);
+        Some(if body.starts_with(KILL) { Incoming::Kill(text) } else { Incoming::Answer(text) })
+    }
+
+    /// An answer as a packet, behind the acknowledgement of the question.
+    fn packet(&self, answer: &str) -> String {
         let ack = if self.has_no_acks { "" } else { "+" };
         let sum = sum(answer.as_bytes());
-        let text = format!("{ack}${answer}#{sum:02x}");
-        Some(if body.starts_with(KILL) { Incoming::Kill(text) } else { Incoming::Answer(text) })
+        format!("{ack}${answer}#{sum:02x}")
+    }
+
+    /// The answer to [`Incoming::SignalInfo`]: all of it, or an error where there is none.
+    pub(super) fn signal_info(&self, info: Option<&[u8]>) -> Vec<u8> {
+        match info {
+            Some(info) => self.binary_packet("l", info),
+            None => self.packet("E01").into_bytes(),
+        }
+    }
+
+    /// The answer to [`Incoming::MemoryMap`].
+    pub(super) fn file_part(&self, part: &[u8]) -> Vec<u8> {
+        self.binary_packet(&format!("F{:x};", part.len()), part)
+    }
+
+    /// Text and bytes, of which those are escaped that packets cannot hold.
+    fn binary_packet(&self, text: &str, bytes: &[u8]) -> Vec<u8> {
+        let ack: &[u8] = if self.has_no_acks { b"" } else { b"+" };
+        let mut body = text.as_bytes().to_vec();
+        for &byte in bytes {
+            match byte {
+                b'}' | b'#' | b'$' | b'*' => body.extend([b'}', byte ^ 0x20]),
+                _ => body.push(byte),
+            }
+        }
+        let end = format!("#{:02x}", sum(&body));
+        [ack, b"$", &body, end.as_bytes()].concat()
     }
 
     fn answer(&mut self, body: &[u8]) -> Option<&'static str> {
@@ -71,10 +125,19 @@ impl Packets {
                 self.mode = AddressMode::Physical;
                 Some("OK")
             }
+            OPEN_MAP => Some("F1"),
+            CLOSE_MAP => Some("F0"),
             _ if body.starts_with(KILL) => Some("OK"),
             _ => None,
         }
     }
+}
+
+/// `COUNT,OFFSET`, as offset and count.
+fn range(text: &[u8]) -> Option<(usize, usize)> {
+    let (count, offset) = std::str::from_utf8(text).ok()?.split_once(',')?;
+    let number = |digits| usize::from_str_radix(digits, 16).ok();
+    Some((number(offset)?, number(count)?))
 }
 
 fn sum(body: &[u8]) -> u8 {
@@ -94,6 +157,33 @@ mod tests {
 
     fn feed(packets: &mut Packets, text: &str) -> Vec<Incoming> {
         text.bytes().filter_map(|byte| packets.take(byte, true)).collect()
+    }
+
+    #[test]
+    fn what_is_known_of_a_signal_is_told_in_one_piece() {
+        let mut packets = Packets::default();
+        let sum = sum(b"qXfer:siginfo:read::0,80");
+        let question = format!("$qXfer:siginfo:read::0,80#{sum:02x}");
+        assert_eq!(feed(&mut packets, &question), [Incoming::SignalInfo]);
+        assert_eq!(packets.signal_info(Some(b"\x0b#")), b"+$l\x0b}\x03#f7");
+        assert_eq!(packets.signal_info(None), b"+$E01#a6");
+    }
+
+    #[test]
+    fn the_memory_map_is_a_file() {
+        let mut packets = Packets::default();
+        let mut ask = |text: &str| {
+            let packet = format!("${text}#{:02x}", sum(text.as_bytes()));
+            let taken = packet.bytes().filter_map(|byte| packets.take(byte, false));
+            taken.collect::<Vec<_>>()
+        };
+        let open = "vFile:open:2f70726f632f73656c662f6d617073,0,0";
+        assert_eq!(ask(open), [Incoming::Answer("+$F1#77".to_owned())]);
+        assert_eq!(ask("vFile:pread:1,600,20"), [Incoming::MemoryMap(0x20, 0x600)]);
+        assert_eq!(ask("vFile:close:1"), [Incoming::Answer("+$F0#76".to_owned())]);
+        let other = "vFile:open:2f6574632f706173737764,0,0";
+        assert!(matches!(ask(other)[..], [Incoming::Pass(_)]));
+        assert_eq!(Packets::default().file_part(b"a}"), b"+$F2;a}]#ee");
     }
 
     #[test]

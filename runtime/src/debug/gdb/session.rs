@@ -201,21 +201,30 @@ fn receive<'a, 'b>(
         machine = match incoming {
             None => machine,
             Some(Incoming::Pass(bytes)) => pass(machine, target, &bytes)?,
-            Some(Incoming::Answer(text)) => answer(machine, &text)?,
+            Some(Incoming::Answer(text)) => answer(machine, text.as_bytes())?,
             Some(Incoming::Kill(text)) => {
                 target.is_killed = true;
-                answer(machine, &text)?
+                answer(machine, text.as_bytes())?
+            }
+            Some(Incoming::MemoryMap(offset, count)) => {
+                let map = target.debuggee.memory_map().unwrap_or_default();
+                let rest = map.as_bytes().get(offset..).unwrap_or_default();
+                answer(machine, &packets.file_part(&rest[..count.min(rest.len())]))?
+            }
+            Some(Incoming::SignalInfo) => {
+                let info = target.debuggee.signal_info();
+                answer(machine, &packets.signal_info(info.as_deref()))?
             }
         };
     }
     Ok(machine)
 }
 
-fn answer<'a, 'b>(machine: Machine<'a, 'b>, text: &str) -> Result<Machine<'a, 'b>, String> {
+fn answer<'a, 'b>(machine: Machine<'a, 'b>, text: &[u8]) -> Result<Machine<'a, 'b>, String> {
     match machine {
         GdbStubStateMachine::Idle(mut machine) => {
             let connection = machine.borrow_conn();
-            connection.buffer.extend(text.bytes());
+            connection.buffer.extend(text);
             connection.flush().map_err(|error| error.to_string())?;
             Ok(machine.into())
         }

@@ -43,7 +43,7 @@ fn riscv64(text: &[u8]) -> Option<Exception> {
     let pc = scan.prefixed_hex()?.value;
     scan.eat(b", tval:")?;
     let value = scan.prefixed_hex()?.value;
-    let trap = Trap { cause: Some(cause), value: Some(value) };
+    let trap = Trap { cause: Some(cause), value: Some(value), signal: None };
     Some(match is_interrupt {
         true => Exception::Interrupt { hart: Some(hart) },
         false => Exception::AtPc { hart: Some(hart), pc, trap },
@@ -92,7 +92,7 @@ fn x86_64(text: &[u8]) -> Option<Exception> {
         let at = memchr::memmem::find(text, name)? + name.len();
         Scan::new(&text[at..]).hex().map(|hex| hex.value)
     };
-    let trap = Trap { cause: Some(cause), value: after(b" CR2=") };
+    let trap = Trap { cause: Some(cause), value: after(b" CR2="), signal: None };
     Some(Exception::AtPc { hart: None, pc: after(b" pc=")?, trap })
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn exceptions_of_each_architecture_are_understood() {
         let line = "riscv_cpu_do_interrupt: hart:1, async:0, cause:000000000000000d, epc:0x0000000080000058, \
                     tval:0x0000000000000010, desc=load_page_fault";
-        let trap = Trap { cause: Some(13), value: Some(0x10) };
+        let trap = Trap { cause: Some(13), value: Some(0x10), signal: None };
         let expected = Exception::AtPc { hart: Some(1), pc: 0x8000_0058, trap };
         assert_eq!(parse(line.as_bytes(), Architecture::Riscv64), Some(expected));
         let arm = |line: &str| parse(line.as_bytes(), Architecture::Aarch64);
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(arm("...from EL1 to EL1"), None);
         let line = "     0: v=0e e=0004 i=0 cpl=3 IP=0033:0000000000401000 pc=0000000000401000 \
                     SP=002b:00007ffe00000000 CR2=0000000000000010";
-        let trap = Trap { cause: Some(14), value: Some(0x10) };
+        let trap = Trap { cause: Some(14), value: Some(0x10), signal: None };
         let expected = Exception::AtPc { hart: None, pc: 0x40_1000, trap };
         assert_eq!(parse(line.as_bytes(), Architecture::X86_64), Some(expected));
     }

@@ -325,7 +325,7 @@ impl Line {
             b"TRAP" => {
                 let (cause, value) =
                     value(tokens[1]).zip(value(tokens[2])).ok_or_else(malformed)?;
-                event.trap = Some(Trap { cause, value });
+                event.trap = Some(Trap { cause, value, signal: None });
             }
             b"UNFETCHED" => event.insn = None,
             _ => {}

@@ -159,8 +159,12 @@ impl<R: BufRead> Source for SpikeSource<R> {
                 }
                 Line::Exception { hart, pc, cause } => {
                     let insn = self.take_begun(hart, pc);
-                    self.trapped =
-                        Some(Trapped { hart, pc, insn, trap: Trap { cause, value: None } });
+                    self.trapped = Some(Trapped {
+                        hart,
+                        pc,
+                        insn,
+                        trap: Trap { cause, value: None, signal: None },
+                    });
                     if self.finish_begun(hart, event) {
                         return Ok(true);
                     }

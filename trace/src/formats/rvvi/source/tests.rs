@@ -27,7 +27,7 @@ fn traps_have_their_cause_from_the_csr() {
          00000004 C 343 'mtval' 00002081\nRET 2100 34029073 MODE 3 C 340 00002080\nRET 2104 4501\n",
     )
     .unwrap();
-    assert_eq!(events[0].trap, Some(Trap { cause: Some(4), value: Some(0x2081) }));
+    assert_eq!(events[0].trap, Some(Trap { cause: Some(4), value: Some(0x2081), signal: None }));
     assert_eq!((events[1].trap, events[1].order), (None, Some(1)));
     assert_eq!((events[0].privilege, events[2].privilege), (None, Some(Privilege(3))));
     assert_eq!(events[2].insn, Insn::new(&[0x01, 0x45]));

@@ -66,7 +66,7 @@ fn with_both_logs_traps_are_there() {
     assert!(header.carries.traps);
     let traps: Vec<_> =
         events.iter().map(|event| (event.pc, event.insn.is_some(), event.trap)).collect();
-    let trap = |cause, value| Some(Trap { cause: Some(cause), value });
+    let trap = |cause, value| Some(Trap { cause: Some(cause), value, signal: None });
     assert_eq!(
         traps,
         [
