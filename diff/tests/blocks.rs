@@ -261,7 +261,7 @@ fn memory_is_compared_where_the_reference_tells_what_it_stored() {
 
 #[test]
 fn a_trap_ends_a_block_on_both_sides_or_is_a_difference() {
-    let trap = Some(Trap { cause: None, value: Some(0x20) });
+    let trap = Some(Trap { value: Some(0x20), ..Trap::default() });
     let mut trapping = reference();
     trapping.truncate(2);
     trapping[1] = Event { trap, writes: Vec::new(), ..trapping[1].clone() };

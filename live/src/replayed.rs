@@ -12,8 +12,8 @@ use runtime::{BlockEnds, Exit};
 use trace::frame::Watched;
 use trace::names::register_by_name;
 use trace::{
-    AccessKind, Architecture, Carries, Error, Event, Header, Insn, RegWrite, Register, Source, Trap,
-    Writes,
+    AccessKind, Architecture, Carries, Error, Event, Header, Insn, RegWrite, Register, Source,
+    Trap, Writes,
 };
 
 use crate::sharing::{self, Sharing};

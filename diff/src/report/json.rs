@@ -106,8 +106,7 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         signals,
         by_hash,
         blocks,
-    } =
-        *counts;
+    } = *counts;
     let root = Root {
         verdict: name,
         architecture: context.architecture.name(),

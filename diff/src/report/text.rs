@@ -30,8 +30,7 @@ fn counts_line(out: &mut String, counts: &Counts) {
         signals,
         by_hash,
         blocks,
-    } =
-        counts;
+    } = counts;
     let _ = write!(out, "{instructions} instructions and {registers} values of registers agree");
     for (count, what) in [
         (adopted, "results taken over from the reference"),
