@@ -243,7 +243,7 @@ impl Lowering<'_, '_> {
         self.sync(pc);
         let fuel = self.fb.ins().iconst(types::I32, FUEL);
         self.fb.def_var(self.fuel, fuel);
-        self.trust_again();
+        self.forget_numbers();
         self.keep_next_access();
         let interrupt = self.load_frame(types::I32, CpuFrame::INTERRUPT);
         let stay = self.leave_if(interrupt, pc, ExitCode::Interrupted);

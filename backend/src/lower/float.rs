@@ -230,6 +230,7 @@ impl<'a, 'f> Lowering<'a, 'f> {
         if !self.uses_float {
             return;
         }
+        self.trust_again();
         let gate = self.gate();
         self.set_limits(gate);
     }
@@ -561,7 +562,6 @@ impl<'a, 'f> Lowering<'a, 'f> {
         }
         let zero = self.konst(0);
         operands.resize(5, zero);
-        let distrusted = self.is_distrusted();
         let function = self.load_frame(types::I64, CpuFrame::FP_SLOW);
         let sig = self.sigs.slow;
         self.fb.ins().call_indirect(sig, function, &operands);
@@ -574,7 +574,7 @@ impl<'a, 'f> Lowering<'a, 'f> {
                 self.convert(result, inst.result_type())
             }
         };
-        self.after_slow(inst, args, result, distrusted);
+        self.after_slow(inst, args, result);
         result
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Lowering<'a, 'f> {
     variables: Vec<Option<Variable>>,
     /// Results below these may be taken from the host (see `float`).
     limits: [Variable; 4],
+    /// All ones, or 0 while it is not to be believed what is known of numbers (see `subnormal`). For x86 guests only.
+    trust: Variable,
     /// A poll comes when it reaches zero.
     fuel: Variable,
     clif_blocks: Vec<cranelift_codegen::ir::Block>,
@@ -147,6 +149,7 @@ pub(crate) fn lower(
     let (frame, entry) = (fb.block_params(start)[0], fb.block_params(start)[1]);
     let fuel = fb.declare_var(types::I32);
     let limits = float::Limit::ALL.map(|_| fb.declare_var(types::I64));
+    let trust = fb.declare_var(types::I64);
     let mut lowering = Lowering {
         clif_blocks: region.blocks.iter().map(|_| fb.create_block()).collect(),
         fb,
@@ -157,6 +160,7 @@ pub(crate) fn lower(
         frame,
         variables: vec![None; base::cpu::SLOT_COUNT],
         limits,
+        trust,
         fuel,
         rank: region.rank(),
         joins: region.joins(),

@@ -8,7 +8,7 @@
 //!   right.
 //!
 //! The slow path keeps that so. Where it meets a subnormal number and yet leaves "denormal" clear (a result that nobody has
-//! used, or an operand beside a NaN), compiled code *distrusts* what it knows: the limits become zero, though "inexact" is set, until
+//! used, or an operand beside a NaN), compiled code *distrusts* what it knows: the limits are zero from then on, though "inexact" be set or become so, until
 //! the next poll, where nothing is known.
 //!
 //! Where subnormal operands are zeros (DAZ), they raise nothing: there each is looked at each time.
@@ -16,11 +16,11 @@
 use std::collections::HashSet;
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{InstBuilder, Type as ClifType, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Type as ClifType, Value};
 use ir::{FpMode, FpRules, Inst, Opcode};
 
 use super::Lowering;
-use super::float::{INEXACT, Limit, tiny_is_exact};
+use super::float::tiny_is_exact;
 
 /// "Denormal" in the guest's flags slot (`base::float::Flags`).
 const DENORMAL: i64 = 32;
@@ -101,52 +101,39 @@ impl Lowering<'_, '_> {
         Some(self.fb.ins().fcmp(FloatCC::Equal, result, zero))
     }
 
-    /// At a poll, behind which nothing is known.
-    pub(super) fn trust_again(&mut self) {
+    /// At a poll: nothing is known of any number from here on.
+    pub(super) fn forget_numbers(&mut self) {
         if self.guest.fp == FpRules::X86 {
             self.flags_changed();
         }
     }
 
-    /// Before the slow path: whether the limits are zero though "inexact" is set. `None` for guests without the flag.
-    pub(super) fn is_distrusted(&mut self) -> Option<Value> {
-        if self.guest.fp != FpRules::X86 || !self.uses_float {
-            return None;
+    /// Nothing is known of any number, so that there is nothing to distrust.
+    pub(super) fn trust_again(&mut self) {
+        if self.guest.fp == FpRules::X86 {
+            let all = self.konst(u64::MAX);
+            self.fb.def_var(self.trust, all);
         }
-        let flags = self.flags();
-        let inexact = self.fb.ins().band_imm_u(flags, INEXACT);
-        let inexact = self.fb.ins().icmp_imm_u(IntCC::NotEqual, inexact, 0);
-        let limit = self.fb.use_var(self.limits[Limit::Finite64 as usize]);
-        let none = self.fb.ins().icmp_imm_u(IntCC::Equal, limit, 0);
-        Some(self.fb.ins().band(inexact, none))
     }
 
     /// Behind the slow path: brings the limits up to date.
-    pub(super) fn after_slow(
-        &mut self,
-        inst: &Inst,
-        args: &[Value],
-        result: Value,
-        distrusted: Option<Value>,
-    ) {
+    pub(super) fn after_slow(&mut self, inst: &Inst, args: &[Value], result: Value) {
         if !self.uses_float {
             return;
         }
         let gate = self.gate();
-        let gate = match distrusted {
-            None => gate,
-            Some(before) => {
-                let now = if self.remembers(inst) {
-                    self.is_unreported(inst, args, result)
-                } else {
-                    self.fb.ins().iconst(types::I8, 0)
-                };
-                let either = self.fb.ins().bor(before, now);
-                let none = self.konst(0);
-                self.fb.ins().select(either, none, gate)
-            }
-        };
-        self.set_limits(gate);
+        if self.guest.fp != FpRules::X86 {
+            return self.set_limits(gate);
+        }
+        if self.remembers(inst) {
+            let unreported = self.is_unreported(inst, args, result);
+            let (none, before) = (self.konst(0), self.fb.use_var(self.trust));
+            let trust = self.fb.ins().select(unreported, none, before);
+            self.fb.def_var(self.trust, trust);
+        }
+        let trust = self.fb.use_var(self.trust);
+        let trusted = self.fb.ins().band(gate, trust);
+        self.set_limits(trusted);
     }
 
     /// Whether a number is subnormal that shall be usual, and "denormal" clear.

@@ -7,11 +7,13 @@ static volatile u64 pings, pongs, stop, answer;
 static void pong(u64 hart)
 {
     csr_write(mie, BIT(IRQ_MSI));
-    while (!stop) {
+    for (u64 is_last = 0; !is_last;) {
         while (!(csr_read(mip) & BIT(IRQ_MSI)))
             wfi();
         MSIP(hart) = 0;
         asm volatile("fence" ::: "memory");
+        /* Before the answer: behind it, the next ping may be on its way already. */
+        is_last = stop;
         pongs = pongs + 1;
         asm volatile("fence" ::: "memory");
         MSIP(0) = 1;
