@@ -46,10 +46,9 @@ impl Engine {
             }
             dropped
         };
-        let epoch = self.epoch.current();
         self.tell(&dropped);
         if !dropped.is_nothing() && self.is_coherent() {
-            self.wait_until_forgotten(epoch);
+            self.wait_until_forgotten(self.epoch.current());
         }
     }
 
@@ -334,7 +333,13 @@ impl Engine {
         self.counters.invalidated_blocks.add_shared(dropped.blocks);
         self.counters.invalidated_regions.add_shared(dropped.regions.len() as u64);
         if let (Some(promoter), false) = (self.promoter.get(), dropped.regions.is_empty()) {
-            promoter.discard(&dropped.regions, self.epoch.current());
+            promoter.unlink(&dropped.regions);
+            // By a link, a CPU may have come there since they were dropped.
+            let epoch = {
+                let _lock = self.translations();
+                self.epoch.advance()
+            };
+            promoter.discard(&dropped.regions, epoch);
         }
         self.forget_and_free();
     }

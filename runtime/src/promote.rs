@@ -110,8 +110,11 @@ pub trait Promoter: Send + Sync {
     fn span(&self, span: RegionSpan) -> Vec<(GuestVirt, GuestPhys)>;
 
     /// The guest code of these regions changed. No CPU will enter them by a look-up again; CPUs
-    /// that are inside leave at their next poll. Links to them must be cut now; their memory may be
-    /// reused once [`Engine::is_forgotten`] says so of the epoch.
+    /// that are inside leave at their next poll. Links to them must be cut now.
+    fn unlink(&self, regions: &[RegionId]);
+
+    /// The memory of these regions, to which no link has led since before that epoch, may be reused once
+    /// [`Engine::is_forgotten`] says so of it.
     fn discard(&self, regions: &[RegionId], epoch: u64);
 
     /// A CPU was made: sets what compiled code needs in its frame.

@@ -35,6 +35,9 @@ pub(crate) type Span = (RegionSpan, Pages);
 /// Pages as a region knows them, and where they lay when it was made.
 pub(crate) type Pages = Vec<(GuestVirt, GuestPhys)>;
 
+/// The epoch of what is unlinked, but may still be looked up: no CPU has forgotten it.
+const NOT_YET: u64 = u64::MAX;
+
 /// A region, or a block of the baseline compiler: of these there are many, so it is small.
 #[derive(Debug)]
 struct Live {
@@ -44,7 +47,7 @@ struct Live {
     origin: Origin,
     /// Exits of other regions that are linked to this one.
     incoming: Vec<Exit>,
-    /// Discarded, in this epoch.
+    /// Discarded, in this epoch, or [`NOT_YET`].
     discarded: Option<u64>,
 }
 
@@ -255,14 +258,24 @@ impl RegionCache {
         }
     }
 
-    /// Cuts all links to and from a region, which nobody enters any more. Its memory is kept until
+    /// Says that no CPU that has seen this epoch enters a region any more, by look-ups or by links. Its memory is kept until
     /// [`RegionCache::free_segment`].
     pub(crate) fn discard(&mut self, id: RegionId, epoch: u64) {
+        self.unlink(id);
+        if let Some(live) = self.regions.get_mut(&(id.0 as u32)) {
+            let before = live.discarded.filter(|&before| before != NOT_YET);
+            live.discarded = Some(before.map_or(epoch, |before| before.max(epoch)));
+        }
+    }
+
+    /// Cuts all links to and from a region, for good.
+    pub(crate) fn unlink(&mut self, id: RegionId) {
         let number = id.0 as u32;
         let Some(live) = self.regions.get_mut(&number) else { return };
-        if live.discarded.replace(epoch).is_some() {
+        if live.discarded.is_some() {
             return;
         }
+        live.discarded = Some(NOT_YET);
         (0..live.exits.len()).for_each(|exit| live.placed.unlink(exit));
         let incoming = std::mem::take(&mut live.incoming);
         let origin = match &mut live.origin {
@@ -298,11 +311,13 @@ impl RegionCache {
         }
     }
 
-    /// The regions in a segment that are not discarded yet.
-    pub(crate) fn live_in(&self, segment: usize) -> Vec<RegionId> {
+    /// Unlinks the regions in a segment that are in use, and returns them.
+    pub(crate) fn cut_off(&mut self, segment: usize) -> Vec<RegionId> {
         let here = |live: &Live| live.placed.segment() == segment && live.discarded.is_none();
         let live = self.regions.iter().filter(|(_, live)| here(live));
-        live.map(|(&number, _)| RegionId(u64::from(number))).collect()
+        let live: Vec<_> = live.map(|(&number, _)| RegionId(u64::from(number))).collect();
+        live.iter().for_each(|&id| self.unlink(id));
+        live
     }
 
     /// The latest epoch in which a region of the segment was discarded.

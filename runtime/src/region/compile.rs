@@ -273,7 +273,8 @@ pub(crate) fn place(
 /// Takes the regions of a segment of the code memory out of use. The guest runs on: once every CPU has
 /// seen the epoch that this returns, the segment is free.
 fn retire(shared: &Shared, engine: &Engine, segment: usize) -> u64 {
-    let regions = shared.cache().live_in(segment);
+    // Cut off first, or a CPU that has seen the epoch comes there by a link.
+    let regions = shared.cache().cut_off(segment);
     if !regions.is_empty() {
         let epoch = engine.withdraw(&regions);
         let mut cache = shared.cache();

@@ -131,6 +131,11 @@ impl Promoter for RegionCompiler {
         self.shared.cache().span(span)
     }
 
+    fn unlink(&self, regions: &[RegionId]) {
+        let mut cache = self.shared.cache();
+        regions.iter().for_each(|&id| cache.unlink(id));
+    }
+
     fn discard(&self, regions: &[RegionId], epoch: u64) {
         let mut cache = self.shared.cache();
         regions.iter().for_each(|&id| cache.discard(id, epoch));

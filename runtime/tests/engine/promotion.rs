@@ -70,6 +70,8 @@ impl Promoter for Player {
         Vec::new()
     }
 
+    fn unlink(&self, _: &[RegionId]) {}
+
     fn discard(&self, regions: &[RegionId], _: u64) {
         self.discarded.lock().unwrap().extend(regions);
     }
