@@ -61,3 +61,31 @@ fn a_cpu_and_a_worker_go_round_it_together() {
     let stats = run_rounds(tiny(1, Some(8)), 5000);
     assert!(stats.baseline_bytes > LEAST_CODE_MEMORY, "{stats}");
 }
+
+/// So many blocks, each of which jumps to the next, executed x5 times in a circle: nearly all are reached by links.
+fn chain(blocks: i32) -> Vec<u32> {
+    let mut code = Vec::new();
+    for n in 0..blocks {
+        code.extend((8..16).map(|rd| addi(rd, rd - 1, n % 2000)));
+        code.extend([addi(6, 6, 1), jal(0, 8), 0]);
+    }
+    code.extend([addi(5, 5, -1), bne(5, 0, 8), ECALL]);
+    code.push(jal(0, -4 * code.len() as i32));
+    code
+}
+
+#[test]
+fn no_link_leads_to_code_that_has_made_room() {
+    const BLOCKS: i32 = 1400;
+    const TIMES: u64 = 5000;
+    let mut guest = tiny(1, Some(8));
+    guest.memory.put(0, &chain(BLOCKS));
+    guest.engine.mapping_changed(guest.memory.at(0)..guest.memory.at(16 * 4096));
+    guest.set_pc(0);
+    guest.set_x(5, TIMES);
+    guest.set_x(6, 0);
+    assert_eq!(guest.cpu.run(), Exit::Syscall);
+    assert_eq!(guest.x(6), TIMES * BLOCKS as u64);
+    let stats = guest.engine.stats();
+    assert!(stats.evicted_regions > 0, "{stats}");
+}
