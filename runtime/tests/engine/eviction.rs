@@ -77,8 +77,8 @@ fn chain(blocks: i32) -> Vec<u32> {
 #[test]
 fn no_link_leads_to_code_that_has_made_room() {
     const BLOCKS: i32 = 1400;
-    const TIMES: u64 = 5000;
-    let mut guest = tiny(1, Some(8));
+    const TIMES: u64 = 40_000;
+    let mut guest = tiny(1, None);
     guest.memory.put(0, &chain(BLOCKS));
     guest.engine.mapping_changed(guest.memory.at(0)..guest.memory.at(16 * 4096));
     guest.set_pc(0);
