@@ -332,16 +332,14 @@ impl Engine {
         }
         self.counters.invalidated_blocks.add_shared(dropped.blocks);
         self.counters.invalidated_regions.add_shared(dropped.regions.len() as u64);
-        if let (Some(promoter), false) = (self.promoter.get(), dropped.regions.is_empty()) {
-            promoter.unlink(&dropped.regions);
-            // By a link, a CPU may have come there since they were dropped.
-            let epoch = {
-                let _lock = self.translations();
-                self.epoch.advance()
-            };
-            promoter.discard(&dropped.regions, epoch);
+        match self.promoter.get().filter(|_| !dropped.regions.is_empty()) {
+            Some(promoter) => {
+                promoter.unlink(&dropped.regions);
+                // By a link, a CPU may have come there since they were dropped.
+                promoter.discard(&dropped.regions, self.withdraw(&[]));
+            }
+            None => self.forget_and_free(),
         }
-        self.forget_and_free();
     }
 }
 

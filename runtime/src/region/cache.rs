@@ -278,35 +278,29 @@ impl RegionCache {
         live.discarded = Some(NOT_YET);
         (0..live.exits.len()).for_each(|exit| live.placed.unlink(exit));
         let incoming = std::mem::take(&mut live.incoming);
-        let origin = match &mut live.origin {
-            Origin::Baseline(block) => Err(*block),
-            Origin::Region(parts) => Ok((std::mem::take(&mut parts.blocks), parts.span)),
-        };
+        match &mut live.origin {
+            Origin::Baseline(block) => {
+                if self.baseline.get(block) == Some(&number) {
+                    self.baseline.remove(block);
+                }
+            }
+            Origin::Region(parts) => {
+                if let Some(span) = parts.span {
+                    self.spans.remove(&span);
+                }
+                for block in std::mem::take(&mut parts.blocks) {
+                    if let Some(copies) = self.copies.get_mut(&block) {
+                        *copies -= 1;
+                        if *copies == 0 {
+                            self.copies.remove(&block);
+                        }
+                    }
+                }
+            }
+        }
         for exit in incoming {
             if let Some(from) = self.regions.get(&exit.region) {
                 from.placed.unlink(exit.number as usize);
-            }
-        }
-        match origin {
-            Err(block) if self.baseline.get(&block) == Some(&number) => {
-                self.baseline.remove(&block);
-            }
-            Err(_) => {}
-            Ok((blocks, span)) => self.forget(&blocks, span),
-        }
-    }
-
-    /// Forgets that a region was made of these blocks.
-    fn forget(&mut self, blocks: &[BlockKey], span: Option<RegionSpan>) {
-        if let Some(span) = span {
-            self.spans.remove(&span);
-        }
-        for block in blocks {
-            if let Some(copies) = self.copies.get_mut(block) {
-                *copies -= 1;
-                if *copies == 0 {
-                    self.copies.remove(block);
-                }
             }
         }
     }
