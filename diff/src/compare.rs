@@ -71,7 +71,7 @@ impl Default for Options {
 }
 
 /// What was compared, and what was not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct Counts {
     /// Instructions that both sides executed.
     pub instructions: u64,

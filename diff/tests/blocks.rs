@@ -1,20 +1,15 @@
 //! Subjects that execute whole blocks, held against single instructions.
 
 use ferry_diff::report::{Context, NoSymbols, json, text};
-use ferry_diff::{
-    Comparison, Counts, Difference, Divergence, Execution, Options, Recorded, Verdict,
-};
+use ferry_diff::{Comparison, Difference, Execution, Options, Recorded, Verdict};
 use trace::{
     Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Register, Source,
     Trap, Writes,
 };
 
-/// add a0, a0, a1
-const ADD: u64 = 0x00b5_0533;
-/// rdtime a0
-const RDTIME: u64 = 0xc010_2573;
-const A0: Register = Register::int(10);
-const A1: Register = Register::int(11);
+use common::{A0, A1, ADD, RDTIME, different, same};
+
+mod common;
 
 fn header() -> Header {
     let changes = Writes::Changes;
@@ -129,20 +124,6 @@ impl Source for Instructions {
 
 fn compared(reference: Vec<Event>, subject: Vec<(Event, Vec<Insn>)>) -> Verdict {
     run(reference, &mut Listed::new(subject), Options::default())
-}
-
-fn same(verdict: &Verdict) -> Counts {
-    match verdict {
-        Verdict::Same(counts) => *counts,
-        Verdict::Different(_, divergence) => panic!("{:?}", divergence.differences),
-    }
-}
-
-fn different(verdict: Verdict) -> Divergence {
-    match verdict {
-        Verdict::Same(counts) => panic!("{counts:?}"),
-        Verdict::Different(_, divergence) => *divergence,
-    }
 }
 
 /// Three instructions, which leave this in a0, and one more.

@@ -1,20 +1,15 @@
 //! Executions made by hand, which differ in one thing.
 
 use ferry_diff::report::{Context, NoSymbols, json, junit, text};
-use ferry_diff::{
-    Comparison, Counts, Difference, Divergence, Error, Execution, Options, Recorded, Verdict,
-};
+use ferry_diff::{Comparison, Counts, Difference, Error, Execution, Options, Recorded, Verdict};
 use trace::{
-    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Register, Signal,
-    Source, Trap, Writes,
+    Access, AccessKind, Architecture, Carries, Event, Header, Insn, RegWrite, Signal, Source, Trap,
+    Writes,
 };
 
-/// add a0, a0, a1
-const ADD: u64 = 0x00b5_0533;
-/// rdtime a0
-const RDTIME: u64 = 0xc010_2573;
-const A0: Register = Register::int(10);
-const A1: Register = Register::int(11);
+use common::{A0, A1, ADD, RDTIME, different, same};
+
+mod common;
 
 struct Listed {
     header: Header,
@@ -86,20 +81,6 @@ fn compare(reference: &mut Listed, subject: &mut Listed, options: Options) -> Ve
 
 fn compared(reference: Vec<Event>, subject: Vec<Event>, options: Options) -> Verdict {
     compare(&mut listed(everything(), reference), &mut listed(everything(), subject), options)
-}
-
-fn same(verdict: &Verdict) -> Counts {
-    match verdict {
-        Verdict::Same(counts) => *counts,
-        Verdict::Different(_, divergence) => panic!("{:?}", divergence.differences),
-    }
-}
-
-fn different(verdict: Verdict) -> Divergence {
-    match verdict {
-        Verdict::Same(counts) => panic!("{counts:?}"),
-        Verdict::Different(_, divergence) => *divergence,
-    }
 }
 
 #[test]

@@ -15,15 +15,8 @@ struct Root<'a> {
     architecture: &'static str,
     reference: &'a str,
     subject: &'a str,
-    instructions: u64,
-    registers: u64,
-    adopted: u64,
-    unknown: u64,
-    passed_over: u64,
-    calls: u64,
-    signals: u64,
-    by_hash: u64,
-    blocks: u64,
+    #[serde(flatten)]
+    counts: Counts,
     #[serde(skip_serializing_if = "Option::is_none")]
     divergence: Option<Where>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,31 +89,12 @@ pub fn json(verdict: &Verdict, context: &Context<'_>) -> String {
         Verdict::Same(counts) => ("same", counts, None),
         Verdict::Different(counts, divergence) => ("different", counts, Some(divergence)),
     };
-    let Counts {
-        instructions,
-        registers,
-        adopted,
-        unknown,
-        passed_over,
-        calls,
-        signals,
-        by_hash,
-        blocks,
-    } = *counts;
     let root = Root {
         verdict: name,
         architecture: context.architecture.name(),
         reference: context.names[0],
         subject: context.names[1],
-        instructions,
-        registers,
-        adopted,
-        unknown,
-        passed_over,
-        calls,
-        signals,
-        by_hash,
-        blocks,
+        counts: *counts,
         divergence: divergence.map(|divergence| place(divergence, context)),
         explanation: context.explanation,
     };

@@ -20,28 +20,18 @@ pub fn text(verdict: &Verdict, context: &Context<'_>) -> String {
 }
 
 fn counts_line(out: &mut String, counts: &Counts) {
-    let Counts {
-        instructions,
-        registers,
-        adopted,
-        unknown,
-        passed_over,
-        calls,
-        signals,
-        by_hash,
-        blocks,
-    } = counts;
+    let Counts { instructions, registers, .. } = counts;
     let _ = write!(out, "{instructions} instructions and {registers} values of registers agree");
     for (count, what) in [
-        (adopted, "results taken over from the reference"),
-        (unknown, "results from outside left out"),
-        (passed_over, "instructions of one side passed over"),
-        (calls, "system calls"),
-        (signals, "signals"),
-        (blocks, "blocks"),
-        (by_hash, "instructions by the hashes of the traces' parts"),
+        (counts.adopted, "results taken over from the reference"),
+        (counts.unknown, "results from outside left out"),
+        (counts.passed_over, "instructions of one side passed over"),
+        (counts.calls, "system calls"),
+        (counts.signals, "signals"),
+        (counts.blocks, "blocks"),
+        (counts.by_hash, "instructions by the hashes of the traces' parts"),
     ] {
-        if *count > 0 {
+        if count > 0 {
             let _ = write!(out, ", {count} {what}");
         }
     }
