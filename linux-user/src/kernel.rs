@@ -134,6 +134,12 @@ pub const fn stack_pointer(architecture: Architecture) -> Register {
     }
 }
 
+/// Whether a call executes another program, if it succeeds.
+#[must_use]
+pub fn executes(name: &str) -> bool {
+    matches!(name, "execve" | "execveat")
+}
+
 /// Whether a call changes what is mapped, or where a mapped file ends.
 #[must_use]
 pub fn maps(name: &str) -> bool {

@@ -219,7 +219,7 @@ impl Native {
     /// Whether the call is one after which there may be another program.
     fn executes(&self) -> bool {
         let name = self.call.and_then(|call| kernel::name(Architecture::X86_64, call.number));
-        matches!(name, Some("execve" | "execveat"))
+        name.is_some_and(kernel::executes)
     }
 
     /// Whether the program has a handler for a signal, as proc_pid_status(5) says it.

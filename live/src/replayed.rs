@@ -196,21 +196,27 @@ impl Replayed {
     /// The reference cannot be read.
     pub fn memory_differs(&self, state: &mut dyn State) -> Result<Option<u64>, Error> {
         let (mut own, mut others) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
-        for mapping in self.maps.iter().filter(|mapping| mapping.read && mapping.write) {
-            let end = mapping.range.end.min(mapping.filled);
-            let mut at = mapping.range.start;
-            while at < end {
-                let len = PIECE.min(end - at) as usize;
-                let (own, others) = (&mut own[..len], &mut others[..len]);
-                state.read(at, others)?;
-                if self.replica.read(at, own) && own != others {
-                    let place = own.iter().zip(&*others).position(|(a, b)| a != b);
-                    return Ok(place.map(|place| at + place as u64));
-                }
-                at += len as u64;
+        for piece in self.writable_pieces() {
+            let len = (piece.end - piece.start) as usize;
+            let (own, others) = (&mut own[..len], &mut others[..len]);
+            state.read(piece.start, others)?;
+            if self.replica.read(piece.start, own) && own != others {
+                let place = own.iter().zip(&*others).position(|(a, b)| a != b);
+                return Ok(place.map(|place| piece.start + place as u64));
             }
         }
         Ok(None)
+    }
+
+    /// The memory that may be read and written and has contents, in pieces that are copied at once.
+    fn writable_pieces(&self) -> impl Iterator<Item = Range<u64>> + use<> {
+        let writable = self.maps.iter().filter(|mapping| mapping.read && mapping.write);
+        let ranges: Vec<_> =
+            writable.map(|mapping| mapping.range.start..filled(mapping, &mapping.range)).collect();
+        ranges.into_iter().flat_map(|range| {
+            let pieces = range.clone().step_by(PIECE as usize);
+            pieces.map(move |start| start..range.end.min(start + PIECE))
+        })
     }
 
     fn set_registers(&mut self, writes: &[RegWrite]) -> bool {
@@ -427,7 +433,7 @@ impl Replayed {
         let (number, _) = self.replica.system_call();
         let name = kernel::name(self.header.architecture, number);
         let len = event.insn.map_or(0, |insn| insn.bytes().len() as u64);
-        matches!(name, Some("execve" | "execveat")) && pc != event.pc.wrapping_add(len)
+        name.is_some_and(kernel::executes) && pc != event.pc.wrapping_add(len)
     }
 
     /// Takes over all of the reference's state.
@@ -443,19 +449,12 @@ impl Replayed {
     /// Writes all memory that may be written as it is in the reference: a child that has ended, or has executed another program, had it.
     fn take_over_all(&mut self, state: &mut dyn State) -> Result<(), Error> {
         let (mut own, mut others) = (vec![0; PIECE as usize], vec![0; PIECE as usize]);
-        for mapping in self.maps.clone() {
-            if !(mapping.read && mapping.write) {
-                continue;
-            }
-            let mut at = mapping.range.start;
-            while at < mapping.filled {
-                let len = PIECE.min(mapping.filled - at) as usize;
-                let (own, others) = (&mut own[..len], &mut others[..len]);
-                state.read(at, others)?;
-                if !self.replica.read(at, own) || own != others {
-                    self.replica.write(at, others).map_err(wrong)?;
-                }
-                at += len as u64;
+        for piece in self.writable_pieces() {
+            let len = (piece.end - piece.start) as usize;
+            let (own, others) = (&mut own[..len], &mut others[..len]);
+            state.read(piece.start, others)?;
+            if !self.replica.read(piece.start, own) || own != others {
+                self.replica.write(piece.start, others).map_err(wrong)?;
             }
         }
         Ok(())

@@ -62,10 +62,10 @@ impl Queue {
 
 /// Makes the events.
 pub(crate) struct Watcher {
-    pub(crate) queue: Queue,
-    pub(crate) watched: Watched,
-    pub(crate) architecture: Architecture,
-    pub(crate) interrupter: Interrupter,
+    queue: Queue,
+    watched: Watched,
+    architecture: Architecture,
+    interrupter: Interrupter,
     watches: Watches,
     event: Event,
     block: Block,

@@ -176,18 +176,12 @@ impl Remote {
         if self.has_ended || self.pc == pc {
             return Ok(!self.has_ended);
         }
-        let kind = if self.header.architecture == Architecture::X86_64 { 1 } else { 4 };
-        if self.connection.ask(format!("Z0,{pc:x},{kind}").as_bytes())? != b"OK" {
-            return Err(failed("the stub has no breakpoints"));
-        }
-        let stopped = self.resume(Go::On)?;
+        let len = self.breakpoint_len();
+        let stopped = self.go_to(pc, len)?.ok_or_else(|| failed("the stub has no breakpoints"))?;
         self.fetched.forget();
         match stopped {
             Stopped::Ended(_) => self.has_ended = true,
-            Stopped::Stepped | Stopped::Signal(_) => {
-                self.connection.ask(format!("z0,{pc:x},{kind}").as_bytes())?;
-                self.read_all()?;
-            }
+            Stopped::Stepped | Stopped::Signal(_) => self.read_all()?,
         }
         if let Stopped::Signal(signal) = stopped {
             self.signal = Some((self.info(signal)?, signal));
@@ -253,17 +247,30 @@ impl Remote {
         }
     }
 
-    /// Runs to a breakpoint, if the stub has any.
+    /// Runs to a breakpoint, or steps if the stub has none.
     fn run_with_breakpoint(&mut self, at: u64, len: usize) -> Result<Stopped, Error> {
+        match self.go_to(at, len)? {
+            Some(stopped) => Ok(stopped),
+            None => self.resume(Go::Step),
+        }
+    }
+
+    /// Runs to a breakpoint for an instruction of so many bytes; `None` if the stub has none.
+    fn go_to(&mut self, at: u64, len: usize) -> Result<Option<Stopped>, Error> {
         let place = format!("{at:x},{len}");
         if self.connection.ask(format!("Z0,{place}").as_bytes())? != b"OK" {
-            return self.resume(Go::Step);
+            return Ok(None);
         }
         let stopped = self.resume(Go::On)?;
         if !matches!(stopped, Stopped::Ended(_)) {
             self.connection.ask(format!("z0,{place}").as_bytes())?;
         }
-        Ok(stopped)
+        Ok(Some(stopped))
+    }
+
+    /// The length of breakpoints at instructions that were not looked at.
+    fn breakpoint_len(&self) -> usize {
+        if self.header.architecture == Architecture::X86_64 { 1 } else { 4 }
     }
 
     fn call_name(&self) -> Option<&'static str> {
@@ -317,8 +324,7 @@ impl Remote {
     fn enter_handler(&mut self, number: u8, handler: u64, event: &mut Event) -> Result<(), Error> {
         event.trap = Some(signals::delivered(number));
         self.handlers.entered(number);
-        let len = if self.header.architecture == Architecture::X86_64 { 1 } else { 4 };
-        let stopped = self.run_with_breakpoint(handler, len)?;
+        let stopped = self.run_with_breakpoint(handler, self.breakpoint_len())?;
         self.fetched.forget();
         if matches!(stopped, Stopped::Ended(_)) {
             self.has_ended = true;
@@ -362,7 +368,7 @@ impl Remote {
         let (word, len) = event.insn.map_or((0, 4), |insn| (insn.word(), insn.bytes().len()));
         let pending = self.signal.map(|(info, _)| info.number);
         let stopped = match self.call_name() {
-            Some("execve" | "execveat") => self.step_exec()?,
+            Some(name) if kernel::executes(name) => self.step_exec()?,
             Some(_) => self.step_call(len)?,
             None => self.resume(Go::Step)?,
         };
@@ -378,7 +384,9 @@ impl Remote {
             Stopped::Signal(signal) => Some((self.info(signal)?, signal)),
             Stopped::Stepped => self.is_trap(event)?.map(|info| (info, TRAP)),
         };
-        if matches!(self.call_name(), Some("rt_sigreturn" | "arch_prctl" | "execve" | "execveat")) {
+        let shows_all =
+            |name| matches!(name, "rt_sigreturn" | "arch_prctl") || kernel::executes(name);
+        if self.call_name().is_some_and(shows_all) {
             self.all_changes(&mut event.writes)?;
         } else {
             self.changes(word, &mut event.writes)?;
