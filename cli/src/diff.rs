@@ -269,6 +269,14 @@ fn print_verdict(
 }
 
 impl DiffArgs {
+    /// The reference (0) or the subject, with its format if that was named.
+    fn side(&self, number: usize) -> (&Spec, Option<Kind>) {
+        match number {
+            0 => (&self.reference, self.reference_format),
+            _ => (&self.subject, self.subject_format),
+        }
+    }
+
     /// The tier of Ferry that is compared, if one is.
     fn tier(&self) -> Option<ReplicaTier> {
         [&self.subject, &self.reference].into_iter().find_map(|side| match side {

@@ -166,10 +166,7 @@ impl Comparison<'_> {
         let mut expected = BTreeMap::new();
         let accesses = block.iter().flat_map(|event| &event.accesses);
         for access in accesses.filter(|access| access.kind == AccessKind::Store) {
-            let (Some(size), Some(value)) = (access.size, access.value) else { continue };
-            for n in 0..size.min(16) {
-                expected.insert(access.addr.wrapping_add(n.into()), (value >> (8 * n)) as u8);
-            }
+            expected.extend(access.bytes());
         }
         let (mut theirs, mut own) = (Vec::new(), Vec::new());
         for (addr, byte) in expected {

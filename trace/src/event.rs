@@ -63,6 +63,16 @@ pub struct Access {
     pub value: Option<u128>,
 }
 
+impl Access {
+    /// Each byte of it, with its address; none if size or value are unknown.
+    pub fn bytes(&self) -> impl Iterator<Item = (u64, u8)> + use<> {
+        let (addr, value) = (self.addr, self.value.unwrap_or_default());
+        let size = self.size.filter(|_| self.value.is_some()).unwrap_or_default();
+        let byte = move |n: u8| (addr.wrapping_add(n.into()), (value >> (8 * n)) as u8);
+        (0..size.min(16)).map(byte)
+    }
+}
+
 /// The direction of an access.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AccessKind {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ::diff::report::{Explanation, Section, Tier};
-use ::diff::{Divergence, Execution, Guilty, State, guest as outside};
+use ::diff::{Divergence, Execution, Guilty, Registers, State, guest as outside};
 use base::GuestVirt;
 use fuzz::explain::{self, Apart, By, Ended, ExplainError, Seen, Value};
 use fuzz::guest::{ALL, Guest};
@@ -101,22 +101,30 @@ fn seen(
 ) -> Seen {
     let with_insn = Event { pc: event.pc, insn: Some(insn), ..Event::default() };
     let open = outside::open_flags(architecture, &with_insn, 0);
-    let value = |register: Register, value, open: u128| {
+    Seen {
+        guest,
+        pc: GuestVirt(event.pc),
+        code: vec![insn.bytes().to_vec()],
+        before: values(guest, architecture, guilty.before, 0),
+        after: values(guest, architecture, guilty.after, open),
+        end,
+    }
+}
+
+/// Registers in the words of cases, of whose flags these are open.
+fn values(
+    guest: &'static Guest,
+    architecture: Architecture,
+    registers: &Registers,
+    open: u128,
+) -> Vec<Value> {
+    let value = |(register, value): (Register, u128)| {
         let name = explain::name_of(guest, register)?;
         let open = if register == Register::FLAGS { open } else { 0 };
         let mask = outside::defined(architecture, register) & !open;
         Some(Value { register: name, value, mask })
     };
-    let before = guilty.before.iter().filter_map(|(r, v)| value(r, v, 0));
-    let after = guilty.after.iter().filter_map(|(r, v)| value(r, v, open));
-    Seen {
-        guest,
-        pc: GuestVirt(event.pc),
-        code: vec![insn.bytes().to_vec()],
-        before: before.collect(),
-        after: after.collect(),
-        end,
-    }
+    registers.iter().filter_map(value).collect()
 }
 
 /// Memory as the sides' events and a live reference show it.
@@ -136,15 +144,11 @@ fn bytes(event: Option<&Event>, kind: AccessKind) -> BTreeMap<u64, u8> {
     let mut found = BTreeMap::new();
     let accesses = event.map(|event| &event.accesses[..]).unwrap_or_default();
     for access in accesses.iter().filter(|access| access.kind == kind) {
-        if let (Some(size), Some(value)) = (access.size, access.value) {
-            for n in 0..size.min(16) {
-                let at = access.addr.wrapping_add(n.into());
-                let byte = (value >> (8 * n)) as u8;
-                match kind {
-                    // What it stores itself, it may load again.
-                    AccessKind::Load => _ = found.entry(at).or_insert(byte),
-                    AccessKind::Store => _ = found.insert(at, byte),
-                }
+        for (at, byte) in access.bytes() {
+            match kind {
+                // What it stores itself, it may load again.
+                AccessKind::Load => _ = found.entry(at).or_insert(byte),
+                AccessKind::Store => _ = found.insert(at, byte),
             }
         }
     }

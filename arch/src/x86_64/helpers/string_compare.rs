@@ -122,23 +122,21 @@ pub(super) fn mask(arg: u64, a: u128, b: u128) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use base::rng::Rng;
+
     use super::*;
 
     #[test]
     fn the_host_finds_the_same() {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state
-        };
+        let mut random = Rng::new(1);
         for n in 0..200_000_u64 {
             // Few different bytes, so that there is something to find.
             let spread = [0x0303_0303_0303_0303, 0x8101_8101_8101_8101, u64::MAX][n as usize % 3];
-            let mut vector = || u128::from(random() & spread) << 64 | u128::from(random() & spread);
+            let mut vector =
+                || u128::from(random.bits() & spread) << 64 | u128::from(random.bits() & spread);
             let (a, b) = (vector(), vector());
-            let lengths = if n & 64 == 0 { 0 } else { lengths(random() % 20, random() % 20) };
+            let lengths =
+                if n & 64 == 0 { 0 } else { lengths(random.bits() % 20, random.bits() % 20) };
             let arg = n & 0x3f | lengths;
             let valid = valid(arg, a, b);
             let expected = Compared::new(arg, valid, a, b).result();

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ::diff::report::Explanation;
-use ::diff::{Guilty, Registers, guest as outside};
+use ::diff::{Guilty, guest as outside};
 use base::GuestVirt;
-use fuzz::explain::{self, Apart, Ended, ExplainError, Known, Seen, Value};
+use fuzz::explain::{self, Apart, Ended, ExplainError, Known, Seen};
 use fuzz::guest::Guest;
 use linux_user::ReplicaTier;
-use trace::{AccessKind, Architecture, Event, Register};
+use trace::{AccessKind, Architecture, Event};
 
-use super::{end, sections, tell, whole};
+use super::{end, sections, tell, values, whole};
 use crate::diff::DiffArgs;
 use crate::diff::input::Input;
 use crate::diff::side::Side;
@@ -170,9 +170,7 @@ impl Of<'_> {
         let (mut loaded, mut stored) = (BTreeMap::new(), BTreeMap::new());
         let accesses = self.guilty.block[range.clone()].iter().flat_map(|event| &event.accesses);
         for access in accesses.filter(|_| tells) {
-            let (Some(size), Some(value)) = (access.size, access.value) else { continue };
-            for n in 0..size.min(16) {
-                let (at, byte) = (access.addr.wrapping_add(n.into()), (value >> (8 * n)) as u8);
+            for (at, byte) in access.bytes() {
                 match access.kind {
                     AccessKind::Load if stored.contains_key(&at) => {}
                     AccessKind::Load => _ = loaded.entry(at).or_insert(byte),
@@ -291,7 +289,7 @@ impl Of<'_> {
         let mut before = None;
         for (at, event) in events[..range.end].iter().enumerate() {
             if at == range.start {
-                before = Some(self.values(&state, open));
+                before = Some(values(self.guest, self.architecture, &state, open));
             }
             let insn = whole(event.insn)?;
             open = outside::open_flags(self.architecture, event, open);
@@ -309,19 +307,9 @@ impl Of<'_> {
             pc: GuestVirt(events.get(range.start)?.pc),
             code,
             before: before?,
-            after: self.values(&state, open),
+            after: values(self.guest, self.architecture, &state, open),
             end,
         })
-    }
-
-    fn values(&self, registers: &Registers, open: u128) -> Vec<Value> {
-        let value = |(register, value): (Register, u128)| {
-            let name = explain::name_of(self.guest, register)?;
-            let open = if register == Register::FLAGS { open } else { 0 };
-            let mask = outside::defined(self.architecture, register) & !open;
-            Some(Value { register: name, value, mask })
-        };
-        registers.iter().filter_map(value).collect()
     }
 }
 

@@ -88,8 +88,7 @@ const RECORDER: Carries = carries(Memory::LeftOut, Registers::Changed);
 /// What hashes of both sides can cover.
 fn common(args: &DiffArgs) -> Result<Carries, String> {
     let mut common = carries(Memory::Recorded, Registers::All);
-    let kinds = [args.reference_format, args.subject_format];
-    for (spec, kind) in [&args.reference, &args.subject].into_iter().zip(kinds) {
+    for (spec, kind) in [0, 1].map(|side| args.side(side)) {
         let own = match spec {
             Spec::File(path) if path.is_file() => {
                 let known = Known { kind, architecture: args.arch };
@@ -109,10 +108,7 @@ fn made(
     (every, wanted): (u32, Carries),
     runs: &mut Runs,
 ) -> Result<Hashes, String> {
-    let (spec, kind) = match side {
-        0 => (&args.reference, args.reference_format),
-        _ => (&args.subject, args.subject_format),
-    };
+    let (spec, kind) = args.side(side);
     let covers_all = wanted.without_memory() == Folder::covered(&RECORDER);
     if let Spec::Tier(tier) = *spec
         && covers_all
@@ -285,10 +281,7 @@ fn events(
     begin: u64,
     runs: &mut Runs,
 ) -> Result<Option<Begun>, String> {
-    let (spec, kind) = match side {
-        0 => (&args.reference, args.reference_format),
-        _ => (&args.subject, args.subject_format),
-    };
+    let (spec, kind) = args.side(side);
     let tier = match spec {
         Spec::Tier(tier) => Some(*tier),
         Spec::File(_) if !hashes.recorder.is_empty() => {
