@@ -21,6 +21,13 @@ pub struct ForkGuard<'a> {
 }
 
 impl Engine {
+    /// Makes ready for another process that runs in the same memory, and may end at any time.
+    pub fn before_sharing(self: &Arc<Self>) {
+        if let Some(promoter) = self.promoter() {
+            promoter.before_sharing(self);
+        }
+    }
+
     /// Takes the locks, so that no other thread holds one while the process forks. The calling
     /// thread's CPU must not be running.
     ///

@@ -120,6 +120,10 @@ pub trait Promoter: Send + Sync {
     /// A CPU was made: sets what compiled code needs in its frame.
     fn prepare(&self, frame: &mut CpuFrame);
 
+    /// Another process is about to run in this memory. What serves all from the background must be
+    /// this process's: it would end with the other one in the middle of anything.
+    fn before_sharing(&self, engine: &Arc<Engine>);
+
     /// Takes all locks, so that no other thread holds one while the process forks, and sets aside
     /// what the child needs.
     ///

@@ -75,6 +75,59 @@ static void a_sharing_child_is_killed(void)
     REQUIRE(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
+/* Loops for as many children: each is new to an emulator, which is busy with it when the child ends. */
+#define LOOP(n) \
+    static uint64_t loop##n(uint64_t rounds) \
+    { \
+        uint64_t sum = n; \
+        for (volatile uint64_t i = 0; i < rounds; i++) \
+            sum = sum * 31 + (i ^ (sum >> n)); \
+        return sum; \
+    }
+LOOP(1) LOOP(2) LOOP(3) LOOP(4) LOOP(5) LOOP(6) LOOP(7) LOOP(8) LOOP(9) LOOP(10) LOOP(11) LOOP(12)
+static uint64_t (*const loops_of_children[])(uint64_t) = {
+    loop1, loop2, loop3, loop4, loop5, loop6, loop7, loop8, loop9, loop10, loop11, loop12,
+};
+enum { CHILDREN = sizeof loops_of_children / sizeof *loops_of_children };
+
+struct calling {
+    uint64_t (*loop)(uint64_t);
+    uint64_t rounds;
+};
+
+static int calls_a_loop(void *argument)
+{
+    struct calling *calling = argument;
+    shared = 1;
+    calling->loop(calling->rounds);
+    syscall(SYS_exit_group, 5);
+    return 0;
+}
+
+static void children_end_while_their_code_is_compiled(void)
+{
+    for (int i = 0; i < CHILDREN; i++) {
+        int status, is_killed = i & 1;
+        struct calling calling = { loops_of_children[i], is_killed ? UINT64_MAX : UINT64_C(1000) << i / 2 };
+        shared = 0;
+        pid_t child = clone(calls_a_loop, stack + sizeof stack, CLONE_VM | SIGCHLD, &calling);
+        REQUIRE(child > 0);
+        while (is_killed && shared == 0)
+            ;
+        for (volatile int spins = 0; spins < 1000 << i / 2; spins++)
+            ;
+        if (is_killed)
+            REQUIRE(kill(child, i & 2 ? SIGTERM : SIGRTMIN) == 0);
+        REQUIRE(waitpid(child, &status, 0) == child);
+        REQUIRE(is_killed ? WIFSIGNALED(status) && WTERMSIG(status) == (i & 2 ? SIGTERM : SIGRTMIN)
+                          : WIFEXITED(status) && WEXITSTATUS(status) == 5);
+        child = fork();
+        if (child == 0)
+            _exit(9);
+        REQUIRE(child > 0 && exit_status_of(child, 0) == 9);
+    }
+}
+
 static int copied(void *argument)
 {
     (void)argument;
@@ -283,6 +336,7 @@ int main(void)
     RUN(memory_shared_without_waiting);
     RUN(memory_shared_while_the_parent_waits);
     RUN(a_sharing_child_is_killed);
+    RUN(children_end_while_their_code_is_compiled);
     RUN(memory_copied_on_another_stack);
     RUN(descriptor_tables_may_be_shared);
     RUN(directories_may_be_shared);

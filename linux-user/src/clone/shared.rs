@@ -7,7 +7,9 @@
 //! not want to wait, a thread made for the purpose waits instead.
 //!
 //! What the two processes do not share of Ferry's state is copied: dispositions, resource limits,
-//! the list of tasks. A child that is killed while it holds a lock of Ferry's leaves it locked.
+//! the list of tasks. A child that ends in the middle of something leaves Ferry's locks locked, so
+//! signals end it at an exact point only; SIGKILL does so anywhere, and so does the end of a child
+//! to its other threads.
 
 #![expect(unsafe_code, reason = "a process on another one's stack")]
 
@@ -79,6 +81,7 @@ struct Child {
 /// Starts a process that shares memory; returns its id.
 pub(super) fn start(task: &mut Task, request: &CloneRequest) -> SyscallResult {
     task.signals.close()?;
+    task.process.engine.before_sharing();
     let process = Arc::new(task.process.sharing_memory(request));
     let cpu = new_cpu(task, request);
     let mut child = Task::unattached(process, cpu, task.signals.blocked());
@@ -140,6 +143,7 @@ extern "C" fn child_main(child: *mut libc::c_void) -> ! {
     let Child { task, started } = unsafe { &mut *child.cast::<Child>() };
     task.signals.attach();
     task.register();
+    task.process.signals.end_at_exact_points();
     if let Some(started) = started.take() {
         let _ = started.send(Ok(task.handle().tid as u64));
     }

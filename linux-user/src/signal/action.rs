@@ -1,5 +1,6 @@
 //! What a process does about each signal: rt_sigaction(2).
 
+use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
 use base::GuestVirt;
@@ -92,18 +93,60 @@ impl Action {
         self.flags & flags != 0
     }
 
+    fn is_function(&self) -> bool {
+        matches!(self.handler, Handler::Function(_))
+    }
+}
+
+/// What a process does about each signal.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    actions: [Action; set::LAST as usize],
+    /// Whether the process must end where it holds nothing of Ferry's: it shares Ferry's memory.
+    ends_at_exact_points: bool,
+}
+
+impl Table {
     /// What the host does, so that the kernel itself ignores, stops, continues and kills.
-    fn on_host(&self) -> HostAction {
-        let flags = self.flags & (flags::NOCLDSTOP | flags::NOCLDWAIT);
-        match self.handler {
+    fn on_host(&self, signal: i32) -> HostAction {
+        let action = self[signal];
+        let flags = action.flags & (flags::NOCLDSTOP | flags::NOCLDWAIT);
+        match action.handler {
+            Handler::Default if self.ends_at_exact_points && SigSet::ENDING.has(signal) => {
+                HostAction::Record(flags)
+            }
             Handler::Default => HostAction::Default(flags),
             Handler::Ignore => HostAction::Ignore(flags),
             Handler::Function(_) => HostAction::Record(flags),
         }
     }
+
+    fn set_on_host(&self, signal: i32) {
+        if !SigSet::FAULTS.has(signal) {
+            host::set_action(signal, self.on_host(signal));
+        }
+    }
+
+    fn forget_handlers(&mut self) {
+        for action in self.actions.iter_mut().filter(|it| it.is_function()) {
+            *action = Action::default();
+        }
+    }
 }
 
-type Table = [Action; set::LAST as usize];
+impl Index<i32> for Table {
+    type Output = Action;
+
+    fn index(&self, signal: i32) -> &Action {
+        &self.actions[index(signal)]
+    }
+}
+
+impl IndexMut<i32> for Table {
+    fn index_mut(&mut self, signal: i32) -> &mut Action {
+        &mut self.actions[index(signal)]
+    }
+}
 
 /// The dispositions of a process. Clones share them.
 #[derive(Clone)]
@@ -113,7 +156,7 @@ impl ProcessSignals {
     /// Every signal's default, but ignored where the host ignores it.
     pub(crate) fn inherited() -> Self {
         let ignored = host::inherited_ignored();
-        let table = std::array::from_fn(|index| {
+        let actions = std::array::from_fn(|index| {
             let is_ignored = ignored.has(index as i32 + 1);
             let handler = if is_ignored { Handler::Ignore } else { Handler::Default };
             Action { handler, ..Action::default() }
@@ -122,11 +165,33 @@ impl ProcessSignals {
         if !ignored.has(libc::SIGPIPE) {
             host::set_action(libc::SIGPIPE, HostAction::Default(0));
         }
-        Self::with(table)
+        Self::with(actions)
     }
 
-    fn with(table: Table) -> Self {
+    fn with(actions: [Action; set::LAST as usize]) -> Self {
+        Self::of(Table { actions, ends_at_exact_points: false })
+    }
+
+    fn of(table: Table) -> Self {
         Self(Arc::new(Lock::new(Rank::Signals, table)))
+    }
+
+    /// In a process that shares Ferry's memory: from now on, signals whose default ends it do so
+    /// where Ferry has delivered them, and not wherever its thread is.
+    pub(crate) fn end_at_exact_points(&self) {
+        let mut table = self.0.lock();
+        table.ends_at_exact_points = true;
+        for signal in
+            SigSet::ENDING.iter().filter(|&signal| table[signal].handler == Handler::Default)
+        {
+            table.set_on_host(signal);
+        }
+    }
+
+    /// Whether a signal that is left to its default ends the process, and Ferry sees to that.
+    pub(crate) fn ends_process(&self, signal: i32) -> bool {
+        SigSet::FAULTS.has(signal)
+            || (self.0.lock().ends_at_exact_points && SigSet::ENDING.has(signal))
     }
 
     /// For `fork`: held, nobody changes them.
@@ -142,22 +207,20 @@ impl ProcessSignals {
         }
         let mut table = *self.0.lock();
         if request.has(clone::flags::CLEAR_SIGHAND) {
-            forget_handlers(&mut table);
+            table.forget_handlers();
         }
-        Self::with(table)
+        Self::of(table)
     }
 
     /// What is done about a signal.
     pub(crate) fn get(&self, signal: i32) -> Action {
-        self.0.lock()[index(signal)]
+        self.0.lock()[signal]
     }
 
     /// The signals that have a handler.
     pub(crate) fn caught(&self) -> SigSet {
         let table = self.0.lock();
-        let has_handler =
-            |signal: &i32| matches!(table[index(*signal)].handler, Handler::Function(_));
-        let caught = (1..=set::LAST).filter(has_handler);
+        let caught = (1..=set::LAST).filter(|&signal| table[signal].is_function());
         caught.fold(SigSet::NONE, |set, signal| set.and(SigSet::of(&[signal])))
     }
 
@@ -167,10 +230,10 @@ impl ProcessSignals {
         new.mask = new.mask.without(SigSet::UNBLOCKABLE);
         let mut table = self.0.lock();
         // Before the host's, so that a signal that comes meanwhile finds what it is meant for.
-        let old = std::mem::replace(&mut table[index(signal)], new);
-        if !SigSet::FAULTS.has(signal) && (old.on_host() != new.on_host() || ignores(signal, &new))
-        {
-            host::set_action(signal, new.on_host());
+        let before = table.on_host(signal);
+        let old = std::mem::replace(&mut table[signal], new);
+        if before != table.on_host(signal) || ignores(signal, &new) {
+            table.set_on_host(signal);
         }
         old
     }
@@ -179,12 +242,10 @@ impl ProcessSignals {
     /// forgotten by that.
     pub(crate) fn take(&self, signal: i32) -> Action {
         let mut table = self.0.lock();
-        let action = table[index(signal)];
-        if action.has(flags::RESETHAND) && matches!(action.handler, Handler::Function(_)) {
-            table[index(signal)].handler = Handler::Default;
-            if !SigSet::FAULTS.has(signal) {
-                host::set_action(signal, table[index(signal)].on_host());
-            }
+        let action = table[signal];
+        if action.has(flags::RESETHAND) && action.is_function() {
+            table[signal].handler = Handler::Default;
+            table.set_on_host(signal);
         }
         action
     }
@@ -192,16 +253,10 @@ impl ProcessSignals {
     /// Forgets every handler, as `CLONE_CLEAR_SIGHAND` wants; what is ignored stays so.
     pub(crate) fn clear_handlers(&self) {
         for signal in 1..=set::LAST {
-            if matches!(self.get(signal).handler, Handler::Function(_)) {
+            if self.get(signal).is_function() {
                 self.set(signal, Action::default());
             }
         }
-    }
-}
-
-fn forget_handlers(table: &mut Table) {
-    for action in table.iter_mut().filter(|it| matches!(it.handler, Handler::Function(_))) {
-        *action = Action::default();
     }
 }
 

@@ -66,7 +66,9 @@ fn dispose(task: &mut Task, info: &SigInfo, restart: &mut Option<Restart>) {
         Handler::Default if SigSet::IGNORED_BY_DEFAULT.has(signal) => {}
         // The handler was taken back after the host's had run: now the host's default action is
         // the guest's, and the kernel takes it.
-        Handler::Default if !SigSet::FAULTS.has(signal) => host::send_again(info, Target::Thread),
+        Handler::Default if !task.process.signals.ends_process(signal) => {
+            host::send_again(info, Target::Thread);
+        }
         Handler::Default => {
             trace(task, info);
             die_in(task, signal)

@@ -3,7 +3,8 @@
 //! The host does as much as it can. A signal that the guest leaves to its default or ignores is
 //! left to its default or ignored by the host ([`action`]); what the guest blocks is blocked on the
 //! host thread; so the kernel itself chooses the thread, keeps the queues, stops, continues and
-//! kills. Only signals with a guest handler come to Ferry: the host's handler ([`host`]) leaves
+//! kills. Only signals with a guest handler come to Ferry (and, in a process that shares memory with
+//! its parent, those that end it): the host's handler ([`host`]) leaves
 //! them in the thread's [`inbox`], makes the CPU stop at its next exact point, and the run loop
 //! delivers them there ([`deliver`]).
 //!

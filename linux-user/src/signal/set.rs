@@ -19,6 +19,13 @@ impl SigSet {
     /// What is ignored by default.
     pub(crate) const IGNORED_BY_DEFAULT: Self =
         Self::of(&[libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH]);
+    /// What stops a process by default.
+    const STOPPING: Self = Self::of(&[libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU]);
+    /// What ends a process by default, and may be handled.
+    pub(crate) const ENDING: Self = Self::ALL
+        .without(Self::IGNORED_BY_DEFAULT)
+        .without(Self::STOPPING)
+        .without(Self::of(&[libc::SIGKILL]));
     /// The set of these signals.
     pub(crate) const fn of(signals: &[i32]) -> Self {
         let (mut bits, mut n) = (0, 0);
@@ -32,6 +39,11 @@ impl SigSet {
     /// Whether a signal is in the set.
     pub(crate) const fn has(self, signal: i32) -> bool {
         signal > 0 && signal <= LAST && self.0 >> (signal - 1) & 1 != 0
+    }
+
+    /// The signals in the set, ascending.
+    pub(crate) fn iter(self) -> impl Iterator<Item = i32> {
+        (1..=LAST).filter(move |&signal| self.has(signal))
     }
 
     /// What is in either.

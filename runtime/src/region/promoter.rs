@@ -146,6 +146,10 @@ impl Promoter for RegionCompiler {
         frame.memory_slow_call = Some(memory_slow::call);
     }
 
+    fn before_sharing(&self, engine: &Arc<Engine>) {
+        self.shared.start_workers(engine);
+    }
+
     fn before_fork(&self) -> Result<Box<dyn Held + '_>, ForkError> {
         let (placing, queue) = (self.shared.placing(), self.shared.queue.hold());
         let cache = self.shared.cache();

@@ -80,6 +80,8 @@ impl Promoter for Player {
         frame.fp_result = 42;
     }
 
+    fn before_sharing(&self, _: &Arc<Engine>) {}
+
     fn before_fork(&self) -> Result<Box<dyn Held + '_>, ForkError> {
         Ok(Box::new(NoLocks))
     }

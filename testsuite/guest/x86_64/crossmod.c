@@ -218,6 +218,9 @@ static void *patch_by_breakpoints(void *unused)
         code.writable[1] = (uint8_t)(1 + i);
         REQUIRE(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0);
         atomic_store((_Atomic uint8_t *)code.writable, 0xb8);
+        /* For the others to see. */
+        for (volatile int spins = 0; spins < 2000; spins++)
+            ;
     }
     return NULL;
 }
