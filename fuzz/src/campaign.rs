@@ -237,10 +237,13 @@ impl Campaign {
         programs: &[(u64, Program)],
         results: &[Outcome],
     ) -> Result<Vec<String>, CampaignError> {
+        // Where one that does not end is stopped is no matter of instructions.
+        let ending = programs.iter().zip(results).filter(|(_, mine)| mine.1 != End::Endless);
+        let (programs, results): (Vec<_>, Vec<_>) = ending.unzip();
         let only: Vec<Program> = programs.iter().map(|(_, program)| program.clone()).collect();
         let theirs = answers(&mut self.runner, against, &only)?;
         let mut new = Vec::new();
-        for (((number, program), mine), theirs) in programs.iter().zip(results).zip(&theirs) {
+        for (((number, program), mine), theirs) in programs.into_iter().zip(results).zip(&theirs) {
             if difference(against, program, mine, theirs).is_some() {
                 new.extend(self.finding(against, *number, program)?);
             }

@@ -33,3 +33,4 @@ pub mod rvfi;
 pub mod shape;
 pub mod tier;
 mod value;
+mod watch;

@@ -19,6 +19,7 @@ use translator::{Frontend, Limits, Translation};
 
 use crate::guest::{Ferry, Guest, Misaligned};
 use crate::machine::{CODE, End, Memory, State};
+use crate::watch::Watch;
 
 /// Blocks after which a run counts as endless.
 const MAX_STEPS: u32 = 2000;
@@ -514,6 +515,7 @@ impl Runner {
             ExitCode::Indirect => self.after_jump(GuestVirt(self.frame.jumped_from), pc),
             // No region of a process spans pages.
             ExitCode::Lookup | ExitCode::Unchecked => self.after(Stop::Lookup(pc)),
+            ExitCode::Interrupted if self.was_watched_in_vain() => Step::End(End::Endless),
             // The look-up of a FENCE.I may come after a poll.
             ExitCode::Interrupted => self.after(Stop::Lookup(pc)),
             ExitCode::Interpret => self.interpret(Tier::Interpreter.setup(), code, pc),
@@ -534,6 +536,11 @@ impl Runner {
         }
     }
 
+    /// Whether compiled code has been made to leave, since it did not end.
+    fn was_watched_in_vain(&mut self) -> bool {
+        *self.frame.interrupt.get_mut() & CpuFrame::INTERRUPT_REQUEST != 0
+    }
+
     fn place(&mut self, compiled: &CompiledRegion) -> backend::PlacedRegion {
         loop {
             match self.code_memory.place(compiled, 0) {
@@ -548,8 +555,11 @@ impl Runner {
     }
 
     fn enter(&mut self, code: *const u8) -> (ExitCode, usize) {
+        *self.frame.interrupt.get_mut() &= !CpuFrame::INTERRUPT_REQUEST;
         let frame = &raw mut *self.frame;
         RUNNING.set((frame, 0));
+        // SAFETY: the frame is this runner's.
+        let _watch = unsafe { Watch::over(frame) };
         // SAFETY: the code was just placed for this frame, which nobody else uses.
         let raw = unsafe { entry::enter(frame, code) };
         let (_, fault_at) = RUNNING.replace((std::ptr::null(), 0));
