@@ -193,7 +193,7 @@ impl Campaign {
         let mut results = Vec::new();
         for (_, program) in &programs {
             let code = program.code();
-            results.push(self.runner.run(Tier::Interpreter, &code, &program.before));
+            results.push(meant(&mut self.runner, program));
             if let Some(coverage) = &mut self.coverage {
                 coverage.run(&mut self.runner, &code, &program.before);
                 if self.paths.see_all(&mut self.runner, &code, &program.before) > 0 {
@@ -235,11 +235,11 @@ impl Campaign {
         &mut self,
         against: &Against,
         programs: &[(u64, Program)],
-        results: &[Outcome],
+        results: &[Option<Outcome>],
     ) -> Result<Vec<String>, CampaignError> {
-        // Where one that does not end is stopped is no matter of instructions.
-        let ending = programs.iter().zip(results).filter(|(_, mine)| mine.1 != End::Endless);
-        let (programs, results): (Vec<_>, Vec<_>) = ending.unzip();
+        let meant = programs.iter().zip(results);
+        let (programs, results): (Vec<_>, Vec<_>) =
+            meant.filter_map(|(program, mine)| Some((program, mine.as_ref()?))).unzip();
         let only: Vec<Program> = programs.iter().map(|(_, program)| program.clone()).collect();
         let theirs = answers(&mut self.runner, against, &only)?;
         let mut new = Vec::new();
@@ -371,33 +371,32 @@ impl Campaign {
     }
 }
 
+/// What the interpreter makes of a program; `None` where that is no matter of instructions: the program does not end, or
+/// changes code without a fence.
+fn meant(runner: &mut Runner, program: &Program) -> Option<Outcome> {
+    let outcome = runner.run(Tier::Interpreter, &program.code(), &program.before);
+    let is_spoilt = runner.has_spoilt_code(&program.changed_code());
+    (outcome.1 != End::Endless && !is_spoilt).then_some(outcome)
+}
+
 /// Which programs end otherwise under the interpreter.
 fn fails(
     runner: &mut Runner,
     against: &Against,
     programs: &[Program],
 ) -> Result<Vec<bool>, String> {
-    let mine: Vec<Outcome> = programs
-        .iter()
-        .map(|program| runner.run(Tier::Interpreter, &program.code(), &program.before))
-        .collect();
-    // An oracle has no limit of steps.
-    let ending = |mine: &Outcome| mine.1 != End::Endless;
-    let asked: Vec<Program> = programs
-        .iter()
-        .zip(&mine)
-        .filter(|(_, mine)| ending(mine))
-        .map(|(program, _)| program.clone())
-        .collect();
+    let mine: Vec<Option<Outcome>> =
+        programs.iter().map(|program| meant(runner, program)).collect();
+    let asked = programs.iter().zip(&mine).filter(|(_, mine)| mine.is_some());
+    let asked: Vec<Program> = asked.map(|(program, _)| program.clone()).collect();
     let theirs = answers(runner, against, &asked).map_err(|error| error.to_string())?;
     let mut theirs = theirs.iter();
-    let mut verdict = |(program, mine): (&Program, &Outcome)| {
-        let theirs = if ending(mine) { theirs.next() } else { None };
-        theirs.is_some_and(|theirs| {
-            theirs.1 != End::Endless && difference(against, program, mine, theirs).is_some()
-        })
+    let mut verdict = |(program, mine): (&Program, &Option<Outcome>)| {
+        let (mine, theirs) = (mine.as_ref()?, theirs.next()?);
+        Some(theirs.1 != End::Endless && difference(against, program, mine, theirs).is_some())
     };
-    Ok(programs.iter().zip(&mine).map(&mut verdict).collect())
+    let verdicts = programs.iter().zip(&mine).map(&mut verdict);
+    Ok(verdicts.map(|differs| differs == Some(true)).collect())
 }
 
 fn answers(

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use backend::baseline::{self, BaselineOptions};
 use backend::{CodeMemory, CompileOptions, CompiledRegion, Compiler, ExitCode, Region, entry};
@@ -135,6 +136,8 @@ pub struct Runner {
     code: Vec<u8>,
     /// How far blocks and regions of it go.
     extent: Extent,
+    /// What was left of it in memory.
+    left: Vec<u8>,
     _jump_cache: Vec<JumpCacheEntry>,
     _helpers: Vec<usize>,
 }
@@ -210,6 +213,7 @@ impl Runner {
             frame,
             code: Vec::new(),
             extent: Extent::Whole,
+            left: Vec::new(),
             _jump_cache: jump_cache,
             _helpers: helpers,
         })
@@ -239,7 +243,8 @@ impl Runner {
         memory.load(self.ferry, code, before, &mut self.frame);
         self.extent = Extent::Whole;
         let mut end = self.run_to_end(setup, code.len());
-        if self.frontend.is_coherent() && fetch(code.len()) != code {
+        self.left = fetch(code.len());
+        if self.frontend.is_coherent() && self.left != code {
             // Fetches should have seen it at once.
             memory.load(self.ferry, code, before, &mut self.frame);
             self.extent = Extent::Instruction;
@@ -294,6 +299,15 @@ impl Runner {
     #[must_use]
     pub fn ferry(&self) -> &'static Ferry {
         self.ferry
+    }
+
+    /// Whether the last run has left other code in memory than it began with, these bytes aside, on a guest whose fetches
+    /// need not see that before a fence.
+    #[must_use]
+    pub fn has_spoilt_code(&self, aside: &Range<usize>) -> bool {
+        let mut bytes = self.code.iter().zip(&self.left).enumerate();
+        !self.frontend.is_coherent()
+            && bytes.any(|(at, (before, after))| before != after && !aside.contains(&at))
     }
 
     /// The floating-point flags of a state, as the guest's slot holds them.

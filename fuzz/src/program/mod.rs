@@ -233,6 +233,13 @@ impl Program {
         self.insns.iter().any(|insn| matches!(insn, Insn::Patch(_)))
     }
 
+    /// Where in its code lies the instruction that it changes, if it changes one.
+    #[must_use]
+    pub fn changed_code(&self) -> Range<usize> {
+        let changed = self.insns.iter().position(|insn| matches!(insn, Insn::Patched(_)));
+        changed.map_or(0..0, |index| self.offset_of(index)..self.offset_of(index + 1))
+    }
+
     /// The program without some of its instructions; `None` if none would be left, or none is taken away.
     #[must_use]
     pub fn without(&self, range: Range<usize>) -> Option<Self> {
