@@ -190,10 +190,10 @@ impl Campaign {
         let programs: Vec<(u64, Program)> =
             numbers.into_iter().map(|number| (number, self.program(number))).collect();
         self.next += count;
-        let mut results = Vec::new();
-        for (_, program) in &programs {
+        let mut cases = Vec::new();
+        for (number, program) in programs {
             let code = program.code();
-            results.push(meant(&mut self.runner, program));
+            let mine = meant(&mut self.runner, &program);
             if let Some(coverage) = &mut self.coverage {
                 coverage.run(&mut self.runner, &code, &program.before);
                 if self.paths.see_all(&mut self.runner, &code, &program.before) > 0 {
@@ -201,10 +201,11 @@ impl Campaign {
                     self.promising.push_front(program.clone());
                 }
             }
+            cases.extend(mine.map(|mine| (number, program, mine)));
         }
         let mut new = Vec::new();
         for against in self.against.clone() {
-            new.extend(self.compare(&against, &programs, &results)?);
+            new.extend(self.compare(&against, &cases)?);
         }
         self.want();
         Ok(new)
@@ -234,16 +235,12 @@ impl Campaign {
     fn compare(
         &mut self,
         against: &Against,
-        programs: &[(u64, Program)],
-        results: &[Option<Outcome>],
+        cases: &[(u64, Program, Outcome)],
     ) -> Result<Vec<String>, CampaignError> {
-        let meant = programs.iter().zip(results);
-        let (programs, results): (Vec<_>, Vec<_>) =
-            meant.filter_map(|(program, mine)| Some((program, mine.as_ref()?))).unzip();
-        let only: Vec<Program> = programs.iter().map(|(_, program)| program.clone()).collect();
-        let theirs = answers(&mut self.runner, against, &only)?;
+        let programs: Vec<Program> = cases.iter().map(|(_, program, _)| program.clone()).collect();
+        let theirs = answers(&mut self.runner, against, &programs)?;
         let mut new = Vec::new();
-        for (((number, program), mine), theirs) in programs.into_iter().zip(results).zip(&theirs) {
+        for ((number, program, mine), theirs) in cases.iter().zip(&theirs) {
             if difference(against, program, mine, theirs).is_some() {
                 new.extend(self.finding(against, *number, program)?);
             }
@@ -375,7 +372,7 @@ impl Campaign {
 /// changes code without a fence.
 fn meant(runner: &mut Runner, program: &Program) -> Option<Outcome> {
     let outcome = runner.run(Tier::Interpreter, &program.code(), &program.before);
-    let is_spoilt = runner.has_spoilt_code(&program.changed_code());
+    let is_spoilt = runner.has_spoilt_code(&program.patched_bytes());
     (outcome.1 != End::Endless && !is_spoilt).then_some(outcome)
 }
 

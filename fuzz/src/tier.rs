@@ -134,10 +134,10 @@ pub struct Runner {
     frame: Box<CpuFrame>,
     /// What is being run.
     code: Vec<u8>,
+    /// What the last run has left of it in memory.
+    left: Vec<u8>,
     /// How far blocks and regions of it go.
     extent: Extent,
-    /// What was left of it in memory.
-    left: Vec<u8>,
     _jump_cache: Vec<JumpCacheEntry>,
     _helpers: Vec<usize>,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base::CpuFrame;
 
 /// How long code may run.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The compiled code that runs. There is one at a time, as there is one memory.
 static WATCHED: Mutex<Option<Watched>> = Mutex::new(None);

@@ -204,8 +204,7 @@ impl Program {
             let [_, register, _] = random.reserved;
             self.before.words[usize::from(register)] = address(self, target);
         }
-        let patched = |insn: &Insn| matches!(insn, Insn::Patched(_));
-        if let Some(index) = self.insns.iter().position(patched) {
+        if let Some(index) = self.patched() {
             let [place, value] = random.patchers;
             self.before.words[usize::from(place)] = address(self, index);
             let word = self.before.words[usize::from(value)];
@@ -233,11 +232,15 @@ impl Program {
         self.insns.iter().any(|insn| matches!(insn, Insn::Patch(_)))
     }
 
+    /// The instruction that it changes.
+    fn patched(&self) -> Option<usize> {
+        self.insns.iter().position(|insn| matches!(insn, Insn::Patched(_)))
+    }
+
     /// Where in its code lies the instruction that it changes, if it changes one.
     #[must_use]
-    pub fn changed_code(&self) -> Range<usize> {
-        let changed = self.insns.iter().position(|insn| matches!(insn, Insn::Patched(_)));
-        changed.map_or(0..0, |index| self.offset_of(index)..self.offset_of(index + 1))
+    pub fn patched_bytes(&self) -> Range<usize> {
+        self.patched().map_or(0..0, |index| self.offset_of(index)..self.offset_of(index + 1))
     }
 
     /// The program without some of its instructions; `None` if none would be left, or none is taken away.
