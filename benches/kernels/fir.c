@@ -1,7 +1,7 @@
 /* A finite impulse response filter on 16-bit samples, as audio and radio programs have it: widening multiplications
  * that accumulate, then a rounding and saturating shift back to 16 bits. */
 #define KERNEL_NAME "fir"
-#define KERNEL_ITERATIONS 600
+#define KERNEL_ITERATIONS 6000
 #include "kernel.h"
 
 #ifdef __ARM_NEON
