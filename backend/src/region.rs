@@ -1,6 +1,6 @@
 //! Regions: the unit of compilation.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use base::GuestVirt;
 use ir::opt::liveness;
@@ -21,7 +21,9 @@ pub struct Region {
     /// them. Never 0.
     pub span: Option<u64>,
     /// Where the indirect jumps of blocks went before, by block: a jump of the region's may go on there without leaving it.
-    pub jumps: HashMap<usize, Vec<GuestVirt>>,
+    jumps: HashMap<usize, Vec<GuestVirt>>,
+    /// Where the returns of blocks go on in the region, by block.
+    returns: HashMap<usize, Vec<usize>>,
     by_pc: HashMap<GuestVirt, usize>,
 }
 
@@ -34,28 +36,41 @@ pub enum Edge {
     Out(GuestVirt),
 }
 
-/// Return points that an indirect return is compared with before it leaves the region.
-const MAX_RETURN_POINTS: usize = 4;
+/// Return points of the region that a return may go on at without leaving it.
+const MAX_RETURN_POINTS: usize = 16;
 
 impl Region {
     /// A region of these blocks. Entries out of range are dropped.
     ///
     /// Blocks of one pc must not repeat; if they do, the first counts.
     #[must_use]
-    pub fn new(blocks: Vec<Block>, mut entries: Vec<usize>) -> Self {
+    pub fn new(blocks: Vec<Block>, entries: Vec<usize>) -> Self {
+        Self::with_jumps(blocks, entries, HashMap::new())
+    }
+
+    /// [`Region::new`], where the indirect jumps of some blocks, by index, are known to have gone somewhere.
+    #[must_use]
+    pub fn with_jumps(
+        blocks: Vec<Block>,
+        mut entries: Vec<usize>,
+        jumps: HashMap<usize, Vec<GuestVirt>>,
+    ) -> Self {
         let mut by_pc = HashMap::with_capacity(blocks.len());
         for (index, block) in blocks.iter().enumerate() {
             by_pc.entry(block.key.pc()).or_insert(index);
         }
         entries.retain(|&e| e < blocks.len());
-        Self { blocks, entries, span: None, jumps: HashMap::new(), by_pc }
+        let mut region =
+            Self { blocks, entries, span: None, jumps, returns: HashMap::new(), by_pc };
+        region.returns = region.find_returns();
+        region
     }
 
     /// A region of a block that leaves it at its end, though that be for its own beginning.
     #[must_use]
     pub fn alone(block: Block) -> Self {
-        let (jumps, by_pc) = (HashMap::new(), HashMap::new());
-        Self { blocks: vec![block], entries: vec![0], span: None, jumps, by_pc }
+        let (jumps, returns, by_pc) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { blocks: vec![block], entries: vec![0], span: None, jumps, returns, by_pc }
     }
 
     /// The key of the region's first entry.
@@ -76,48 +91,90 @@ impl Region {
         self.by_pc.get(&pc).map_or(Edge::Out(pc), |&index| Edge::Inside(index))
     }
 
-    /// Blocks inside the region at which the indirect jump of a block may well go on: where it went before, and the return
-    /// points of the region's own calls.
+    /// Blocks inside the region at which the indirect jump of a block may well go on: where it went before, and, if it is
+    /// a return, the return points of the region's own calls of its function.
     #[must_use]
     pub fn predicted(&self, index: usize) -> Vec<usize> {
-        let inside = |&pc: &GuestVirt| match self.edge(pc) {
-            Edge::Inside(to) => Some(to),
-            Edge::Out(_) => None,
-        };
         match self.blocks[index].terminator {
-            Terminator::Indirect { hint: Hint::Return, .. } => self.return_points(),
+            Terminator::Indirect { hint: Hint::Return, .. } => {
+                self.returns.get(&index).cloned().unwrap_or_default()
+            }
             Terminator::Indirect { hint: Hint::Plain | Hint::Call(_), .. } => {
-                self.jumps.get(&index).into_iter().flatten().filter_map(inside).collect()
+                self.known_targets(index).collect()
             }
             _ => Vec::new(),
         }
     }
 
-    fn return_points(&self) -> Vec<usize> {
-        let mut found = Vec::new();
-        for block in &self.blocks {
-            if let Terminator::Jump { target, hint: Hint::Call(to) } = block.terminator
-                && let (Edge::Inside(_), Edge::Inside(index)) = (self.edge(target), self.edge(to))
-                && !found.contains(&index)
-            {
-                found.push(index);
+    fn inside(&self, pc: GuestVirt) -> Option<usize> {
+        match self.edge(pc) {
+            Edge::Inside(index) => Some(index),
+            Edge::Out(_) => None,
+        }
+    }
+
+    /// Where the indirect jump of a block went before, inside the region.
+    fn known_targets(&self, index: usize) -> impl Iterator<Item = usize> {
+        self.jumps.get(&index).into_iter().flatten().filter_map(|&pc| self.inside(pc))
+    }
+
+    /// A block's call: the functions that are in the region, and the return point if that is, too.
+    fn call(&self, index: usize) -> Option<(Vec<usize>, Option<usize>)> {
+        let terminator = self.blocks[index].terminator;
+        let back = terminator.return_point()?;
+        let callees = match terminator {
+            Terminator::Jump { target, .. } => self.inside(target).into_iter().collect(),
+            _ => self.known_targets(index).collect(),
+        };
+        Some((callees, self.inside(back)))
+    }
+
+    /// The return points of the region's calls, by the returns that end the functions which are called.
+    fn find_returns(&self) -> HashMap<usize, Vec<usize>> {
+        let mut by_function: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut found: HashMap<usize, Vec<usize>> = HashMap::new();
+        for index in 0..self.blocks.len() {
+            let Some((callees, Some(back))) = self.call(index) else { continue };
+            for callee in callees {
+                let ends = by_function.entry(callee).or_insert_with(|| self.ends(callee));
+                for &end in ends.iter() {
+                    let points = found.entry(end).or_default();
+                    if points.len() < MAX_RETURN_POINTS && !points.contains(&back) {
+                        points.push(back);
+                    }
+                }
             }
         }
-        found.truncate(MAX_RETURN_POINTS);
         found
+    }
+
+    /// The blocks in which a function returns.
+    fn ends(&self, function: usize) -> Vec<usize> {
+        let mut ends = Vec::new();
+        let (mut seen, mut ahead) = (HashSet::from([function]), vec![function]);
+        while let Some(index) = ahead.pop() {
+            let block = &self.blocks[index];
+            let next: Vec<usize> = match (block.terminator, self.call(index)) {
+                (Terminator::Indirect { hint: Hint::Return, .. }, _) => {
+                    ends.push(index);
+                    Vec::new()
+                }
+                (_, Some((_, back))) => back.into_iter().collect(),
+                (Terminator::Indirect { .. }, _) => self.known_targets(index).collect(),
+                _ => block.successors().filter_map(|pc| self.inside(pc)).collect(),
+            };
+            ahead.extend(next.into_iter().filter(|&next| seen.insert(next)));
+        }
+        ends
     }
 
     /// Blocks of the region to which block `index` may go.
     #[must_use]
     pub fn successors(&self, index: usize) -> Vec<usize> {
         let block = &self.blocks[index];
-        let inside = |pc| match self.edge(pc) {
-            Edge::Inside(i) => Some(i),
-            Edge::Out(_) => None,
-        };
         match block.terminator {
             Terminator::Indirect { .. } => self.predicted(index),
-            _ => block.successors().filter_map(inside).collect(),
+            _ => block.successors().filter_map(|pc| self.inside(pc)).collect(),
         }
     }
 

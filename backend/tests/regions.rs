@@ -2,12 +2,16 @@
 
 #![expect(unsafe_code, reason = "runs generated code")]
 
+use std::collections::HashMap;
+
 use backend::{CodeMemory, CompileOptions, Compiler, ExitCode, Region, entry};
 use base::cpu::{Approach, JumpCacheEntry};
 use base::{CpuFrame, GuestVirt, RegSlot};
 use ferry_backend as backend;
 use ir::types::{FpRound, MemOrder};
-use ir::{BadJumps, Block, BlockKey, Builder, FpRules, Guest, SlotClass, Terminator, Type};
+use ir::{
+    BadJumps, Block, BlockKey, Builder, FpRules, Guest, Hint, SlotClass, Terminator, Trap, Type,
+};
 
 const A: RegSlot = RegSlot(1);
 const B: RegSlot = RegSlot(2);
@@ -100,7 +104,7 @@ fn a_region_may_be_entered_at_each_entry() {
 fn an_interrupt_leaves_an_endless_loop_with_exact_state() {
     let spin = block(0x1000, |b| {
         b.set_slot(A, b.slot(A) + b.konst(1));
-        b.terminate(Terminator::Jump { target: GuestVirt(0x1000), hint: ir::Hint::Plain });
+        b.terminate(Terminator::Jump { target: GuestVirt(0x1000), hint: Hint::Plain });
     });
     let mut machine = Machine::new();
     let interrupt = &raw const machine.frame.interrupt as usize;
@@ -123,7 +127,7 @@ fn memory_and_indirect_jumps() {
         let value = b.load_s(Type::I32, b.slot(A), 0, MemOrder::Plain);
         b.set_slot(B, value);
         let (target, approach) = (value.operand(), Approach::PLAIN);
-        b.terminate(Terminator::Indirect { target, hint: ir::Hint::Plain, approach });
+        b.terminate(Terminator::Indirect { target, hint: Hint::Plain, approach });
     });
     let mut machine = Machine::new();
     machine.frame.set(A, &raw mut *cell as u64);
@@ -202,19 +206,18 @@ fn switch(targets: u64) -> Region {
     let jump = block(0x1000, |b| {
         let target = b.slot(C).operand();
         let approach = Approach::PLAIN;
-        b.terminate(Terminator::Indirect { target, hint: ir::Hint::Plain, approach });
+        b.terminate(Terminator::Indirect { target, hint: Hint::Plain, approach });
     });
     let cases = (0..targets).map(|n| {
         block(at(n), |b| {
             b.set_slot(A, b.slot(A) * b.konst(10) + b.konst(n));
             b.set_slot(C, b.slot(C) + b.slot(B));
-            b.terminate(Terminator::Jump { target: GuestVirt(0x1000), hint: ir::Hint::Plain });
+            b.terminate(Terminator::Jump { target: GuestVirt(0x1000), hint: Hint::Plain });
         })
     });
-    let mut region = Region::new(std::iter::once(jump).chain(cases).collect(), vec![0]);
     let known = (0..targets).map(|n| GuestVirt(at(n))).chain([GuestVirt(0x9000)]);
-    region.jumps.insert(0, known.collect());
-    region
+    let jumps = HashMap::from([(0, known.collect())]);
+    Region::with_jumps(std::iter::once(jump).chain(cases).collect(), vec![0], jumps)
 }
 
 #[test]
@@ -236,4 +239,57 @@ fn a_target_that_only_looks_like_another_leaves() {
     machine.frame.set(C, 0x2000 + (1 << 20));
     assert_eq!(machine.run(&switch(9), 0), ExitCode::Indirect);
     assert_eq!((machine.frame.get(A), machine.frame.pc), (0, 0x2000 + (1 << 20)));
+}
+
+/// Calls a function where C says, which goes on to another that returns to B; then a third, directly, which
+/// returns there, too. Each adds a digit to A.
+fn calls() -> Region {
+    let jump = |b: &Builder, target, hint| {
+        b.terminate(Terminator::Jump { target: GuestVirt(target), hint });
+    };
+    let digit = |b: &Builder, n| b.set_slot(A, b.slot(A) * b.konst(10) + b.konst(n));
+    let indirect = |b: &Builder, slot, hint| {
+        let target = b.slot(slot).operand();
+        b.terminate(Terminator::Indirect { target, hint, approach: Approach::PLAIN });
+    };
+    let blocks = vec![
+        block(0x1000, |b| {
+            b.set_slot(B, b.konst(0x1004));
+            indirect(b, C, Hint::Call(GuestVirt(0x1004)));
+        }),
+        block(0x1004, |b| {
+            digit(b, 1);
+            b.set_slot(B, b.konst(0x1008));
+            jump(b, 0x4000, Hint::Call(GuestVirt(0x1008)));
+        }),
+        block(0x1008, |b| {
+            digit(b, 2);
+            b.terminate(Terminator::Trap { trap: Trap::Syscall, pc: GuestVirt(0x100c) });
+        }),
+        block(0x2000, |b| {
+            digit(b, 3);
+            jump(b, 0x3000, Hint::Plain);
+        }),
+        block(0x3000, |b| {
+            digit(b, 4);
+            indirect(b, B, Hint::Return);
+        }),
+        block(0x4000, |b| {
+            digit(b, 5);
+            indirect(b, B, Hint::Return);
+        }),
+    ];
+    Region::with_jumps(blocks, vec![0], HashMap::from([(0, vec![GuestVirt(0x2000)])]))
+}
+
+#[test]
+fn returns_stay_inside_where_their_functions_were_called() {
+    let region = calls();
+    assert_eq!(region.predicted(0), [3]);
+    assert_eq!(region.predicted(4), [1], "by way of a jump from the function that is called");
+    assert_eq!(region.predicted(5), [2]);
+    let mut machine = Machine::new();
+    machine.frame.set(C, 0x2000);
+    assert_eq!(machine.run(&region, 0), ExitCode::Syscall);
+    assert_eq!(machine.frame.get(A), 34152);
 }

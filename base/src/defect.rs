@@ -102,6 +102,10 @@ pub enum Defect {
     HalfwordUnsigned,
     /// An atomic minimum compares unsigned numbers.
     AtomicMinimumUnsigned,
+    /// A computed jump goes where the first one went.
+    ComputedTargetUnchecked,
+    /// Of the operands of a sum only the first is looked at for being subnormal.
+    SubnormalOperandUnseen,
     /// A difference's borrow is taken for its carry.
     BorrowIsCarry,
     /// The accumulator counts as a register that it was loaded from, though something was added since.
@@ -133,7 +137,7 @@ pub enum Layer {
 
 impl Defect {
     /// All of them, with the layer that each is in.
-    pub const ALL: [(Self, Layer); 52] = [
+    pub const ALL: [(Self, Layer); 54] = [
         (Self::AddiwZeroExtends, Layer::Riscv64),
         (Self::SubSwapsOperands, Layer::Riscv64),
         (Self::AndiOffByOne, Layer::Riscv64),
@@ -182,6 +186,8 @@ impl Defect {
         (Self::HighProductUncorrected, Layer::Backend),
         (Self::HalfwordUnsigned, Layer::Backend),
         (Self::AtomicMinimumUnsigned, Layer::Backend),
+        (Self::ComputedTargetUnchecked, Layer::Backend),
+        (Self::SubnormalOperandUnseen, Layer::Backend),
         (Self::BorrowIsCarry, Layer::Baseline),
         (Self::StaleAccumulator, Layer::Baseline),
         (Self::QuickShiftLogical, Layer::Baseline),

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "runs translated code")]
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use backend::baseline::{self, BaselineOptions};
@@ -15,7 +15,7 @@ use ir::Precision;
 use ir::eval::{self, Denied};
 use ir::interp::{self, Alone, Direct, Lowerer, Replay, Stop};
 use ir::opt::{Optimiser, Options, Passes};
-use ir::{BadJumps, Block, BlockKey, Builder, Trap};
+use ir::{BadJumps, Block, BlockKey, Builder, Terminator, Trap};
 use translator::{Frontend, Limits, Translation};
 
 use crate::guest::{Ferry, Guest, Misaligned};
@@ -138,6 +138,8 @@ pub struct Runner {
     left: Vec<u8>,
     /// How far blocks and regions of it go.
     extent: Extent,
+    /// Where its computed jumps have gone: regions that are made from now on expect them there.
+    jumped: Vec<GuestVirt>,
     _jump_cache: Vec<JumpCacheEntry>,
     _helpers: Vec<usize>,
 }
@@ -213,6 +215,7 @@ impl Runner {
             frame,
             code: Vec::new(),
             extent: Extent::Whole,
+            jumped: Vec::new(),
             left: Vec::new(),
             _jump_cache: jump_cache,
             _helpers: helpers,
@@ -292,6 +295,7 @@ impl Runner {
         let mut memory = Memory::lock();
         memory.load(self.ferry, code, before, &mut self.frame);
         self.extent = Extent::Whole;
+        self.jumped.clear();
         self.reachable(Tier::Interpreter.setup(), code.len(), CODE)
     }
 
@@ -319,6 +323,7 @@ impl Runner {
 
     fn run_to_end(&mut self, setup: Setup, code: usize) -> End {
         let mut pc = CODE;
+        self.jumped.clear();
         for _ in 0..MAX_STEPS {
             let step = match setup.engine {
                 _ if !contains(code, pc) => return End::Stopped(pc),
@@ -433,6 +438,9 @@ impl Runner {
     /// An indirect jump to where no code can be may fault.
     fn after_jump(&mut self, from: GuestVirt, to: GuestVirt) -> Step {
         if BlockKey::can_name(to) || self.ferry.ir.bad_jumps == BadJumps::Target {
+            if contains(self.code.len(), to) && !self.jumped.contains(&to) {
+                self.jumped.push(to);
+            }
             return Step::At(to);
         }
         let at = from.0.wrapping_sub(CODE.0) as usize;
@@ -480,7 +488,18 @@ impl Runner {
     /// All blocks that control can reach from `pc` without leaving the code, as one region.
     fn region(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Option<Region> {
         let blocks = self.reachable(setup, code, pc);
-        (!blocks.is_empty()).then(|| Region::new(blocks, vec![0]))
+        if blocks.is_empty() {
+            return None;
+        }
+        let jumps = match self.extent {
+            Extent::Whole => (0..blocks.len()).map(|at| (at, self.jumped.clone())).collect(),
+            Extent::Instruction => HashMap::new(),
+        };
+        let mut region = Region::with_jumps(blocks, vec![0], jumps);
+        if setup.passes.has(Passes::DEAD) {
+            region.drop_dead_writes(self.ferry.ir, setup.precision);
+        }
+        Some(region)
     }
 
     fn reachable(&mut self, setup: Setup, code: usize, pc: GuestVirt) -> Vec<Block> {
@@ -495,6 +514,10 @@ impl Runner {
             let Some(block) = self.translate_for(setup, code, key) else { continue };
             if self.extent == Extent::Whole {
                 wanted.extend(block.successors());
+                if let Terminator::Indirect { .. } = block.terminator {
+                    wanted.extend(&self.jumped);
+                }
+                wanted.extend(block.terminator.return_point());
             }
             blocks.push(block);
         }

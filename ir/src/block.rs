@@ -365,6 +365,16 @@ pub enum Terminator {
 }
 
 impl Terminator {
+    /// Where the function that it calls returns to.
+    #[must_use]
+    pub const fn return_point(&self) -> Option<GuestVirt> {
+        match *self {
+            Self::Jump { hint: Hint::Call(back), .. }
+            | Self::Indirect { hint: Hint::Call(back), .. } => Some(back),
+            _ => None,
+        }
+    }
+
     /// The operand that it reads, if it reads one.
     #[must_use]
     pub const fn operand(&self) -> Option<Operand> {

@@ -64,6 +64,7 @@ struct Parts {
     blocks: Vec<BlockKey>,
     sync_points: Vec<GuestVirt>,
     span: Option<RegionSpan>,
+    guest_insns: u32,
 }
 
 impl Live {
@@ -155,7 +156,8 @@ impl RegionCache {
                 blocks.iter().for_each(|&block| *self.copies.entry(block).or_default() += 1);
                 let (blocks, sync_points) = (blocks.to_vec(), compiled.sync_points.clone());
                 let number = span.as_ref().map(|(number, _)| *number);
-                Origin::Region(Box::new(Parts { blocks, sync_points, span: number }))
+                let guest_insns = compiled.guest_insns;
+                Origin::Region(Box::new(Parts { blocks, sync_points, span: number, guest_insns }))
             }
         };
         let (entries, body) = (placed.entries().collect(), placed.body());
@@ -195,10 +197,12 @@ impl RegionCache {
         self.baseline_code(block).and_then(PlacedRegion::spent).unwrap_or(0)
     }
 
-    /// Whether the baseline compiler made what lies at an address.
-    pub(crate) fn is_baseline(&self, address: HostPtr) -> bool {
-        let live = self.at(address).and_then(|number| self.regions.get(&number));
-        live.is_some_and(|live| live.baseline().is_some())
+    /// Guest instructions in the region that lies at an address; `None` if the baseline compiler made what is there.
+    pub(crate) fn region_insns(&self, address: HostPtr) -> Option<u32> {
+        match &self.regions.get(&self.at(address)?)?.origin {
+            Origin::Baseline(_) => None,
+            Origin::Region(parts) => Some(parts.guest_insns),
+        }
     }
 
     /// Where an exit goes, though its region be discarded.

@@ -315,9 +315,9 @@ impl Profile for EngineProfile<'_> {
         self.engine.config().observation == Observation::None && self.engine.is_warm(key)
     }
 
-    fn is_compiled(&self, key: BlockKey) -> bool {
-        let entry = self.engine.entry_at(key);
-        entry.is_some_and(|at| !self.shared.cache().is_baseline(HostPtr(at.as_ptr() as usize)))
+    fn region_insns(&self, key: BlockKey) -> Option<u32> {
+        let entry = self.engine.entry_at(key)?;
+        self.shared.cache().region_insns(HostPtr(entry.as_ptr() as usize))
     }
 
     fn targets(&self, key: BlockKey) -> Vec<GuestVirt> {

@@ -28,6 +28,9 @@ const MAX_BLOCKS: usize = 96;
 const MAX_ENTRIES: usize = 16;
 /// How deep calls are followed.
 const MAX_CALL_DEPTH: u32 = 2;
+/// Instructions in the region of a function, at most, that becomes part of others all the same: a call that leaves
+/// costs as much as they.
+const MAX_SLIGHT: u32 = 24;
 /// Targets of all indirect jumps of a region at most: each is a place in the code to come to.
 const MAX_TARGETS: usize = 64;
 /// How far a jump goes, in bytes, that stays in its function: a `switch`.
@@ -42,8 +45,8 @@ pub(crate) trait Profile {
     fn is_warm(&self, key: BlockKey) -> bool;
     /// Where its indirect jump often goes, as far as anybody knows.
     fn targets(&self, key: BlockKey) -> Vec<GuestVirt>;
-    /// Whether a region is entered at it.
-    fn is_compiled(&self, key: BlockKey) -> bool;
+    /// How many instructions the region has that is entered at it, if there is one.
+    fn region_insns(&self, key: BlockKey) -> Option<u32>;
     /// Whether it is in so many regions already that another shall leave to one of them.
     fn is_everywhere(&self, key: BlockKey) -> bool;
 }
@@ -164,8 +167,7 @@ pub(crate) fn form(profile: &dyn Profile, seed: BlockKey, layout: Layout) -> Opt
         }
         _ => Vec::new(),
     };
-    let mut region = Region::new(blocks, entries);
-    region.jumps = jumps;
+    let region = Region::with_jumps(blocks, entries, jumps);
     Some(Formed { region, lies, span })
 }
 
@@ -227,11 +229,13 @@ impl Growth<'_> {
     }
 
     /// Calls are followed into functions that are part of the region already (recursion), or are
-    /// warm and have no region of their own.
+    /// warm and have no region of their own, or but a small one.
     fn may_inline(&mut self, callee: BlockKey, call_depth: u32) -> bool {
         let Some(lies) = self.layout.lies(callee) else { return false };
-        let fresh = self.profile.is_warm(lies) && !self.profile.is_compiled(lies);
-        self.seen.contains(&callee) || (call_depth < MAX_CALL_DEPTH && fresh)
+        let slight = |insns| insns <= MAX_SLIGHT;
+        let wanted =
+            self.profile.is_warm(lies) && self.profile.region_insns(lies).is_none_or(slight);
+        self.seen.contains(&callee) || (call_depth < MAX_CALL_DEPTH && wanted)
     }
 
     fn want(&mut self, key: BlockKey, call_depth: u32, is_entry: bool) {
