@@ -8,6 +8,7 @@ pub mod addr;
 pub mod cpu;
 pub mod defect;
 pub mod float;
+pub mod host;
 pub mod intrinsic;
 pub mod rng;
 pub mod sys;

@@ -106,6 +106,13 @@ fn areas_are_as_the_host_s() {
         let to = ours.address() as u64;
         let result = helpers::call(&mut frame, id, [to, bits, saved, ALL]);
         assert_eq!((result, frame.fault), (Some(0), 0), "{n}");
+        if !base::host::is_intel() {
+            // AMD's processors write the last instruction and operand where an exception is pending only, and have another
+            // MXCSR_MASK.
+            for at in (6..24).chain(28..32) {
+                host.0[at] = ours.0[at];
+            }
+        }
         let differing: Vec<_> = (0..BYTES)
             .filter(|at| ours.0[*at] != host.0[*at])
             .map(|at| (at, ours.0[at], host.0[at]))

@@ -6,7 +6,7 @@ use base::{CpuFrame, GuestVirt};
 use decoders::aarch64::{ExtensionSet, INSTRUCTIONS, disassemble, identify};
 use translator::aarch64;
 
-use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
+use super::{Compiler, Ferry, Guest, Holds, Judge, Misaligned, Narrow, Register};
 use crate::machine::{DATA, End, PAGE, WORDS};
 use crate::program;
 use crate::shape::{File, Zero};
@@ -31,6 +31,7 @@ pub static AARCH64: Guest = Guest {
     narrow: Narrow::ZeroExtended,
     forget: |_, _| {},
     forget_interrupted: |_, _, _| {},
+    holds_here: |_| Holds::EVERYWHERE,
     judge: Judge::Emulator,
     compiler: Compiler { command: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
     oracle_source: include_str!("../../oracle/aarch64.c"),

@@ -23,6 +23,22 @@ pub use x86_64::X86_64;
 /// Every guest that has cases.
 pub static ALL: [&Guest; 3] = [&RISCV64, &AARCH64, &X86_64];
 
+/// Where the results of cases hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holds {
+    /// In Ferry.
+    pub by_tiers: bool,
+    /// Where the host executes the code itself.
+    pub by_host: bool,
+    /// Flags that the manual leaves undefined, too.
+    pub flags: bool,
+}
+
+impl Holds {
+    /// Everywhere, in all.
+    pub const EVERYWHERE: Self = Self { by_tiers: true, by_host: true, flags: true };
+}
+
 /// A guest, as far as instruction cases know it.
 pub struct Guest {
     /// As Ferry calls it, and as its files are named.
@@ -45,6 +61,8 @@ pub struct Guest {
     pub forget: fn(&[u8], &mut [u64; WORDS]),
     /// Sets words to zero of which processors differ in what they hold after an instruction that ended so.
     pub forget_interrupted: fn(&[u8], &End, &mut [u64; WORDS]),
+    /// What of cases' results for some code holds on this host, too: they are of one processor.
+    pub holds_here: fn(&[u8]) -> Holds,
     /// Who judges.
     pub judge: Judge,
     /// Builds programs for it.

@@ -5,7 +5,7 @@ use base::{CpuFrame, RegSlot};
 use decoders::riscv64::{ExtensionSet, INSTRUCTIONS, disassemble, identify, length};
 use translator::riscv64;
 
-use super::{Compiler, Ferry, Guest, Judge, Misaligned, Narrow, Register};
+use super::{Compiler, Ferry, Guest, Holds, Judge, Misaligned, Narrow, Register};
 use crate::machine::{End, WORDS};
 use crate::program;
 use crate::shape::{File, Zero};
@@ -26,6 +26,7 @@ pub static RISCV64: Guest = Guest {
     narrow: Narrow::Boxed,
     forget: |_, _| {},
     forget_interrupted: |_, _, _| {},
+    holds_here: |_| Holds::EVERYWHERE,
     judge: Judge::Emulator,
     compiler: Compiler { command: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
     oracle_source: include_str!("../../oracle/riscv64.c"),

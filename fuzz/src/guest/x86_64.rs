@@ -51,6 +51,7 @@ pub static X86_64: Guest = Guest {
     narrow: Narrow::ZeroExtended,
     forget,
     forget_interrupted,
+    holds_here: crate::program::x86_64::choice::holds_here,
     judge: Judge::Host,
     compiler: Compiler { command: "x86_64-linux-gnu-gcc", package: "gcc-x86-64-linux-gnu" },
     oracle_source: include_str!("../../oracle/x86_64.c"),
@@ -348,9 +349,18 @@ fn name_of(code: Code) -> &'static str {
     names.get_key_value(&name).map_or("", |(name, ())| name.as_str())
 }
 
-/// The instructions of some code.
+/// The instructions of some code. The last one's last bytes may be breakpoints behind it.
 pub fn instructions(code: &[u8]) -> impl Iterator<Item = Instruction> {
-    Decoder::with_ip(64, code, CODE.0, DecoderOptions::NONE).into_iter()
+    let padded = [code, &[0xcc; 15]].concat();
+    let end = CODE.0 + code.len() as u64;
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let ip = CODE.0 + at as u64;
+        let rest = padded.get(at..).filter(|_| ip < end)?;
+        let insn = Decoder::with_ip(64, rest, ip, DecoderOptions::NONE).decode();
+        at += insn.len();
+        Some(insn)
+    })
 }
 
 /// The flags that iced's bits stand for.
@@ -378,9 +388,7 @@ fn forget(code: &[u8], words: &mut [u64; WORDS]) {
 /// Where an instruction of MMX raised an exception, processors may have begun: TOP is 0 then, and no register empty.
 fn forget_interrupted(code: &[u8], end: &End, words: &mut [u64; WORDS]) {
     let (End::Fault { pc, .. } | End::Arithmetic { pc, .. }) = *end else { return };
-    // Its last bytes may be breakpoints behind the code.
-    let padded = [code, &[0xcc; 15]].concat();
-    let raised = instructions(&padded).find(|insn| insn.ip() == pc.0);
+    let raised = instructions(code).find(|insn| insn.ip() == pc.0);
     if raised.is_some_and(|i| (0..i.op_count()).any(|n| i.op_register(n).is_mm())) {
         words[FSW] &= !(7 << 11);
         words[FTW] = 0;

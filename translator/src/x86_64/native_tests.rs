@@ -189,7 +189,13 @@ fn compare(code: &mut Code, random: &mut Random, insn: &[u8], cases: usize) -> O
         let saved = before.clone();
         code.execute(insn, &mut before);
         std::mem::swap(&mut *before, &mut *expected);
+        // AMD's processors write the last instruction and operand where an exception is pending only, and have another
+        // MXCSR_MASK.
+        let is_intel = base::host::is_intel();
         let exit = evaluate(&frontend, code.pc(), insn, &mut before);
+        for at in (6..24).chain(28..32).filter(|_| !is_intel) {
+            expected.state[at] = before.state[at];
+        }
         let is_done = matches!(exit, eval::Exit::Goto(_) | eval::Exit::Lookup(_));
         if !is_done || *before != *expected {
             let differing = |a: &[u8], b: &[u8]| -> Vec<(usize, u8, u8)> {

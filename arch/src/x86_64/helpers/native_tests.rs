@@ -7,6 +7,7 @@ use base::wide::{bits_of, vector_of};
 use base::{CpuFrame, HelperId};
 
 use super::*;
+use crate::lane::Lane;
 
 /// Numbers that repeat.
 struct Random(Rng);
@@ -166,6 +167,23 @@ fn sha256_does_two_rounds_as_the_host_does() {
     }
 }
 
+/// Which of several NaNs becomes the sum of products is the processor's choice: on others than Intel's, one counts as any.
+fn settled(id: HelperId, arg: u64, bits: u128) -> u128 {
+    if id != DP || base::host::is_intel() {
+        return bits;
+    }
+    match arg >> 8 & 1 {
+        0 => u32::join(|n| match u32::split(bits)[n] {
+            word if f32::from_bits(word).is_nan() => f32::NAN.to_bits(),
+            word => word,
+        }),
+        _ => u64::join(|n| match u64::split(bits)[n] {
+            word if f64::from_bits(word).is_nan() => f64::NAN.to_bits(),
+            word => word,
+        }),
+    }
+}
+
 /// With a number of immediates each, all MXCSRs of a list.
 macro_rules! with_immediates {
     ($test:ident, $mxcsrs:expr, $cases:expr, $random:ident, $($feature:tt $arg:expr => { $($insn:literal $id:ident $imm:literal),* })*) => {
@@ -178,7 +196,9 @@ macro_rules! with_immediates {
                     let mxcsr = $mxcsrs[n % $mxcsrs.len()];
                     let wanted = native!($insn, mxcsr, a, b, 0);
                     let arg: fn(u8) -> u64 = $arg;
-                    assert_eq!(helper($id, arg($imm), mxcsr, [a, b]), wanted, "{} {a:#x} {b:#x} {mxcsr:#x}", $insn);
+                    let found = helper($id, arg($imm), mxcsr, [a, b]);
+                    let [found, wanted] = [found, wanted].map(|(bits, flags)| (settled($id, arg($imm), bits), flags));
+                    assert_eq!(found, wanted, "{} {a:#x} {b:#x} {mxcsr:#x}", $insn);
                 })*
             })*
         }

@@ -1,6 +1,7 @@
 //! Random programs for x86-64: every encoding that iced's tables have, but for what Ferry's guest does not have, with any
 //! operands.
 
+pub(crate) mod choice;
 mod encodings;
 mod open;
 mod operands;

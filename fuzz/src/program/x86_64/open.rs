@@ -6,6 +6,7 @@ use base::GuestVirt;
 use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind};
 
 use super::TARGET;
+use super::choice::is_choice;
 use crate::guest::X86_64;
 use crate::guest::x86_64::{RFLAGS, flags_of, host_lacks, instructions};
 use crate::machine::{CODE, End, PAGE};
@@ -24,6 +25,7 @@ pub(super) fn is_open(program: &Program, mine: &Outcome, theirs: &Outcome) -> bo
     let chooses = faults_at(&code, theirs.1).is_some_and(may_touch_all)
         || matches!(mine.1, End::Fault { addr, .. } if is_the_oracles(addr));
     (chooses || traces(&code)) && mine.1 != theirs.1
+        || !base::host::is_intel() && instructions(&code).any(|insn| is_choice(&insn))
         || reads_undefined(&code, &open_flags(program, &code))
         || host_lacks(&code).is_some()
 }
