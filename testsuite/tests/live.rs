@@ -64,10 +64,14 @@ const OF_QEMU: [Comparison; 5] = [
     Comparison { sides: ["qemu", "interp"], ..THREADS },
 ];
 
-/// On the host's processor, which has a kernel on both sides: signals that a program sends itself would go to the reference.
-const OF_HOST: [Comparison; 2] = [
+/// On the host's processor; twice there, both sides have a kernel, and signals that a program sends itself would go to the reference.
+const OF_HOST: [Comparison; 6] = [
     Comparison { flags: &["-DRAISED_ONLY"], ..same("signals", ["native", "native"], " 3 signals") },
     same("dies", ["native", "native"], " 1 signals"),
+    same("signals", ["native", "jit"], " 6 signals"),
+    same("dies", ["native", "interp"], " 1 signals"),
+    same("exec", ["native", "jit"], " system calls"),
+    Comparison { sides: ["native", "interp"], ..THREADS },
 ];
 
 fn main() -> ExitCode {

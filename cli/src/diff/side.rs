@@ -25,7 +25,7 @@ A side is
   baseline        the same, compiled by the baseline compiler
   jit             the same, compiled; jit:none without optimisation, jit:-PASS without a pass
   qemu            the same, in qemu's user mode
-  native          the same, on this host's processor (x86-64)
+  native          the same, on this host's processor (x86-64), which CPUID calls Ferry's model (--cpu)
   gdb:HOST:PORT   what listens there for gdb: one CPU, stepped; gdb:unix:PATH a socket
 Where the reference is live (qemu, native, gdb:…, interp), interp, baseline and jit begin in its state and take over what its kernel does.
 
@@ -172,7 +172,8 @@ impl Side {
             Spec::Qemu => Ok(Self::new(format!("qemu, {}", program(args)?.display()), qemu(args)?)),
             Spec::Native => {
                 let program = program(args)?;
-                let native = Native::start(program, &args.program[1..]).map_err(text)?;
+                let model = args.cpu.as_deref();
+                let native = Native::start(program, &args.program[1..], model).map_err(text)?;
                 Ok(Self::new(format!("native, {}", program.display()), native))
             }
             Spec::Tier(tier) => Self::run(args, *tier, known),

@@ -17,9 +17,14 @@ pub(super) fn outside(bytes: &[u8]) -> Option<Outside> {
     use Mnemonic as M;
     match decoded(0, bytes)?.mnemonic() {
         M::Syscall => Some(Outside::Kernel),
-        M::Rdtsc | M::Rdtscp | M::Rdpmc | M::Rdpid | M::Rdrand | M::Rdseed | M::Cpuid => {
-            Some(Outside::World)
-        }
+        M::Rdtsc
+        | M::Rdtscp
+        | M::Rdpmc
+        | M::Rdpid
+        | M::Rdrand
+        | M::Rdseed
+        | M::Cpuid
+        | M::Xgetbv => Some(Outside::World),
         _ => None,
     }
 }

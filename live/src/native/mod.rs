@@ -1,6 +1,10 @@
 //! A program on the host's own processor, stepped by ptrace(2): x86-64.
+//!
+//! It is told that the processor is one of Ferry's models, and its memory lies where Ferry's guests have theirs ([`place`]).
 
 #![expect(unsafe_code, reason = "ptrace(2) has no safe form")]
+
+mod place;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -10,11 +14,14 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use arch::x86_64::{CpuModel, cpuid};
+use base::GuestVirt;
+use decoders::x86_64::{Decoded, Options, decode};
 use diff::{Execution, Mapping, State, guest};
 use libc::{c_int, pid_t, user_regs_struct};
 use linux_user::kernel::{self, Call};
 use trace::{
-    Architecture, Carries, Error, Event, Header, RegClass, RegWrite, Register, Source, Writes,
+    Architecture, Carries, Error, Event, Header, Insn, RegClass, RegWrite, Register, Source, Writes,
 };
 
 use crate::fetched::Fetched;
@@ -43,6 +50,10 @@ const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
 /// The trap flag, by which the processor is stepped, is no flag of the program's.
 const TRAP_FLAG: u64 = 1 << 8;
 
+const CPUID: &[u8] = &[0x0f, 0xa2];
+const XGETBV: &[u8] = &[0x0f, 0x01, 0xd0];
+const SYSCALL_BYTES: u64 = 2;
+
 /// A single-threaded program that the host executes.
 pub struct Native {
     child: Child,
@@ -57,23 +68,31 @@ pub struct Native {
     signal: Option<Info>,
     call: Option<Call>,
     has_ended: bool,
+    /// What it is told of the processor.
+    model: CpuModel,
+    /// Its heap, if the kernel's idea of it is wrong.
+    heap: Option<place::Heap>,
 }
 
 impl Native {
-    /// Starts a program, up to its first instruction; its addresses are the same each time.
+    /// Starts a program, up to its first instruction; its addresses are the same each time. CPUID tells it of this model, by
+    /// default what `ferry run` has.
     ///
     /// # Errors
-    /// It cannot be started or stepped, or the host is no x86-64.
-    pub fn start(program: &OsStr, args: &[OsString]) -> Result<Self, Error> {
+    /// It cannot be started or stepped, there is no such model, or the host is no x86-64.
+    pub fn start(program: &OsStr, args: &[OsString], model: Option<&str>) -> Result<Self, Error> {
         if !cfg!(target_arch = "x86_64") {
             return Err(failed("the host is no x86-64"));
         }
+        let model =
+            model.map(str::parse).transpose().map_err(|error| failed(format!("{error}")))?;
         let mut command = Command::new(program);
         command.args(args).stdout(Stdio::null());
         // SAFETY: only system calls, which may be made between fork and exec.
         unsafe {
             command.pre_exec(|| {
-                libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong);
+                let layout = libc::ADDR_NO_RANDOMIZE | libc::ADDR_COMPAT_LAYOUT;
+                libc::personality(layout as libc::c_ulong);
                 match libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) {
                     0 => Ok(()),
                     _ => Err(io::Error::last_os_error()),
@@ -106,6 +125,8 @@ impl Native {
             signal: None,
             call: None,
             has_ended: false,
+            model: model.unwrap_or_default(),
+            heap: None,
         };
         match native.wait()? {
             Stopped::Signal(SIGTRAP) => {}
@@ -114,6 +135,7 @@ impl Native {
         // The file of its memory was that of ours, before it became the program.
         native.memory = Self::memory_of(pid)?;
         native.read_registers()?;
+        native.place()?;
         native.known = native.shown();
         Ok(native)
     }
@@ -155,6 +177,11 @@ impl Native {
             -1 => Err(io::Error::last_os_error().into()),
             _ => Ok(()),
         }
+    }
+
+    fn write_general(&mut self) -> Result<(), Error> {
+        let mut general = self.general;
+        self.request(libc::PTRACE_SETREGS, (&raw mut general).cast())
     }
 
     fn read_registers(&mut self) -> Result<(), Error> {
@@ -200,6 +227,48 @@ impl Native {
         let signal = self.signal.take().map_or(0, |info| info.number.into());
         self.request(libc::PTRACE_SINGLESTEP, std::ptr::without_provenance_mut(signal))?;
         self.wait()
+    }
+
+    /// Executes a repetition whole: the processor stops after each of its steps.
+    fn repeat(&mut self, event: &Event) -> Result<Stopped, Error> {
+        /// So many steps are quicker than a breakpoint.
+        const FEW: u64 = 16;
+        let next = event.pc + event.insn.as_ref().map_or(0, |insn| insn.bytes().len() as u64);
+        loop {
+            let stopped = self.step()?;
+            if !matches!(stopped, Stopped::Signal(SIGTRAP)) {
+                return Ok(stopped);
+            }
+            self.read_registers()?;
+            if self.general.rip != event.pc {
+                return Ok(stopped);
+            }
+            if self.general.rcx > FEW {
+                let stopped = self.run_to(next)?;
+                if !matches!(stopped, Stopped::Signal(SIGTRAP)) || self.general.rip != event.pc {
+                    return Ok(stopped);
+                }
+            }
+        }
+    }
+
+    /// Lets it run until it comes to an address, or a signal does.
+    fn run_to(&mut self, addr: u64) -> Result<Stopped, Error> {
+        const BREAKPOINT: [u8; 1] = [0xcc];
+        let mut before = [0];
+        self.memory.read_exact_at(&mut before, addr)?;
+        self.memory.write_all_at(&BREAKPOINT, addr)?;
+        self.request(libc::PTRACE_CONT, std::ptr::null_mut())?;
+        let stopped = self.wait()?;
+        if let Stopped::Signal(_) = stopped {
+            self.memory.write_all_at(&before, addr)?;
+            self.read_registers()?;
+            if self.general.rip == addr + 1 {
+                self.general.rip = addr;
+                self.write_general()?;
+            }
+        }
+        Ok(stopped)
     }
 
     /// The signal by which the program has stopped; `None` for the end of a step.
@@ -253,7 +322,8 @@ impl Native {
     /// Executes one instruction, which is filled in already, or the signal that comes before it.
     fn execute(&mut self, event: &mut Event) -> Result<(), Error> {
         let pending = self.signal.map(|info| info.number);
-        let signal = match self.step()? {
+        let stopped = if repeats(event) { self.repeat(event)? } else { self.step()? };
+        let signal = match stopped {
             Stopped::Ended(by) => {
                 self.has_ended = true;
                 if self.call.is_none() {
@@ -265,6 +335,7 @@ impl Native {
             Stopped::Signal(number) => self.stop_info(number, event)?,
         };
         self.signal = signal;
+        self.follow_exec(event)?;
         self.see(event)?;
         let result = self.general.rax as i64;
         match signal {
@@ -278,6 +349,57 @@ impl Native {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Behind execve(2), moves the new program.
+    fn follow_exec(&mut self, event: &Event) -> Result<(), Error> {
+        if !self.executes() {
+            return Ok(());
+        }
+        self.read_registers()?;
+        if self.general.rip == event.pc + SYSCALL_BYTES {
+            return Ok(());
+        }
+        // The file of its memory was that of the program before.
+        self.memory = Self::memory_of(self.child.id())?;
+        self.place()
+    }
+
+    /// Does what the processor and the kernel would do otherwise than for a program of Ferry's; `false` if that is nothing.
+    fn emulate(&mut self, event: &mut Event) -> Result<bool, Error> {
+        let name = self.call.and_then(|call| kernel::name(Architecture::X86_64, call.number));
+        let general = &mut self.general;
+        match (name, event.insn.as_ref().map_or(&[][..], Insn::bytes)) {
+            (Some("brk"), _) if self.heap.is_some() => {
+                let end = self.set_break(self.general.rdi)?;
+                self.return_from_call(event.pc, end);
+            }
+            // The kernel would write to the program's memory at any time.
+            (Some("rseq"), _) => self.return_from_call(event.pc, (-i64::from(libc::ENOSYS)) as u64),
+            (_, CPUID) => {
+                let leaf = cpuid::cpuid(&self.model, general.rax as u32, general.rcx as u32, 0);
+                let registers = leaf.registers().map(u64::from);
+                [general.rax, general.rbx, general.rcx, general.rdx] = registers;
+                general.rip += CPUID.len() as u64;
+            }
+            (_, XGETBV) if general.rcx as u32 == 0 => {
+                let components = self.model.xcr0();
+                (general.rax, general.rdx) = (components & 0xffff_ffff, components >> 32);
+                general.rip += XGETBV.len() as u64;
+            }
+            _ => return Ok(false),
+        }
+        self.write_general()?;
+        self.see(event)?;
+        Ok(true)
+    }
+
+    /// What SYSCALL and SYSRET leave.
+    fn return_from_call(&mut self, pc: u64, result: u64) {
+        let next = pc + SYSCALL_BYTES;
+        self.general.rip = next;
+        (self.general.rax, self.general.rcx) = (result, next);
+        self.general.r11 = self.general.eflags & !TRAP_FLAG;
     }
 
     /// Tells what has changed.
@@ -306,6 +428,17 @@ impl Native {
             _ => return false,
         }
         true
+    }
+}
+
+/// Whether it is a string instruction that is repeated.
+fn repeats(event: &Event) -> bool {
+    let bytes = event.insn.as_ref().map_or(&[][..], Insn::bytes);
+    match decode(GuestVirt(event.pc), bytes, Options::default()) {
+        Decoded::Instruction(insn) => {
+            insn.is_string_instruction() && (insn.has_rep_prefix() || insn.has_repne_prefix())
+        }
+        _ => false,
     }
 }
 
@@ -356,10 +489,8 @@ impl Source for Native {
                     found.map_or(0, |write| write.value as u64)
                 })
             });
-        self.execute(event)?;
-        if self.executes() && !self.has_ended {
-            // The file of its memory was that of the program before.
-            self.memory = Self::memory_of(self.child.id())?;
+        if !self.emulate(event)? {
+            self.execute(event)?;
         }
         if self.call.is_some() {
             self.fetched.forget();
@@ -394,8 +525,7 @@ impl Execution for Native {
         for write in &event.writes {
             all &= self.set(*write);
         }
-        let mut general = self.general;
-        self.request(libc::PTRACE_SETREGS, (&raw mut general).cast())?;
+        self.write_general()?;
         self.known = self.shown();
         let (Some(call), Some(state)) = (self.call.take(), reference.state()) else {
             return Ok(all);
