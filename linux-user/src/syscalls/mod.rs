@@ -5,6 +5,7 @@
 //! shared by all guests; `abi` says which numbers they have.
 
 mod address;
+mod aio;
 mod descriptor;
 pub(crate) mod exec;
 mod file;

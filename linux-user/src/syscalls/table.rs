@@ -6,7 +6,7 @@ use std::str::FromStr;
 use syscalls::{Errno, Sysno};
 
 use super::{
-    Row, descriptor, exec, file, fs, ioctl, iovec, ipc, keys, legacy, memory, message, mount,
+    Row, aio, descriptor, exec, file, fs, ioctl, iovec, ipc, keys, legacy, memory, message, mount,
     notify, poll, process, signal, socket, system, thread, time, x86, xattr,
 };
 
@@ -29,6 +29,7 @@ pub(crate) const FAMILIES: &[(&str, &[Row])] = &[
     ("socket", socket::ROWS),
     ("message", message::ROWS),
     ("poll", poll::ROWS),
+    ("aio", aio::ROWS),
     ("ipc", ipc::ROWS),
     ("keys", keys::ROWS),
     ("system", system::ROWS),
