@@ -230,6 +230,13 @@ static void maps_are_the_guests(void)
     munmap(memory, 2 * PAGE);
     REQUIRE(!find_in_maps(memory, permissions, path));
     REQUIRE(find_in_maps(&local, permissions, path) && strcmp(path, "[stack]") == 0);
+    /* The name of a file that is mapped need not be text. */
+    int file = open("mmap-\xff", O_RDWR | O_CREAT | O_EXCL, 0600);
+    REQUIRE(file >= 0 && ftruncate(file, PAGE) == 0);
+    char *named = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+    REQUIRE(named != MAP_FAILED && find_in_maps(named, permissions, path) && strcmp(permissions, "r--s") == 0);
+    REQUIRE(find_in_maps(&local, permissions, path) && close(file) == 0 && unlink("mmap-\xff") == 0);
+    munmap(named, PAGE);
     void (*function)(void) = maps_are_the_guests;
     void *code;
     memcpy(&code, &function, sizeof code);
