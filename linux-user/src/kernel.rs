@@ -153,6 +153,9 @@ pub fn maps(name: &str) -> bool {
             | "brk"
             | "shmat"
             | "shmdt"
+            | "remap_file_pages"
+            | "io_setup"
+            | "io_destroy"
             | "truncate"
             | "ftruncate"
             | "fallocate"
@@ -287,6 +290,14 @@ fn plain(
         "mincore" => vec![from(a2, a1.div_ceil(4096))],
         "clone" => vec![from(a2, 4), from(a4, 4)],
         "fcntl" if matches!(a1, 5 | 36 | 16) => vec![from(a2, 32)],
+        "io_setup" => vec![from(a1, 8)],
+        "io_getevents" | "io_pgetevents" => vec![from(a3, r.saturating_mul(32))],
+        // KEYCTL_DESCRIBE, KEYCTL_READ, KEYCTL_GET_SECURITY and KEYCTL_DH_COMPUTE return how much there is.
+        "keyctl" if matches!(a0, 6 | 11 | 17 | 23) => vec![from(a2, r.min(a3))],
+        // KEYCTL_CAPABILITIES
+        "keyctl" if a0 == 31 => vec![from(a1, r.min(a2))],
+        "lsm_list_modules" => vec![from(a0, word(a1, read)), from(a1, 4)],
+        "lsm_get_self_attr" => vec![from(a1, word(a2, read)), from(a2, 4)],
         // madvise(MADV_DONTNEED): zeros
         "madvise" if a2 == 4 => vec![from(a0, a1)],
         _ => Vec::new(),
@@ -296,8 +307,8 @@ fn plain(
 /// Bytes that an ioctl(2) may write: its number says so, but for the oldest ones of terminals and sockets.
 fn ioctl(request: u64) -> u64 {
     match request {
-        // TCGETS, TIOCGWINSZ, FIONREAD, TIOCGPGRP
-        0x5401 => 36,
+        // TCGETS, TIOCGLCKTRMIOS, TIOCGWINSZ, FIONREAD, TIOCGPGRP
+        0x5401 | 0x5456 => 36,
         0x5413 => 8,
         0x541b | 0x540f => 4,
         _ if request >> 31 & 1 != 0 => request >> 16 & 0x3fff,
@@ -337,6 +348,11 @@ mod tests {
             [0x1000..0x1005, 0x2000..0x2003]
         );
         assert_eq!(of(&call(Sysno::rt_sigaction, [2, 0x500, 0, 8, 0, 0], 0)), [], "no old action");
+        let key = |room| of(&call(Sysno::keyctl, [11, 9, 0x500, room, 0, 0], 7));
+        assert_eq!(key(64), std::slice::from_ref(&(0x500..0x507)));
+        assert_eq!(key(3), std::slice::from_ref(&(0x500..0x503)));
+        let events = of(&call(Sysno::io_getevents, [0x100, 1, 9, 0x500, 0, 0], 2));
+        assert_eq!(events, std::slice::from_ref(&(0x500..0x540)));
         assert_eq!(of(&call(Sysno::write, [1, 0x500, 64, 0, 0, 0], 64)), []);
     }
 

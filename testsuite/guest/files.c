@@ -175,6 +175,10 @@ static void terminals_and_counts(void)
         struct winsize wanted = { .ws_row = 33, .ws_col = 99 };
         REQUIRE(terminal >= 0 && isatty(terminal) && ioctl(master, TIOCSWINSZ, &wanted) == 0);
         REQUIRE(ioctl(terminal, TIOCGWINSZ, &size) == 0 && size.ws_row == 33 && size.ws_col == 99);
+        /* As the kernel has it, which is shorter than the library's. */
+        unsigned char locked[64];
+        memset(locked, 0xff, sizeof locked);
+        REQUIRE(ioctl(terminal, TIOCGLCKTRMIOS, locked) == 0 && locked[0] == 0 && locked[35] == 0 && locked[36] == 0xff);
         char text[16] = { 0 };
         REQUIRE(write(master, "line\n", 5) == 5 && read(terminal, text, sizeof text) == 5 && strcmp(text, "line\n") == 0);
         close(terminal), close(master);

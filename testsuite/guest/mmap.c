@@ -115,6 +115,35 @@ static void files(void)
 }
 
 /* qemu-user 10.0.2 fails this. */
+static int first(void) { return 1; }
+static int second(void) { return 2; }
+
+/* Pages of a file in another order, in which code is executed. */
+static void file_pages(void)
+{
+    char name[] = "mmap-XXXXXX";
+    int file = mkstemp(name);
+    REQUIRE(file >= 0 && unlink(name) == 0 && ftruncate(file, 3 * PAGE) == 0);
+    char *pages = mmap(NULL, 3 * PAGE, RW | PROT_EXEC, MAP_SHARED, file, 0), *own;
+    REQUIRE(pages != MAP_FAILED && pwrite(file, (void *)first, 32, 0) == 32 && pwrite(file, (void *)second, 32, 2 * PAGE) == 32);
+    int (*call)(void) = (int (*)(void))pages;
+    __builtin___clear_cache(pages, pages + 3 * PAGE);
+    REQUIRE(call() == 1 && remap_file_pages(pages, PAGE, 0, 2, 0) == 0);
+    __builtin___clear_cache(pages, pages + PAGE);
+    REQUIRE(call() == 2);
+    volatile char *seen = pages;
+    seen[100] = 'a';
+    REQUIRE(seen[2 * PAGE + 100] == 'a' && seen[PAGE] == 0);
+    REQUIRE(remap_file_pages(pages + 2 * PAGE, PAGE, 0, 0, 0) == 0 && ((int (*)(void))(pages + 2 * PAGE))() == 1);
+    REQUIRE_ERROR(remap_file_pages(pages, PAGE, PROT_READ, 1, 0), EINVAL);
+    REQUIRE_ERROR(remap_file_pages(pages, 0, 0, 1, 0), EINVAL);
+    own = mmap(NULL, PAGE, RW, MAP_PRIVATE, file, 0);
+    REQUIRE_ERROR(remap_file_pages(own, PAGE, 0, 1, 0), EINVAL);
+    REQUIRE(munmap(pages, 3 * PAGE) == 0 && munmap(own, PAGE) == 0);
+    REQUIRE_ERROR(remap_file_pages(pages, PAGE, 0, 1, 0), EINVAL);
+    close(file);
+}
+
 static void validated_flags(void)
 {
     char name[] = "mmap-XXXXXX";
@@ -201,6 +230,13 @@ static void maps_are_the_guests(void)
     munmap(memory, 2 * PAGE);
     REQUIRE(!find_in_maps(memory, permissions, path));
     REQUIRE(find_in_maps(&local, permissions, path) && strcmp(path, "[stack]") == 0);
+    /* The name of a file that is mapped need not be text. */
+    int file = open("mmap-\xff", O_RDWR | O_CREAT | O_EXCL, 0600);
+    REQUIRE(file >= 0 && ftruncate(file, PAGE) == 0);
+    char *named = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+    REQUIRE(named != MAP_FAILED && find_in_maps(named, permissions, path) && strcmp(permissions, "r--s") == 0);
+    REQUIRE(find_in_maps(&local, permissions, path) && close(file) == 0 && unlink("mmap-\xff") == 0);
+    munmap(named, PAGE);
     void (*function)(void) = maps_are_the_guests;
     void *code;
     memcpy(&code, &function, sizeof code);
@@ -216,6 +252,7 @@ int main(void)
     RUN(remapping);
     RUN(protection_of_parts);
     RUN(files);
+    RUN(file_pages);
     RUN(validated_flags);
     RUN(shared_with_children);
     RUN(advice);

@@ -160,6 +160,26 @@ static void scheduling(void)
     REQUIRE(errno == 0 && setpriority(PRIO_PROCESS, 0, nice_before + 1) == 0 && getpriority(PRIO_PROCESS, 0) == nice_before + 1);
 }
 
+/* The kernel tells how large a buffer it needs. */
+static void security_modules(void)
+{
+    const long lsm_get_self_attr_ = 459, lsm_list_modules_ = 461;
+    uint64_t modules[64] = { 0 };
+    uint32_t size = 0, needed = 0;
+    struct utsname names;
+    int major = 0, minor = 0;
+    REQUIRE(uname(&names) == 0 && sscanf(names.release, "%d.%d", &major, &minor) == 2);
+    if (major < 6 || (major == 6 && minor < 8) || access("/proc/self/attr", F_OK) != 0)
+        return; /* The kernel has no such call, or no such modules. */
+    REQUIRE_ERROR(syscall(lsm_list_modules_, modules, &needed, 0), E2BIG);
+    REQUIRE(needed >= 8 && needed <= sizeof modules);
+    size = needed;
+    REQUIRE(syscall(lsm_list_modules_, modules, &size, 0) == needed / 8 && size == needed && modules[0] >= 100);
+    REQUIRE_ERROR(syscall(lsm_list_modules_, modules, &size, 1), EINVAL);
+    REQUIRE_ERROR(syscall(lsm_list_modules_, 0xffff800000000000, &size, 0), EFAULT);
+    REQUIRE_ERROR(syscall(lsm_get_self_attr_, 0, modules, &size, 0), EINVAL);
+}
+
 static void process_attributes(void)
 {
     REQUIRE(prctl(PR_GET_DUMPABLE) == 1 && prctl(PR_SET_DUMPABLE, 0) == 0 && prctl(PR_GET_DUMPABLE) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0);
@@ -249,6 +269,7 @@ int main(void)
     RUN(clocks);
     RUN(scheduling);
     RUN(process_attributes);
+    RUN(security_modules);
     RUN(futexes);
     RUN(deep_recursion);
     return finish();

@@ -5,6 +5,7 @@
 //! host write permission while the guest's view keeps it ([`code`]).
 
 mod advise;
+mod aio;
 mod bounds;
 mod brk;
 mod code;

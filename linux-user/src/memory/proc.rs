@@ -1,6 +1,8 @@
 //! The memory map as /proc shows it.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::ops::Range;
 
 use super::AddressSpace;
@@ -33,13 +35,25 @@ impl<'a> HostLine<'a> {
     }
 }
 
+/// The lines of a list of the host's mappings up to the end of the guest's window. The kernel may count the pages
+/// of each mapping that is read, and with Ferry's own, which lie above, that takes longer than with a small program's.
+fn host_lines(list: &str) -> impl Iterator<Item = String> {
+    /// Some mappings: what was read too far is wasted.
+    const AT_ONCE: usize = 2048;
+    let lines = File::open(list).into_iter();
+    let lines = lines.flat_map(|file| BufReader::with_capacity(AT_ONCE, file).split(b'\n'));
+    // A file's name may be anything.
+    let lines = lines.map_while(|line| Some(String::from_utf8_lossy(&line.ok()?).into_owned()));
+    lines.take_while(|line| {
+        HostLine::parse(line).is_none_or(|mapping| mapping.range.start < window::END.0)
+    })
+}
+
 /// What the host has mapped inside the guest's window.
 pub(super) fn host_mappings_in_window() -> Vec<Range<u64>> {
-    let text = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    text.lines()
-        .filter_map(HostLine::parse)
-        .map(|line| line.range)
-        .filter(|range| range.start < window::END.0 && range.end > window::START.0)
+    host_lines("/proc/self/maps")
+        .filter_map(|line| Some(HostLine::parse(&line)?.range))
+        .filter(|range| range.end > window::START.0)
         .collect()
 }
 
@@ -47,31 +61,31 @@ impl AddressSpace {
     /// The guest's /proc/self/maps: its own mappings with its own protections, and the files of
     /// which the host knows; `guest_path` says how the guest calls a host path.
     pub(crate) fn proc_maps(&self, guest_path: impl Fn(&str) -> String) -> String {
-        let text = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
         let mut out = String::new();
-        for line in text.lines().filter_map(HostLine::parse) {
-            self.write_line(&mut out, &line, &guest_path);
+        for line in host_lines("/proc/self/maps") {
+            if let Some(line) = HostLine::parse(&line) {
+                self.write_line(&mut out, &line, &guest_path);
+            }
         }
         out
     }
 
     /// The guest's /proc/self/smaps, likewise.
     pub(crate) fn proc_smaps(&self, guest_path: impl Fn(&str) -> String) -> String {
-        let text = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
         let mut out = String::new();
         let mut shown = false;
-        for line in text.lines() {
+        for line in host_lines("/proc/self/smaps") {
             let is_header = line.as_bytes().first().is_some_and(u8::is_ascii_hexdigit)
                 && line.split_once(' ').is_some_and(|(range, _)| range.contains('-'));
             if !is_header {
                 if shown {
-                    out.push_str(line);
+                    out.push_str(&line);
                     out.push('\n');
                 }
                 continue;
             }
             let before = out.len();
-            if let Some(line) = HostLine::parse(line) {
+            if let Some(line) = HostLine::parse(&line) {
                 self.write_line(&mut out, &line, &guest_path);
             }
             shown = out.len() > before;

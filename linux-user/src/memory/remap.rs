@@ -58,6 +58,38 @@ impl AddressSpace {
         Ok(GuestVirt(start))
     }
 
+    /// remap_file_pages(2): shows another part of the file, from this page of it on, as mmap(2) would.
+    ///
+    /// # Errors
+    /// As the manual says.
+    pub(crate) fn remap_file_pages(
+        &self,
+        addr: GuestVirt,
+        len: u64,
+        page: u64,
+        flags: u64,
+    ) -> Result<(), Errno> {
+        let whole = len & !(PAGE_SIZE - 1);
+        let range = checked_range(addr.page(), whole).ok_or(Errno::EINVAL)?;
+        {
+            let mut maps = self.maps.lock();
+            let (_, first) = maps.tree.find(range.start).ok_or(Errno::EINVAL)?;
+            if let Some(errno) = maps.is_frozen(range.clone()) {
+                return Err(if errno == Errno::EPERM { errno } else { Errno::EINVAL });
+            }
+            // The host sees one mapping only if no page of it is protected apart.
+            for (part, vma) in maps.tree.parts(range.clone()) {
+                self.restore_protection(&mut maps, &part, &vma)?;
+            }
+            let (start, none) = (range.start, libc::PROT_NONE);
+            host::call(Sysno::remap_file_pages, args![start, whole, none, page, flags])?;
+            let backing = Backing::File { offset: page.wrapping_mul(PAGE_SIZE) };
+            maps.tree.insert(range.start, Vma { end: range.end, backing, ..first });
+        }
+        self.code_changed(range);
+        Ok(())
+    }
+
     fn restore_protection(
         &self,
         maps: &mut Maps,

@@ -83,7 +83,7 @@ impl AddressSpace {
 }
 
 /// The parts of a range that the host has not mapped.
-fn host_holes(range: std::ops::Range<u64>) -> Vec<std::ops::Range<u64>> {
+pub(super) fn host_holes(range: std::ops::Range<u64>) -> Vec<std::ops::Range<u64>> {
     let mut holes = Vec::new();
     let mut at = range.start;
     for mapped in super::proc::host_mappings_in_window() {

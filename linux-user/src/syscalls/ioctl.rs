@@ -108,6 +108,9 @@ const REQUESTS: &[(u32, &str, Argument)] = requests! {
     TIOCGPTLCK = 0x8004_5439: INT;
     TIOCGEXCL = 0x8004_5440: INT;
     TIOCGPTPEER = 0x5441: OpenFlags;
+    TIOCGLCKTRMIOS = 0x5456: TERMIOS;
+    TIOCSLCKTRMIOS = 0x5457: TERMIOS;
+    TIOCSERGETLSR = 0x5459: INT;
     TIOCMIWAIT = 0x545c: Number;
     TIOCGICOUNT = 0x545d: Structure(80);
     // Consoles (linux/kd.h, linux/vt.h).

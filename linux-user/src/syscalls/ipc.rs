@@ -29,9 +29,6 @@ rows! {
     shmctl(Int, Int, Ptr) => pass;
     shmat(Int, Addr, Hex) => shmat;
     shmdt(Addr) => shmdt;
-    add_key(Str, Str, Ptr, Size, Int) => pass;
-    request_key(Str, Str, Str, Int) => pass;
-    keyctl(Int, Hex, Hex, Hex, Hex) => enosys, "its arguments depend on the command";
 }
 
 /// mq_open(2)

@@ -26,7 +26,7 @@ rows! {
     mlockall(Hex) => mlockall;
     munlockall() => munlockall;
     mseal(Mapped, Size, Hex) => mseal;
-    remap_file_pages(Addr, Size, Prot, Hex, Hex) => enosys, "superseded by mmap";
+    remap_file_pages(Mapped, Size, Prot, Hex, Hex) => remap_file_pages;
     process_madvise(Fd, Ptr, Size, Advice, Hex) => process_madvise, "as far as the host allows";
     process_mrelease(Fd, Hex) => pass;
     process_vm_readv(Int, Ptr, Size, Ptr, Size, Hex) => process_vm_readv;
@@ -89,6 +89,16 @@ fn mremap(task: &mut Task, args: &Args) -> SyscallResult {
         bounds: task.process.bounds(),
     };
     Ok(task.process.memory.remap(&request)?.0)
+}
+
+/// remap_file_pages(2)
+fn remap_file_pages(task: &mut Task, args: &Args) -> SyscallResult {
+    if args.long(2) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let (addr, len, page, flags) = (args.addr(0), args.long(1), args.long(3), args.long(4));
+    task.process.memory.remap_file_pages(addr, len, page, flags)?;
+    Ok(0)
 }
 
 /// mprotect(2)

@@ -5,6 +5,7 @@
 //! shared by all guests; `abi` says which numbers they have.
 
 mod address;
+mod aio;
 mod descriptor;
 pub(crate) mod exec;
 mod file;
@@ -12,6 +13,7 @@ mod fs;
 pub(crate) mod ioctl;
 mod iovec;
 mod ipc;
+mod keys;
 mod legacy;
 pub mod matrix;
 mod memory;
@@ -81,7 +83,7 @@ pub(crate) fn dispatch(task: &mut Task) -> Option<Restart> {
     let abi = task.process.abi;
     let (number, args) = abi.syscall_arguments(task.cpu.frame());
     let entry = abi.syscalls().entry(number);
-    let args = entry.map_or(args, |entry| without_tags(task, entry.row, args));
+    let args = entry.map_or(args, |entry| without_tags(task, entry.row.args, args));
     let trace = task.process.strace().map(|out| strace::enter(out, abi, number, entry, &args));
     let result = match entry {
         Some(entry) => answer(task, entry, &args),
@@ -103,7 +105,7 @@ pub(crate) fn dispatch(task: &mut Task) -> Option<Restart> {
 }
 
 fn answer(task: &mut Task, entry: &Entry, args: &Args) -> SyscallResult {
-    check_arguments(task, entry.row, args)?;
+    check_arguments(task, entry.row.args, args)?;
     match entry.row.action {
         Action::Handle(handler) => handler(task, args),
         Action::Pass => Ok(host::call_raw(entry.host_number()?, args.0)?),
@@ -113,12 +115,12 @@ fn answer(task: &mut Task, entry: &Entry, args: &Args) -> SyscallResult {
 }
 
 /// The arguments without the tags that the CPU ignores in addresses, where they may have any.
-fn without_tags(task: &Task, row: &Row, Args(mut args): Args) -> Args {
+fn without_tags(task: &Task, kinds: &[ArgKind], Args(mut args): Args) -> Args {
     let ignored = task.process.abi.ignored_address_bits();
     if ignored != 0 {
         let allowed = if task.has_tagged_addresses { ignored } else { 0 };
         window::allow_tags(allowed);
-        for (arg, kind) in args.iter_mut().zip(row.args) {
+        for (arg, kind) in args.iter_mut().zip(kinds) {
             let bits = match kind {
                 ArgKind::Mapped => ignored,
                 kind if kind.is_pointer() => allowed,
@@ -136,8 +138,8 @@ const STRUCTURE_LIMIT: u64 = 4096;
 
 /// What holds for every call alike: pointers lie in the window, Ferry's own file descriptors are
 /// not there, and what the host kernel is going to write to is not protected by the translator.
-fn check_arguments(task: &Task, row: &Row, args: &Args) -> Result<(), Errno> {
-    for (n, (kind, &value)) in row.args.iter().zip(&args.0).enumerate() {
+fn check_arguments(task: &Task, kinds: &[ArgKind], args: &Args) -> Result<(), Errno> {
+    for (n, (kind, &value)) in kinds.iter().zip(&args.0).enumerate() {
         if kind.is_pointer() {
             let addr = base::GuestVirt(value);
             window::check(addr)?;

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use syscalls::{Errno, Sysno};
 
 use super::{
-    Row, descriptor, exec, file, fs, ioctl, iovec, ipc, legacy, memory, message, mount, notify,
-    poll, process, signal, socket, system, thread, time, x86, xattr,
+    Row, aio, descriptor, exec, file, fs, ioctl, iovec, ipc, keys, legacy, memory, message, mount,
+    notify, poll, process, signal, socket, system, thread, time, x86, xattr,
 };
 
 /// The families, in the order in which they are listed.
@@ -29,7 +29,9 @@ pub(crate) const FAMILIES: &[(&str, &[Row])] = &[
     ("socket", socket::ROWS),
     ("message", message::ROWS),
     ("poll", poll::ROWS),
+    ("aio", aio::ROWS),
     ("ipc", ipc::ROWS),
+    ("keys", keys::ROWS),
     ("system", system::ROWS),
     ("legacy", legacy::ROWS),
     ("x86", x86::ROWS),
