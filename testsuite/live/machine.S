@@ -21,6 +21,7 @@ _start:
     la      t0, m_frame
     csrw    mscratch, t0
     li      t0, -1
+    srli    t0, t0, 10
     csrw    pmpaddr0, t0
     li      t0, 0x1f
     csrw    pmpcfg0, t0

@@ -39,7 +39,7 @@ Examples:
   ferry diff spike.log ferry.trace
   ferry diff qemu jit -- ./a.out
   ferry diff -L ./trixie-riscv64 qemu interp -- ./trixie-riscv64/bin/true
-  qemu-system-riscv64 -M virt -cpu max -m 128M -bios none -kernel a.elf -display none -S -gdb unix:sock,server=on &
+  qemu-system-riscv64 -M virt -cpu max,h=off -m 128M -bios none -kernel a.elf -display none -S -gdb unix:sock,server=on &
   ferry diff gdb:unix:./sock machine -- --memory 128M --bios none --kernel a.elf";
 
 /// Models that qemu and Ferry have in common, where their defaults differ in what programs are told of.

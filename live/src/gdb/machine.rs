@@ -3,6 +3,8 @@
 //! Steps end where something has happened: an instruction was executed, or a trap was taken instead of one. Which it was, registers tell: after a
 //! trap, the hart is at one of its vectors, and xepc says where it was.
 
+use std::io::ErrorKind;
+
 use trace::{Error, Event, Privilege, RegWrite, Register, Trap};
 
 use super::connection::{Connection, from_hex};
@@ -32,6 +34,8 @@ pub(super) struct Cpu {
     level_number: u32,
     level: u8,
     waited: Option<Waited>,
+    /// Whether the instruction that is asked for has been executed.
+    has_stepped: bool,
     /// Bytes of memory that one packet asks for.
     pub(super) piece: usize,
 }
@@ -60,7 +64,8 @@ impl Cpu {
         let size = answer.split(';').find_map(|word| word.strip_prefix("PacketSize="));
         let size = size.and_then(|digits| usize::from_str_radix(digits, 16).ok()).unwrap_or(0);
         let piece = (size / 2).saturating_sub(16).clamp(0x100, LONG);
-        let mut cpu = Self { level_number, level: MACHINE, waited: None, piece };
+        let (waited, has_stepped) = (None, false);
+        let mut cpu = Self { level_number, level: MACHINE, waited, has_stepped, piece };
         cpu.read_level(connection)?;
         Ok(cpu)
     }
@@ -82,13 +87,34 @@ impl Cpu {
     }
 }
 
+/// Whether nobody is at the other end any more.
+fn is_gone(error: &Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let kinds = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+    matches!(error, Error::Io(error) if kinds.contains(&error.kind()))
+}
+
 impl Remote {
-    /// Executes one of a machine's instructions, or takes a trap.
+    /// Fills in the event of one of a machine's instructions, or of a trap. Whether there is one: a machine that is switched off goes away with
+    /// its stub, and may not say what the last instruction did.
     pub(super) fn next_of_machine(
         &mut self,
         cpu: &mut Cpu,
         event: &mut Event,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
+        cpu.has_stepped = false;
+        match self.execute_of_machine(cpu, event) {
+            Ok(()) => Ok(true),
+            Err(error) if is_gone(&error) => {
+                self.has_ended = true;
+                Ok(cpu.has_stepped)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Executes one of a machine's instructions, or takes a trap.
+    fn execute_of_machine(&mut self, cpu: &mut Cpu, event: &mut Event) -> Result<(), Error> {
         event.pc = self.pc;
         if let Some(Waited { pc, level, writes }) = cpu.waited.take() {
             event.privilege = Some(Privilege(level));
@@ -101,8 +127,9 @@ impl Remote {
         event.insn = self.fetch(event.pc);
         let word = event.insn.map_or(0, |insn| insn.word() as u32);
         let behind = event.pc.wrapping_add(event.insn.map_or(4, |insn| insn.bytes().len() as u64));
-        // A hart that has waited goes on without being stopped: a breakpoint is there.
-        let stopped = if word == WFI { self.step_to(behind, 4)? } else { self.resume(Go::Step)? };
+        let stopped =
+            if word == WFI { self.wait_for_interrupt(behind)? } else { self.resume(Go::Step)? };
+        cpu.has_stepped = true;
         if let Stopped::Ended(_) = stopped {
             self.has_ended = true;
             return Ok(());
@@ -118,6 +145,36 @@ impl Remote {
             cpu.read_level(&mut self.connection)?;
         }
         Ok(())
+    }
+
+    /// Executes WFI. Stubs that step over it step over the instruction behind it, too; so breakpoints stand wherever it may go on.
+    fn wait_for_interrupt(&mut self, behind: u64) -> Result<Stopped, Error> {
+        /// By its number, of any interrupt that there is.
+        const INTERRUPTS: std::ops::Range<u64> = 1..14;
+        let mut places = vec![behind];
+        for vector in [MTVEC, STVEC] {
+            let tvec = self.value(vector);
+            let base = tvec & !3;
+            match tvec & 3 {
+                1 => places.extend(INTERRUPTS.map(|number| base.wrapping_add(4 * number))),
+                _ => places.push(base),
+            }
+        }
+        places.sort_unstable();
+        places.dedup();
+        let mut set = Vec::new();
+        for place in places {
+            if self.connection.ask(format!("Z0,{place:x},4").as_bytes())? == b"OK" {
+                set.push(place);
+            }
+        }
+        let stopped = self.resume(if set.is_empty() { Go::Step } else { Go::On })?;
+        if !matches!(stopped, Stopped::Ended(_)) {
+            for place in set {
+                self.connection.ask(format!("z0,{place:x},4").as_bytes())?;
+            }
+        }
+        Ok(stopped)
     }
 
     /// Whether the hart is where a trap may have taken it.

@@ -275,17 +275,6 @@ impl Remote {
         }
     }
 
-    /// Steps, but no further than to a breakpoint for an instruction of so many bytes.
-    pub(super) fn step_to(&mut self, at: u64, len: usize) -> Result<Stopped, Error> {
-        let place = format!("{at:x},{len}");
-        let is_set = self.connection.ask(format!("Z0,{place}").as_bytes())? == b"OK";
-        let stopped = self.resume(Go::Step)?;
-        if is_set && !matches!(stopped, Stopped::Ended(_)) {
-            self.connection.ask(format!("z0,{place}").as_bytes())?;
-        }
-        Ok(stopped)
-    }
-
     /// The instruction at an address of a machine, whose memory may be elsewhere at any time.
     pub(super) fn fetch(&mut self, pc: u64) -> Option<Insn> {
         let architecture = self.header.architecture;
@@ -628,7 +617,7 @@ impl Source for Remote {
         if let Some(mut cpu) = self.cpu.take() {
             let next = self.next_of_machine(&mut cpu, event);
             self.cpu = Some(cpu);
-            return next.map(|()| true);
+            return next;
         }
         let (pc, architecture) = (self.pc, self.header.architecture);
         let mut fetched = std::mem::take(&mut self.fetched);
