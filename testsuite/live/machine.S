@@ -118,8 +118,19 @@ m_trap:
     li      t1, 9
     bne     t0, t1, m_skip
     bnez    a7, finish
+    // Supervisor level has taken its interrupt: the next one may come.
     li      t0, STIP
     csrc    mip, t0
+    ld      t0, 16(t6)
+    addi    t0, t0, -1
+    sd      t0, 16(t6)
+    beqz    t0, m_skip
+    li      t1, MTIME
+    ld      t1, (t1)
+    li      t0, INTERVAL
+    add     t1, t1, t0
+    li      t0, MTIMECMP
+    sd      t1, (t0)
 m_skip:
     csrr    t0, mepc
     addi    t0, t0, 4
@@ -131,16 +142,8 @@ m_return:
     mret
 
 m_timer:
-    ld      t0, 16(t6)
-    addi    t0, t0, -1
-    sd      t0, 16(t6)
     li      t1, -1
-    beqz    t0, 1f
-    li      t1, MTIME
-    ld      t1, (t1)
-    li      t0, INTERVAL
-    add     t1, t1, t0
-1:  li      t0, MTIMECMP
+    li      t0, MTIMECMP
     sd      t1, (t0)
     li      t0, STIP
     csrs    mip, t0
