@@ -185,7 +185,7 @@ impl Remote {
             let tvec = self.value(vector);
             let distance = self.pc.wrapping_sub(tvec & !3);
             let is_vectored = tvec & 3 == 1;
-            distance == 0 || is_vectored && distance % 4 == 0 && distance / 4 < VECTORS
+            distance == 0 || is_vectored && distance.is_multiple_of(4) && distance / 4 < VECTORS
         })
     }
 
