@@ -1,12 +1,13 @@
 //! `ferry boot`: options to a machine, and its life.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
 
 use anyhow::{Context, Result, bail};
 use arch::riscv64::CpuModel;
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use runtime::{EngineConfig, LogItems, LogSink, Probes, RegionConfig};
 use system::devices::virtio::rng::{EntropySource, SeededEntropy};
 use system::host::block::Execution;
@@ -218,6 +219,28 @@ fn boot(args: BootArgs, record: Option<Record>) -> Result<u8> {
         Ending::PowerOff(status) => status,
         Ending::Reset | Ending::Quit => 0,
     })
+}
+
+/// Options of a machine by themselves.
+#[derive(Parser)]
+#[command(name = "machine", no_binary_name = true, disable_help_flag = true)]
+struct Alone {
+    #[command(flatten)]
+    args: BootArgs,
+}
+
+/// The settings of a machine that is stepped, from its options as `ferry boot` has them. Its console goes nowhere.
+pub(crate) fn stepped(options: &[OsString], tier: TierArg) -> Result<Config, String> {
+    let is_named = options.iter().any(|word| word.to_string_lossy().starts_with("--arch"));
+    let arch = if is_named { &[][..] } else { &["--arch", "riscv64"][..] };
+    let words = arch.iter().map(OsString::from).chain(options.iter().cloned());
+    let Alone { mut args } = Alone::try_parse_from(words).map_err(|error| {
+        format!("the machine: {}", error.to_string().trim_start_matches("error: ").trim_end())
+    })?;
+    args.execution.tier = tier;
+    args.console = Some(args.console.unwrap_or(CharSpec::Null));
+    base::sys::fault::install();
+    config(args, Arc::default()).map_err(|error| format!("{error:#}"))
 }
 
 fn config(args: BootArgs, machine: Arc<OnceLock<Weak<Shared>>>) -> Result<Config> {

@@ -87,6 +87,8 @@ pub struct Counts {
     pub calls: u64,
     /// Signals whose handlers were entered.
     pub signals: u64,
+    /// Interrupts of machines that both sides took.
+    pub interrupts: u64,
     /// Instructions that agree because parts of traces have equal hashes.
     pub by_hash: u64,
     /// Blocks, of which the subject has executed each as a whole.
@@ -280,6 +282,7 @@ impl<'a> Comparison<'a> {
         if self.follow_signal(hart)? {
             return Ok(None);
         }
+        self.lead(hart)?;
         let subject = match (self.subject.take(hart)?, self.subject.taken_block()) {
             (Some(subject), Some(insns)) => return self.step_block(hart, subject, &insns),
             (subject, _) => subject,
@@ -295,6 +298,17 @@ impl<'a> Comparison<'a> {
             return Ok(None);
         }
         Ok(Some(self.diverge(hart, Some(reference), Some(subject), differences)))
+    }
+
+    /// Tells a subject that waits for it what the reference does.
+    fn lead(&mut self, hart: u32) -> Result<(), Error> {
+        if self.subject.execution.is_led()
+            && let Some(event) = self.reference.peek(hart, 0)?
+        {
+            let led = self.subject.execution.lead(event);
+            led.map_err(|source| Error::Source { side: self.subject.name, source })?;
+        }
+        Ok(())
     }
 
     /// Has a subject without a kernel enter the handler of a signal that the reference gets. Whether there was one.
@@ -385,8 +399,15 @@ impl<'a> Comparison<'a> {
         }
         let is_signal = a.delivered().or(b.delivered()).is_some();
         self.counts.signals += u64::from(is_signal);
-        match guest::outside(self.architecture, if a.insn.is_some() { a } else { b }) {
-            Some(outside) if !is_signal => {
+        // Of a trap that both have taken, all is known.
+        let is_trap = is_taken(a) && is_taken(b);
+        self.counts.interrupts += u64::from(is_trap && is_interrupt(a));
+        let open = match self.subject.execution.is_from_outside() {
+            true => Some(guest::Outside::World),
+            false => guest::outside(self.architecture, if a.insn.is_some() { a } else { b }),
+        };
+        match open {
+            Some(outside) if !is_signal && !is_trap => {
                 self.counts.calls += u64::from(outside == guest::Outside::Kernel);
                 self.take_over(hart, a, b)?;
             }
@@ -437,6 +458,18 @@ impl<'a> Comparison<'a> {
         if (agree && !subject.is_led()) || a.trap.is_some() || b.trap.is_some() {
             return Ok(());
         }
+        // What only the subject has written, the reference has as it was before.
+        let kept = b.writes.iter().filter(|write| !writes_to(&a.writes, write.register));
+        let kept: Vec<RegWrite> = kept
+            .filter_map(|&RegWrite { register, .. }| {
+                Some(RegWrite { register, value: known.reference.get(register)? })
+            })
+            .collect();
+        let all = match kept.is_empty() {
+            true => None,
+            false => Some(Event { writes: [&a.writes[..], &kept].concat(), ..a.clone() }),
+        };
+        let a = all.as_ref().unwrap_or(a);
         let adopted = subject.adopt(a, self.reference.execution);
         if adopted.map_err(|source| Error::Source { side: self.subject.name, source })? {
             known.subject.apply(&a.writes);
@@ -538,6 +571,16 @@ impl<'a> Comparison<'a> {
             self.subject.recycle(subject);
         }
     }
+}
+
+/// Whether a machine's CPU has taken a trap there.
+fn is_taken(event: &Event) -> bool {
+    event.trap.is_some_and(|trap| trap.cause.is_some())
+}
+
+/// Whether that trap is a RISC-V hart's interrupt.
+fn is_interrupt(event: &Event) -> bool {
+    event.trap.and_then(|trap| trap.cause).is_some_and(|cause| cause >> 63 != 0)
 }
 
 pub(crate) fn writes_to(writes: &[RegWrite], register: Register) -> bool {

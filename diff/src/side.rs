@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use trace::{Event, Header, Insn, RegWrite, Source};
+use trace::{Event, Header, Insn, Privilege, RegWrite, Source};
 
 use crate::compare::Error;
 
@@ -23,6 +23,20 @@ pub trait Execution: Source {
         _reference: &mut dyn Execution,
     ) -> Result<bool, trace::Error> {
         Ok(false)
+    }
+
+    /// Before the next event is asked for: what the reference did there. Who waits for it ([`Execution::is_led`]) does what nobody can
+    /// do by himself: takes the interrupt that the reference takes.
+    ///
+    /// # Errors
+    /// It cannot.
+    fn lead(&mut self, _event: &Event) -> Result<(), trace::Error> {
+        Ok(())
+    }
+
+    /// Whether the result of the event that was yielded last comes from outside, though its instruction does not say so: from a device.
+    fn is_from_outside(&self) -> bool {
+        false
     }
 
     /// Takes over the state in which the reference begins. Returns whether it could.
@@ -62,6 +76,19 @@ pub trait State {
 
     /// All registers that it shows.
     fn registers(&self) -> Vec<RegWrite>;
+
+    /// At which level it goes on, if that is known.
+    fn privilege(&self) -> Option<Privilege> {
+        None
+    }
+
+    /// Reads physical memory; only machines have that.
+    ///
+    /// # Errors
+    /// It is not there, or cannot be asked.
+    fn read_physical(&mut self, addr: u64, into: &mut [u8]) -> Result<(), trace::Error> {
+        self.read(addr, into)
+    }
 
     /// Reads memory.
     ///

@@ -7,6 +7,7 @@
 //! * [`Native`] steps a program on the host's processor, by ptrace(2).
 //! * [`Replayed`] repeats another execution in Ferry, interpreted or compiled, instruction by instruction or block by block: memory,
 //!   registers, and what the kernel does it has from there.
+//! * [`Machine`] is a machine of Ferry's, stepped beside another one: what devices and counters say, and when interrupts come, it has from there.
 //!
 //! * [`Follows`] is a record, with the state of the program that is run beside it.
 //! * [`Calls`] compares a live reference and a tier where they call the system, both at full speed in between.
@@ -18,6 +19,7 @@ mod code;
 mod fetched;
 mod follows;
 mod gdb;
+mod machine;
 mod maps;
 mod native;
 mod replayed;
@@ -28,6 +30,7 @@ mod watcher;
 pub use calls::{Calls, Parted, call_bytes, pass};
 pub use follows::Follows;
 pub use gdb::{Remote, Stub};
+pub use machine::Machine;
 pub use native::Native;
 pub use replayed::Replayed;
 

@@ -1,8 +1,10 @@
 //! `ferry diff` of `testsuite/live/*.c` while they run: signals, other programs, children, threads. The reference is another Ferry, qemu
-//! where it is installed, and the host's own processor.
+//! where it is installed, and the host's own processor. A whole machine's reference is qemu-system.
 
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 use ferry_testsuite::live_directory;
 use ferry_testsuite::suite::{self, Case, Profile, Subject};
@@ -112,7 +114,128 @@ fn main() -> ExitCode {
             Err(why) => _ = suite::skip(&format!("{SUITE} of {guest} against qemu"), why),
         }
     }
+    match machines(&ferry) {
+        Ok(machines) => cases.extend(machines),
+        Err(why) => _ = suite::skip(&format!("{SUITE} of machines against qemu"), why),
+    }
     suite::run(SUITE, &Subject::of_machines(), cases)
+}
+
+/// A program for the bare machine in qemu's and in Ferry's.
+#[derive(Clone, Copy)]
+struct OfMachine {
+    name: &'static str,
+    tier: &'static str,
+    /// What Ferry's program is compiled with.
+    flags: &'static [&'static str],
+    options: &'static [&'static str],
+    status: i32,
+    /// What the report says.
+    says: &'static [&'static str],
+}
+
+/// Three interrupts of the machine's timer, and as many that go on to supervisor level.
+const SAME: OfMachine = OfMachine {
+    name: "same",
+    tier: "machine",
+    flags: &[],
+    options: &[],
+    status: 0,
+    says: &["same: ", " 6 interrupts", " results taken over from the reference"],
+};
+
+const OF_MACHINES: [OfMachine; 4] = [
+    SAME,
+    OfMachine { name: "compiled", tier: "machine:jit", ..SAME },
+    OfMachine {
+        name: "changed",
+        flags: &["-DCHANGED"],
+        status: 1,
+        says: &["hart 0 at 0x800000a8", "x22: the reference has 0x1, the subject 0x2"],
+        ..SAME
+    },
+    OfMachine { name: "counted", options: &["--count", "50"], says: &["same: 50 "], ..SAME },
+];
+
+const MACHINE_FLAGS: [&str; 12] = [
+    "-nostdlib",
+    "-nostartfiles",
+    "-static",
+    "-march=rv64gc_zicsr_zifencei",
+    "-mabi=lp64d",
+    "-mcmodel=medany",
+    "-fno-pic",
+    "-no-pie",
+    "-Wl,--build-id=none",
+    "-Wl,--no-warn-rwx-segments",
+    "-Wl,-N",
+    "-Wl,-Ttext=0x80000000",
+];
+
+fn machines(ferry: &Path) -> Result<Vec<Case>, String> {
+    Compiler::Riscv64.version().map_err(|error| error.to_string())?;
+    let qemu = qemu("system-riscv64", "FERRY_QEMU_SYSTEM_RISCV64")?;
+    let case = |of: OfMachine| {
+        let (ferry, qemu) = (ferry.to_owned(), qemu.clone());
+        let run = move || compare_machines(&ferry, &qemu, &of);
+        Case { name: format!("machine::{}", of.name), run: Box::new(run) }
+    };
+    Ok(OF_MACHINES.map(case).into())
+}
+
+/// Ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn compare_machines(ferry: &Path, qemu: &Path, of: &OfMachine) -> Result<(), String> {
+    const MEMORY: &str = "16M";
+    let source = live_directory().join("machine.S");
+    let build = |flags: &[&str]| {
+        let flags = [&MACHINE_FLAGS[..], flags].concat();
+        Compiler::Riscv64.build(&source, &flags).map_err(|error| error.to_string())
+    };
+    let (theirs, own) = (build(&[])?, build(of.flags)?);
+    let name = format!("ferry-machine-{}-{}", std::process::id(), of.name);
+    let socket = std::env::temp_dir().join(name);
+    let _ = fs::remove_file(&socket);
+    let mut command = Command::new(qemu);
+    command.args([
+        "-machine",
+        "virt,acpi=off",
+        "-cpu",
+        "max,h=false",
+        "-m",
+        MEMORY,
+        "-no-reboot",
+        "-S",
+    ]);
+    command.args(["-display", "none", "-monitor", "none", "-serial", "null", "-bios", "none"]);
+    command.arg("-gdb").arg(format!("unix:{},server=on,wait=off", socket.display()));
+    let child = command.arg("-kernel").arg(theirs).stdin(Stdio::null()).spawn();
+    let _running = Running(child.map_err(|error| error.to_string())?);
+    let begun = Instant::now();
+    while !socket.exists() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut command = Command::new(ferry);
+    command.arg("diff").args(of.options);
+    command.arg(format!("gdb:unix:{}", socket.display())).arg(of.tier);
+    command.args(["--", "--memory", MEMORY, "--bios", "none", "--kernel"]).arg(own);
+    let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    let _ = fs::remove_file(&socket);
+    let report = [output.stdout, output.stderr].concat();
+    let report = String::from_utf8_lossy(&report).into_owned();
+    let missing = of.says.iter().find(|words| !report.contains(**words));
+    match (output.status.code() == Some(of.status), missing) {
+        (true, None) => Ok(()),
+        (_, missing) => Err(format!("{}, without {missing:?}: {report}", output.status)),
+    }
 }
 
 /// A qemu that is new enough.
@@ -129,8 +252,8 @@ fn qemu(guest: &str, variable: &str) -> Result<PathBuf, String> {
 }
 
 fn compare(
-    ferry: &std::path::Path,
-    qemu: Option<&std::path::Path>,
+    ferry: &Path,
+    qemu: Option<&Path>,
     compiler: Compiler,
     comparison: &Comparison,
 ) -> Result<(), String> {

@@ -8,12 +8,13 @@ use std::process::{Child, Command, Stdio};
 
 use ::diff::{Execution, Recorded};
 use linux_user::ReplicaTier;
-use live::{Follows, Native, Remote, Replayed, Stub};
+use live::{Follows, Machine, Native, Remote, Replayed, Stub};
 use trace::Architecture;
 
 use super::record::{self, Temporary};
-use super::spec::Spec;
+use super::spec::{MachineTier, Spec};
 use super::{By, DiffArgs};
+use crate::execution::TierArg;
 use crate::trace::file::{self, Kind, Known};
 
 /// What `ferry diff --help` says at the end.
@@ -26,15 +27,20 @@ A side is
   jit             the same, compiled; jit:none without optimisation, jit:-PASS without a pass
   qemu            the same, in qemu's user mode
   native          the same, on this host's processor (x86-64), which CPUID calls Ferry's model (--cpu)
+  machine         the machine that `ferry boot` makes of the options after --, interpreted; machine:jit compiled
   gdb:HOST:PORT   what listens there for gdb: one CPU, stepped; gdb:unix:PATH a socket
 Where the reference is live (qemu, native, gdb:…, interp), interp, baseline and jit begin in its state and take over what its kernel does.
+A machine is stepped beside another one that is live: it begins in that one's state with its own kernel and firmware, and takes over
+what devices and counters say, and when interrupts come.
 
 Exit status: 0 same, 1 different, 2 could not compare.
 
 Examples:
   ferry diff spike.log ferry.trace
   ferry diff qemu jit -- ./a.out
-  ferry diff -L ./trixie-riscv64 qemu interp -- ./trixie-riscv64/bin/true";
+  ferry diff -L ./trixie-riscv64 qemu interp -- ./trixie-riscv64/bin/true
+  qemu-system-riscv64 -M virt -cpu max,h=off -m 128M -bios none -kernel a.elf -display none -S -gdb unix:sock,server=on &
+  ferry diff gdb:unix:./sock machine -- --memory 128M --bios none --kernel a.elf";
 
 /// Models that qemu and Ferry have in common, where their defaults differ in what programs are told of.
 const COMMON_AARCH64: &str = "cortex-a72";
@@ -42,6 +48,9 @@ const QEMU_RISCV64: &str = "rv64";
 
 /// What of addresses a program has in qemu: less than it has in Ferry, which repeats it at the same ones.
 const QEMU_SPACE: &str = "0x200000000000";
+
+/// What a machine is called in reports.
+const MACHINE: &str = "Ferry's machine";
 
 /// One execution, and what was made for it.
 pub(super) struct Side {
@@ -150,6 +159,11 @@ impl Side {
                 };
                 Ok(Self::new(tier_name(tier), replayed.map_err(text)?))
             }
+            Spec::Machine(tier) if args.by == By::Instruction => {
+                let config = crate::boot::stepped(&args.program, tier.into())?;
+                Ok(Self::new(MACHINE.to_owned(), Machine::new(config).map_err(text)?))
+            }
+            Spec::Machine(_) => Err("a machine is compared by instruction".to_owned()),
             _ if args.by == By::Block => {
                 Err("--by block wants interp, baseline or jit as the subject".to_owned())
             }
@@ -177,6 +191,7 @@ impl Side {
                 Ok(Self::new(format!("native, {}", program.display()), native))
             }
             Spec::Tier(tier) => Self::run(args, *tier, known),
+            Spec::Machine(_) => Err("a machine can only be the second side".to_owned()),
         }
     }
 
@@ -210,6 +225,15 @@ impl Side {
         let name = format!("{}, {}", program(args)?.display(), tier_name(tier));
         let made = Some(Made::File { _removed: recorded });
         Ok(Self { _made: made, tier: Some(tier), ..Self::new(name, Recorded(source)) })
+    }
+}
+
+impl From<MachineTier> for TierArg {
+    fn from(tier: MachineTier) -> Self {
+        match tier {
+            MachineTier::Interpreted => Self::Interp,
+            MachineTier::Compiled => Self::Jit,
+        }
     }
 }
 
@@ -251,6 +275,7 @@ pub(super) fn name(args: &DiffArgs, side: &Spec) -> String {
         Spec::Qemu => format!("{program}, in qemu"),
         Spec::Native => format!("{program}, on this processor"),
         Spec::Command(command) => command.clone(),
+        Spec::Machine(_) => MACHINE.to_owned(),
     }
 }
 

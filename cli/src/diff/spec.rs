@@ -18,8 +18,17 @@ pub(super) enum Spec {
     Qemu,
     /// The program on this host's processor.
     Native,
+    /// The machine that `ferry boot` makes of the options after --.
+    Machine(MachineTier),
     /// A command that writes a trace to its standard output.
     Command(String),
+}
+
+/// How a machine executes its instructions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum MachineTier {
+    Interpreted,
+    Compiled,
 }
 
 impl Spec {
@@ -31,6 +40,9 @@ impl Spec {
             ("gdb", "") => return Err("gdb:HOST:PORT or gdb:unix:PATH".to_owned()),
             ("gdb", address) => Self::Gdb(address.to_owned()),
             ("qemu", "") => Self::Qemu,
+            ("machine", "") => Self::Machine(MachineTier::Interpreted),
+            ("machine", "jit") => Self::Machine(MachineTier::Compiled),
+            ("machine", _) => return Err("machine or machine:jit".to_owned()),
             ("native", "") => Self::Native,
             ("cmd", command) if !command.is_empty() => Self::Command(command.to_owned()),
             _ => Self::File(text.into()),
@@ -85,6 +97,8 @@ mod tests {
         assert_eq!(parse("gdb:localhost:1234"), Spec::Gdb("localhost:1234".into()));
         assert_eq!(parse("cmd:spike -l a"), Spec::Command("spike -l a".into()));
         assert_eq!(parse("./interp"), Spec::File("./interp".into()));
+        assert_eq!(parse("machine:jit"), Spec::Machine(MachineTier::Compiled));
+        assert!(Spec::parse("machine:fast").is_err());
         assert!(Spec::parse("jit:fast").is_err() && Spec::parse("gdb:").is_err());
     }
 

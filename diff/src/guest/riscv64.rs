@@ -30,6 +30,8 @@ pub(super) fn defined(register: Register) -> u128 {
     match (register.class, register.number) {
         // mcycle, minstret and their like, mip, sip: as time goes by.
         (RegClass::Control, number) if is_of_the_world(u64::from(number)) => 0,
+        // pmpaddr: of physical addresses bits 55 to 2; some have more.
+        (RegClass::Control, 0x3b0..=0x3ef) => (1 << 54) - 1,
         _ => u128::MAX,
     }
 }

@@ -28,6 +28,7 @@ fn counts_line(out: &mut String, counts: &Counts) {
         (counts.passed_over, "instructions of one side passed over"),
         (counts.calls, "system calls"),
         (counts.signals, "signals"),
+        (counts.interrupts, "interrupts"),
         (counts.blocks, "blocks"),
         (counts.by_hash, "instructions by the hashes of the traces' parts"),
     ] {

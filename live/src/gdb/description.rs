@@ -1,5 +1,6 @@
 //! Which registers a stub has ("Target Descriptions").
 
+use diff::guest;
 use trace::names::register_by_name;
 use trace::{Architecture, RegClass, Register};
 
@@ -16,6 +17,8 @@ pub(crate) struct Described {
 pub(crate) enum What {
     /// The program counter.
     Pc,
+    /// The level of privilege of a machine's CPU.
+    Level,
     /// A register of the model.
     Register(Register),
     /// None.
@@ -56,29 +59,51 @@ pub(crate) fn parse(files: &[String]) -> Option<(Architecture, Vec<Described>)> 
         xml[at..].split('<').next()
     })?;
     let architecture = architecture(name.trim())?;
+    // Only machines have one.
+    let is_machine = files.iter().flat_map(|xml| tags(xml, "reg")).any(|tag| {
+        architecture == Architecture::Riscv64 && attribute(tag, "name") == Some("mstatus")
+    });
     let mut registers = Vec::new();
     let mut next = 0_u32;
     for tag in files.iter().flat_map(|xml| tags(xml, "reg")) {
         let number = attribute(tag, "regnum").and_then(|text| text.parse().ok()).unwrap_or(next);
         next = number.saturating_add(1);
         let bits: usize = attribute(tag, "bitsize")?.parse().ok()?;
-        let what = what(architecture, attribute(tag, "name")?, bits);
+        let what = what(architecture, attribute(tag, "name")?, (bits, is_machine));
         registers.push(Described { number, bytes: bits.div_ceil(8), what });
     }
     registers.sort_by_key(|register| register.number);
     Some((architecture, registers))
 }
 
-fn what(architecture: Architecture, name: &str, bits: usize) -> What {
+fn what(architecture: Architecture, name: &str, (bits, is_machine): (usize, bool)) -> What {
     if matches!(name, "pc" | "rip") {
         return What::Pc;
     }
+    if is_machine && name == "priv" {
+        return What::Level;
+    }
     match register_by_name(architecture, name.as_bytes()) {
+        Some(register) if bits <= 128 && is_machine && register.class == RegClass::Control => {
+            if is_of_machine(register) {
+                What::Register(register)
+            } else {
+                What::Other
+            }
+        }
         Some(register) if bits <= 128 && is_followed(architecture, register) => {
             What::Register(register)
         }
         _ => What::Other,
     }
+}
+
+/// Of a machine, all control registers are of interest that are no views of others, and do not change as time goes by. (`fcsr` is two
+/// others; `sireg` and its like are whatever their selectors say.)
+fn is_of_machine(register: Register) -> bool {
+    const VIEWS: [u16; 12] =
+        [0x003, 0x100, 0x104, 0x144, 0x204, 0x244, 0x351, 0x151, 0x251, 0x35c, 0x15c, 0x25c];
+    !VIEWS.contains(&register.number) && guest::defined(Architecture::Riscv64, register) != 0
 }
 
 /// Of control registers, only those are of interest that a program's arithmetic changes. (`fcsr` is two others.)
@@ -116,6 +141,16 @@ mod tests {
         let fflags = What::Register(Register::control(1));
         assert_eq!(found, [(0, What::Other), (1, ra), (32, What::Pc), (66, fflags)]);
         assert_eq!((architecture, registers[3].bytes), (Architecture::Riscv64, 4));
+        // Of a machine, it is not all.
+        let machine = files[1].replace(
+            "</feature>",
+            "<reg name=\"mstatus\" bitsize=\"64\"/><reg name=\"sstatus\" bitsize=\"64\"/>\
+             <reg name=\"mip\" bitsize=\"64\"/><reg name=\"priv\" bitsize=\"64\"/></feature>",
+        );
+        let (_, registers) = parse(&[files[0].clone(), machine]).unwrap();
+        let found: Vec<_> = registers[4..].iter().map(|known| known.what).collect();
+        let mstatus = What::Register(Register::control(0x300));
+        assert_eq!(found, [mstatus, What::Other, What::Other, What::Level]);
         assert!(parse(&["<architecture>m68k</architecture>".to_owned()]).is_none());
     }
 }

@@ -31,6 +31,63 @@ pub(crate) fn written(architecture: Architecture, word: u64, into: &mut Vec<Regi
     }
 }
 
+const MSTATUS: Register = Register::control(0x300);
+
+/// What an instruction of a machine's RISC-V hart may write, if it raises nothing.
+pub(crate) fn of_machine(word: u32, into: &mut Vec<Register>) {
+    into.clear();
+    riscv64(word, into);
+    if returns_from_trap(word) {
+        into.extend(of_traps());
+    } else if word & 0x7f == 0x73 && word >> 12 & 3 != 0 {
+        // mstatus says that floating point was changed.
+        let number = (word >> 20) as u16;
+        into.extend([MSTATUS, Register::control(number)]);
+        // At the supervisor's numbers are views, or a guest's.
+        if number >> 8 == 1 {
+            into.extend([0x100, 0x200].map(|other| Register::control(number + other)));
+        }
+        // Of what one of these allows, the others have no more.
+        if matches!(number, 0x30a | 0x60a | 0x10a) {
+            into.extend([0x30a, 0x60a, 0x10a].map(Register::control));
+        }
+        if matches!(number, 0x303 | 0x603) {
+            into.extend([0x304, 0x603, 0x604].map(Register::control));
+        }
+    } else if !into.is_empty() {
+        into.push(MSTATUS);
+    }
+    into.sort_unstable();
+    into.dedup();
+}
+
+/// What a trap, or the return from one, may write.
+pub(crate) fn of_traps() -> Vec<Register> {
+    const NUMBERS: [u16; 17] = [
+        0x300, 0x341, 0x342, 0x343, 0x34a, 0x34b, 0x141, 0x142, 0x143, 0x200, 0x241, 0x242, 0x243,
+        0x600, 0x643, 0x64a, 0x747,
+    ];
+    NUMBERS.map(Register::control).to_vec()
+}
+
+/// MRET, SRET, MNRET
+pub(crate) fn returns_from_trap(word: u32) -> bool {
+    matches!(word, 0x3020_0073 | 0x1020_0073 | 0x7020_0073)
+}
+
+/// Whether an instruction of a RISC-V hart may be followed by another than the next one.
+pub(crate) fn may_jump(word: u32) -> bool {
+    match (word & 3, word >> 13 & 7) {
+        // Branches, JALR, JAL
+        (3, _) => matches!(word & 0x7f, 0x63 | 0x67 | 0x6f) || returns_from_trap(word),
+        // C.J, C.BEQZ, C.BNEZ
+        (1, 5..=7) => true,
+        // C.JR, C.JALR
+        (2, 4) => word >> 2 & 31 == 0,
+        _ => false,
+    }
+}
+
 fn riscv64(word: u32, into: &mut Vec<Register>) {
     let rd = Register::float((word >> 7 & 31) as u16);
     match (word & 3, word & 0x7f, word >> 12 & 7) {

@@ -4,6 +4,7 @@ mod connection;
 mod description;
 mod files;
 mod interest;
+mod machine;
 mod remote;
 mod stub;
 

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use diff::{Execution, Mapping, State, guest};
 use linux_user::kernel::{self, Call};
 use trace::{
-    Architecture, Carries, Error, Event, Header, RegWrite, Register, Signal, Source, Writes,
+    Architecture, Carries, Error, Event, Header, Insn, Privilege, RegWrite, Register, Signal,
+    Source, Writes,
 };
 
 use super::connection::{Connection, from_hex, to_hex};
 use super::description::{self, Described, What};
+use super::machine::{self, Cpu};
 use super::stub::Stub;
 use super::{files, interest};
 use crate::fetched::Fetched;
@@ -25,17 +27,17 @@ const MEMORY_MAX: usize = 0x700;
 
 /// A single-threaded program, or the first CPU of a machine, behind a stub.
 pub struct Remote {
-    connection: Connection,
+    pub(super) connection: Connection,
     /// The first thread, as the stub calls it.
     thread: String,
     header: Header,
-    registers: Vec<Described>,
+    pub(super) registers: Vec<Described>,
     /// How many of them one packet shows.
-    general: usize,
+    pub(super) general: usize,
     /// As they were last, by their place in `registers`.
     values: Vec<u128>,
-    pc: u64,
-    has_ended: bool,
+    pub(super) pc: u64,
+    pub(super) has_ended: bool,
     fetched: Fetched,
     asked: Vec<Register>,
     /// A signal that the program gets with the next step, and gdb's number of it.
@@ -44,6 +46,8 @@ pub struct Remote {
     /// The system call that was executed last, as it was before.
     call: Option<Call>,
     stub: Option<Stub>,
+    /// It is a machine's.
+    cpu: Option<Cpu>,
 }
 
 impl Remote {
@@ -71,8 +75,10 @@ impl Remote {
         let files = descriptions(&mut connection)?;
         let (architecture, registers) = description::parse(&files)
             .ok_or_else(|| failed("the stub does not describe a CPU that Ferry knows"))?;
+        let level = machine::level_of(&registers);
         let carries = Carries {
             insn: true,
+            privilege: level.is_some(),
             int: Writes::Changes,
             float: Writes::Changes,
             control: Writes::Changes,
@@ -98,8 +104,12 @@ impl Remote {
             handlers,
             call: None,
             stub,
+            cpu: None,
         };
         remote.read_all()?;
+        if let Some(level) = level {
+            remote.cpu = Some(Cpu::new(&mut remote.connection, level)?);
+        }
         Ok(remote)
     }
 
@@ -115,7 +125,10 @@ impl Remote {
     }
 
     /// Reads what one packet shows, and tells what has changed.
-    fn read_general(&mut self, mut changes: Option<&mut Vec<RegWrite>>) -> Result<(), Error> {
+    pub(super) fn read_general(
+        &mut self,
+        mut changes: Option<&mut Vec<RegWrite>>,
+    ) -> Result<(), Error> {
         let answer = self.connection.ask(b"g")?;
         let bytes = from_hex(answer).ok_or_else(|| failed("the stub shows no registers"))?;
         let mut rest = &bytes[..];
@@ -138,11 +151,18 @@ impl Remote {
     }
 
     /// Reads a register that no packet shows with others.
-    fn read_one(&mut self, at: usize, changes: Option<&mut Vec<RegWrite>>) -> Result<(), Error> {
+    pub(super) fn read_one(
+        &mut self,
+        at: usize,
+        changes: Option<&mut Vec<RegWrite>>,
+    ) -> Result<(), Error> {
         let What::Register(register) = self.registers[at].what else { return Ok(()) };
         let answer = self.connection.ask(format!("p{:x}", self.registers[at].number).as_bytes())?;
         // `E..` is what the stub does not have in the end, though it described it.
-        let Some(bytes) = from_hex(answer) else { return Ok(()) };
+        let Some(bytes) = from_hex(answer).filter(|bytes| !bytes.is_empty()) else {
+            self.registers[at].what = What::Other;
+            return Ok(());
+        };
         let what = self.registers[at].what;
         let value = shown(self.header.architecture, what, number(&bytes));
         if std::mem::replace(&mut self.values[at], value) != value
@@ -255,6 +275,17 @@ impl Remote {
         }
     }
 
+    /// The instruction at an address of a machine, whose memory may be elsewhere at any time.
+    pub(super) fn fetch(&mut self, pc: u64) -> Option<Insn> {
+        let architecture = self.header.architecture;
+        let mut fetched = std::mem::take(&mut self.fetched);
+        fetched.forget();
+        let insn =
+            fetched.insn(architecture, pc, |addr, bytes| self.read_memory(addr, bytes).is_ok());
+        self.fetched = fetched;
+        insn
+    }
+
     /// Runs to a breakpoint for an instruction of so many bytes; `None` if the stub has none.
     fn go_to(&mut self, at: u64, len: usize) -> Result<Option<Stopped>, Error> {
         let place = format!("{at:x},{len}");
@@ -278,7 +309,7 @@ impl Remote {
     }
 
     /// Lets the program go on, with the signal that it has stopped by, and says how it stopped.
-    fn resume(&mut self, how: Go) -> Result<Stopped, Error> {
+    pub(super) fn resume(&mut self, how: Go) -> Result<Stopped, Error> {
         let packet = match (how, self.signal.take()) {
             (Go::Step, None) => "s".to_owned(),
             (Go::Step, Some((_, signal))) => format!("vCont;S{signal:02x}:{}", self.thread),
@@ -437,7 +468,7 @@ impl Remote {
         Ok(())
     }
 
-    fn value(&self, register: Register) -> u64 {
+    pub(super) fn value(&self, register: Register) -> u64 {
         let place = |known: &Described| known.what == What::Register(register);
         self.registers.iter().position(place).map_or(0, |at| self.values[at] as u64)
     }
@@ -520,13 +551,13 @@ fn choose_thread(connection: &mut Connection) -> Result<String, Error> {
 
 /// How far the program goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Go {
+pub(super) enum Go {
     Step,
     On,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stopped {
+pub(super) enum Stopped {
     Stepped,
     Signal(u8),
     /// By itself, or by a signal of gdb's number.
@@ -568,7 +599,7 @@ fn shown(architecture: Architecture, what: What, value: u128) -> u128 {
 }
 
 /// The least significant byte first.
-fn number(bytes: &[u8]) -> u128 {
+pub(super) fn number(bytes: &[u8]) -> u128 {
     let bytes = bytes.iter().take(16).enumerate();
     bytes.fold(0, |number, (n, &byte)| number | u128::from(byte) << (8 * n))
 }
@@ -583,6 +614,11 @@ impl Source for Remote {
             return Ok(false);
         }
         event.clear();
+        if let Some(mut cpu) = self.cpu.take() {
+            let next = self.next_of_machine(&mut cpu, event);
+            self.cpu = Some(cpu);
+            return next;
+        }
         let (pc, architecture) = (self.pc, self.header.architecture);
         let mut fetched = std::mem::take(&mut self.fetched);
         event.pc = pc;
@@ -659,6 +695,17 @@ impl State for Remote {
 
     fn read(&mut self, addr: u64, into: &mut [u8]) -> Result<(), Error> {
         self.read_memory(addr, into)
+    }
+
+    fn privilege(&self) -> Option<Privilege> {
+        self.cpu.as_ref().map(Cpu::level)
+    }
+
+    fn read_physical(&mut self, addr: u64, into: &mut [u8]) -> Result<(), Error> {
+        match self.cpu.as_ref().map(|cpu| cpu.piece) {
+            Some(piece) => self.read_machine_memory(piece, addr, into),
+            None => self.read_memory(addr, into),
+        }
     }
 
     fn mappings(&mut self) -> Result<Option<Vec<Mapping>>, Error> {

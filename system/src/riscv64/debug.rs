@@ -54,6 +54,11 @@ impl HartPort {
         self.is_stepping.load(Ordering::Acquire)
     }
 
+    /// The hart executes one instruction at a time for good.
+    pub(super) fn begin_stepping(&self) {
+        self.is_stepping.store(true, Ordering::Release);
+    }
+
     /// On the hart's thread: does what was asked for.
     pub(super) fn run_errands(&self, hart: &mut Hart) {
         let next = || self.errands.lock().unwrap_or_else(PoisonError::into_inner).pop_front();

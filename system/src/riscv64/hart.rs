@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arch::riscv64::privileged::aia::{FileOp, InterruptFile};
 use arch::riscv64::privileged::execute::MemoryOp;
+use arch::riscv64::privileged::mmu::{Regime, translate};
+use arch::riscv64::privileged::pmp::Access as Right;
 use arch::riscv64::privileged::{
     self, Cause, Exception, FenceScope, Outcome, Privilege, SystemContext, SystemHooks, interrupt,
     trap,
@@ -12,7 +14,7 @@ use arch::riscv64::privileged::{
 use arch::riscv64::slot;
 use base::{CpuFrame, GuestPhys, GuestVirt, RegSlot};
 use runtime::{DebugStop, Exit, Trapped, Vcpu};
-use softmmu::{Flush, GuestFault, SoftmmuStats};
+use softmmu::{Flush, GuestFault, MemoryMap, SoftmmuStats};
 use translator::riscv64::Frontend;
 
 use crate::bus::DeviceId;
@@ -20,7 +22,7 @@ use crate::device::Time;
 use crate::devices::Imsic;
 use crate::machine::{CpuHandle, Shared};
 use crate::riscv64::access;
-use crate::riscv64::debug::HartPort;
+use crate::riscv64::debug::{Glance, HartPort};
 use crate::riscv64::interrupts;
 use crate::riscv64::mailbox::{Mailbox, Request};
 use crate::riscv64::mmu;
@@ -45,6 +47,8 @@ pub(super) struct HartHooks {
     rang: AtomicBool,
     tester: Arc<Tester>,
     imsic: Option<DeviceId>,
+    /// The hart has read a device.
+    reads_device: Arc<AtomicBool>,
 }
 
 impl HartHooks {
@@ -52,7 +56,13 @@ impl HartHooks {
         let (handle, fences) = (Mutex::default(), Mutex::default());
         let (has_fences, rang) = (AtomicBool::new(false), AtomicBool::new(false));
         let (shared, tester) = (Arc::downgrade(shared), Arc::clone(tester));
-        Self { shared, handle, fences, has_fences, rang, tester, imsic }
+        let reads_device = Arc::default();
+        Self { shared, handle, fences, has_fences, rang, tester, imsic, reads_device }
+    }
+
+    /// The hart reads a device.
+    pub(super) fn note_device_read(&self) {
+        self.reads_device.store(true, Ordering::Relaxed);
     }
 
     /// The hart is about to store to a page that is watched.
@@ -244,6 +254,45 @@ impl Hart {
         let (shared, handle, port) = (&self.shared, &self.handle, &self.port);
         let (shared, handle, port) = (Arc::clone(shared), Arc::clone(handle), Arc::clone(port));
         shared.may_run(&handle, || port.run_errands(self))
+    }
+
+    /// From now on, its owner has it execute one instruction after the other on this thread.
+    pub(super) fn begin_steps(&mut self) {
+        self.handle.claim();
+        self.follow_state();
+        self.port.begin_stepping();
+    }
+
+    /// Executes what its observer lets it. Interrupts are left to its owner, and WFI waits for none.
+    pub(super) fn advance(&mut self) {
+        self.serve_mailbox();
+        let exit = self.vcpu.run();
+        self.hooks.tester.serve(&self.shared);
+        self.after(exit);
+        self.mailbox.leave();
+    }
+
+    /// Takes an interrupt, or an exception without a value.
+    pub(super) fn take(&mut self, cause: Cause) {
+        self.trap(cause, 0);
+    }
+
+    /// Whether it has read a device since that was last set to false.
+    pub(super) fn reads_device(&self) -> &Arc<AtomicBool> {
+        &self.hooks.reads_device
+    }
+
+    /// What a load of up to 8 bytes of RAM would load; `None` if it would fault, or lies elsewhere.
+    pub(super) fn glance(&mut self, addr: GuestVirt, bytes: usize) -> Option<u64> {
+        let (softmmu, _) = self.vcpu.system_mut()?;
+        let map = softmmu.map().clone();
+        let phys = data_address(self.vcpu.frame(), &self.context, &map, addr)?;
+        let mut value = [0; 8];
+        match map.resolve(phys, bytes as u64).ok()? {
+            softmmu::Place::Ram { ram, offset } => ram.read(offset, &mut value[..bytes]).ok()?,
+            _ => return None,
+        }
+        Some(u64::from_le_bytes(value))
     }
 
     /// Executes one instruction for a debugger. Interrupts wait: the next one would be their handler's.
@@ -583,6 +632,18 @@ impl Hart {
             self.fulfil(request);
         }
     }
+}
+
+/// Where the hart's data at an address lies; nothing is changed by asking.
+fn data_address(
+    frame: &CpuFrame,
+    context: &SystemContext,
+    map: &MemoryMap,
+    addr: GuestVirt,
+) -> Option<GuestPhys> {
+    let regime = Regime { update: true, ..Regime::of_data(frame, context) };
+    let mapping = translate(frame, &regime, &mut Glance(map), addr, Right::Load);
+    mapping.ok().map(|mapping| mapping.phys)
 }
 
 /// Whether an instruction of the A extension is LR, the only one that does not store.

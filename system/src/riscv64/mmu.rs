@@ -177,6 +177,7 @@ impl GuestMmu for HartMmu {
     }
 
     fn read_device(&mut self, _: &mut CpuFrame, at: Register) -> Option<u64> {
+        self.hooks.note_device_read();
         self.shared.read(at).ok()
     }
 

@@ -12,10 +12,12 @@ mod mailbox;
 mod mmu;
 mod recording;
 mod sbi;
+mod stepped;
 mod tester;
 mod trace;
 pub mod virt;
 
 pub use interrupts::Aia;
 pub use recording::Record;
+pub use stepped::Stepped;
 pub use virt::{Bios, Config, Pace, Report, Virt, VirtError};

@@ -160,10 +160,18 @@ pub struct Virt {
     tester: Arc<Tester>,
     images: Images,
     tree: Vec<u8>,
+    tree_at: GuestPhys,
     entropy: Box<dyn EntropySource>,
     at_reset: AtReset,
     /// The trace that is being written, if one is.
     recording: Option<Arc<Recording>>,
+}
+
+/// Whether harts are observed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Watched {
+    Nothing,
+    Instructions,
 }
 
 /// What a reset does.
@@ -273,7 +281,17 @@ impl Virt {
     ///
     /// # Errors
     /// See [`VirtError`].
-    pub fn new(mut config: Config) -> Result<Self, VirtError> {
+    pub fn new(config: Config) -> Result<Self, VirtError> {
+        let watched = config.record.as_ref().map_or(Watched::Nothing, |_| Watched::Instructions);
+        Self::put_together(config, watched)
+    }
+
+    /// The same, with harts of which each instruction can be observed.
+    pub(super) fn observed(config: Config) -> Result<Self, VirtError> {
+        Self::put_together(config, Watched::Instructions)
+    }
+
+    fn put_together(mut config: Config, watched: Watched) -> Result<Self, VirtError> {
         check(&config)?;
         config.cpu = match config.aia {
             Aia::None => config.cpu.without(Feature::Ssaia),
@@ -289,10 +307,10 @@ impl Virt {
             Pace::Host => config.engine.tier,
             Pace::Counted => Tier::Interp,
         };
-        let observation = match config.record {
-            None => Observation::None,
-            Some(_) if tier == Tier::Jit => Observation::Compiled,
-            Some(_) => Observation::Instructions,
+        let observation = match watched {
+            Watched::Nothing => Observation::None,
+            Watched::Instructions if tier == Tier::Jit => Observation::Compiled,
+            Watched::Instructions => Observation::Instructions,
         };
         let recording = config.record.map(Recording::new);
         let engine_config = EngineConfig { tier, observation, ..config.engine };
@@ -355,7 +373,7 @@ impl Virt {
             has_code: !config.flash.is_empty(),
             rom,
         };
-        let (tree, entropy) = (Vec::new(), config.entropy);
+        let (tree, tree_at, entropy) = (Vec::new(), GuestPhys(0), config.entropy);
         let (machine_of, tester_of) = (Arc::downgrade(&shared), Arc::clone(&tester));
         shared.set_after_devices(Box::new(move || {
             machine_of.upgrade().iter().for_each(|shared| tester_of.input(shared));
@@ -371,6 +389,7 @@ impl Virt {
             tester,
             images,
             tree,
+            tree_at,
             entropy,
             at_reset,
             recording,
@@ -389,6 +408,23 @@ impl Virt {
     #[must_use]
     pub fn tree(&self) -> &[u8] {
         &self.tree
+    }
+
+    /// Its first hart.
+    pub(super) fn hart(&mut self) -> &mut Hart {
+        &mut self.harts[0]
+    }
+
+    /// Takes the device tree out of RAM.
+    pub(super) fn clear_tree(&mut self) -> Result<(), VirtError> {
+        let memory = self.shared.bus().memory().clone();
+        let cleared = memory.write_slice(&vec![0; self.tree.len()], GuestAddress(self.tree_at.0));
+        cleared.map_err(|error| VirtError::Limit(format!("the device tree: {error}")))
+    }
+
+    /// Writes to the beginning of the ROM that harts start in.
+    pub(super) fn write_rom(&self, bytes: &[u8]) -> Result<(), VirtError> {
+        Ok(self.images.rom.write(0, bytes)?)
     }
 
     /// What a debugger holds on to; the harts' events go to `events`.
@@ -513,7 +549,7 @@ impl Virt {
             tracing::warn!("no random bytes for the guest's rng-seed");
         }
         let Placed { entry, tree_at: at, tree, program } = self.images.load(&memory, seed)?;
-        self.tree = tree;
+        (self.tree, self.tree_at) = (tree, at);
         self.tester.watch(&self.shared, program);
         for hart in &mut self.harts {
             hart.reset(GuestVirt(layout::MROM.0));
