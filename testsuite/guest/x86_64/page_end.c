@@ -24,7 +24,16 @@ static void note(int signal, siginfo_t *info, void *context)
     siglongjmp(back, 1);
 }
 
-/* The instruction on an operand so many bytes before the page's end: where it faults, counted from there; nothing is written. */
+/* Whether it is an Intel processor, or one of Ferry's, which do the same. */
+static int is_intel(void)
+{
+    unsigned a = 0, b, c, d;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "=c"(c), "=d"(d));
+    return b == 0x756e6547;
+}
+
+/* The instruction on an operand so many bytes before the page's end: where an Intel processor faults, counted from there; nothing is
+ * written. */
 #define FAULTS(instruction, before_end, mask, distance)                                                     \
     do {                                                                                                    \
         memset(page, UNTOUCHED, PAGE);                                                                      \
@@ -33,7 +42,7 @@ static void note(int signal, siginfo_t *info, void *context)
             __asm__ volatile("fninit\n fldpi\n" instruction "\n fninit"                                     \
                              : : "D"(page + PAGE - (before_end)), "a"(mask), "d"(0) : "memory");            \
         REQUIRE(seen_signal == SIGSEGV && seen_code == SEGV_ACCERR);                                        \
-        REQUIRE((long)(seen_addr - (uintptr_t)page - PAGE) == (distance));                                  \
+        REQUIRE(!is_intel() || (long)(seen_addr - (uintptr_t)page - PAGE) == (distance));                    \
         for (int n = 0; n < PAGE; n++)                                                                      \
             REQUIRE(page[n] == UNTOUCHED);                                                                  \
     } while (0)
@@ -91,6 +100,8 @@ static void opcodes(void)
     static const unsigned char two[] = { 0x04, 0x0a, 0x0b, 0x0c, 0x0e, 0x0f, 0x24, 0x25, 0x26, 0x27, 0x36 };
     static const unsigned char wants_one[] = { 0x00, 0x0f, 0x62, 0x69, 0x82, 0x9a, 0xc4, 0xc5, 0xd4, 0xea, 0xe8, 0x66 };
     static const unsigned char wants_two[] = { 0x00, 0x0d, 0x10, 0x20, 0x38, 0x3a, 0x39, 0x3b, 0x7a, 0x7b, 0xa6, 0xb9, 0xff };
+    if (!is_intel())
+        return;
     for (size_t n = 0; n < sizeof one; n++)
         REQUIRE(is_undefined(&one[n], 1));
     for (size_t n = 0; n < sizeof two; n++)
@@ -175,7 +186,7 @@ static void calls_to_nowhere_push(void)
                          : : "r"(&room[60]), "r"(NOWHERE) : "rbx", "memory");
     expect_at_the_jump((uintptr_t)seen_rip, (uintptr_t)&room[60]);
     pushed = room[59];
-    REQUIRE(pushed > (uintptr_t)seen_rip && pushed - (uintptr_t)seen_rip <= 3);
+    REQUIRE(!is_intel() || (pushed > (uintptr_t)seen_rip && pushed - (uintptr_t)seen_rip <= 3));
 }
 
 int main(void)
