@@ -25,7 +25,8 @@ pub(super) fn is_open(program: &Program, mine: &Outcome, theirs: &Outcome) -> bo
     let chooses = faults_at(&code, theirs.1).is_some_and(may_touch_all)
         || matches!(mine.1, End::Fault { addr, .. } if is_the_oracles(addr));
     (chooses || traces(&code)) && mine.1 != theirs.1
-        || !base::host::is_intel() && instructions(&code).any(|insn| is_choice(&insn))
+        || !base::host::is_intel()
+            && (instructions(&code).any(|insn| is_choice(&insn)) || jumps_inside(program, &code))
         || reads_undefined(&code, &open_flags(program, &code))
         || host_lacks(&code).is_some()
 }
@@ -78,6 +79,13 @@ fn successors(program: &Program, insn: &Instruction) -> Vec<u64> {
         FlowControl::ConditionalBranch => vec![insn.next_ip(), insn.near_branch_target()],
         _ => vec![insn.next_ip()],
     }
+}
+
+/// Whether it may go on within one of the instructions that are known: at others, of which nothing is.
+fn jumps_inside(program: &Program, code: &[u8]) -> bool {
+    let starts: Vec<u64> = instructions(code).map(|insn| insn.ip()).collect();
+    let inside = |at: u64| at.wrapping_sub(CODE.0) < code.len() as u64 && !starts.contains(&at);
+    instructions(code).any(|insn| successors(program, &insn).into_iter().any(inside))
 }
 
 /// Flags that it defines, whatever its operands.
