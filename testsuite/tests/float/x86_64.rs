@@ -60,7 +60,7 @@ fn tried() -> impl Iterator<Item = Code> {
     // Which NaN such a sum is, is the processor's choice.
     let is_open = |code| is_sum_of_products(code) && !base::host::is_intel();
     let all = encodings().into_iter().filter(|&code| is_x87(code) || computes(code));
-    let all = all.filter(|&code| !is_open(code));
+    let all = all.filter(move |&code| !is_open(code));
     all.chain(environment)
 }
 
