@@ -154,14 +154,13 @@ impl Region {
         let (mut seen, mut ahead) = (HashSet::from([function]), vec![function]);
         while let Some(index) = ahead.pop() {
             let block = &self.blocks[index];
-            let next: Vec<usize> = match (block.terminator, self.call(index)) {
+            let next: Vec<usize> = match (block.terminator, block.terminator.return_point()) {
                 (Terminator::Indirect { hint: Hint::Return, .. }, _) => {
                     ends.push(index);
                     Vec::new()
                 }
-                (_, Some((_, back))) => back.into_iter().collect(),
-                (Terminator::Indirect { .. }, _) => self.known_targets(index).collect(),
-                _ => block.successors().filter_map(|pc| self.inside(pc)).collect(),
+                (_, Some(back)) => self.inside(back).into_iter().collect(),
+                _ => self.successors(index),
             };
             ahead.extend(next.into_iter().filter(|&next| seen.insert(next)));
         }

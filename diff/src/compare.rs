@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use arch::riscv64::privileged::INTERRUPT;
 use trace::{Architecture, Carries, Event, RegClass, RegWrite, Register, Signal, Trap, Writes};
 
 use crate::divergence::{Difference, Divergence, Pair};
@@ -580,7 +581,7 @@ fn is_taken(event: &Event) -> bool {
 
 /// Whether that trap is a RISC-V hart's interrupt.
 fn is_interrupt(event: &Event) -> bool {
-    event.trap.and_then(|trap| trap.cause).is_some_and(|cause| cause >> 63 != 0)
+    event.trap.and_then(|trap| trap.cause).is_some_and(|cause| cause & INTERRUPT != 0)
 }
 
 pub(crate) fn writes_to(writes: &[RegWrite], register: Register) -> bool {

@@ -491,10 +491,14 @@ impl Runner {
         if blocks.is_empty() {
             return None;
         }
-        let jumps = match self.extent {
-            Extent::Whole => (0..blocks.len()).map(|at| (at, self.jumped.clone())).collect(),
-            Extent::Instruction => HashMap::new(),
-        };
+        let mut jumps = HashMap::new();
+        if self.extent == Extent::Whole {
+            let indirect = |(_, block): &(usize, &Block)| {
+                matches!(block.terminator, Terminator::Indirect { .. })
+            };
+            let computed = blocks.iter().enumerate().filter(indirect);
+            jumps.extend(computed.map(|(at, _)| (at, self.jumped.clone())));
+        }
         let mut region = Region::with_jumps(blocks, vec![0], jumps);
         if setup.passes.has(Passes::DEAD) {
             region.drop_dead_writes(self.ferry.ir, setup.precision);

@@ -1,5 +1,6 @@
 //! A machine of Ferry's that is stepped beside another one.
 
+use arch::riscv64::privileged::INTERRUPT;
 use base::{GuestPhys, GuestVirt};
 use diff::{Execution, State, guest};
 use system::riscv64::{Config, Stepped, VirtError};
@@ -7,8 +8,6 @@ use trace::{Architecture, Carries, Error, Event, Header, RegClass, RegWrite, Sou
 
 use crate::failed;
 
-/// The interrupt bit of mcause.
-const INTERRUPT: u64 = 1 << 63;
 /// Bytes of memory that are copied at once.
 const PIECE: u64 = 1 << 20;
 /// Bytes of ROM in which harts start, and where their device tree lies, in any machine.

@@ -122,9 +122,7 @@ fn difference(code: &[u8], mine: &(State, End), theirs: &(State, End)) -> Option
     let [mine, theirs] = [mine, theirs].map(|(state, end)| {
         let mut state = state.clone();
         (state.guest.forget_interrupted)(code, end, &mut state.words);
-        if !(state.guest.holds_here)(code).flags {
-            (state.guest.forget)(code, &mut state.words);
-        }
+        state.guest.forget_others(code, &mut state.words);
         (state, *end)
     });
     let states = mine.0.difference(&theirs.0);

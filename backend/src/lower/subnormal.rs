@@ -64,7 +64,7 @@ impl Lowering<'_, '_> {
         let known = |arg: &Value| self.subnormals.usual.contains(&self.name(*arg));
         let remembers = self.remembers(inst);
         let seen = if is_seeded(Defect::SubnormalOperandUnseen) { 1 } else { args.len() };
-        args[..seen].iter().copied().filter(|arg| !(remembers && known(arg))).collect()
+        args.iter().copied().take(seen).filter(|arg| !(remembers && known(arg))).collect()
     }
 
     /// Behind an operation: its operands are usual, and its result, if tiny ones do not stand or cannot be.

@@ -208,6 +208,13 @@ impl Guest {
         State::new(self)
     }
 
+    /// Clears the flags of a state after some code that the manual leaves undefined, if this host has others than the cases.
+    pub fn forget_others(&self, code: &[u8], words: &mut [u64; WORDS]) {
+        if !(self.holds_here)(code).flags {
+            (self.forget)(code, words);
+        }
+    }
+
     /// The register of that name.
     #[must_use]
     pub fn register(&self, name: &str) -> Option<Register> {

@@ -5,6 +5,7 @@
 
 use std::io::ErrorKind;
 
+use arch::riscv64::privileged::INTERRUPT;
 use trace::{Error, Event, Privilege, RegWrite, Register, Trap};
 
 use super::connection::{Connection, from_hex};
@@ -21,7 +22,6 @@ const OF_MACHINE: [Register; 3] =
 const OF_SUPERVISOR: [Register; 3] =
     [Register::control(0x141), Register::control(0x142), Register::control(0x143)];
 
-const INTERRUPT: u64 = 1 << 63;
 const WFI: u32 = 0x1050_0073;
 const MACHINE: u8 = 3;
 /// Bytes of memory in a packet, where the stub takes long ones.

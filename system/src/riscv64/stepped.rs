@@ -23,9 +23,6 @@ use vm_memory::{Bytes, GuestAddress};
 use crate::riscv64::layout;
 use crate::riscv64::virt::{Bios, Config, Virt, VirtError};
 
-/// The interrupt bit of mcause.
-const INTERRUPT: u64 = 1 << 63;
-
 /// A machine of one hart, stepped.
 pub struct Stepped {
     machine: Virt,
@@ -85,12 +82,11 @@ impl Stepped {
 
     /// Takes an interrupt in place of the next instruction, by its `mcause`. `false` if there is none of that number.
     pub fn interrupt(&mut self, cause: u64, event: &mut Event) -> bool {
-        let number = |interrupt: &Interrupt| INTERRUPT | *interrupt as u64;
-        let interrupt = Interrupt::BY_PRIORITY.into_iter().find(|known| number(known) == cause);
-        let Some(interrupt) = interrupt else { return false };
+        let mut all = Interrupt::BY_PRIORITY.into_iter().map(Cause::Interrupt);
+        let Some(interrupt) = all.find(|known| known.code() == cause) else { return false };
         self.reads_device.store(false, Ordering::Relaxed);
         let privilege = Level::of(self.frame());
-        self.machine.hart().take(Cause::Interrupt(interrupt));
+        self.machine.hart().take(interrupt);
         self.finish(privilege, event);
         true
     }

@@ -49,7 +49,7 @@ pub use execute::{Outcome, SystemInsn, SystemOp, execute};
 pub use interrupt::Interrupt;
 pub use key::key_flags;
 pub use reset::reset;
-pub use trap::{Cause, Exception};
+pub use trap::{Cause, Exception, INTERRUPT};
 
 /// A privilege level ("Privilege Levels"), numbered as the manual does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -89,13 +89,16 @@ pub enum Cause {
     Interrupt(Interrupt),
 }
 
+/// In mcause and scause: it is an interrupt.
+pub const INTERRUPT: u64 = 1 << 63;
+
 impl Cause {
     /// As it stands in mcause and scause.
     #[must_use]
     pub const fn code(self) -> u64 {
         match self {
             Self::Exception(exception) => exception as u64,
-            Self::Interrupt(interrupt) => 1 << 63 | interrupt as u64,
+            Self::Interrupt(interrupt) => INTERRUPT | interrupt as u64,
         }
     }
 

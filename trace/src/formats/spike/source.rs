@@ -2,6 +2,8 @@
 
 use std::io::BufRead;
 
+use arch::riscv64::privileged::INTERRUPT;
+
 use super::EXCEPTIONS;
 use crate::formats::text::{Lines, Peeked, Scan, peek};
 use crate::formats::{hart_number, of_hart, riscv_insn};
@@ -317,7 +319,7 @@ fn exception(hart: u32, mut scan: Scan<'_>) -> Option<Line> {
     let numbered = || {
         let mut name = Scan::new(name);
         let interrupt = match name.eat(b"interrupt #") {
-            Some(()) => 1 << 63,
+            Some(()) => INTERRUPT,
             None => name.eat(b"trap #").map(|()| 0)?,
         };
         name.decimal().filter(|number| *number < 1 << 62).map(|number| number | interrupt)
