@@ -243,6 +243,10 @@ pub(crate) fn look_up(task: &mut Task) {
 pub(crate) fn leave_kernel(task: &mut Task) {
     let Some(debugger) = debugger(task) else { return };
     let tid = task.handle().tid;
+    // What its registers were before the call is not looked at any more: whoever is told of the step waits until it is parked.
+    if let Some(own) = debugger.state().tasks.get_mut(&tid) {
+        own.place = Place::Running;
+    }
     finish_step(&debugger, tid);
     // Nothing is delivered while the debugger looks.
     park(task, &debugger, tid);
