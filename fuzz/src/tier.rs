@@ -23,7 +23,7 @@ use crate::machine::{CODE, End, Memory, State};
 use crate::watch::Watch;
 
 /// Blocks after which a run counts as endless.
-const MAX_STEPS: u32 = 2000;
+const MAX_STEPS: u32 = 300;
 
 /// All that a run of guest code depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,7 +16,7 @@ use fuzz::oracle::Oracle;
 use fuzz::tier::{Runner, Tier};
 
 /// Programs after which a mistake counts as not found.
-const MOST: u64 = 40_000;
+const MOST: u64 = 120_000;
 /// Instructions that a case of a mistake may have. Those that change code have more.
 const SHORT: usize = 4;
 

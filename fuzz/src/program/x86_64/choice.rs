@@ -55,6 +55,9 @@ pub(super) fn is_choice(insn: &Instruction) -> bool {
         M::Fst | M::Fstp | M::Fist | M::Fistp | M::Fisttp | M::Fbstp => stores,
         // Whether the return address is stored before the target is looked at.
         M::Call => insn.is_call_near_indirect(),
+        // AMD's processors have MXCSR.MM, in a bit that is reserved in others.
+        M::Ldmxcsr | M::Vldmxcsr => true,
+        M::Fxrstor | M::Fxrstor64 | M::Xrstor | M::Xrstor64 => true,
         // OF after a rotation by the width and 1.
         M::Rcl | M::Rcr => true,
         M::Shld | M::Shrd => may_shift_too_far(insn),
