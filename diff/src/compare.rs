@@ -114,6 +114,8 @@ pub struct Comparison<'a> {
     told: Told,
     /// What either side's events carry.
     carries: [Carries; 2],
+    /// Whether the subject waits to be told what the reference does.
+    is_led: bool,
     pub(crate) harts: Vec<Hart>,
     pub(crate) counts: Counts,
 }
@@ -175,6 +177,7 @@ impl<'a> Comparison<'a> {
             architecture: a.architecture,
             told: Told::by_both(&a.carries, &b.carries),
             carries: [a.carries, b.carries],
+            is_led: subject.is_led(),
             reference: Side::new(reference, "reference"),
             subject: Side::new(subject, "subject"),
             harts: Vec::new(),
@@ -280,10 +283,12 @@ impl<'a> Comparison<'a> {
     /// Compares one instruction of a hart.
     fn step(&mut self, hart: u32) -> Result<Option<Divergence>, Error> {
         self.resynchronise(hart)?;
-        if self.follow_signal(hart)? {
-            return Ok(None);
+        if self.is_led {
+            if self.follow_signal(hart)? {
+                return Ok(None);
+            }
+            self.lead(hart)?;
         }
-        self.lead(hart)?;
         let subject = match (self.subject.take(hart)?, self.subject.taken_block()) {
             (Some(subject), Some(insns)) => return self.step_block(hart, subject, &insns),
             (subject, _) => subject,
@@ -303,9 +308,7 @@ impl<'a> Comparison<'a> {
 
     /// Tells a subject that waits for it what the reference does.
     fn lead(&mut self, hart: u32) -> Result<(), Error> {
-        if self.subject.execution.is_led()
-            && let Some(event) = self.reference.peek(hart, 0)?
-        {
+        if let Some(event) = self.reference.peek(hart, 0)? {
             let led = self.subject.execution.lead(event);
             led.map_err(|source| Error::Source { side: self.subject.name, source })?;
         }
@@ -315,8 +318,7 @@ impl<'a> Comparison<'a> {
     /// Has a subject without a kernel enter the handler of a signal that the reference gets. Whether there was one.
     fn follow_signal(&mut self, hart: u32) -> Result<bool, Error> {
         let is_signal = |event: &Event| event.delivered().is_some();
-        if !self.subject.execution.is_led() || !self.reference.peek(hart, 0)?.is_some_and(is_signal)
-        {
+        if !self.reference.peek(hart, 0)?.is_some_and(is_signal) {
             return Ok(false);
         }
         let Some(event) = self.reference.take(hart)? else { return Ok(false) };
@@ -456,7 +458,7 @@ impl<'a> Comparison<'a> {
         known.reference.apply(&a.writes);
         known.subject.apply(&b.writes);
         let subject = &mut *self.subject.execution;
-        if (agree && !subject.is_led()) || a.trap.is_some() || b.trap.is_some() {
+        if (agree && !self.is_led) || a.trap.is_some() || b.trap.is_some() {
             return Ok(());
         }
         // What only the subject has written, the reference has as it was before.
