@@ -110,6 +110,26 @@ fn the_same_execution_is_the_same_in_every_format() {
 }
 
 #[test]
+fn a_trace_that_cannot_be_converted_costs_no_file() {
+    let (trace, other) = (file("kept.trace"), file("kept.tarmac"));
+    record("riscv64", &["--count", "100"], &trace);
+    fs::write(&other, b"kept").unwrap();
+    let (before, [from, to]) =
+        (fs::read(&trace).unwrap(), [&trace, &other].map(|path| path.to_str().unwrap()));
+    let convert = |format: &str, output: &str| {
+        let done = ferry(["trace", "convert", "--to", format, "-o", output, from]);
+        assert_eq!(done.status.code(), Some(125));
+        text(&done.stderr)
+    };
+    let refused = convert("tarmac", to);
+    assert!(refused.contains("tarmac cannot say this: what riscv64 executes"), "{refused}");
+    assert_eq!(fs::read(&other).unwrap(), b"kept");
+    let itself = convert("spike", from);
+    assert!(itself.contains("it is the trace that is read"), "{itself}");
+    assert_eq!(fs::read(&trace).unwrap(), before);
+}
+
+#[test]
 fn a_wrong_value_is_found_at_its_instruction() {
     let path = file("right.trace");
     record("riscv64", &[], &path);

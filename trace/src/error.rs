@@ -28,7 +28,7 @@ pub enum Error {
     #[error("the trace is cut short: {0}")]
     CutShort(String),
     /// The trace is of another architecture than it was taken for, or of several.
-    #[error("the trace is of {found:?}, not of {expected:?}")]
+    #[error("the trace is of {}, not of {}", found.name(), expected.name())]
     Architecture {
         /// What it was taken for.
         expected: Architecture,

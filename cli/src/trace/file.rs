@@ -49,6 +49,14 @@ impl Kind {
         }
     }
 
+    /// Whether it can say what CPUs of an architecture execute.
+    pub(crate) fn check_writable(self, architecture: Architecture) -> Result<(), Error> {
+        match self {
+            Self::Native => Ok(()),
+            Self::Other(format) => format.check_writable(architecture),
+        }
+    }
+
     /// What writes it.
     pub(crate) fn write<W: Write + Send + 'static>(
         self,

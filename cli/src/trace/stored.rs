@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -129,7 +130,12 @@ fn convert(args: &ConvertArgs) -> Result<(), String> {
     let (_, mut source) = args.input.open()?;
     let name = args.output.as_deref().unwrap_or(Path::new("standard output"));
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", name.display());
+    // Before the file is emptied.
+    args.to.check_writable(source.header().architecture).map_err(|error| failed(&error))?;
     let output: Box<dyn io::Write + Send> = match &args.output {
+        Some(path) if is_same_file(path, &args.input.path) => {
+            return Err(failed(&"it is the trace that is read"));
+        }
         Some(path) => Box::new(File::create(path).map_err(|error| failed(&error))?),
         None => Box::new(io::stdout()),
     };
@@ -144,6 +150,12 @@ fn convert(args: &ConvertArgs) -> Result<(), String> {
         sink.write(&event).map_err(|error| failed(&error))?;
     }
     sink.finish().map_err(|error| failed(&error))
+}
+
+/// Whether both are there, and one.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| path.metadata().map(|it| (it.dev(), it.ino(), it.is_file())).ok();
+    place(a).is_some_and(|a| a.2 && Some(a) == place(b))
 }
 
 #[derive(Args)]

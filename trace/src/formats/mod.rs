@@ -97,7 +97,7 @@ impl Format {
         writer: W,
         architecture: Architecture,
     ) -> Result<Option<Box<dyn Sink + Send + 'a>>, Error> {
-        self.check(architecture)?;
+        self.check_writable(architecture)?;
         Ok(match self {
             Self::Spike => Some(Box::new(spike::SpikeSink::new(writer))),
             Self::Execlog => Some(Box::new(execlog::ExeclogSink::new(writer, architecture))),
@@ -105,6 +105,17 @@ impl Format {
             Self::Tarmac => Some(Box::new(tarmac::TarmacSink::new(writer))),
             Self::Qemu | Self::Rvfi => None,
         })
+    }
+
+    /// Whether it can say what CPUs of an architecture execute.
+    ///
+    /// # Errors
+    /// It is for another one.
+    pub fn check_writable(self, architecture: Architecture) -> Result<(), Error> {
+        match self.check(architecture) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.unsayable(format!("what {} executes", architecture.name()))),
+        }
     }
 
     fn check(self, expected: Architecture) -> Result<(), Error> {
@@ -184,7 +195,7 @@ mod tests {
         let read = Format::Spike.read(&b""[..], Some(Architecture::Aarch64));
         assert!(matches!(read.err(), Some(Error::Architecture { .. })));
         let write = Format::Tarmac.write(Vec::new(), Architecture::X86_64);
-        assert!(matches!(write.err(), Some(Error::Architecture { .. })));
+        assert!(matches!(write.err(), Some(Error::Unsayable { .. })));
     }
 
     #[test]
