@@ -18,11 +18,13 @@ pub(crate) trait Registers {
     fn change_key_flags(&mut self, change: impl FnOnce(u64) -> u64);
 
     /// A wide register slot.
+    #[inline]
     fn wide(&self, slot: RegSlot) -> u128 {
         u128::from(self.slot(RegSlot(slot.0 + 1))) << 64 | u128::from(self.slot(slot))
     }
 
     /// Writes a wide register slot.
+    #[inline]
     fn set_wide_slot(&mut self, slot: RegSlot, value: u128) {
         self.set_slot(slot, value as u64);
         self.set_slot(RegSlot(slot.0 + 1), (value >> 64) as u64);

@@ -19,24 +19,21 @@ fn unpack(what: u64) -> (Option<Op>, u16) {
 /// An instruction that writes no memory.
 pub(super) fn execute(mut frame: FrameRef, what: u64, pc: u64, operand: u64, address: u64) -> u64 {
     let (Some(op), high) = unpack(what) else { return 0 };
-    let bytes = (u128::from(high) << 64 | u128::from(operand)).to_le_bytes();
-    op.execute(&frame, Operand { pc, bytes, address }).write(&mut frame);
+    op.execute(&mut frame, Operand { pc, low: operand, high, address }, |_, _| true);
     0
 }
 
 /// FCOMI, FCOMIP, FUCOMI, FUCOMIP: the flags ZF, PF and CF get what they say, the other three are cleared.
 pub(super) fn compare_to_flags(mut frame: FrameRef, what: u64, pc: u64) -> u64 {
     /// What no comparison leaves: so it shows whether there was any result.
-    const UNTOUCHED: u8 = flags::SF as u8;
+    const UNTOUCHED: u64 = flags::SF;
     let (Some(op), _) = unpack(what) else { return 0 };
-    let mut operand = Operand { pc, ..Operand::default() };
-    operand.bytes[0] = UNTOUCHED;
-    let executed = op.execute(&frame, operand);
-    executed.write(&mut frame);
-    if executed.bytes[0] & UNTOUCHED == 0 {
+    let operand = Operand { pc, low: UNTOUCHED, ..Operand::default() };
+    let result = u64::from(op.execute(&mut frame, operand, |_, _| true));
+    if result & UNTOUCHED == 0 {
         const RESULT: u64 = flags::ZF | flags::PF | flags::CF;
         let mut unpacked = flags::Unpacked::read(|slot| frame.get(slot));
-        unpacked.set_status(u64::from(executed.bytes[0]) & RESULT);
+        unpacked.set_status(result & RESULT);
         unpacked.write(|slot, value| frame.set(slot, value));
     }
     0
@@ -45,15 +42,13 @@ pub(super) fn compare_to_flags(mut frame: FrameRef, what: u64, pc: u64) -> u64 {
 /// An instruction that writes memory: registers change only if it could.
 pub(super) fn store(mut frame: FrameRef, what: u64, pc: u64, address: u64) -> u64 {
     let (Some(op), _) = unpack(what) else { return 0 };
-    let executed = op.execute(&frame, Operand { pc, bytes: [0; 16], address });
-    let bytes = op.stores().filter(|_| executed.is_stored).unwrap_or(0);
-    // 80 bits are stored by two accesses, of 64 bits and of 16.
-    let (low, high) = executed.bytes[..bytes].split_at(bytes.min(8));
-    let stored = memory::write(&mut frame, address, low)
-        .and_then(|()| memory::write(&mut frame, address.wrapping_add(8), high));
-    if stored.is_ok() {
-        executed.write(&mut frame);
-    }
+    op.execute(&mut frame, Operand { pc, address, ..Operand::default() }, |frame, bytes| {
+        // 80 bits are stored by two accesses, of 64 bits and of 16.
+        let (low, high) = bytes.split_at(bytes.len().min(8));
+        memory::write(frame, address, low)
+            .and_then(|()| memory::write(frame, address.wrapping_add(8), high))
+            .is_ok()
+    });
     0
 }
 

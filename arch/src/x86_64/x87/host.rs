@@ -1,9 +1,16 @@
 //! x87 instructions executed by the host, so that their results are exact to the last bit of the last flag.
 //!
 //! Nobody else uses the host's FPU: compilers keep it empty between functions, and what stands here leaves it as FNINIT
-//! does.
+//! does, but for flags of exceptions: FNCLEX takes longer than most instructions.
 
-use super::{F80, Format, State};
+use std::cell::Cell;
+
+use super::{EXCEPTIONS, F80, Format, State};
+
+thread_local! {
+    /// The flags that may be raised in this thread's FPU. A new thread has what its parent had.
+    static RAISED: Cell<u16> = const { Cell::new(EXCEPTIONS) };
+}
 
 /// An instruction's operand in memory, or what else it reads or writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -28,13 +35,13 @@ pub(super) struct All {
     pub(super) memory: Memory,
 }
 
-/// Executes an instruction on [`Few`]; the host's status word. Exceptions are masked.
+/// Executes an instruction on [`Few`]; the host's status word, with flags that were raised before. Exceptions are masked.
 pub(super) type FewFn = fn(&mut Few) -> u16;
 /// Executes an instruction on [`All`].
 pub(super) type AllFn = fn(&mut All);
 
 /// Loads what `$before` says, executes, and stores what `$after` says. The control word is changed only if the guest's is
-/// not the usual one, and flags are cleared only if there are any: both are slow.
+/// not the usual one, which is slow.
 macro_rules! few {
     ([$($before:literal)*] $insn:literal [$($after:literal)*]) => {{
         #[expect(unsafe_code, reason = "the instruction itself")]
@@ -52,10 +59,6 @@ macro_rules! few {
                     $insn,
                     "fnstsw ax",
                     $($after,)*
-                    "test al, 0x3f",
-                    "je 3f",
-                    "fnclex",
-                    "3:",
                     "cmp word ptr [rdi + 48], 0x37f",
                     "je 4f",
                     "fldcw word ptr [rsi]",
@@ -100,6 +103,33 @@ macro_rules! all {
 }
 
 pub(super) use {all, few};
+
+/// Executes an instruction where these flags are raised already; the status word, with them.
+#[inline]
+pub(super) fn run_few(insn: FewFn, few: &mut Few, raised: u16) -> u16 {
+    if RAISED.get() & !raised != 0 {
+        clear_flags();
+    }
+    let status = insn(few);
+    RAISED.set(status & EXCEPTIONS);
+    status | raised & EXCEPTIONS
+}
+
+#[cold]
+fn clear_flags() {
+    #[expect(unsafe_code, reason = "one instruction")]
+    // SAFETY: no flag is anything to anybody else, and registers stay.
+    unsafe {
+        std::arch::asm!("fnclex", options(nomem, nostack, preserves_flags));
+    }
+}
+
+/// Executes an instruction with the whole state.
+pub(super) fn run_all(insn: AllFn, all: &mut All) {
+    insn(all);
+    // FNSAVE clears them.
+    RAISED.set(0);
+}
 
 impl All {
     /// A state, ready to be loaded.

@@ -3,7 +3,9 @@
 //! Most need one or two registers, which the host's FPU gets alone. Where the stack over- or underflows, or an exception is
 //! not masked, the host gets the whole state, and with it decides what becomes of it.
 
-use super::host::{All, AllFn, Few, FewFn, Memory, all, few};
+use base::RegSlot;
+
+use super::host::{All, AllFn, Few, FewFn, Memory, all, few, run_all, run_few};
 use super::{C0, C1, C2, C3, ES, EXCEPTIONS, F80, State, TOP_SHIFT};
 use crate::frame::Registers;
 use crate::x86_64::slot;
@@ -38,6 +40,8 @@ pub(crate) enum Shape {
 pub(crate) struct Row {
     /// What it uses.
     pub(crate) shape: Shape,
+    /// Whether its opcode names a register beside ST(0).
+    names: bool,
     /// How often it pops.
     pops: u8,
     /// The condition codes that it writes.
@@ -97,6 +101,15 @@ macro_rules! place {
     };
 }
 
+macro_rules! names {
+    (reg) => {
+        true
+    };
+    ($place:ident) => {
+        false
+    };
+}
+
 /// Which opcodes a row is for.
 #[derive(Clone, Copy)]
 enum Place {
@@ -113,6 +126,7 @@ macro_rules! rows {
         ($($few:expr)?) ($($all:tt)+);)*) => {
         static ROWS: &[Row] = &[$(Row {
             shape: shape!($shape $($bytes)?),
+            names: names!($place),
             pops: $pops,
             codes: $codes,
             few: rows!(@few $shape $($few)?),
@@ -299,11 +313,22 @@ const NONE: u8 = u8::MAX;
 pub struct Operand {
     /// Where the instruction stands.
     pub pc: u64,
-    /// What memory holds there: as many of these bytes as the operand has. For FCMOV, bit 0 is whether it moves; for FCOMI
-    /// and its like, the first byte becomes flags.
-    pub bytes: [u8; 16],
+    /// What memory holds there, as far as the operand goes. For FCMOV, bit 0 is whether it moves; for FCOMI and its like, the
+    /// first byte becomes flags.
+    pub low: u64,
+    /// Of an operand of 80 bits, the upper ones.
+    pub high: u16,
     /// The operand's address.
     pub address: u64,
+}
+
+impl Operand {
+    fn memory(&self) -> Memory {
+        let mut memory = Memory::default();
+        memory.0[..8].copy_from_slice(&self.low.to_le_bytes());
+        memory.0[8..10].copy_from_slice(&self.high.to_le_bytes());
+        memory
+    }
 }
 
 impl Op {
@@ -331,11 +356,8 @@ impl Op {
     }
 
     /// The number of the register that it uses beside ST(0), if it does.
-    fn register(self) -> u8 {
-        match PLACES[usize::from(INDEX[usize::from(self.0)])].1 {
-            Place::Eight => self.0 as u8 & 7,
-            Place::Memory | Place::One => 1,
-        }
+    fn register(self, row: &Row) -> u8 {
+        if row.names { self.0 as u8 & 7 } else { 1 }
     }
 
     /// Whether it writes ST(i), if any register but ST(0).
@@ -357,146 +379,146 @@ impl Op {
         }
     }
 
-    /// Executes it. Nothing happens if an exception is pending: that comes first. What the operand's bytes have become, and
-    /// for those that store whether they are to be stored; whoever stores them writes the registers afterwards.
-    #[must_use]
-    pub(crate) fn execute<R: Registers>(self, registers: &R, mut operand: Operand) -> Executed {
+    /// Executes it. Nothing happens if an exception is pending: that comes first. What is to be written to memory, `store` gets;
+    /// registers change only if it says that it could write. Returns what the operand's first byte has become, of those that have
+    /// none in memory.
+    #[expect(clippy::inline_always, reason = "operands stay in registers")]
+    #[inline(always)]
+    pub(crate) fn execute<R: Registers>(
+        self,
+        registers: &mut R,
+        operand: Operand,
+        store: impl Fn(&mut R, &[u8]) -> bool,
+    ) -> u8 {
         let row = self.row();
         if registers.slot(slot::FSW) as u16 & ES != 0 {
-            return Executed { change: Change::Nothing, bytes: operand.bytes, is_stored: false };
+            return operand.low as u8;
         }
-        let quick = quickly(self, row, registers, &mut operand);
-        let (change, is_stored) = match quick {
-            Some(change) => (Change::Quick(change), true),
-            None => {
-                let (state, is_stored) = wholly(self, row, registers, &mut operand);
-                (Change::Whole(Box::new(state)), is_stored)
-            }
-        };
-        Executed { change, bytes: operand.bytes, is_stored }
+        quickly(self, row, registers, &operand, &store)
+            .unwrap_or_else(|| wholly(self, row, registers, &operand, &store))
     }
 }
 
-/// What an instruction has done, but for writing it down.
-pub(crate) struct Executed {
-    change: Change,
-    /// The operand's bytes.
-    pub(crate) bytes: [u8; 16],
-    /// Whether they are stored, if the instruction stores.
-    pub(crate) is_stored: bool,
-}
-
-enum Change {
-    Nothing,
-    Quick(Quick),
-    Whole(Box<State>),
-}
-
-/// Registers that an instruction changed.
-struct Quick {
-    pc: u64,
-    status: u16,
-    valid: u8,
-    registers: [Option<(u8, F80)>; 2],
-}
-
-impl Executed {
-    /// Writes registers.
-    pub(crate) fn write(&self, to: &mut impl Registers) {
-        match &self.change {
-            Change::Nothing => (),
-            Change::Quick(quick) => {
-                to.set_slot(slot::FIP, quick.pc);
-                to.set_slot(slot::FSW, quick.status.into());
-                to.set_slot(slot::FTW, quick.valid.into());
-                for (n, value) in quick.registers.iter().flatten() {
-                    to.set_wide_slot(slot::fpr(*n), value.bits());
-                }
-            }
-            Change::Whole(state) => state.write(to),
-        }
-    }
-}
-
-/// Executes an instruction on as little as it needs, if it can have no effects beyond.
-fn quickly<R: Registers>(op: Op, row: &Row, registers: &R, operand: &mut Operand) -> Option<Quick> {
+/// Executes an instruction on as little as it needs, if it can have no effects beyond; `None` if it may have.
+#[inline(always)]
+fn quickly<R: Registers>(
+    op: Op,
+    row: &Row,
+    registers: &mut R,
+    operand: &Operand,
+    store: &impl Fn(&mut R, &[u8]) -> bool,
+) -> Option<u8> {
     let control = registers.slot(slot::FCW) as u16;
     if control & EXCEPTIONS != EXCEPTIONS {
         return None;
     }
     let old = registers.slot(slot::FSW) as u16;
-    let valid = registers.slot(slot::FTW) as u8;
-    let top = (old >> TOP_SHIFT & 7) as u8;
-    let (other, below) = ((top + op.register()) & 7, top.wrapping_sub(1) & 7);
+    let mut valid = registers.slot(slot::FTW) as u8;
+    let mut top = (old >> TOP_SHIFT & 7) as u8;
+    let (other, below) = ((top + op.register(row)) & 7, top.wrapping_sub(1) & 7);
     let has = |n: u8| valid >> n & 1 != 0;
-    let read = |n: u8| F80::from_bits(registers.wide(slot::fpr(n)));
-    let mut quick = Quick { pc: operand.pc, status: old & !row.codes, valid, registers: [None; 2] };
-    let mut pushes = false;
-    match row.shape {
+    let mut few = Few { control, ..Few::default() };
+    let status = match row.shape {
         Shape::Top | Shape::Store(_) if has(top) => {
-            let mut few =
-                Few { st0: read(top), memory: Memory(operand.bytes), control, ..Few::default() };
-            let status = row.few?(&mut few);
-            quick.status |= status & (row.codes | EXCEPTIONS);
-            operand.bytes = few.memory.0;
-            quick.registers[0] = Some((top, few.st0));
+            (few.st0, few.memory) = (get(registers, top), operand.memory());
+            let status = run_few(row.few?, &mut few, old);
+            if let Shape::Store(bytes) = row.shape
+                && !store(registers, &few.memory.0[..usize::from(bytes)])
+            {
+                return Some(0);
+            }
+            put(registers, top, &few.st0);
+            status
         }
         Shape::Both if has(top) && has(other) => {
-            let (st0, st1) = (read(top), read(other));
-            let mut few = Few { st0, st1, memory: Memory(operand.bytes), control };
-            let status = row.few?(&mut few);
+            (few.st0, few.st1) = (get(registers, top), get(registers, other));
+            few.memory.0[0] = operand.low as u8;
+            let status = run_few(row.few?, &mut few, old);
             if op.is_remainder() && few.st0.sign_exponent & 0x7fff == 0x7fff {
                 // Of a NaN, not all condition codes are written.
                 return None;
             }
-            quick.status |= status & (row.codes | EXCEPTIONS);
-            operand.bytes = few.memory.0;
-            let is_result = op.writes_other();
-            quick.registers[0] = (top != other || !is_result).then_some((top, few.st0));
-            quick.registers[1] = (top != other || is_result).then_some((other, few.st1));
+            // If both are one, the result is in one of the two only.
+            if top != other || !op.writes_other() {
+                put(registers, top, &few.st0);
+            }
+            if top != other || op.writes_other() {
+                put(registers, other, &few.st1);
+            }
+            status
         }
         Shape::Push if !has(below) => {
-            let mut few = Few { memory: Memory(operand.bytes), control, ..Few::default() };
-            let status = row.few?(&mut few);
-            quick.status |= status & (row.codes | EXCEPTIONS);
-            quick.registers[0] = Some((below, few.st0));
-            pushes = true;
+            few.memory = operand.memory();
+            let status = run_few(row.few?, &mut few, old);
+            put(registers, below, &few.st0);
+            (top, valid) = (below, valid | 1 << below);
+            status
         }
         Shape::Load if has(other) && !has(below) => {
-            quick.registers[0] = Some((below, read(other)));
-            pushes = true;
+            let value = get(registers, other);
+            put(registers, below, &value);
+            (top, valid) = (below, valid | 1 << below);
+            0
         }
         Shape::Copy if has(top) => {
-            quick.registers[0] = Some((other, read(top)));
-            quick.valid |= 1 << other;
+            let value = get(registers, top);
+            put(registers, other, &value);
+            valid |= 1 << other;
+            0
         }
         Shape::Exchange if has(top) && has(other) => {
-            quick.registers = [Some((top, read(other))), Some((other, read(top)))];
+            let (a, b) = (get(registers, top), get(registers, other));
+            put(registers, top, &b);
+            put(registers, other, &a);
+            0
         }
         _ => return None,
-    }
-    let mut top = top;
-    if pushes {
-        top = below;
-        quick.valid |= 1 << below;
-    }
+    };
     for _ in 0..row.pops {
-        quick.valid &= !(1 << top);
+        valid &= !(1 << top);
         top = (top + 1) & 7;
     }
-    quick.status = quick.status & !(7 << TOP_SHIFT) | u16::from(top) << TOP_SHIFT;
-    Some(quick)
+    let kept = old & !row.codes & !(7 << TOP_SHIFT);
+    let status = kept | status & (row.codes | EXCEPTIONS) | u16::from(top) << TOP_SHIFT;
+    registers.set_slot(slot::FIP, operand.pc);
+    registers.set_slot(slot::FSW, status.into());
+    registers.set_slot(slot::FTW, valid.into());
+    Some(few.memory.0[0])
 }
 
-/// Executes an instruction on the whole state: the new one, and whether the operand in memory was written.
-fn wholly<R: Registers>(op: Op, row: &Row, registers: &R, operand: &mut Operand) -> (State, bool) {
+/// A physical register.
+#[inline]
+fn get(registers: &impl Registers, n: u8) -> F80 {
+    let at = slot::fpr(n);
+    let sign_exponent = registers.slot(RegSlot(at.0 + 1)) as u16;
+    F80 { significand: registers.slot(at), sign_exponent }
+}
+
+/// Writes a physical register: by its parts, as the host's FPU stores them.
+#[inline]
+fn put(registers: &mut impl Registers, n: u8, value: &F80) {
+    let at = slot::fpr(n);
+    registers.set_slot(at, value.significand);
+    registers.set_slot(RegSlot(at.0 + 1), value.sign_exponent.into());
+}
+
+/// Executes an instruction on the whole state.
+#[cold]
+#[inline(never)]
+fn wholly<R: Registers>(
+    op: Op,
+    row: &Row,
+    registers: &mut R,
+    operand: &Operand,
+    store: &impl Fn(&mut R, &[u8]) -> bool,
+) -> u8 {
     /// Values of registers that no instruction leaves there: those that it does not write keep them.
     const NO_ADDRESS: u64 = 0x5a5a_5a5a;
     const NO_OPCODE: u16 = 0x2a5;
-    let before = State::read(registers);
+    let before = State::read(&*registers);
     let mut state = State { operand: NO_ADDRESS, opcode: NO_OPCODE, ..before };
     let (top, one) = (state.physical(0), state.physical(1));
-    let other = state.physical(op.register());
+    let other = state.physical(op.register(row));
     // What is only read, or stands at the top, is copied to ST(1); else they change places.
     let is_copied = other == top || row.shape == Shape::Load;
     if is_copied {
@@ -505,9 +527,9 @@ fn wholly<R: Registers>(op: Op, row: &Row, registers: &R, operand: &mut Operand)
     } else {
         swap(&mut state, one, other);
     }
-    let mut all = All::new(&state, Memory(operand.bytes));
-    (row.all)(&mut all);
-    operand.bytes = all.memory.0;
+    let mut all = All::new(&state, operand.memory());
+    run_all(row.all, &mut all);
+    let bytes = all.memory.0;
     let mut after = all.state();
     if is_copied {
         // What became of ST(1) has become of ST(0), but for the pop.
@@ -531,8 +553,14 @@ fn wholly<R: Registers>(op: Op, row: &Row, registers: &R, operand: &mut Operand)
     };
     // Invalid operation, overflow and underflow, if they are not masked, keep it from being stored.
     const PREVENT: u16 = 1 | 1 << 3 | 1 << 4;
-    let is_stored = after.status & !after.control & PREVENT == 0;
-    (after, is_stored)
+    if let Shape::Store(size) = row.shape
+        && after.status & !after.control & PREVENT == 0
+        && !store(registers, &bytes[..usize::from(size)])
+    {
+        return 0;
+    }
+    after.write(registers);
+    bytes[0]
 }
 
 fn bit(bits: u8, n: usize) -> bool {
