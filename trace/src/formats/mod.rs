@@ -112,10 +112,8 @@ impl Format {
     /// # Errors
     /// It is for another one.
     pub fn check_writable(self, architecture: Architecture) -> Result<(), Error> {
-        match self.check(architecture) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.unsayable(format!("what {} executes", architecture.name()))),
-        }
+        self.check(architecture)
+            .map_err(|_| self.unsayable(format!("what {} executes", architecture.name())))
     }
 
     fn check(self, expected: Architecture) -> Result<(), Error> {

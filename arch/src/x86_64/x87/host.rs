@@ -104,7 +104,7 @@ macro_rules! all {
 
 pub(super) use {all, few};
 
-/// Executes an instruction where these flags are raised already; the status word, with them.
+/// Executes an instruction where the guest has these flags already; the status word, in which none are but those and its own.
 #[inline]
 pub(super) fn run_few(insn: FewFn, few: &mut Few, raised: u16) -> u16 {
     if RAISED.get() & !raised != 0 {
@@ -112,7 +112,7 @@ pub(super) fn run_few(insn: FewFn, few: &mut Few, raised: u16) -> u16 {
     }
     let status = insn(few);
     RAISED.set(status & EXCEPTIONS);
-    status | raised & EXCEPTIONS
+    status
 }
 
 #[cold]

@@ -3,8 +3,6 @@
 //! Most need one or two registers, which the host's FPU gets alone. Where the stack over- or underflows, or an exception is
 //! not masked, the host gets the whole state, and with it decides what becomes of it.
 
-use base::RegSlot;
-
 use super::host::{All, AllFn, Few, FewFn, Memory, all, few, run_all, run_few};
 use super::{C0, C1, C2, C3, ES, EXCEPTIONS, F80, State, TOP_SHIFT};
 use crate::frame::Registers;
@@ -101,15 +99,6 @@ macro_rules! place {
     };
 }
 
-macro_rules! names {
-    (reg) => {
-        true
-    };
-    ($place:ident) => {
-        false
-    };
-}
-
 /// Which opcodes a row is for.
 #[derive(Clone, Copy)]
 enum Place {
@@ -126,7 +115,7 @@ macro_rules! rows {
         ($($few:expr)?) ($($all:tt)+);)*) => {
         static ROWS: &[Row] = &[$(Row {
             shape: shape!($shape $($bytes)?),
-            names: names!($place),
+            names: matches!(place!($place $esc $at).1, Place::Eight),
             pops: $pops,
             codes: $codes,
             few: rows!(@few $shape $($few)?),
@@ -420,18 +409,18 @@ fn quickly<R: Registers>(
     let mut few = Few { control, ..Few::default() };
     let status = match row.shape {
         Shape::Top | Shape::Store(_) if has(top) => {
-            (few.st0, few.memory) = (get(registers, top), operand.memory());
+            (few.st0, few.memory) = (F80::read(registers, top), operand.memory());
             let status = run_few(row.few?, &mut few, old);
             if let Shape::Store(bytes) = row.shape
                 && !store(registers, &few.memory.0[..usize::from(bytes)])
             {
                 return Some(0);
             }
-            put(registers, top, &few.st0);
+            few.st0.write(registers, top);
             status
         }
         Shape::Both if has(top) && has(other) => {
-            (few.st0, few.st1) = (get(registers, top), get(registers, other));
+            (few.st0, few.st1) = (F80::read(registers, top), F80::read(registers, other));
             few.memory.0[0] = operand.low as u8;
             let status = run_few(row.few?, &mut few, old);
             if op.is_remainder() && few.st0.sign_exponent & 0x7fff == 0x7fff {
@@ -440,36 +429,36 @@ fn quickly<R: Registers>(
             }
             // If both are one, the result is in one of the two only.
             if top != other || !op.writes_other() {
-                put(registers, top, &few.st0);
+                few.st0.write(registers, top);
             }
             if top != other || op.writes_other() {
-                put(registers, other, &few.st1);
+                few.st1.write(registers, other);
             }
             status
         }
         Shape::Push if !has(below) => {
             few.memory = operand.memory();
             let status = run_few(row.few?, &mut few, old);
-            put(registers, below, &few.st0);
+            few.st0.write(registers, below);
             (top, valid) = (below, valid | 1 << below);
             status
         }
         Shape::Load if has(other) && !has(below) => {
-            let value = get(registers, other);
-            put(registers, below, &value);
+            let value = F80::read(registers, other);
+            value.write(registers, below);
             (top, valid) = (below, valid | 1 << below);
             0
         }
         Shape::Copy if has(top) => {
-            let value = get(registers, top);
-            put(registers, other, &value);
+            let value = F80::read(registers, top);
+            value.write(registers, other);
             valid |= 1 << other;
             0
         }
         Shape::Exchange if has(top) && has(other) => {
-            let (a, b) = (get(registers, top), get(registers, other));
-            put(registers, top, &b);
-            put(registers, other, &a);
+            let (a, b) = (F80::read(registers, top), F80::read(registers, other));
+            b.write(registers, top);
+            a.write(registers, other);
             0
         }
         _ => return None,
@@ -484,22 +473,6 @@ fn quickly<R: Registers>(
     registers.set_slot(slot::FSW, status.into());
     registers.set_slot(slot::FTW, valid.into());
     Some(few.memory.0[0])
-}
-
-/// A physical register.
-#[inline]
-fn get(registers: &impl Registers, n: u8) -> F80 {
-    let at = slot::fpr(n);
-    let sign_exponent = registers.slot(RegSlot(at.0 + 1)) as u16;
-    F80 { significand: registers.slot(at), sign_exponent }
-}
-
-/// Writes a physical register: by its parts, as the host's FPU stores them.
-#[inline]
-fn put(registers: &mut impl Registers, n: u8, value: &F80) {
-    let at = slot::fpr(n);
-    registers.set_slot(at, value.significand);
-    registers.set_slot(RegSlot(at.0 + 1), value.sign_exponent.into());
 }
 
 /// Executes an instruction on the whole state.
