@@ -108,7 +108,7 @@ const X86_64: &[&str] = &["x86_64"];
 const VECTORS: &[&str] = &["aarch64", "x86_64"];
 
 /// Every item; the first eight are the prime kernels, which figures elsewhere refer to.
-pub const ITEMS: [Item; 34] = [
+pub const ITEMS: [Item; 35] = [
     kernel("sieve", Group::Integer, "kernels/sieve.c"),
     kernel("fib", Group::Integer, "kernels/fib.c"),
     kernel("qsort", Group::Integer, "kernels/qsort.c"),
@@ -128,6 +128,7 @@ pub const ITEMS: [Item; 34] = [
     of_guests(AARCH64, "aes-gcm", Group::Integer, "kernels/aes_gcm.c"),
     of_guests(X86_64, "gemm-fma", Group::Float, "kernels/gemm_fma.c"),
     of_guests(X86_64, "bytes-avx2", Group::Integer, "kernels/bytes_avx2.c"),
+    of_guests(X86_64, "x87", Group::Float, "kernels/x87.c"),
     kernel("hello-static", Group::Work, "inputs/hello.c"),
     work("hello-dynamic", "/bin/echo", &["hello"]),
     work(
