@@ -16,9 +16,9 @@ impl Follows {
     /// A record, and the program at its beginning.
     ///
     /// # Errors
-    /// They are of different architectures.
+    /// The record is of another architecture than the program.
     pub fn new(recorded: Box<dyn Execution>, live: Remote) -> Result<Self, Error> {
-        let (expected, found) = (recorded.header().architecture, live.header().architecture);
+        let (found, expected) = (recorded.header().architecture, live.header().architecture);
         if expected != found {
             return Err(Error::Architecture { expected, found });
         }
