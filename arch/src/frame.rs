@@ -2,8 +2,10 @@
 
 #![expect(unsafe_code, reason = "the engines pass the frame as a raw pointer")]
 
+use std::cell::Cell;
+
 use base::float::Flags;
-use base::{CpuFrame, GuestVirt, RegSlot};
+use base::{CpuFrame, GuestVirt, RegSlot, SLOT_COUNT};
 
 /// Where the translation flags start in a block's key.
 const KEY_FLAGS_SHIFT: u32 = 48;
@@ -83,6 +85,12 @@ impl FrameRef {
     pub fn set(&mut self, slot: RegSlot, value: u64) {
         // SAFETY: by the contract of `new`.
         unsafe { (&raw mut (*self.0).slots[slot.index()]).write(value) }
+    }
+
+    /// All register slots.
+    pub(crate) fn slots(&mut self) -> &[Cell<u64>; SLOT_COUNT] {
+        // SAFETY: by the contract of `new`; a `Cell` is laid out as what it has.
+        unsafe { &*(&raw mut (*self.0).slots).cast() }
     }
 
     /// Adds to the guest's floating-point flags, which are in the slot `place`.

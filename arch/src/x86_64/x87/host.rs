@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use super::{EXCEPTIONS, F80, Format, State};
+use super::{EXCEPTIONS, Format, State};
 
 thread_local! {
     /// The flags that may be raised in this thread's FPU. A new thread has what its parent had.
@@ -17,14 +17,21 @@ thread_local! {
 #[repr(C, align(16))]
 pub(super) struct Memory(pub(super) [u8; 16]);
 
-/// ST(0), ST(1) and the operand in memory, for instructions that need no more.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub(super) struct Few {
-    pub(super) st0: F80,
-    pub(super) st1: F80,
-    pub(super) memory: Memory,
-    pub(super) control: u16,
+/// A physical register, as the frame has it.
+pub(super) type Register = [Cell<u64>; 2];
+
+/// What instructions work on that use no more than two registers.
+pub(super) struct Few<'a> {
+    /// The guest's control word.
+    pub(super) control: &'a Cell<u64>,
+    /// The guest's status word.
+    pub(super) status: u16,
+    /// ST(0), also if it is only pushed.
+    pub(super) st0: &'a Register,
+    /// The register beside it.
+    pub(super) other: &'a Register,
+    /// The operand in memory.
+    pub(super) memory: &'a mut Memory,
 }
 
 /// All of the FPU as FNSAVE has it, and the operand in memory.
@@ -35,51 +42,56 @@ pub(super) struct All {
     pub(super) memory: Memory,
 }
 
-/// Executes an instruction on [`Few`]; the host's status word, with flags that were raised before. Exceptions are masked.
-pub(super) type FewFn = fn(&mut Few) -> u16;
 /// Executes an instruction on [`All`].
 pub(super) type AllFn = fn(&mut All);
 
-/// Loads what `$before` says, executes, and stores what `$after` says. The control word is changed only if the guest's is
-/// not the usual one, which is slow.
+/// A function that executes an instruction on [`Few`], and returns the host's status word, with no flags but the guest's and its
+/// own: loads what `$before` says, executes, and stores what `$after` says; `rsi` is where ST(0) is, `rdx` where the other register
+/// is. Exceptions are masked. The control word is changed only if the guest's is not the usual one, which is slow.
 macro_rules! few {
     ([$($before:literal)*] $insn:literal [$($after:literal)*]) => {{
         #[expect(unsafe_code, reason = "the instruction itself")]
-        fn run(few: &mut super::host::Few) -> u16 {
+        #[inline(always)]
+        fn on_host(few: Few<'_>) -> u16 {
             const USUAL: u16 = 0x37f;
             let status: u64;
+            host::begin(few.status);
             // SAFETY: the operands are valid, the FPU is left empty, with its usual control word.
             unsafe {
                 std::arch::asm!(
-                    "cmp word ptr [rdi + 48], 0x37f",
+                    "cmp word ptr [rcx], 0x37f",
                     "je 2f",
-                    "fldcw word ptr [rdi + 48]",
+                    "fldcw word ptr [rcx]",
                     "2:",
                     $($before,)*
                     $insn,
                     "fnstsw ax",
                     $($after,)*
-                    "cmp word ptr [rdi + 48], 0x37f",
+                    "cmp word ptr [rcx], 0x37f",
                     "je 4f",
-                    "fldcw word ptr [rsi]",
+                    "fldcw word ptr [r8]",
                     "4:",
-                    in("rdi") few,
-                    in("rsi") &USUAL,
+                    in("rdi") std::ptr::from_mut(few.memory).cast::<u8>().wrapping_sub(host::MEMORY_AT),
+                    in("rsi") few.st0,
+                    in("rdx") few.other,
+                    in("rcx") few.control,
+                    in("r8") &USUAL,
                     out("rax") status,
                     out("st(0)") _, out("st(1)") _, out("st(2)") _, out("st(3)") _,
                     out("st(4)") _, out("st(5)") _, out("st(6)") _, out("st(7)") _,
                 );
             }
+            host::end(status as u16);
             status as u16
         }
-        run as super::host::FewFn
+        on_host
     }};
 }
 
 macro_rules! all {
     ($insn:literal) => {{
         #[expect(unsafe_code, reason = "the instruction itself")]
-        fn run(all: &mut super::host::All) {
+        fn run(all: &mut host::All) {
             // SAFETY: the image is as long as it must be, the operand in memory as long as any; FNSAVE leaves the FPU as
             // FNINIT does, and looks at no exceptions.
             unsafe {
@@ -87,10 +99,7 @@ macro_rules! all {
                     "frstor [rdx]",
                     $insn,
                     "fnsave [rdx]",
-                    in("rdi") std::ptr::from_mut(all).cast::<u8>().add(std::mem::offset_of!(
-                        super::host::All,
-                        memory
-                    ) - 32),
+                    in("rdi") std::ptr::from_mut(&mut all.memory).cast::<u8>().wrapping_sub(host::MEMORY_AT),
                     in("rdx") all,
                     out("rax") _,
                     out("st(0)") _, out("st(1)") _, out("st(2)") _, out("st(3)") _,
@@ -98,21 +107,24 @@ macro_rules! all {
                 );
             }
         }
-        run as super::host::AllFn
+        run as host::AllFn
     }};
 }
 
 pub(super) use {all, few};
 
-/// Executes an instruction where the guest has these flags already; the status word, in which none are but those and its own.
-#[inline]
-pub(super) fn run_few(insn: FewFn, few: &mut Few, raised: u16) -> u16 {
+/// Sees to it that no flags are raised but these.
+#[inline(always)]
+pub(super) fn begin(raised: u16) {
     if RAISED.get() & !raised != 0 {
         clear_flags();
     }
-    let status = insn(few);
+}
+
+/// Remembers which flags are raised now, by the status word.
+#[inline(always)]
+pub(super) fn end(status: u16) {
     RAISED.set(status & EXCEPTIONS);
-    status
 }
 
 #[cold]
@@ -147,5 +159,5 @@ impl All {
     }
 }
 
-const _: () =
-    assert!(std::mem::offset_of!(Few, memory) == 32 && std::mem::offset_of!(Few, control) == 48);
+/// How far from where `rdi` points the operand in memory is: a displacement of 8 bits.
+pub(super) const MEMORY_AT: usize = 32;

@@ -1,7 +1,10 @@
 //! The x87 FPU's state (SDM vol. 1, §8.1): as the frame has it, and as FNSAVE and FNSTENV write it.
 
 mod host;
+mod moves;
 mod ops;
+mod quick;
+mod whole;
 
 use base::CpuFrame;
 
