@@ -50,6 +50,9 @@ pub fn decode(pc: GuestVirt, code: &[u8], Options(options): Options) -> Decoded 
     let mut decoder = Decoder::with_ip(64, code, pc.0, options);
     let instruction = decoder.decode();
     match decoder.last_error() {
+        DecoderError::None if is_exchange(&instruction, code) => {
+            decode(pc, code, Options(options | DecoderOptions::NO_PAUSE))
+        }
         DecoderError::None => Decoded::Instruction(instruction),
         DecoderError::NoMoreBytes if code.len() == MAX_BYTES => Decoded::TooLong,
         DecoderError::NoMoreBytes => match undefined_by_itself(code) {
@@ -60,6 +63,12 @@ pub fn decode(pc: GuestVirt, code: &[u8], Options(options): Options) -> Decoded 
         _ if decoder.position() == MAX_BYTES => Decoded::TooLong,
         _ => Decoded::Undefined(decoder.position().max(1)),
     }
+}
+
+/// Whether what was decoded as PAUSE exchanges R8 and RAX: REX.B comes right before the opcode (SDM vol. 2, XCHG).
+fn is_exchange(instruction: &Instruction, code: &[u8]) -> bool {
+    let rex = || code[..instruction.len() - 1].last();
+    instruction.code() == Code::Pause && rex().is_some_and(|rex| rex & 0xf1 == 0x41)
 }
 
 /// The length of code that ends with an opcode which is undefined whatever comes after it, where the decoder would look at that:
@@ -169,6 +178,18 @@ mod tests {
 
     /// What the processor says of code at the end of the last page that can be fetched: these opcodes are undefined
     /// whatever comes after them.
+    #[test]
+    fn pausing_is_of_no_extended_register() {
+        let none = Options::default();
+        assert_eq!(mnemonic(&[0xf3, 0x90], none), Mnemonic::Pause);
+        // REX without REX.B, or with a prefix behind it, which makes it nothing.
+        assert_eq!(mnemonic(&[0xf3, 0x4e, 0x90], none), Mnemonic::Pause);
+        assert_eq!(mnemonic(&[0x49, 0xf3, 0x90], none), Mnemonic::Pause);
+        for code in [&[0xf3, 0x41, 0x90][..], &[0xf3, 0x49, 0x90], &[0x66, 0xf3, 0x41, 0x90]] {
+            assert_eq!(mnemonic(code, none), Mnemonic::Xchg, "{code:x?}");
+        }
+    }
+
     #[test]
     fn some_opcodes_are_undefined_by_themselves() {
         const PREFIXES: [&[u8]; 5] = [&[], &[0x66], &[0xf3], &[0xf2], &[0x48]];
