@@ -22,7 +22,7 @@ typedef uint8_t breakpoint;
 #define SA_RESTORER_WORD
 #define SA_RESTORER_FLAG 0x04000000
 #define OWN_SYSTEM_CALL_NUMBERS
-enum { READ = 0, WRITE = 1, MMAP = 9, RT_SIGACTION = 13, SETITIMER = 38, EXIT = 60, SIGALTSTACK = 131, PRCTL = 157, ARCH_PRCTL = 158 };
+enum { READ = 0, WRITE = 1, MMAP = 9, MPROTECT = 10, RT_SIGACTION = 13, SETITIMER = 38, EXIT = 60, SIGALTSTACK = 131, PRCTL = 157, ARCH_PRCTL = 158 };
 #define TEXT 0x2b3c4d0000ul // of this program, as src/oracle.rs has it linked
 enum { TEXT_SIZE = 1 << 20, TRACE_FLAG = 1 << 8, ALIGNMENT_CHECK = 1 << 18 };
 

@@ -63,6 +63,8 @@ pub(super) fn is_choice(insn: &Instruction) -> bool {
         M::Shld | M::Shrd => may_shift_too_far(insn),
         // AMD's processors do not mind where these operands lie.
         _ if insn.cpuid_features().contains(&CpuidFeature::SHA) => true,
+        // Whether 16 bits are read from memory or, as AMD's processors do, 32.
+        M::Movsxd => insn.op0_register().size() == 2,
         // Whether elements that were not loaded are told in the mask.
         _ if insn.is_vsib() => true,
         // Flags, and the upper halves of registers, where a repetition stops at a fault.
