@@ -56,10 +56,7 @@ fn access_of(inst: &Inst, guest: &Guest) -> Option<Access> {
         return Some(Access::Unrepeatable);
     }
     if inst.op.info().shape.is_call() {
-        return match guest.helper(inst.helper()).map(|h| h.effects) {
-            Some(Effects::Pure | Effects::FpFlags) => None,
-            _ => Some(Access::Unrepeatable),
-        };
+        return guest.uses_frame(inst).then_some(Access::Unrepeatable);
     }
     let info = inst.op.info();
     if info.has(flag::FAULTS | flag::READS | flag::WRITES) {
@@ -73,16 +70,6 @@ fn access_of(inst: &Inst, guest: &Guest) -> Option<Access> {
     }
 }
 
-/// Whether a call needs every register in the frame, and may change any of them there.
-#[must_use]
-pub fn uses_frame(inst: &Inst, guest: &Guest) -> bool {
-    inst.op.info().shape.is_call()
-        && !matches!(
-            guest.helper(inst.helper()).map(|h| h.effects),
-            Some(Effects::Pure | Effects::FpFlags)
-        )
-}
-
 /// One block's part of the plan.
 #[derive(Clone, Debug, Default)]
 pub struct BlockPlan {
@@ -92,6 +79,8 @@ pub struct BlockPlan {
     pub live_in: SlotSet,
     /// Before which of its marks (indices of [`Opcode::Mark`] operations) a sync point lies.
     pub syncs: Vec<usize>,
+    /// After each of its calls that use the frame: slots whose value is needed from there on.
+    pub reloads: Vec<SlotSet>,
 }
 
 /// The plan for a region.
@@ -157,7 +146,7 @@ fn sync_block(
         let sync = match precision {
             Precision::Replay => needs_sync,
             Precision::EveryAccess => insn.iter().any(|i| access_of(i, guest).is_some()),
-            Precision::None => insn.iter().any(|i| uses_frame(i, guest)),
+            Precision::None => insn.iter().any(|i| guest.uses_frame(i)),
         };
         let needs_flags = terminator_slot(block) == Some(guest.fp_flags);
         let after = if needs_flags { Since::Unrepeatable } else { after };
@@ -214,7 +203,7 @@ pub fn written_slot(inst: &Inst, guest: &Guest) -> Option<RegSlot> {
 #[must_use]
 pub fn accumulates_flags(inst: &Inst, guest: &Guest) -> bool {
     if inst.op.info().shape.is_call() {
-        return guest.helper(inst.helper()).is_some_and(|h| h.effects == Effects::FpFlags);
+        return guest.effects(inst) == Effects::FpFlags;
     }
     inst.op.info().has(flag::FP_FLAGS)
 }
@@ -251,7 +240,7 @@ fn propagate_dirty(
             let block = &region.blocks[index];
             let mut dirty = plans[index].dirty_in;
             for (n, inst) in block.insts.iter().enumerate() {
-                if plans[index].syncs.contains(&n) || uses_frame(inst, guest) {
+                if plans[index].syncs.contains(&n) || guest.uses_frame(inst) {
                     dirty = SlotSet::NONE;
                 }
                 read_slots(inst, guest).for_each(|s| used.insert(s));
@@ -279,31 +268,40 @@ fn propagate_live(region: &Region, guest: &Guest, order: &[usize], plans: &mut [
             for next in region.successors(index) {
                 live.add_all(&plans[next].live_in);
             }
-            let live = live_before(&region.blocks[index], guest, &plans[index], live);
+            let (live, reloads) = live_before(&region.blocks[index], guest, &plans[index], live);
             changed |= plans[index].live_in.add_all(&live);
+            plans[index].reloads = reloads;
         }
     }
 }
 
-fn live_before(block: &Block, guest: &Guest, plan: &BlockPlan, mut live: SlotSet) -> SlotSet {
+/// What is needed before a block, and after its calls, if that is needed after it.
+fn live_before(
+    block: &Block,
+    guest: &Guest,
+    plan: &BlockPlan,
+    mut live: SlotSet,
+) -> (SlotSet, Vec<SlotSet>) {
+    let mut reloads = Vec::new();
     let dirty = dirty_before_each(block, guest, plan);
     // Every block may leave by its terminator or a poll, writing back what is dirty then.
     live.add_all(&dirty[block.insts.len()]);
     held_terminator_slot(block, guest).into_iter().for_each(|s| live.insert(s));
     for (n, inst) in block.insts.iter().enumerate().rev() {
-        if uses_frame(inst, guest) {
-            live = SlotSet::NONE;
-        }
         if let Some(slot) = written_slot(inst, guest) {
             live.remove(slot);
         }
+        if guest.uses_frame(inst) {
+            reloads.push(std::mem::replace(&mut live, SlotSet::NONE));
+        }
         read_slots(inst, guest).for_each(|s| live.insert(s));
-        let leaves = inst.op == Opcode::AlignCheck || uses_frame(inst, guest);
+        let leaves = inst.op == Opcode::AlignCheck || guest.uses_frame(inst);
         if leaves || plan.syncs.contains(&n) {
             live.add_all(&dirty[n]);
         }
     }
-    live
+    reloads.reverse();
+    (live, reloads)
 }
 
 /// What is dirty before each operation of a block, and at last after all of them.
@@ -312,7 +310,7 @@ fn dirty_before_each(block: &Block, guest: &Guest, plan: &BlockPlan) -> Vec<Slot
     let mut all = Vec::with_capacity(block.insts.len() + 1);
     for (n, inst) in block.insts.iter().enumerate() {
         all.push(dirty);
-        if plan.syncs.contains(&n) || uses_frame(inst, guest) {
+        if plan.syncs.contains(&n) || guest.uses_frame(inst) {
             dirty = SlotSet::NONE;
         }
         written_slot(inst, guest).into_iter().for_each(|s| dirty.insert(s));

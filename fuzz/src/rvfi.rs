@@ -283,9 +283,8 @@ impl Hart {
     /// A helper would reach memory where the host has it.
     fn reaches_memory_unseen(&self, block: &Block) -> bool {
         let guest = self.frontend.guest();
-        let effects = |inst: &ir::Inst| guest.helper(inst.helper()).map(|helper| helper.effects);
-        let calls = block.insts.iter().filter(|inst| inst.op.info().shape.is_call());
-        calls.map(effects).any(|effects| effects.is_none_or(|e| e == Effects::Memory))
+        let mut calls = block.insts.iter().filter(|inst| inst.op.info().shape.is_call());
+        calls.any(|call| guest.effects(call) == Effects::Memory)
     }
 
     fn system(&mut self, insn: u32) -> Option<u8> {

@@ -1,7 +1,9 @@
 //! How a guest describes itself to the layers that know no guest.
 
-use base::cpu::SLOT_COUNT;
+use base::cpu::{Effects, SLOT_COUNT};
 use base::{Helper, HelperId, RegSlot};
+
+use crate::Inst;
 
 /// A guest architecture, as IR and what is below it see one.
 #[derive(Debug)]
@@ -71,6 +73,19 @@ impl Guest {
     #[must_use]
     pub fn helper(&self, id: HelperId) -> Option<&'static Helper> {
         self.helpers.get(usize::from(id.0))
+    }
+
+    /// What the helper does that a call names, besides computing its result: anything, if there is none.
+    #[must_use]
+    pub fn effects(&self, call: &Inst) -> Effects {
+        self.helper(call.helper()).map_or(Effects::Memory, |helper| helper.effects)
+    }
+
+    /// Whether it is a call that needs every register in the frame, and may change any of them there.
+    #[must_use]
+    pub fn uses_frame(&self, inst: &Inst) -> bool {
+        inst.op.info().shape.is_call()
+            && !matches!(self.effects(inst), Effects::Pure | Effects::FpFlags)
     }
 
     /// The slot of that name; `None` if there is none. Slow: it asks for every slot's name.

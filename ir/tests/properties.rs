@@ -1,6 +1,5 @@
 //! What holds of every valid block. Failures are printed whole, so none are kept in a file.
 
-use base::cpu::Effects;
 use base::{GuestVirt, RegSlot};
 use ferry_ir::Precision;
 use ferry_ir::eval::Exit;
@@ -206,8 +205,7 @@ enum Access {
 fn access(inst: &Inst) -> Option<Access> {
     let info = inst.op.info();
     if inst.op == Opcode::Call {
-        let effects = GUEST.helper(inst.helper())?.effects;
-        return matches!(effects, Effects::Frame | Effects::Memory).then_some(Access::Once);
+        return GUEST.uses_frame(inst).then_some(Access::Once);
     }
     match (info.has(flag::READS), info.has(flag::WRITES), info.has(flag::FAULTS)) {
         (true, true, _) => Some(Access::Once),

@@ -461,8 +461,7 @@ impl Ticket {
 /// Whether an operation may write to guest memory.
 fn may_store(inst: &Inst, guest: &Guest) -> bool {
     if inst.op.info().shape.is_call() {
-        let helper = guest.helper(inst.helper());
-        return helper.is_none_or(|helper| helper.effects == Effects::Memory);
+        return guest.effects(inst) == Effects::Memory;
     }
     inst.op.info().has(flag::FAULTS | flag::WRITES)
 }

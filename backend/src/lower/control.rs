@@ -101,9 +101,9 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// Takes all slots from the frame again: a helper may have changed them.
+    /// Takes from the frame again what is needed of it: a helper may have changed it.
     pub(super) fn reload(&mut self) {
-        for slot in self.map.used.iter() {
+        for slot in self.reloads.next().into_iter().flat_map(SlotSet::iter) {
             self.load_slot(slot);
         }
         self.flags_changed();

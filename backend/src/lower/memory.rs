@@ -3,6 +3,7 @@
 //! taken by rolling back to the last sync point.
 
 use base::CpuFrame;
+use base::cpu::Effects;
 use base::defect::{Defect, is_seeded};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, SigRef, Value, types};
@@ -14,7 +15,7 @@ use super::Lowering;
 use super::softmmu::Access;
 use super::values::clif_type;
 use crate::entry::ExitCode;
-use crate::register_mapper::{accumulates_flags, uses_frame};
+use crate::register_mapper::accumulates_flags;
 
 /// Flags of a guest access: it may fault.
 pub(super) fn guest_flags() -> MemFlagsData {
@@ -171,12 +172,14 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn call(&mut self, block: &Block, inst: &Inst) {
-        if uses_frame(inst, self.guest) {
+        if self.guest.uses_frame(inst) {
             self.recent_stores.forget();
             self.write_back();
             let result = self.call_helper(block, inst);
             self.reload();
-            self.check_helper_fault();
+            if self.guest.effects(inst) == Effects::Memory {
+                self.check_helper_fault();
+            }
             self.define(inst, result);
         } else if let Some(result) = self.intrinsic(block, inst) {
             self.define(inst, result);

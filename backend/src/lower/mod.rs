@@ -71,6 +71,8 @@ pub(crate) struct Lowering<'a, 'f> {
     known: intrinsic::Known,
     /// Dirty slots at the current place.
     dirty: SlotSet,
+    /// What the calls that are still to come in the block take from the frame again.
+    reloads: std::slice::Iter<'a, SlotSet>,
     /// The current guest instruction.
     pc: GuestVirt,
     sigs: Signatures,
@@ -174,6 +176,7 @@ pub(crate) fn lower(
         flag_origins: HashMap::new(),
         known: intrinsic::Known::default(),
         dirty: SlotSet::NONE,
+        reloads: [].iter(),
         pc: GuestVirt(0),
         sigs,
         fault: None,
@@ -218,6 +221,7 @@ impl Lowering<'_, '_> {
             false => self.begin(clif_block),
         }
         self.dirty = plan.dirty_in;
+        self.reloads = plan.reloads.iter();
         self.recent_stores.forget();
         self.known.begin_block();
         self.subnormals.forget();

@@ -5,7 +5,7 @@
 use base::cpu::{Effects, TEMP_COUNT};
 
 use super::Stats;
-use super::exposure::{Exposure, effects, reads_all_slots};
+use super::exposure::{Exposure, reads_all_slots};
 use crate::block::{Block, Inst, Operand};
 use crate::guest::Guest;
 use crate::ops::{Opcode, flag};
@@ -61,7 +61,7 @@ impl<'a> Live<'a> {
             return;
         }
         inst.args.into_iter().filter_map(Operand::as_slot).for_each(|s| self.slots.insert(s));
-        if inst.op.info().shape.is_call() && effects(inst, self.guest) == Effects::FpFlags {
+        if inst.op.info().shape.is_call() && self.guest.effects(inst) == Effects::FpFlags {
             self.slots.insert(self.guest.fp_flags);
         }
     }
@@ -143,7 +143,7 @@ fn is_needed(
 fn has_effects(inst: &Inst, live: &Live<'_>) -> bool {
     let info = inst.op.info();
     match inst.op {
-        Opcode::Call | Opcode::CallWide => effects(inst, live.guest) != Effects::Pure,
+        Opcode::Call | Opcode::CallWide => live.guest.effects(inst) != Effects::Pure,
         _ if info.has(flag::FP_FLAGS) => live.slots.contains(live.guest.fp_flags),
         _ => info.has_any(flag::FAULTS | flag::READS | flag::WRITES | flag::SPECIAL),
     }

@@ -1,6 +1,5 @@
 //! Where the guest, or a replay, can find out what slots hold.
 
-use base::cpu::Effects;
 use base::defect::{Defect, is_seeded};
 
 use crate::block::{Block, Inst};
@@ -66,7 +65,7 @@ impl Insn {
     fn add(&mut self, inst: &Inst, guest: &Guest) {
         let info = inst.op.info();
         self.leaves |= inst.op == Opcode::AlignCheck;
-        self.unrepeatable |= uses_frame(inst, guest) || inst.names_slot(guest.fp_flags);
+        self.unrepeatable |= guest.uses_frame(inst) || inst.names_slot(guest.fp_flags);
         if info.has(flag::FAULTS) {
             let (reads, writes) = (info.has(flag::READS), info.has(flag::WRITES));
             self.accesses = true;
@@ -81,16 +80,5 @@ impl Insn {
 pub(super) fn reads_all_slots(inst: &Inst, guest: &Guest, precision: Precision) -> bool {
     let exact = !is_seeded(Defect::DropsWritesBeforeFaults);
     let faults = exact && precision == Precision::EveryAccess && inst.op.info().has(flag::FAULTS);
-    faults || uses_frame(inst, guest)
-}
-
-/// Whether it is a call that may read or write any slot.
-pub(super) fn uses_frame(inst: &Inst, guest: &Guest) -> bool {
-    inst.op.info().shape.is_call()
-        && !matches!(effects(inst, guest), Effects::Pure | Effects::FpFlags)
-}
-
-/// Effects of the helper that a call names.
-pub(super) fn effects(call: &Inst, guest: &Guest) -> Effects {
-    guest.helper(call.helper()).map_or(Effects::Memory, |helper| helper.effects)
+    faults || guest.uses_frame(inst)
 }

@@ -2,7 +2,6 @@
 
 use base::cpu::Effects;
 
-use super::exposure::{effects, uses_frame};
 use super::values::{Known, Values, computation};
 use super::{Passes, Stats, checks, facts, forward, number, simplify};
 use crate::block::{Block, Inst, Operand};
@@ -97,7 +96,7 @@ impl Walk<'_> {
     /// Whether doing it again on the same operands changes nothing and gives the same.
     fn is_repeatable(&self, inst: &Inst) -> bool {
         match inst.op {
-            Opcode::Call | Opcode::CallWide => effects(inst, self.guest) == Effects::Pure,
+            Opcode::Call | Opcode::CallWide => self.guest.effects(inst) == Effects::Pure,
             op => !op.info().has_any(flag::FAULTS | flag::READS | flag::WRITES | flag::SPECIAL),
         }
     }
@@ -108,10 +107,10 @@ impl Walk<'_> {
             self.flag_writes += 1;
         }
         if inst.op.info().shape.is_call() {
-            if uses_frame(inst, self.guest) {
+            if self.guest.uses_frame(inst) {
                 self.values.forget_slots();
                 self.flag_writes += 1;
-            } else if effects(inst, self.guest) == Effects::FpFlags {
+            } else if self.guest.effects(inst) == Effects::FpFlags {
                 self.flags_changed();
                 self.flag_writes += 1;
             }
