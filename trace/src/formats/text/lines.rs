@@ -1,11 +1,15 @@
 //! Lines of a text, of bounded length.
 
 use std::io::{BufRead, Chain, Cursor, Read};
+use std::ops::Range;
 
 use crate::Error;
 
 /// No format has lines of this length, and a file without line ends shall not fill the memory.
 const LONGEST: usize = 64 * 1024;
+
+/// What is read at once, and has room for the longest line.
+const BUFFER: usize = 2 * LONGEST;
 
 /// How much of its beginning tells what a trace carries.
 const PREFIX: u64 = 64 * 1024;
@@ -23,38 +27,36 @@ pub(in crate::formats) fn peek<R: BufRead>(mut reader: R) -> Result<(Vec<u8>, Pe
 /// Lines without their ends, `\n` or `\r\n`.
 pub(in crate::formats) struct Lines<R> {
     reader: R,
-    /// Of the line that was returned last.
+    buffer: Box<[u8]>,
+    /// How much of the buffer is text.
+    filled: usize,
+    /// Where the line that was returned last is, with its end. The text behind it was not returned so far.
+    line: Range<usize>,
+    /// Its number, from 1.
     number: u64,
-    /// Bytes of the reader's buffer that are that line, to be consumed before the next one.
-    in_buffer: usize,
-    /// A line that lies in several buffers.
-    joined: Vec<u8>,
-    /// The line that was returned last shall be returned again.
+    /// It shall be returned again.
     again: bool,
-    is_joined: bool,
 }
 
-impl<R: BufRead> Lines<R> {
+impl<R: Read> Lines<R> {
     pub(in crate::formats) fn new(reader: R) -> Self {
-        Self { reader, number: 0, in_buffer: 0, joined: Vec::new(), again: false, is_joined: false }
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Self { reader, buffer, filled: 0, line: 0..0, number: 0, again: false }
     }
 
     /// The next line, or `None` at the end.
+    #[inline]
     pub(in crate::formats) fn next(&mut self) -> Result<Option<&[u8]>, Error> {
-        if self.again {
-            self.again = false;
-        } else {
-            self.reader.consume(std::mem::take(&mut self.in_buffer));
+        if !std::mem::take(&mut self.again) {
             self.number += 1;
-            if !self.find()? {
-                return Ok(None);
-            }
+            let start = self.line.end;
+            self.line = match memchr::memchr(b'\n', &self.buffer[start..self.filled]) {
+                Some(len) if len < LONGEST => start..start + len + 1,
+                _ => self.find()?,
+            };
         }
-        if self.is_joined {
-            return Ok(Some(trimmed(&self.joined)));
-        }
-        let buffer = self.reader.fill_buf()?;
-        Ok(Some(trimmed(&buffer[..self.in_buffer.min(buffer.len())])))
+        let line = &self.buffer[self.line.clone()];
+        Ok(if line.is_empty() { None } else { Some(trimmed(line)) })
     }
 
     /// Returns the last line once more.
@@ -67,32 +69,33 @@ impl<R: BufRead> Lines<R> {
         Error::Line { line: self.number, reason: reason.into() }
     }
 
-    /// Finds the end of a line: `in_buffer` or `joined` is then the line with its end.
-    fn find(&mut self) -> Result<bool, Error> {
-        self.joined.clear();
-        self.is_joined = false;
+    /// Reads on to the end of a line that is not in the buffer as a whole, or too long. Empty at the end of the text.
+    #[cold]
+    fn find(&mut self) -> Result<Range<usize>, Error> {
+        self.buffer.copy_within(self.line.end..self.filled, 0);
+        self.filled -= self.line.end;
+        self.line = 0..0;
+        let mut searched = 0;
         loop {
-            let buffer = self.reader.fill_buf()?;
-            let (found, len) = match memchr::memchr(b'\n', buffer) {
-                Some(end) => (true, end + 1),
-                None => (buffer.is_empty(), buffer.len()),
-            };
-            if self.joined.len() + len > LONGEST {
+            let found = memchr::memchr(b'\n', &self.buffer[searched..self.filled]);
+            let len = found.map_or(self.filled, |end| searched + end + 1);
+            if len > LONGEST {
                 return Err(
                     self.error(format!("longer than {LONGEST} bytes: not a text of this format"))
                 );
             }
-            if found && self.joined.is_empty() {
-                self.in_buffer = len;
-                return Ok(len != 0);
-            }
-            self.is_joined = true;
-            self.joined.extend_from_slice(&buffer[..len]);
-            self.reader.consume(len);
-            if found {
-                return Ok(true);
+            searched = len;
+            if found.is_some() || !self.read()? {
+                return Ok(0..len);
             }
         }
+    }
+
+    /// Reads more into the buffer. `false` at the end of the text.
+    fn read(&mut self) -> Result<bool, Error> {
+        let read = self.reader.read(&mut self.buffer[self.filled..])?;
+        self.filled += read;
+        Ok(read != 0)
     }
 }
 
@@ -104,31 +107,56 @@ fn trimmed(line: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::BufReader;
 
-    fn lines(text: &[u8], buffer: usize) -> Vec<Vec<u8>> {
-        let mut lines = Lines::new(BufReader::with_capacity(buffer, text));
+    /// A text that comes in pieces of a size.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+            let len = self.1.min(into.len());
+            self.0.read(&mut into[..len])
+        }
+    }
+
+    fn lines(text: &[u8], piece: usize) -> Vec<Vec<u8>> {
+        let mut lines = Lines::new(Pieces(text, piece));
         let mut all = Vec::new();
         while let Some(line) = lines.next().unwrap() {
             all.push(line.to_vec());
         }
+        assert_eq!(lines.next().unwrap(), None);
         all
     }
 
     #[test]
-    fn lines_do_not_depend_on_buffers_and_kinds_of_ends() {
-        for buffer in 1..12 {
+    fn lines_do_not_depend_on_pieces_and_kinds_of_ends() {
+        for piece in 1..12 {
             let expected: [&[u8]; 5] = [b"one", b"", b"three", b"", b"end"];
-            assert_eq!(lines(b"one\n\nthree\r\n\r\nend", buffer), expected);
-            assert_eq!(lines(b"one\n", buffer), [b"one"]);
-            assert_eq!(lines(b"", buffer), [b""; 0]);
+            assert_eq!(lines(b"one\n\nthree\r\n\r\nend", piece), expected);
+            assert_eq!(lines(b"one\n", piece), [b"one"]);
+            assert_eq!(lines(b"one\r", piece), [b"one"]);
+            assert_eq!(lines(b"", piece), [b""; 0]);
+        }
+    }
+
+    #[test]
+    fn lines_may_lie_across_the_buffers_end() {
+        for len in [1, 2, 1000, LONGEST - 3, LONGEST - 2] {
+            let expected: Vec<_> = (0..3 * BUFFER / len.max(100))
+                .map(|n| vec![b'a' + n.to_le_bytes()[0] % 26; len - n % 2])
+                .collect();
+            let text: Vec<u8> =
+                expected.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()).collect();
+            for piece in [1000, BUFFER, usize::MAX] {
+                assert!(lines(&text, piece) == expected, "of {len} bytes");
+            }
         }
     }
 
     #[test]
     fn a_line_can_be_had_again() {
-        for buffer in [1, 3, 100] {
-            let mut lines = Lines::new(BufReader::with_capacity(buffer, &b"first\nsecond"[..]));
+        for piece in [1, 3, 100] {
+            let mut lines = Lines::new(Pieces(b"first\nsecond", piece));
             assert_eq!(lines.next().unwrap(), Some(&b"first"[..]));
             lines.again();
             assert_eq!(lines.next().unwrap(), Some(&b"first"[..]));
@@ -141,7 +169,15 @@ mod tests {
 
     #[test]
     fn long_lines_are_refused() {
-        let mut long = Lines::new(BufReader::new(std::io::repeat(b'x')));
-        assert!(long.next().unwrap_err().to_string().contains("line 1: longer"));
+        let mut endless = Lines::new(std::io::repeat(b'x'));
+        assert!(endless.next().unwrap_err().to_string().contains("line 1: longer"));
+        for (len, is_line) in [(LONGEST - 1, true), (LONGEST, false)] {
+            let text = [b"\n", &vec![b'x'; len][..], b"\n"].concat();
+            for piece in [100, usize::MAX] {
+                let mut lines = Lines::new(Pieces(&text, piece));
+                assert!(lines.next().is_ok());
+                assert_eq!(lines.next().is_ok(), is_line, "{len} bytes");
+            }
+        }
     }
 }
