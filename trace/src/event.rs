@@ -29,6 +29,7 @@ pub struct Event {
 /// The bytes of an instruction, in the order of their addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Insn {
+    /// Those behind its end are 0.
     bytes: [u8; 15],
     len: u8,
     is_cut: bool,
@@ -190,6 +191,7 @@ impl Event {
     }
 
     /// Nothing known, for the next one to be filled in.
+    #[inline]
     pub fn clear(&mut self) {
         let Self { hart, order, pc, insn, privilege, writes, accesses, trap } = self;
         (*hart, *order, *pc, *insn, *privilege, *trap) = (0, None, 0, None, None, None);
@@ -215,9 +217,14 @@ impl Insn {
     }
 
     /// The low `len` bytes of a word, the least significant one first.
+    #[inline]
     #[must_use]
     pub fn from_word(word: u64, len: usize) -> Option<Self> {
-        word.to_le_bytes().get(..len).and_then(Self::new)
+        let len = u8::try_from(len).ok().filter(|len| (1..=8).contains(len))?;
+        let low = word & u64::MAX >> (64 - 8 * u32::from(len));
+        let mut bytes = [0; 15];
+        *bytes.first_chunk_mut()? = low.to_le_bytes();
+        Some(Self { bytes, len, is_cut: false })
     }
 
     /// Its bytes.
@@ -233,18 +240,20 @@ impl Insn {
     }
 
     /// As a number, the first byte least significant; of up to 8 bytes.
+    #[inline]
     #[must_use]
     pub fn word(&self) -> u64 {
-        let bytes = self.bytes().iter().take(8).enumerate();
-        bytes.fold(0, |word, (n, &byte)| word | u64::from(byte) << (8 * n))
+        self.bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// Whether both can be the same instruction, as far as they are known.
+    #[inline]
     #[must_use]
     pub fn agrees_with(&self, other: &Self) -> bool {
         let is_beginning =
             |whole: &Self, part: &Self| part.is_cut && whole.bytes().starts_with(part.bytes());
-        self.bytes() == other.bytes() || is_beginning(self, other) || is_beginning(other, self)
+        let same = |a: &Self, b: &Self| (a.bytes, a.len) == (b.bytes, b.len);
+        same(self, other) || is_beginning(self, other) || is_beginning(other, self)
     }
 }
 
@@ -280,5 +289,10 @@ mod tests {
         assert!(!whole.agrees_with(&short) && !short.agrees_with(&whole));
         assert_eq!((short.word(), format!("{cut:?}")), (0x9066, "6690..".to_owned()));
         assert!(Insn::new(&[]).is_none() && Insn::new(&[0; 16]).is_none());
+        for len in 1..=8 {
+            let bytes = &[1, 2, 3, 4, 5, 6, 7, 8][..len];
+            assert_eq!(Insn::from_word(0x0807_0605_0403_0201, len), Insn::new(bytes));
+        }
+        assert!(Insn::from_word(0, 0).is_none() && Insn::from_word(0, 9).is_none());
     }
 }

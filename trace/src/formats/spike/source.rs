@@ -8,8 +8,8 @@ use super::EXCEPTIONS;
 use crate::formats::text::{Lines, Peeked, Scan, peek};
 use crate::formats::{hart_number, of_hart, riscv_insn};
 use crate::{
-    Access, AccessKind, Architecture, Carries, Error, Event, Header, Insn, Privilege, RegWrite,
-    Register, Source, Trap, Writes,
+    Access, AccessKind, Architecture, Carries, Error, Event, Header, Insn, Privilege, RegClass,
+    RegWrite, Register, Source, Trap, Writes,
 };
 
 /// Reads Spike's log.
@@ -151,7 +151,8 @@ impl<R: BufRead> Source for SpikeSource<R> {
                     }
                     continue;
                 }
-                _ if self.finish_trap(event) => {
+                _ if self.trapped.is_some() => {
+                    self.finish_trap(event);
                     self.lines.again();
                     return Ok(true);
                 }
@@ -186,6 +187,12 @@ impl<R: BufRead> Source for SpikeSource<R> {
 
 /// The number of the core, and what follows it.
 fn core(line: &[u8]) -> Option<(u64, Scan<'_>)> {
+    // The number has four places, and three of them are almost always blank.
+    if let [b'c', b'o', b'r', b'e', b' ', b' ', b' ', digit @ b'0'..=b'9', b':', b' ', rest @ ..] =
+        line
+    {
+        return Some((u64::from(digit - b'0'), Scan::new(rest)));
+    }
     let mut scan = Scan::new(line);
     scan.eat(b"core")?;
     scan.blanks();
@@ -199,14 +206,14 @@ fn parse(text: &[u8], event: &mut Event) -> Result<Line, String> {
     let hart = hart_number(hart).ok_or("the number of the core is too large")?;
     match scan.rest {
         [b'0', b'x', ..] => {
-            let (pc, insn) = place(&mut scan)?;
-            Ok(Line::Begin { hart, begun: Begun { pc, insn } })
+            let begun = place(&mut scan)?;
+            Ok(Line::Begin { hart, begun })
         }
         [digit @ b'0'..=b'9', b' ', rest @ ..] => {
             scan.rest = rest;
             event.hart = hart;
             event.privilege = Some(Privilege(digit - b'0'));
-            let (pc, insn) = place(&mut scan)?;
+            let Begun { pc, insn } = place(&mut scan)?;
             (event.pc, event.insn) = (pc, Some(insn));
             effects(&mut scan, event)?;
             Ok(Line::Commit)
@@ -222,7 +229,8 @@ fn parse(text: &[u8], event: &mut Event) -> Result<Line, String> {
 }
 
 /// `0x<pc> (0x<insn>)`
-fn place(scan: &mut Scan<'_>) -> Result<(u64, Insn), String> {
+#[inline]
+fn place(scan: &mut Scan<'_>) -> Result<Begun, String> {
     let pc = scan.prefixed_hex().ok_or("expected `0x<pc>`")?;
     if pc.digits <= 8 {
         return Err("a program counter of 32 bits: only 64-bit RISC-V is understood".to_owned());
@@ -231,7 +239,7 @@ fn place(scan: &mut Scan<'_>) -> Result<(u64, Insn), String> {
     let word = scan.prefixed_hex().ok_or("expected `(0x<insn>)`")?;
     scan.eat(b")").ok_or("expected `)` after the instruction")?;
     let insn = riscv_insn(word.value).ok_or("the instruction is too long")?;
-    Ok((pc.value, insn))
+    Ok(Begun { pc: pc.value, insn })
 }
 
 /// Registers and memory, up to the end of the line.
@@ -241,10 +249,10 @@ fn effects(scan: &mut Scan<'_>, event: &mut Event) -> Result<(), String> {
         let Some((&kind, rest)) = scan.rest.split_first() else { return Ok(()) };
         scan.rest = rest;
         match kind {
-            b'x' => write(scan, event, Register::int)?,
-            b'f' => write(scan, event, Register::float)?,
-            b'v' => write(scan, event, Register::vector)?,
-            b'c' => write(scan, event, Register::control)?,
+            b'x' => write(scan, event, RegClass::Int)?,
+            b'f' => write(scan, event, RegClass::Float)?,
+            b'v' => write(scan, event, RegClass::Vector)?,
+            b'c' => write(scan, event, RegClass::Control)?,
             b'm' if scan.eat(b"em ").is_some() => access(scan, event)?,
             // The vector configuration that was in force: neither written nor needed.
             b'e' | b'm' | b'l' => {
@@ -258,16 +266,13 @@ fn effects(scan: &mut Scan<'_>, event: &mut Event) -> Result<(), String> {
 }
 
 /// `5  0x<value>`, after the letter; of a control register `768_mstatus 0x<value>`.
-fn write(
-    scan: &mut Scan<'_>,
-    event: &mut Event,
-    register: fn(u16) -> Register,
-) -> Result<(), String> {
+#[inline]
+fn write(scan: &mut Scan<'_>, event: &mut Event, class: RegClass) -> Result<(), String> {
     scan.blanks();
     let number = scan.decimal().and_then(|number| u16::try_from(number).ok());
     let number = number.ok_or("expected the number of a register")?;
-    let register = register(number);
-    let most = if register.class == crate::RegClass::Control { 0xfff } else { 31 };
+    let register = Register::new(class, number);
+    let most = if class == RegClass::Control { 0xfff } else { 31 };
     if number > most {
         return Err(format!("there is no register {register:?}"));
     }
@@ -283,11 +288,14 @@ fn write(
 
 /// The last of several writes to a register counts.
 fn set(event: &mut Event, register: Register, value: u128) {
-    event.writes.retain(|write| write.register != register);
+    if event.writes.iter().any(|write| write.register == register) {
+        event.writes.retain(|write| write.register != register);
+    }
     event.writes.push(RegWrite { register, value });
 }
 
 /// `0x<addr>`, and of a store ` 0x<value>`.
+#[inline]
 fn access(scan: &mut Scan<'_>, event: &mut Event) -> Result<(), String> {
     scan.blanks();
     let addr = scan.prefixed_hex().ok_or("expected `0x<addr>` after `mem`")?.value;
