@@ -101,11 +101,16 @@ impl Section {
         found.ok_or(Malformed("a section of the chunk ends too early"))
     }
 
+    /// A number of so many bytes: 1 to 8.
+    #[inline]
     fn up_to_8(&mut self, raw: &[u8], len: u8) -> Result<u64, Malformed> {
-        let mut word = [0; 8];
+        let start = self.at;
         let bytes = self.bytes(raw, usize::from(len))?;
-        word.get_mut(..bytes.len()).ok_or(Malformed("no such number"))?.copy_from_slice(bytes);
-        Ok(u64::from_le_bytes(word))
+        // Eight bytes are read at once, wherever the chunk has so many.
+        Ok(match raw.get(start..).and_then(|rest| rest.first_chunk()) {
+            Some(eight) => u64::from_le_bytes(*eight) & u64::MAX >> (64 - 8 * u32::from(len)),
+            None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        })
     }
 
     #[inline]
