@@ -62,7 +62,7 @@ impl Comparison<'_> {
         hart: u32,
         subject: Box<Event>,
         insns: &[Insn],
-    ) -> Result<Option<Divergence>, Error> {
+    ) -> Result<Option<Box<Divergence>>, Error> {
         // An instruction that traps has no event on a side that shows only what retires.
         let unseen = usize::from(subject.trap.is_some() && !self.reference_shows_traps());
         let insns = &insns[..insns.len() - unseen.min(insns.len())];
@@ -187,7 +187,7 @@ impl Comparison<'_> {
         block: Vec<Box<Event>>,
         subject: Box<Event>,
         differences: Vec<Difference>,
-    ) -> Divergence {
+    ) -> Box<Divergence> {
         let together = block.first().map(|first| {
             let mut together = first.clone();
             together.writes = merged(&block);

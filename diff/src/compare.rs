@@ -214,7 +214,7 @@ impl<'a> Comparison<'a> {
             let Some(hart) = self.next_hart()? else { break };
             self.pass_over_unreported_traps(hart)?;
             if let Some(divergence) = self.step(hart)? {
-                return Ok(Verdict::Different(self.counts, Box::new(divergence)));
+                return Ok(Verdict::Different(self.counts, divergence));
             }
         }
         Ok(Verdict::Same(self.counts))
@@ -250,7 +250,7 @@ impl<'a> Comparison<'a> {
 
     /// An instruction that traps has no event on a side that shows only what retires.
     fn pass_over_unreported_traps(&mut self, hart: u32) -> Result<(), Error> {
-        let [reference_shows, subject_shows] = self.carries.map(|carries| carries.traps);
+        let [reference_shows, subject_shows] = [self.carries[0].traps, self.carries[1].traps];
         if !subject_shows {
             while self.reference.peek(hart, 0)?.is_some_and(|event| event.trap.is_some()) {
                 self.pass_over(hart, Only::Reference)?;
@@ -281,7 +281,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Compares one instruction of a hart.
-    fn step(&mut self, hart: u32) -> Result<Option<Divergence>, Error> {
+    fn step(&mut self, hart: u32) -> Result<Option<Box<Divergence>>, Error> {
         self.resynchronise(hart)?;
         if self.is_led {
             if self.follow_signal(hart)? {
@@ -371,7 +371,7 @@ impl<'a> Comparison<'a> {
         hart: u32,
         reference: Option<Box<Event>>,
         subject: Option<Box<Event>>,
-    ) -> Option<Divergence> {
+    ) -> Option<Box<Divergence>> {
         if reference.is_none() && (subject.is_none() || self.options.may_go_on) {
             return None;
         }
@@ -387,35 +387,21 @@ impl<'a> Comparison<'a> {
             return Ok(vec![Difference::Pc(a.pc, b.pc)]);
         }
         let mut found = Vec::new();
-        if let (Some(x), Some(y)) = (a.insn, b.insn)
-            && !x.agrees_with(&y)
-        {
-            found.push(Difference::Insn(x, y));
-        }
-        if let (Some(x), Some(y)) = (a.privilege, b.privilege)
-            && x != y
-        {
-            found.push(Difference::Privilege(x, y));
-        }
-        if !traps_agree(a.trap, b.trap) && self.both_show_traps() {
-            found.push(Difference::Trap(a.trap, b.trap));
-        }
-        let is_signal = a.delivered().or(b.delivered()).is_some();
-        self.counts.signals += u64::from(is_signal);
-        // Of a trap that both have taken, all is known.
-        let is_trap = is_taken(a) && is_taken(b);
-        self.counts.interrupts += u64::from(is_trap && is_interrupt(a));
-        let open = match self.subject.execution.is_from_outside() {
+        self.places_differ(a, b, &mut found);
+        let traps = a.trap.is_some() || b.trap.is_some();
+        let is_entry = traps && self.traps_differ(a, b, &mut found);
+        let shown = if a.insn.is_some() { a } else { b };
+        let outside = match self.subject.execution.is_from_outside() {
             true => Some(guest::Outside::World),
-            false => guest::outside(self.architecture, if a.insn.is_some() { a } else { b }),
+            false => guest::outside(self.architecture, shown),
         };
-        match open {
-            Some(outside) if !is_signal && !is_trap => {
+        match outside {
+            Some(outside) if !is_entry => {
                 self.counts.calls += u64::from(outside == guest::Outside::Kernel);
                 self.take_over(hart, a, b)?;
             }
             _ => {
-                self.leave_flags_open(hart, if a.insn.is_some() { a } else { b });
+                self.leave_flags_open(hart, shown);
                 self.registers_differ(hart, &a.writes, &b.writes, &mut found);
                 if !memory::agree(&a.accesses, &b.accesses, self.told) {
                     found.push(Difference::Memory(a.accesses.clone(), b.accesses.clone()));
@@ -425,7 +411,36 @@ impl<'a> Comparison<'a> {
         Ok(found)
     }
 
+    /// Whether other instructions are at the same address.
+    #[inline]
+    fn places_differ(&self, a: &Event, b: &Event, found: &mut Vec<Difference>) {
+        if let (Some(x), Some(y)) = (&a.insn, &b.insn)
+            && !x.agrees_with(y)
+        {
+            found.push(Difference::Insn(*x, *y));
+        }
+        if let (Some(x), Some(y)) = (a.privilege, b.privilege)
+            && x != y
+        {
+            found.push(Difference::Privilege(x, y));
+        }
+    }
+
+    /// Compares events of which one traps at least. Whether a handler is entered in which all is known: of a signal, or of a trap that
+    /// both have taken.
+    fn traps_differ(&mut self, a: &Event, b: &Event, found: &mut Vec<Difference>) -> bool {
+        if !traps_agree(a.trap, b.trap) && self.both_show_traps() {
+            found.push(Difference::Trap(a.trap, b.trap));
+        }
+        let is_signal = a.delivered().or(b.delivered()).is_some();
+        self.counts.signals += u64::from(is_signal);
+        let is_trap = is_taken(a) && is_taken(b);
+        self.counts.interrupts += u64::from(is_trap && is_interrupt(a));
+        is_signal || is_trap
+    }
+
     /// What registers were before is known of this instruction, or block, and of the last one.
+    #[inline]
     pub(crate) fn begin_instruction(&mut self, hart: u32) {
         let known = &mut self.harts[hart as usize];
         std::mem::swap(&mut known.undo, &mut known.undo_last);
@@ -501,8 +516,7 @@ impl<'a> Comparison<'a> {
         // Almost always both write the same to the same registers.
         if a == b {
             for &RegWrite { register, value } in a {
-                known.undo.push((register, known.reference.get(register)));
-                known.reference.set(register, value);
+                known.undo.push((register, known.reference.replace(register, value)));
                 known.subject.set(register, value);
             }
             self.counts.registers += a.len() as u64;
@@ -533,7 +547,7 @@ impl<'a> Comparison<'a> {
         reference: Option<Box<Event>>,
         subject: Option<Box<Event>>,
         differences: Vec<Difference>,
-    ) -> Divergence {
+    ) -> Box<Divergence> {
         let known = std::mem::take(&mut self.harts[hart as usize]);
         let pair = |index, reference: Option<Box<Event>>, subject: Option<Box<Event>>| Pair {
             index,
@@ -543,7 +557,7 @@ impl<'a> Comparison<'a> {
         let before = undone(known.reference.clone(), known.undo);
         let before_last = undone(before.clone(), known.undo_last);
         let history = known.history.into_iter();
-        Divergence {
+        Box::new(Divergence {
             hart,
             pair: pair(known.compared, reference, subject),
             differences,
@@ -554,9 +568,10 @@ impl<'a> Comparison<'a> {
             before_last,
             block: Vec::new(),
             block_last: known.last_block,
-        }
+        })
     }
 
+    #[inline]
     pub(crate) fn remember(&mut self, hart: u32, reference: Box<Event>, subject: Box<Event>) {
         let known = &mut self.harts[hart as usize];
         known.history.push_back((known.compared, reference, subject));
@@ -565,6 +580,7 @@ impl<'a> Comparison<'a> {
         self.shorten_history(hart);
     }
 
+    #[inline]
     fn shorten_history(&mut self, hart: u32) {
         let known = &mut self.harts[hart as usize];
         if known.history.len() > self.options.history

@@ -44,32 +44,48 @@ pub(crate) fn agree(a: &[Access], b: &[Access], told: Told) -> bool {
         return true;
     }
     [AccessKind::Load, AccessKind::Store].into_iter().filter(|kind| told.tells(*kind)).all(|kind| {
-        let of = |accesses: &'_ [Access]| {
-            accesses.iter().filter(|access| access.kind == kind).copied().collect::<Vec<_>>()
-        };
-        let (a, b) = (of(a), of(b));
-        same_one_by_one(&a, &b, told.tells_value(kind))
-            || same_bytes(&a, &b, told.tells_value(kind))
+        let (a, b) = (Only { kind, of: a }, Only { kind, of: b });
+        same_one_by_one(a, b, told.tells_value(kind)) || same_bytes(a, b, told.tells_value(kind))
     })
 }
 
-fn same_one_by_one(a: &[Access], b: &[Access], values: bool) -> bool {
-    let same = |(a, b): (&Access, &Access)| {
-        let unknown_or_equal = |a: Option<u128>, b: Option<u128>| match (a, b) {
-            (Some(a), Some(b)) => a == b,
-            _ => true,
-        };
+/// The accesses of one kind.
+#[derive(Clone, Copy)]
+struct Only<'a> {
+    kind: AccessKind,
+    of: &'a [Access],
+}
+
+impl<'a> Only<'a> {
+    fn iter(self) -> impl Iterator<Item = &'a Access> {
+        self.of.iter().filter(move |access| access.kind == self.kind)
+    }
+}
+
+fn same_one_by_one(a: Only<'_>, b: Only<'_>, values: bool) -> bool {
+    let same = |a: &Access, b: &Access| {
         a.addr == b.addr
-            && unknown_or_equal(a.size.map(u128::from), b.size.map(u128::from))
+            && unknown_or_equal(a.size, b.size)
             && (!values || unknown_or_equal(a.value, b.value))
     };
-    a.len() == b.len() && a.iter().zip(b).all(same)
+    let (mut a, mut b) = (a.iter(), b.iter());
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return true,
+            (Some(a), Some(b)) if same(a, b) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn unknown_or_equal<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
+    a.is_none() || b.is_none() || a == b
 }
 
 /// The bytes that accesses touch, each with its value if that is known; `None` if a size is unknown.
-fn bytes_of(accesses: &[Access]) -> Option<BTreeMap<u64, Option<u8>>> {
+fn bytes_of(accesses: Only<'_>) -> Option<BTreeMap<u64, Option<u8>>> {
     let mut bytes = BTreeMap::new();
-    for access in accesses {
+    for access in accesses.iter() {
         for n in 0..u64::from(access.size?) {
             let value = access.value.map(|value| (value >> (8 * n.min(15))) as u8);
             bytes.insert(access.addr.wrapping_add(n), value);
@@ -78,9 +94,8 @@ fn bytes_of(accesses: &[Access]) -> Option<BTreeMap<u64, Option<u8>>> {
     Some(bytes)
 }
 
-fn same_bytes(a: &[Access], b: &[Access], values: bool) -> bool {
+fn same_bytes(a: Only<'_>, b: Only<'_>, values: bool) -> bool {
     let (Some(a), Some(b)) = (bytes_of(a), bytes_of(b)) else { return false };
-    let unknown_or_equal = |a: Option<u8>, b: Option<u8>| a.is_none() || b.is_none() || a == b;
     a.keys().eq(b.keys())
         && (!values || a.values().zip(b.values()).all(|(a, b)| unknown_or_equal(*a, *b)))
 }

@@ -166,7 +166,7 @@ impl<'a> Side<'a> {
         if self.is_at_end {
             return Ok(None);
         }
-        let mut event = self.blank();
+        let mut event = self.spare.pop().unwrap_or_default();
         let read = self.execution.next(&mut event);
         if !read.map_err(|source| Error::Source { side: self.name, source })? {
             self.is_at_end = true;
@@ -203,26 +203,44 @@ impl<'a> Side<'a> {
     }
 
     /// The hart of the next event, `None` at the end.
+    #[inline]
     pub(crate) fn next_hart(&mut self) -> Result<Option<u32>, Error> {
         if !self.order.is_empty() {
             return Ok(self.order.front().copied());
         }
-        if self.next.is_none() {
-            self.next = self.read()?;
-        }
+        self.fetch()?;
         Ok(self.next.as_ref().map(|event| event.hart))
     }
 
-    /// The hart's event after `ahead` others.
-    pub(crate) fn peek(&mut self, hart: u32, ahead: usize) -> Result<Option<&Event>, Error> {
-        if self.order.is_empty() && ahead == 0 {
-            if self.next.is_none() {
-                self.next = self.read()?;
-            }
-            if self.next.as_ref().is_none_or(|event| event.hart == hart) {
-                return Ok(self.next.as_deref());
-            }
+    /// Reads the next event, unless it waits. Without queues only.
+    #[inline]
+    fn fetch(&mut self) -> Result<(), Error> {
+        if self.next.is_none() {
+            self.next = self.read()?;
         }
+        Ok(())
+    }
+
+    /// Whether [`Side::next`] is the hart's next event, or there is none at all. That is almost always so.
+    #[inline]
+    fn is_next(&mut self, hart: u32) -> Result<bool, Error> {
+        if !self.order.is_empty() {
+            return Ok(false);
+        }
+        self.fetch()?;
+        Ok(self.next.as_ref().is_none_or(|event| event.hart == hart))
+    }
+
+    /// The hart's event after `ahead` others.
+    #[inline]
+    pub(crate) fn peek(&mut self, hart: u32, ahead: usize) -> Result<Option<&Event>, Error> {
+        if ahead == 0 && self.is_next(hart)? {
+            return Ok(self.next.as_deref());
+        }
+        self.peek_queued(hart, ahead)
+    }
+
+    fn peek_queued(&mut self, hart: u32, ahead: usize) -> Result<Option<&Event>, Error> {
         if let Some(event) = self.next.take() {
             self.queue(event)?;
         }
@@ -236,12 +254,17 @@ impl<'a> Side<'a> {
     }
 
     /// Takes the hart's next event.
+    #[inline]
     pub(crate) fn take(&mut self, hart: u32) -> Result<Option<Box<Event>>, Error> {
-        if self.peek(hart, 0)?.is_none() {
-            return Ok(None);
-        }
-        if self.next.is_some() {
+        if self.is_next(hart)? {
             return Ok(self.next.take());
+        }
+        self.take_queued(hart)
+    }
+
+    fn take_queued(&mut self, hart: u32) -> Result<Option<Box<Event>>, Error> {
+        if self.peek_queued(hart, 0)?.is_none() {
+            return Ok(None);
         }
         match self.order.front() {
             Some(&first) if first == hart => _ = self.order.pop_front(),
@@ -258,7 +281,8 @@ impl<'a> Side<'a> {
         self.blocks.pop_front()
     }
 
-    /// An event to be filled in.
+    /// An event that says nothing.
+    #[inline]
     pub(crate) fn blank(&mut self) -> Box<Event> {
         let mut event = self.spare.pop().unwrap_or_default();
         event.clear();
@@ -266,6 +290,7 @@ impl<'a> Side<'a> {
     }
 
     /// Gives an event back, to be used again.
+    #[inline]
     pub(crate) fn recycle(&mut self, event: Box<Event>) {
         self.spare.push(event);
     }

@@ -25,6 +25,7 @@ impl Default for Registers {
     }
 }
 
+#[inline]
 fn place(register: Register) -> Option<usize> {
     let file = match register.class {
         RegClass::Int => 0,
@@ -60,7 +61,19 @@ impl Registers {
         }
     }
 
+    /// Learns a register's value. What it was before, if that was known.
+    #[inline]
+    pub(crate) fn replace(&mut self, register: Register, value: u128) -> Option<u128> {
+        let Some(at) = place(register) else { return self.others.insert(register, value) };
+        let (known, bit) = (&mut self.known[at / 64], 1 << (at % 64));
+        let before = (*known & bit != 0).then_some(self.values[at]);
+        self.values[at] = value;
+        *known |= bit;
+        before
+    }
+
     /// Learns a register's value.
+    #[inline]
     pub fn set(&mut self, register: Register, value: u128) {
         match place(register) {
             Some(at) => {
@@ -108,11 +121,13 @@ mod tests {
         ];
         for (value, register) in (1_u128..).zip(all) {
             assert_eq!(registers.get(register), None);
-            registers.set(register, value);
+            registers.set(register, 100);
+            assert_eq!(registers.replace(register, value), Some(100));
             assert_eq!(registers.get(register), Some(value));
         }
         assert_eq!(registers.iter().map(|(register, _)| register).collect::<Vec<_>>(), all);
         all.iter().for_each(|register| registers.forget(*register));
         assert_eq!(registers.iter().count(), 0);
+        assert_eq!(all.map(|register| registers.replace(register, 1)), [None; 5]);
     }
 }

@@ -63,7 +63,7 @@ pub trait Source {
     /// What its events say.
     fn header(&self) -> &Header;
 
-    /// Fills in the next event. `false` at the end of the execution.
+    /// Fills in the next event, whatever was in it. `false` at the end of the execution.
     ///
     /// # Errors
     /// The trace is malformed, or cannot be read.
