@@ -283,6 +283,25 @@ impl Values for Definition<'_> {
     }
 }
 
+/// The slots of a site, which are filled in one after the other.
+struct Slots<'a, V> {
+    slots: std::slice::IterMut<'a, Slot>,
+    values: &'a mut V,
+    registers: &'a [u128],
+    /// The address of the hart's last access.
+    addr: u64,
+}
+
+impl<V: Values> Slots<'_, V> {
+    /// The value of the next slot.
+    #[inline(always)]
+    fn next(&mut self, role: Role<'_>, accesses: &[Access]) -> Result<u128, Malformed> {
+        let Self { registers, addr, .. } = *self;
+        let slot = self.slots.next().ok_or(Malformed("no such slot"))?;
+        self.values.value(slot, role, &Around { registers, accesses, mask: role.mask(), addr })
+    }
+}
+
 /// Fills in what happened at a site.
 #[inline]
 fn fill(
@@ -292,46 +311,52 @@ fn fill(
     values: &mut impl Values,
 ) -> Result<(), Malformed> {
     let Hart { sites, slots, accesses, writes, values: registers, addr, .. } = hart;
-    let (registers, addr) = (&registers[..], *addr);
     let site = usize::try_from(site).ok().and_then(|site| sites.get(site));
     let site = site.ok_or(Malformed("no such site"))?;
     event.clear();
     (event.hart, event.pc) = (hart.number, site.pc);
     (event.insn, event.privilege) = (site.insn, site.privilege);
-    let mut slots = site.slots.of_mut(slots).iter_mut();
-    let mut next = |role: Role<'_>, accesses: &[Access]| {
-        let slot = slots.next().ok_or(Malformed("no such slot"))?;
-        values.value(slot, role, &Around { registers, accesses, mask: role.mask(), addr })
-    };
+    let slots = site.slots.of_mut(slots).iter_mut();
+    let mut slots = Slots { slots, values, registers, addr: *addr };
     for (index, shape) in (0..).zip(site.accesses.of(accesses)) {
         let mut access =
             Access { kind: shape.kind, addr: 0, phys: None, size: shape.size, value: None };
-        access.addr = low(next(Role::Address(index), &event.accesses)?);
+        access.addr = low(slots.next(Role::Address(index), &event.accesses)?);
         event.accesses.push(access);
         if shape.has_phys {
-            access.phys = Some(low(next(Role::Physical(index), &event.accesses)?));
+            access.phys = Some(low(slots.next(Role::Physical(index), &event.accesses)?));
         }
         if shape.has_value {
-            access.value = Some(next(Role::Accessed(&access), &event.accesses)?);
+            access.value = Some(slots.next(Role::Accessed(&access), &event.accesses)?);
         }
         if let Some(last) = event.accesses.last_mut() {
             *last = access;
         }
     }
     for shape in site.writes.of(writes) {
-        let value = next(Role::Written(shape.index), &event.accesses)?;
+        let value = slots.next(Role::Written(shape.index), &event.accesses)?;
         event.writes.push(RegWrite { register: shape.register, value });
     }
     if site.says.has(Says::TRAP) {
-        let mut field = |says| match site.says.has(says) {
-            true => next(Role::Trap, &event.accesses).map(|value| Some(low(value))),
-            false => Ok(None),
-        };
-        let (cause, value) = (field(Says::CAUSE)?, field(Says::TRAP_VALUE)?);
-        let signal = field(Says::SIGNAL)?.map(|code| Signal::from_code(code as u8));
-        event.trap = Some(Trap { cause, value, signal });
+        event.trap = Some(trap(site.says, slots, &event.accesses)?);
     }
     Ok(())
+}
+
+/// What a trap was of which an event says so much.
+#[cold]
+fn trap(
+    says: Says,
+    mut slots: Slots<'_, impl Values>,
+    accesses: &[Access],
+) -> Result<Trap, Malformed> {
+    let mut field = |field| match says.has(field) {
+        true => slots.next(Role::Trap, accesses).map(|value| Some(low(value))),
+        false => Ok(None),
+    };
+    let (cause, value) = (field(Says::CAUSE)?, field(Says::TRAP_VALUE)?);
+    let signal = field(Says::SIGNAL)?.map(|code| Signal::from_code(code as u8));
+    Ok(Trap { cause, value, signal })
 }
 
 /// Gives the event its order, and performs it.

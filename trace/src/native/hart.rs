@@ -45,7 +45,7 @@ impl Says {
     }
 }
 
-/// Some consecutive entries.
+/// Some consecutive entries of what its hart has: they are there as long as the site is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Part {
     start: usize,
@@ -64,12 +64,12 @@ impl Part {
 
     #[inline]
     pub(super) fn of<T>(self, all: &[T]) -> &[T] {
-        all.get(self.start..self.start + self.len).unwrap_or(&[])
+        &all[self.start..self.start + self.len]
     }
 
     #[inline]
     pub(super) fn of_mut<T>(self, all: &mut [T]) -> &mut [T] {
-        all.get_mut(self.start..self.start + self.len).unwrap_or(&mut [])
+        &mut all[self.start..self.start + self.len]
     }
 }
 
