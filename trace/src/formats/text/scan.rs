@@ -20,17 +20,16 @@ fn eight_bytes(text: &[u8]) -> u64 {
     }
 }
 
-/// How many of eight bytes, before the first other one, are hexadecimal digits. All eight are looked at in one number.
+/// The highest bits of those of eight bytes that are no hexadecimal digits, up to the first one; bits behind it say nothing.
 #[inline]
-const fn digits_among(bytes: u64) -> u32 {
+const fn no_digits(bytes: u64) -> u64 {
     // Sums have the highest bit of each byte that is large enough. From a byte of 0x80 or more, which is no digit, they carry into
     // the next one, which does not count any more.
     let lower_case = bytes | each(0x20);
     let decimal = bytes.wrapping_add(each(0x80 - b'0')) ^ bytes.wrapping_add(each(0x7f - b'9'));
     let letter =
         lower_case.wrapping_add(each(0x80 - b'a')) ^ lower_case.wrapping_add(each(0x7f - b'f'));
-    let others = (!(decimal | letter) | bytes) & each(0x80);
-    others.trailing_zeros() / 8
+    (!(decimal | letter) | bytes) & each(0x80)
 }
 
 /// The number that the first of eight bytes are, which are so many hexadecimal digits: at least one.
@@ -100,22 +99,30 @@ impl<'a> Scan<'a> {
     pub(in crate::formats) fn decimal(&mut self) -> Option<u64> {
         let (mut value, mut len) = (0_u64, 0);
         while let Some(digit @ b'0'..=b'9') = self.rest.get(len) {
-            value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+            let digit = u64::from(digit - b'0');
+            // Only the twentieth digit can be too much.
+            value = match len {
+                0..19 => 10 * value + digit,
+                19 => value.checked_mul(10)?.checked_add(digit)?,
+                _ => return None,
+            };
             len += 1;
         }
-        if len == 0 || len > 20 {
-            return None;
-        }
-        self.rest = &self.rest[len..];
-        Some(value)
+        self.rest = self.rest.get(len..)?;
+        (len != 0).then_some(value)
     }
 
     /// A hexadecimal number of at most 16 digits, apart from leading zeros.
     #[inline]
     pub(in crate::formats) fn hex(&mut self) -> Option<Hex<u64>> {
-        if let Some(value) = self.sixteen_digits() {
-            return Some(Hex { value, digits: 16 });
+        match self.sixteen_digits() {
+            Some(value) => Some(Hex { value, digits: 16 }),
+            None => self.short_hex(),
         }
+    }
+
+    /// The same, where it is rarely of 16 digits.
+    pub(in crate::formats) fn short_hex(&mut self) -> Option<Hex<u64>> {
         self.digits(0_u64, |value, digits, number| {
             let is_full = value >> (64 - 4 * digits) != 0;
             (!is_full).then(|| value << (4 * digits) | number)
@@ -135,11 +142,11 @@ impl<'a> Scan<'a> {
     }
 
     /// A number of exactly 16 hexadecimal digits, as most addresses and values of registers are.
-    #[inline]
+    #[inline(always)]
     fn sixteen_digits(&mut self) -> Option<u64> {
         let (digits, rest) = self.rest.split_first_chunk::<16>()?;
-        let [high, low] = [&digits[..8], &digits[8..]].map(eight_bytes);
-        let are_all = digits_among(high) + digits_among(low) == 16;
+        let (high, low) = (eight_bytes(&digits[..8]), eight_bytes(&digits[8..]));
+        let are_all = no_digits(high) | no_digits(low) == 0;
         if !are_all || rest.first().is_some_and(u8::is_ascii_hexdigit) {
             return None;
         }
@@ -148,6 +155,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Hexadecimal digits, up to eight of which at once are appended to a value, if it has room for them.
+    #[inline]
     fn digits<T>(
         &mut self,
         mut value: T,
@@ -156,7 +164,7 @@ impl<'a> Scan<'a> {
         let mut rest = self.rest;
         while rest.first().is_some_and(u8::is_ascii_hexdigit) {
             let bytes = eight_bytes(rest);
-            let digits = digits_among(bytes);
+            let digits = no_digits(bytes).trailing_zeros() / 8;
             value = append(value, digits, number_of(bytes, digits))?;
             rest = &rest[digits as usize..];
         }
