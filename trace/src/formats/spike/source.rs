@@ -28,7 +28,7 @@ pub(crate) struct SpikeSource<R> {
 #[derive(Clone, Copy)]
 struct Begun {
     pc: u64,
-    insn: Insn,
+    insn: Option<Insn>,
 }
 
 #[derive(Clone, Copy)]
@@ -43,10 +43,8 @@ struct Trapped {
 enum Line {
     /// An instruction retired: the event is filled in.
     Commit,
-    Begin {
-        hart: u32,
-        begun: Begun,
-    },
+    /// An instruction begins: the event says which, and where.
+    Begin,
     Exception {
         hart: u32,
         pc: u64,
@@ -93,7 +91,7 @@ impl<R: BufRead> SpikeSource<R> {
 
     /// The instruction that began there, and may have trapped.
     fn take_begun(&mut self, hart: u32, pc: u64) -> Option<Insn> {
-        of_hart(&mut self.begun, hart).take_if(|begun| begun.pc == pc).map(|begun| begun.insn)
+        of_hart(&mut self.begun, hart).take_if(|begun| begun.pc == pc)?.insn
     }
 
     /// Fills in a trap that is complete.
@@ -109,7 +107,7 @@ impl<R: BufRead> SpikeSource<R> {
         let begun = of_hart(&mut self.begun, hart).take().filter(|_| !self.has_commits);
         let Some(Begun { pc, insn }) = begun else { return false };
         event.clear();
-        (event.hart, event.pc, event.insn) = (hart, pc, Some(insn));
+        (event.hart, event.pc, event.insn) = (hart, pc, insn);
         true
     }
 
@@ -172,7 +170,8 @@ impl<R: BufRead> Source for SpikeSource<R> {
                         return Ok(true);
                     }
                 }
-                Line::Begin { hart, begun } => {
+                Line::Begin => {
+                    let (hart, begun) = (event.hart, Begun { pc: event.pc, insn: event.insn });
                     let is_event = self.finish_begun(hart, event);
                     *of_hart(&mut self.begun, hart) = Some(begun);
                     if is_event {
@@ -186,6 +185,7 @@ impl<R: BufRead> Source for SpikeSource<R> {
 }
 
 /// The number of the core, and what follows it.
+#[inline]
 fn core(line: &[u8]) -> Option<(u64, Scan<'_>)> {
     // The number has four places, and three of them are almost always blank.
     if let [b'c', b'o', b'r', b'e', b' ', b' ', b' ', digit @ b'0'..=b'9', b':', b' ', rest @ ..] =
@@ -201,23 +201,30 @@ fn core(line: &[u8]) -> Option<(u64, Scan<'_>)> {
     Some((hart, scan))
 }
 
+#[inline]
 fn parse(text: &[u8], event: &mut Event) -> Result<Line, String> {
     let Some((hart, mut scan)) = core(text) else { return Ok(Line::Other) };
     let hart = hart_number(hart).ok_or("the number of the core is too large")?;
-    match scan.rest {
-        [b'0', b'x', ..] => {
-            let begun = place(&mut scan)?;
-            Ok(Line::Begin { hart, begun })
-        }
+    let privilege = match scan.rest {
         [digit @ b'0'..=b'9', b' ', rest @ ..] => {
             scan.rest = rest;
-            event.hart = hart;
-            event.privilege = Some(Privilege(digit - b'0'));
-            let Begun { pc, insn } = place(&mut scan)?;
-            (event.pc, event.insn) = (pc, Some(insn));
-            effects(&mut scan, event)?;
-            Ok(Line::Commit)
+            Some(Privilege(digit - b'0'))
         }
+        [b'0', b'x', ..] => None,
+        _ => return of_trap(hart, scan),
+    };
+    (event.hart, event.privilege) = (hart, privilege);
+    place(&mut scan, event)?;
+    if privilege.is_none() {
+        return Ok(Line::Begin);
+    }
+    effects(&mut scan, event)?;
+    Ok(Line::Commit)
+}
+
+/// What follows the core's number, if no instruction begins or retires.
+fn of_trap(hart: u32, scan: Scan<'_>) -> Result<Line, String> {
+    match scan.rest {
         [b'e', ..] => {
             exception(hart, scan).ok_or_else(|| "expected `exception <name>, epc 0x…`".to_owned())
         }
@@ -230,38 +237,45 @@ fn parse(text: &[u8], event: &mut Event) -> Result<Line, String> {
 
 /// `0x<pc> (0x<insn>)`
 #[inline]
-fn place(scan: &mut Scan<'_>) -> Result<Begun, String> {
+fn place(scan: &mut Scan<'_>, event: &mut Event) -> Result<(), String> {
     let pc = scan.prefixed_hex().ok_or("expected `0x<pc>`")?;
     if pc.digits <= 8 {
         return Err("a program counter of 32 bits: only 64-bit RISC-V is understood".to_owned());
     }
     scan.eat(b" (").ok_or("expected ` (0x<insn>)`")?;
-    let word = scan.prefixed_hex().ok_or("expected `(0x<insn>)`")?;
+    let word = scan.eat(b"0x").and_then(|()| scan.short_hex()).ok_or("expected `(0x<insn>)`")?;
     scan.eat(b")").ok_or("expected `)` after the instruction")?;
-    let insn = riscv_insn(word.value).ok_or("the instruction is too long")?;
-    Ok(Begun { pc: pc.value, insn })
+    event.pc = pc.value;
+    event.insn = riscv_insn(word.value);
+    event.insn.map(|_| ()).ok_or_else(|| "the instruction is too long".to_owned())
 }
 
 /// Registers and memory, up to the end of the line.
+#[inline]
 fn effects(scan: &mut Scan<'_>, event: &mut Event) -> Result<(), String> {
     loop {
         scan.blanks();
         let Some((&kind, rest)) = scan.rest.split_first() else { return Ok(()) };
         scan.rest = rest;
-        match kind {
-            b'x' => write(scan, event, RegClass::Int)?,
-            b'f' => write(scan, event, RegClass::Float)?,
-            b'v' => write(scan, event, RegClass::Vector)?,
-            b'c' => write(scan, event, RegClass::Control)?,
-            b'm' if scan.eat(b"em ").is_some() => access(scan, event)?,
+        let class = match kind {
+            b'x' => RegClass::Int,
+            b'f' => RegClass::Float,
+            b'v' => RegClass::Vector,
+            b'c' => RegClass::Control,
+            b'm' if scan.eat(b"em ").is_some() => {
+                access(scan, event)?;
+                continue;
+            }
             // The vector configuration that was in force: neither written nor needed.
             b'e' | b'm' | b'l' => {
                 scan.word();
+                continue;
             }
             other => {
                 return Err(format!("expected a register or `mem`, found `{}`", char::from(other)));
             }
-        }
+        };
+        write(scan, event, class)?;
     }
 }
 
