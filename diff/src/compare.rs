@@ -137,6 +137,23 @@ pub(crate) struct Hart {
     pub(crate) last_block: Vec<Event>,
 }
 
+impl Hart {
+    #[inline]
+    fn begin_instruction(&mut self) {
+        std::mem::swap(&mut self.undo, &mut self.undo_last);
+        self.undo.clear();
+    }
+
+    /// Learns what both sides wrote.
+    #[inline]
+    fn learn(&mut self, writes: &[RegWrite]) {
+        for &RegWrite { register, value } in writes {
+            self.undo.push((register, self.reference.replace(register, value)));
+            self.subject.set(register, value);
+        }
+    }
+}
+
 /// Registers with what they were.
 type Undo = Vec<(Register, Option<u128>)>;
 
@@ -298,12 +315,36 @@ impl<'a> Comparison<'a> {
             (Some(reference), Some(subject)) => (reference, subject),
             (reference, subject) => return Ok(self.at_end(hart, reference, subject)),
         };
-        let differences = self.differences(hart, &reference, &subject)?;
-        if differences.is_empty() {
-            self.remember(hart, reference, subject);
-            return Ok(None);
+        if !self.agree_plainly(hart, &reference, &subject) {
+            let differences = self.differences(hart, &reference, &subject)?;
+            if !differences.is_empty() {
+                return Ok(Some(self.diverge(hart, Some(reference), Some(subject), differences)));
+            }
         }
-        Ok(Some(self.diverge(hart, Some(reference), Some(subject), differences)))
+        self.remember(hart, reference, subject);
+        Ok(None)
+    }
+
+    /// Whether both events say the same of an instruction that neither traps nor depends on anything outside, as almost all do. Then
+    /// [`Self::differences`] would find none, after more questions, and what it learns of registers is learned here.
+    fn agree_plainly(&mut self, hart: u32, a: &Event, b: &Event) -> bool {
+        let is_plain = a.pc == b.pc
+            && a.insn == b.insn
+            && a.trap.is_none()
+            && b.trap.is_none()
+            && (a.privilege == b.privilege || a.privilege.is_none() || b.privilege.is_none())
+            && a.writes == b.writes
+            && memory::agree(&a.accesses, &b.accesses, self.told)
+            && guest::outside(self.architecture, a).is_none()
+            && !self.subject.execution.is_from_outside();
+        if is_plain {
+            let known = &mut self.harts[hart as usize];
+            known.begin_instruction();
+            known.open_flags = guest::open_flags(self.architecture, a, known.open_flags);
+            known.learn(&a.writes);
+            self.counts.registers += a.writes.len() as u64;
+        }
+        is_plain
     }
 
     /// Tells a subject that waits for it what the reference does.
@@ -440,11 +481,8 @@ impl<'a> Comparison<'a> {
     }
 
     /// What registers were before is known of this instruction, or block, and of the last one.
-    #[inline]
     pub(crate) fn begin_instruction(&mut self, hart: u32) {
-        let known = &mut self.harts[hart as usize];
-        std::mem::swap(&mut known.undo, &mut known.undo_last);
-        known.undo.clear();
+        self.harts[hart as usize].begin_instruction();
     }
 
     /// Notes which flags an instruction leaves undefined.
@@ -510,18 +548,13 @@ impl<'a> Comparison<'a> {
         found: &mut Vec<Difference>,
     ) {
         let known = &mut self.harts[hart as usize];
+        if a == b {
+            self.counts.registers += a.len() as u64;
+            return known.learn(a);
+        }
         let open_flags = known.open_flags;
         let open = |register| if register == Register::FLAGS { open_flags } else { 0 };
         let [carries_a, carries_b] = &self.carries;
-        // Almost always both write the same to the same registers.
-        if a == b {
-            for &RegWrite { register, value } in a {
-                known.undo.push((register, known.reference.replace(register, value)));
-                known.subject.set(register, value);
-            }
-            self.counts.registers += a.len() as u64;
-            return;
-        }
         for write in a.iter().chain(b) {
             known.undo.push((write.register, known.reference.get(write.register)));
         }

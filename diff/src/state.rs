@@ -25,18 +25,12 @@ impl Default for Registers {
     }
 }
 
+/// The files with places are the first classes, in their order; of [`RegClass::Flags`], only the first register has one.
 #[inline]
 fn place(register: Register) -> Option<usize> {
-    let file = match register.class {
-        RegClass::Int => 0,
-        RegClass::Float => 1,
-        RegClass::Vector => 2,
-        RegClass::VectorUpper => 3,
-        RegClass::Flags => return (register.number == 0).then_some(4 * PER_FILE),
-        RegClass::Control => return None,
-    };
     let number = usize::from(register.number);
-    (number < PER_FILE).then_some(file * PER_FILE + number)
+    let at = register.class as usize * PER_FILE + number;
+    (number < PER_FILE && at < PLACES).then_some(at)
 }
 
 fn register_at(place: usize) -> Register {
@@ -108,6 +102,18 @@ impl Registers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_register_has_its_own_place_or_none() {
+        for (class, places) in RegClass::ALL.into_iter().zip([32, 32, 32, 32, 1, 0]) {
+            let registers = (0..0xfff).map(|number| Register::new(class, number));
+            let placed = registers.filter(|register| match place(*register) {
+                Some(at) => register_at(at) == *register && at < PLACES,
+                None => false,
+            });
+            assert_eq!(placed.count(), places, "{class:?}");
+        }
+    }
 
     #[test]
     fn what_was_learned_is_known_until_it_is_forgotten() {

@@ -18,9 +18,10 @@ pub enum Outside {
 }
 
 /// What of this instruction's result is decided outside; `None` for almost all.
+#[inline]
 #[must_use]
 pub fn outside(architecture: Architecture, event: &Event) -> Option<Outside> {
-    let insn = event.insn?;
+    let insn = event.insn.as_ref()?;
     match architecture {
         Architecture::Riscv64 => riscv64::outside(insn.word()),
         Architecture::Aarch64 => aarch64::outside(insn.word() as u32),
@@ -39,10 +40,13 @@ pub fn defined(architecture: Architecture, register: Register) -> u128 {
 }
 
 /// Bits of [`Register::FLAGS`] to which no instruction has given a value yet after this one, if these were so before it.
+#[inline]
 #[must_use]
 pub fn open_flags(architecture: Architecture, event: &Event, before: u128) -> u128 {
-    match (architecture, event.insn) {
-        (Architecture::X86_64, Some(insn)) => x86_64::open_flags(event.pc, insn.bytes(), before),
-        _ => before,
+    match architecture {
+        Architecture::Riscv64 | Architecture::Aarch64 => before,
+        Architecture::X86_64 => {
+            event.insn.map_or(before, |insn| x86_64::open_flags(event.pc, insn.bytes(), before))
+        }
     }
 }

@@ -9,6 +9,7 @@ const AMO: u64 = 0x2f;
 const ECALL: u64 = 0x0000_0073;
 const SC: u64 = 0b00011;
 
+#[inline]
 pub(super) fn outside(word: u64) -> Option<Outside> {
     match word & 0x7f {
         SYSTEM if word == ECALL => Some(Outside::Kernel),
