@@ -422,6 +422,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// In what two events of the same place in the execution differ. Registers become known by it.
+    #[inline(never)]
     fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Result<Vec<Difference>, Error> {
         self.begin_instruction(hart);
         if a.pc != b.pc {

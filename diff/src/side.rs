@@ -254,7 +254,7 @@ impl<'a> Side<'a> {
     }
 
     /// Takes the hart's next event.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, hart: u32) -> Result<Option<Box<Event>>, Error> {
         if self.is_next(hart)? {
             return Ok(self.next.take());
