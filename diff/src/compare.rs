@@ -421,7 +421,8 @@ impl<'a> Comparison<'a> {
         Some(self.diverge(hart, reference, subject, vec![ends]))
     }
 
-    /// In what two events of the same place in the execution differ. Registers become known by it.
+    /// In what two events of the same place in the execution differ. Registers become known by it. Out of the loop, which rarely
+    /// comes here.
     #[inline(never)]
     fn differences(&mut self, hart: u32, a: &Event, b: &Event) -> Result<Vec<Difference>, Error> {
         self.begin_instruction(hart);
@@ -453,7 +454,7 @@ impl<'a> Comparison<'a> {
         Ok(found)
     }
 
-    /// Whether other instructions are at the same address.
+    /// Other instructions at the same address, and other levels of privilege.
     #[inline]
     fn places_differ(&self, a: &Event, b: &Event, found: &mut Vec<Difference>) {
         if let (Some(x), Some(y)) = (&a.insn, &b.insn)

@@ -23,8 +23,8 @@ fn eight_bytes(text: &[u8]) -> u64 {
 /// The highest bits of those of eight bytes that are no hexadecimal digits, up to the first one; bits behind it say nothing.
 #[inline]
 const fn no_digits(bytes: u64) -> u64 {
-    // Sums have the highest bit of each byte that is large enough. From a byte of 0x80 or more, which is no digit, they carry into
-    // the next one, which does not count any more.
+    // In each byte, a sum has the highest bit if the byte is large enough: a digit is as large as the first one and not larger than
+    // the last one. From a byte of 0x80 or more, which is no digit, it carries into the next one, which does not count any more.
     let lower_case = bytes | each(0x20);
     let decimal = bytes.wrapping_add(each(0x80 - b'0')) ^ bytes.wrapping_add(each(0x7f - b'9'));
     let letter =
