@@ -7,7 +7,7 @@ use crate::coverage::{Class, Coverage};
 use crate::finding::{Finding, Left};
 use crate::guest::{self, Guest};
 use crate::line;
-use crate::machine::{CODE, End};
+use crate::machine::{CODE, End, PAGE};
 use crate::minimise::{self, Judge};
 use crate::oracle::{Oracle, OracleError};
 use crate::paths::Paths;
@@ -448,10 +448,13 @@ pub fn compared(
     (!excused).then_some((mine, theirs))
 }
 
-/// The host does not report an address that no process can have mapped; nor does qemu-user, mostly.
+/// The host does not report an address that no process can have mapped; nor does qemu-user, mostly. What begins in the page before
+/// those may end there.
 fn without_unreachable_address(end: End) -> End {
     match end {
-        End::Fault { pc, addr } if addr.0 >= (1 << 47) - 8 => End::Fault { pc, addr: GuestVirt(0) },
+        End::Fault { pc, addr } if addr.0 >= (1 << 47) - PAGE as u64 => {
+            End::Fault { pc, addr: GuestVirt(0) }
+        }
         end => end,
     }
 }

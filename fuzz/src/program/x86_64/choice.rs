@@ -65,6 +65,8 @@ pub(super) fn is_choice(insn: &Instruction) -> bool {
         _ if insn.cpuid_features().contains(&CpuidFeature::SHA) => true,
         // Whether 16 bits are read from memory or, as AMD's processors do, 32.
         M::Movsxd => insn.op0_register().size() == 2,
+        // Whether memory is looked at where the mask chooses no byte.
+        M::Maskmovq | M::Maskmovdqu | M::Vmaskmovdqu => true,
         // Whether elements that were not loaded are told in the mask.
         _ if insn.is_vsib() => true,
         // Flags, and the upper halves of registers, where a repetition stops at a fault.

@@ -115,7 +115,8 @@ impl Plain {
 /// An access that the host would not make.
 fn data_fault(frame: &CpuFrame, fault: &HostFault, plain: Plain) -> CpuException {
     let is_paging = fault.code == SEGV_MAPERR || fault.code == SEGV_ACCERR;
-    if fault.signal == libc::SIGSEGV && !(is_paging && is_canonical(fault.addr)) {
+    let is_translated = is_paging && !leaves_canonical(frame, fault.addr);
+    if fault.signal == libc::SIGSEGV && !is_translated {
         let is_stack = instruction(frame).is_some_and(|insn| uses_stack_segment(&insn));
         return match is_stack {
             true => plain.bare(vector::SS, 0, libc::SIGBUS),
@@ -132,6 +133,19 @@ fn data_fault(frame: &CpuFrame, fault: &HostFault, plain: Plain) -> CpuException
 fn is_canonical(addr: GuestVirt) -> bool {
     let above = 64 - 48;
     ((addr.0 << above) as i64 >> above) as u64 == addr.0
+}
+
+/// Whether a byte of the access at this address is at one that is not canonical: the first, or one beyond the page before the
+/// end of the lower half, of which a program has nothing.
+fn leaves_canonical(frame: &CpuFrame, addr: GuestVirt) -> bool {
+    if !(TASK_SIZE_MAX..1 << 47).contains(&addr.0) {
+        return !is_canonical(addr);
+    }
+    let bytes = instruction(frame).map_or(0, |insn| match insn.memory_size().size() {
+        0 => insn.stack_pointer_increment().unsigned_abs() as usize,
+        bytes => bytes,
+    });
+    (1 << 47) - addr.0 < bytes as u64
 }
 
 /// The instruction at pc.
@@ -255,6 +269,7 @@ mod tests {
     const PC: u64 = 0x40_1000;
 
     fn check(exit: &Exit, expected: (i32, i32, u64), trap: (u64, u64, u64), pc: u64) {
+        base::sys::fault::install();
         let mut frame = CpuFrame::new();
         frame.pc = PC;
         let last = Trap { address: GuestVirt(0x77), ..Trap::default() };
@@ -285,6 +300,26 @@ mod tests {
         check(&fetch(8, NotExecutable), (segv, 2, 8), (14, 21, 8), PC);
         let kernel = 0xffff_8000_0000_0000;
         check(&fetch(kernel, Unmapped), (segv, 1, kernel), (14, 21, kernel), PC);
+    }
+
+    #[test]
+    fn accesses_that_leave_the_lower_half_are_general_protection_faults() {
+        base::sys::fault::install();
+        let mut frame = CpuFrame::new();
+        let mut at_end = |code: &[u8], left: u64| {
+            frame.pc = code.as_ptr() as u64;
+            let addr = GuestVirt((1 << 47) - left);
+            let (signal, code) = (libc::SIGSEGV, SEGV_MAPERR);
+            let fault = Exit::DataFault(HostFault { addr, signal, code, write: false });
+            of(&mut frame, &fault, Trap::default()).unwrap().trap.number
+        };
+        // mov rax,[rdx]; movups xmm0,[rdx]; push rax, each with more behind it
+        let codes = [&[0x48, 0x8b, 0x02, 0xcc][..], &[0x0f, 0x10, 0x02, 0xcc], &[0x50, 0xcc]];
+        for (code, bytes, crosses) in
+            [(codes[0], 8, vector::GP), (codes[1], 16, vector::GP), (codes[2], 8, vector::SS)]
+        {
+            assert_eq!((at_end(code, bytes), at_end(code, bytes - 1)), (vector::PF, crosses));
+        }
     }
 
     #[test]
