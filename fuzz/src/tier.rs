@@ -19,7 +19,7 @@ use ir::{BadJumps, Block, BlockKey, Builder, Terminator, Trap};
 use translator::{Frontend, Limits, Translation};
 
 use crate::guest::{Ferry, Guest, Misaligned};
-use crate::machine::{CODE, End, Memory, State};
+use crate::machine::{CODE, End, Memory, PAGE, State};
 use crate::watch::Watch;
 
 /// Blocks after which a run counts as endless.
@@ -134,7 +134,7 @@ pub struct Runner {
     frame: Box<CpuFrame>,
     /// What is being run.
     code: Vec<u8>,
-    /// What the last run has left of it in memory.
+    /// What the last run has left in its page.
     left: Vec<u8>,
     /// How far blocks and regions of it go.
     extent: Extent,
@@ -246,12 +246,13 @@ impl Runner {
         memory.load(self.ferry, code, before, &mut self.frame);
         self.extent = Extent::Whole;
         let mut end = self.run_to_end(setup, code.len());
-        self.left = fetch(code.len());
-        if self.frontend.is_coherent() && self.left != code {
+        self.left = fetch(PAGE);
+        if self.frontend.is_coherent() && !self.left.starts_with(code) {
             // Fetches should have seen it at once.
             memory.load(self.ferry, code, before, &mut self.frame);
             self.extent = Extent::Instruction;
             end = self.run_to_end(setup, code.len());
+            self.left = fetch(PAGE);
         }
         (memory.save(self.ferry, self.guest, &self.frame), end)
     }
@@ -306,12 +307,15 @@ impl Runner {
     }
 
     /// Whether the last run has left other code in memory than it began with, these bytes aside, on a guest whose fetches
-    /// need not see that before a fence.
+    /// need not see that before a fence; or anything but breakpoints behind it, where a processor would go on.
     #[must_use]
     pub fn has_spoilt_code(&self, aside: &Range<usize>) -> bool {
-        let mut bytes = self.code.iter().zip(&self.left).enumerate();
-        !self.frontend.is_coherent()
-            && bytes.any(|(at, (before, after))| before != after && !aside.contains(&at))
+        let (left, behind) = self.left.split_at(self.code.len());
+        let mut bytes = self.code.iter().zip(left).enumerate();
+        let is_spoilt = !self.frontend.is_coherent()
+            && bytes.any(|(at, (before, after))| before != after && !aside.contains(&at));
+        let breakpoints = self.guest.breakpoint.iter().cycle().skip(self.code.len());
+        is_spoilt || behind.iter().zip(breakpoints).any(|(left, breakpoint)| left != breakpoint)
     }
 
     /// The floating-point flags of a state, as the guest's slot holds them.
