@@ -138,12 +138,6 @@ pub(crate) struct Hart {
 }
 
 impl Hart {
-    #[inline]
-    fn begin_instruction(&mut self) {
-        std::mem::swap(&mut self.undo, &mut self.undo_last);
-        self.undo.clear();
-    }
-
     /// Learns what both sides wrote.
     #[inline]
     fn learn(&mut self, writes: &[RegWrite]) {
@@ -267,7 +261,7 @@ impl<'a> Comparison<'a> {
 
     /// An instruction that traps has no event on a side that shows only what retires.
     fn pass_over_unreported_traps(&mut self, hart: u32) -> Result<(), Error> {
-        let [reference_shows, subject_shows] = [self.carries[0].traps, self.carries[1].traps];
+        let [reference_shows, subject_shows] = self.carries.each_ref().map(|carries| carries.traps);
         if !subject_shows {
             while self.reference.peek(hart, 0)?.is_some_and(|event| event.trap.is_some()) {
                 self.pass_over(hart, Only::Reference)?;
@@ -338,10 +332,9 @@ impl<'a> Comparison<'a> {
             && guest::outside(self.architecture, a).is_none()
             && !self.subject.execution.is_from_outside();
         if is_plain {
-            let known = &mut self.harts[hart as usize];
-            known.begin_instruction();
-            known.open_flags = guest::open_flags(self.architecture, a, known.open_flags);
-            known.learn(&a.writes);
+            self.begin_instruction(hart);
+            self.leave_flags_open(hart, a);
+            self.harts[hart as usize].learn(&a.writes);
             self.counts.registers += a.writes.len() as u64;
         }
         is_plain
@@ -484,7 +477,9 @@ impl<'a> Comparison<'a> {
 
     /// What registers were before is known of this instruction, or block, and of the last one.
     pub(crate) fn begin_instruction(&mut self, hart: u32) {
-        self.harts[hart as usize].begin_instruction();
+        let known = &mut self.harts[hart as usize];
+        std::mem::swap(&mut known.undo, &mut known.undo_last);
+        known.undo.clear();
     }
 
     /// Notes which flags an instruction leaves undefined.
