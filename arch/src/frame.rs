@@ -4,8 +4,9 @@
 
 use std::cell::Cell;
 
+use base::cpu::SLOT_COUNT;
 use base::float::Flags;
-use base::{CpuFrame, GuestVirt, RegSlot, SLOT_COUNT};
+use base::{CpuFrame, GuestVirt, RegSlot};
 
 /// Where the translation flags start in a block's key.
 const KEY_FLAGS_SHIFT: u32 = 48;

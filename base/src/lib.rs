@@ -15,5 +15,5 @@ pub mod sys;
 pub mod wide;
 
 pub use addr::{GuestPhys, GuestVirt, HostPtr};
-pub use cpu::{CpuFrame, Helper, HelperFn, HelperId, RegSlot, SLOT_COUNT, TlbEntry};
+pub use cpu::{CpuFrame, Helper, HelperFn, HelperId, RegSlot, TlbEntry};
 pub use intrinsic::{Intrinsic, Packed};

@@ -55,18 +55,6 @@ impl F80 {
         (self.sign_exponent as u128) << 64 | self.significand as u128
     }
 
-    /// A CPU's physical register.
-    #[inline]
-    fn read(from: &impl Registers, n: u8) -> Self {
-        Self::from_bits(from.wide(slot::fpr(n)))
-    }
-
-    /// Writes a CPU's physical register.
-    #[inline]
-    fn write(self, to: &mut impl Registers, n: u8) {
-        to.set_wide_slot(slot::fpr(n), self.bits());
-    }
-
     /// As memory has it.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 10] {
@@ -171,7 +159,7 @@ impl State {
             opcode: from.slot(slot::FOP) as u16,
             instruction: from.slot(slot::FIP),
             operand: from.slot(slot::FDP),
-            registers: std::array::from_fn(|n| F80::read(from, n as u8)),
+            registers: std::array::from_fn(|n| F80::from_bits(from.wide(slot::fpr(n as u8)))),
         }
     }
 
@@ -184,7 +172,7 @@ impl State {
         to.set_slot(slot::FIP, self.instruction);
         to.set_slot(slot::FDP, self.operand);
         for (n, register) in self.registers.iter().enumerate() {
-            register.write(to, n as u8);
+            to.set_wide_slot(slot::fpr(n as u8), register.bits());
         }
     }
 

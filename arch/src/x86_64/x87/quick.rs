@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use base::SLOT_COUNT;
+use base::cpu::SLOT_COUNT;
 
 use super::host::{Few, Memory, Register};
 use super::ops::{Op, Shape, Uses};
