@@ -26,9 +26,11 @@ impl Told {
         Self { bits, calls }
     }
 
+    /// Like a device's owner: taken first, acted upon by the caller then. What happens in between is told again.
     fn wait(&self) -> Result<(), RecvTimeoutError> {
+        self.calls.recv_timeout(PATIENCE)?;
         self.bits.store(0, std::sync::atomic::Ordering::SeqCst);
-        self.calls.recv_timeout(PATIENCE)
+        Ok(())
     }
 }
 
