@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use base::GuestVirt;
 use ir::opt::liveness;
 use ir::opt::{Optimiser, Options, Passes};
-use ir::{Block, BlockKey, Guest, Hint, Precision, Terminator};
+use ir::{Block, BlockKey, Guest, Hint, Precision, Terminator, status};
 
 /// Blocks that are compiled as one function: the hot part of a loop, a function, or several.
 ///
@@ -13,7 +13,7 @@ use ir::{Block, BlockKey, Guest, Hint, Precision, Terminator};
 /// entries.
 #[derive(Debug)]
 pub struct Region {
-    /// The blocks; all of one translation environment (key flags).
+    /// The blocks, expanded ([`status::expand`]); all of one translation environment (key flags).
     pub blocks: Vec<Block>,
     /// Indices of the blocks at which it may be entered. The first is the reason it exists.
     pub entries: Vec<usize>,
@@ -51,10 +51,11 @@ impl Region {
     /// [`Region::new`], where the indirect jumps of some blocks, by index, are known to have gone somewhere.
     #[must_use]
     pub fn with_jumps(
-        blocks: Vec<Block>,
+        mut blocks: Vec<Block>,
         mut entries: Vec<usize>,
         jumps: HashMap<usize, Vec<GuestVirt>>,
     ) -> Self {
+        blocks.iter_mut().for_each(status::expand);
         let mut by_pc = HashMap::with_capacity(blocks.len());
         for (index, block) in blocks.iter().enumerate() {
             by_pc.entry(block.key.pc()).or_insert(index);
@@ -68,7 +69,8 @@ impl Region {
 
     /// A region of a block that leaves it at its end, though that be for its own beginning.
     #[must_use]
-    pub fn alone(block: Block) -> Self {
+    pub fn alone(mut block: Block) -> Self {
+        status::expand(&mut block);
         let (jumps, returns, by_pc) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self { blocks: vec![block], entries: vec![0], span: None, jumps, returns, by_pc }
     }

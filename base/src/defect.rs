@@ -114,6 +114,12 @@ pub enum Defect {
     QuickShiftLogical,
     /// A branch on signed numbers compares unsigned ones.
     QuickBranchUnsigned,
+    /// A sum that overflows counts as negative by its sign.
+    SumBelowZeroBySign,
+    /// Status flags of a narrow sum are those of the whole registers'.
+    NarrowCarryOfWhole,
+    /// DEC writes CF.
+    QuickDecWritesCarry,
 }
 
 /// Where a mistake is.
@@ -137,7 +143,7 @@ pub enum Layer {
 
 impl Defect {
     /// All of them, with the layer that each is in.
-    pub const ALL: [(Self, Layer); 54] = [
+    pub const ALL: [(Self, Layer); 57] = [
         (Self::AddiwZeroExtends, Layer::Riscv64),
         (Self::SubSwapsOperands, Layer::Riscv64),
         (Self::AndiOffByOne, Layer::Riscv64),
@@ -177,6 +183,7 @@ impl Defect {
         (Self::SelectSwapped, Layer::Interpreter),
         (Self::ImmediateComparesSigned, Layer::Interpreter),
         (Self::ComparesAllBits, Layer::Interpreter),
+        (Self::NarrowCarryOfWhole, Layer::Interpreter),
         (Self::LosesSyncPoint, Layer::Backend),
         (Self::ForwardsFromAnyBase, Layer::Backend),
         (Self::CarryOfEqualsLost, Layer::Backend),
@@ -188,10 +195,12 @@ impl Defect {
         (Self::AtomicMinimumUnsigned, Layer::Backend),
         (Self::ComputedTargetUnchecked, Layer::Backend),
         (Self::SubnormalOperandUnseen, Layer::Backend),
+        (Self::SumBelowZeroBySign, Layer::Backend),
         (Self::BorrowIsCarry, Layer::Baseline),
         (Self::StaleAccumulator, Layer::Baseline),
         (Self::QuickShiftLogical, Layer::Baseline),
         (Self::QuickBranchUnsigned, Layer::Baseline),
+        (Self::QuickDecWritesCarry, Layer::Baseline),
     ];
 }
 

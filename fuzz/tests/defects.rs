@@ -55,6 +55,17 @@ fn instruction(defect: Defect) -> &'static str {
     }
 }
 
+/// Whether no other guest has what a mistake is in.
+fn is_of_x86(defect: Defect) -> bool {
+    matches!(
+        defect,
+        Defect::SubnormalOperandUnseen
+            | Defect::SumBelowZeroBySign
+            | Defect::NarrowCarryOfWhole
+            | Defect::QuickDecWritesCarry
+    )
+}
+
 /// One campaign a guest, and those it has been compared with.
 struct Campaigns(HashMap<(&'static str, String), Campaign>);
 
@@ -131,8 +142,7 @@ fn find(campaigns: &mut Campaigns, defect: Defect, layer: Layer) -> Result<(), S
         Layer::Riscv64 => &[&RISCV64],
         Layer::Aarch64 => &[&AARCH64],
         Layer::X86_64 => &[&X86_64],
-        // No other guest is told of them.
-        _ if defect == Defect::SubnormalOperandUnseen => &[&X86_64],
+        _ if is_of_x86(defect) => &[&X86_64],
         _ => &[&RISCV64, &AARCH64],
     };
     for round in 0..MOST / BATCH {

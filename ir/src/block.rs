@@ -243,6 +243,12 @@ impl Inst {
         self.dst == slot || self.args.contains(&slot)
     }
 
+    /// The first of the slots that an operation with status flags writes ([`crate::status`]).
+    #[must_use]
+    pub const fn first_slot(&self) -> RegSlot {
+        RegSlot(self.imm as u16)
+    }
+
     /// The helper that a call names.
     #[must_use]
     pub const fn helper(&self) -> HelperId {

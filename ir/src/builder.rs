@@ -44,6 +44,8 @@ struct State {
     ended: bool,
     /// Of all floating-point operations.
     mode: FpMode,
+    /// Temporaries that the block's operations will take once they are expanded.
+    spare: u16,
 }
 
 /// A slot write that takes effect at the instruction's end.
@@ -78,7 +80,8 @@ impl Builder {
     pub fn new() -> Self {
         let block = Block::new(BlockKey(0));
         let (pending, mode) = (Vec::new(), FpMode::NONE);
-        Self { state: RefCell::new(State { block, mark: 0, pending, ended: false, mode }) }
+        let state = State { block, mark: 0, pending, ended: false, mode, spare: 0 };
+        Self { state: RefCell::new(state) }
     }
 
     /// Starts a block, forgetting the one before.
@@ -95,6 +98,7 @@ impl Builder {
         state.pending.clear();
         state.ended = false;
         state.mode = FpMode::NONE;
+        state.spare = 0;
     }
 
     /// Sets how jumps may come to the block: by default in any way.
@@ -141,7 +145,8 @@ impl Builder {
     /// Whether the block must end for want of room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.state.borrow().block.temps >= Self::SOFT_TEMP_LIMIT
+        let state = self.state.borrow();
+        state.block.temps + state.spare >= Self::SOFT_TEMP_LIMIT
     }
 
     /// How many guest instructions the block has so far.
@@ -329,6 +334,13 @@ impl Builder {
     #[must_use]
     pub fn flags_sub<'b>(&'b self, a: Val<'b>, b: Val<'b>, carry: Val<'b>) -> Val<'b> {
         self.emit(Opcode::FlagsSub, a.ty, 0, 0, &[a, b, carry], Type::I64)
+    }
+
+    /// An operation with status flags, which it writes to five slots from `first` on ([`crate::status`]). It must come
+    /// after whatever else may leave the instruction, and read those slots.
+    pub fn status<'b>(&'b self, op: Opcode, (a, b): (Val<'b>, Val<'b>), first: RegSlot) -> Val<'b> {
+        self.state.borrow_mut().spare += 2;
+        self.emit(op, a.ty, 0, first.0.into(), &[a, b], a.ty)
     }
 
     fn val(&self, operand: Operand, ty: Type) -> Val<'_> {

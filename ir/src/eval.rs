@@ -4,7 +4,7 @@
 
 use base::cpu::{Effects, HelperCode};
 use base::wide::{bits_of, vector_of};
-use base::{CpuFrame, GuestVirt, Helper};
+use base::{CpuFrame, GuestVirt, Helper, RegSlot};
 
 use crate::block::{Block, Inst, Operand, OperandKind, Terminator, Trap};
 use crate::fold;
@@ -12,6 +12,7 @@ use crate::fp::FpOp;
 use crate::guest::Guest;
 use crate::lanes;
 use crate::ops::{Opcode, Shape, flag};
+use crate::status;
 
 /// An access that memory does not allow, at this guest address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +135,7 @@ impl Run<'_> {
             Shape::Load => self.load(inst, args[0])?,
             Shape::Store => return self.store(inst, args[0], wide[1]),
             Shape::AtomicRmw | Shape::AtomicCas => self.atomic(inst, args)?.into(),
+            Shape::Status => self.status(inst, args).into(),
             _ if inst.op.info().has(flag::FP_FLAGS) => self.float(inst, wide),
             _ => self.pure(inst, wide),
         };
@@ -210,6 +212,14 @@ impl Run<'_> {
         let result = FpOp::from(inst).compute(self.guest.fp, [a, b, c], &mut flags);
         self.frame.set(self.guest.fp_flags, flags);
         result
+    }
+
+    fn status(&mut self, inst: &Inst, [a, b, ..]: [u64; 4]) -> u64 {
+        let status = status::evaluate(inst.op, inst.ty, a, b);
+        for (slot, value) in (inst.first_slot().0..).zip(status.slots) {
+            value.into_iter().for_each(|value| self.frame.set(RegSlot(slot), value));
+        }
+        status.result
     }
 
     fn call(&mut self, inst: &Inst, [a, b, c, d]: [u64; 4]) -> Result<u64, Exit> {

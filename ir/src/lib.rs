@@ -7,7 +7,7 @@
 //!   temporaries, over the guest's register slots.
 //! * [`Builder`] makes blocks; translators use it through [`Val`], a `Copy` handle with operators.
 //! * [`text`] is their written form, [`mod@verify`] says which of them are valid, and [`eval`] what
-//!   they do, with [`fold`] and [`fp`] for what single operations compute.
+//!   they do, with [`fold`], [`fp`] and [`status`] for what single operations compute.
 //! * [`opt`] is the optimiser, for blocks that get compiled, to a [`Precision`].
 //! * [`testing`] serves the tests of every layer that runs IR.
 //!
@@ -25,6 +25,7 @@ pub mod ops;
 pub mod opt;
 pub mod precision;
 pub mod slot_set;
+pub mod status;
 pub mod testing;
 pub mod text;
 pub mod types;

@@ -49,6 +49,8 @@ pub enum Shape {
     Condition,
     /// floating point `(ty, ty) -> i64`, packed flags
     FpFlags,
+    /// `(ty, ty) -> ty`, and five slots from that in `imm` on
+    Status,
     /// `ty -> wide`
     ZextWide,
     /// `lane -> ty`
@@ -130,7 +132,7 @@ pub mod flag {
     pub const FP_FLAGS: u8 = 8;
     /// May be exchanged: `op(a, b) = op(b, a)`.
     pub const COMMUTES: u8 = 16;
-    /// Effects are those of the helper it names, or of a mark.
+    /// Effects are those of the helper it names, of a mark, or to write slots ([`crate::status`]).
     pub const SPECIAL: u8 = 32;
     /// Rounds by the mode in `aux`.
     pub const ROUNDS: u8 = 64;
@@ -325,6 +327,20 @@ ops! {
     FCmpFlags "fcmp_flags" FpFlags FP_FLAGS;
     /// As `fcmp_flags`; quiet.
     FCmpFlagsQ "fcmp_flags_q" FpFlags FP_FLAGS;
+    /// Wrapping sum, and x86's status flags of it ([`crate::status`]).
+    StatusAdd "status_add" Status SPECIAL;
+    /// Wrapping difference, likewise.
+    StatusSub "status_sub" Status SPECIAL;
+    /// Bitwise and, likewise.
+    StatusAnd "status_and" Status SPECIAL;
+    /// Bitwise or, likewise.
+    StatusOr "status_or" Status SPECIAL;
+    /// Bitwise exclusive or, likewise.
+    StatusXor "status_xor" Status SPECIAL;
+    /// Wrapping sum, likewise; CF stays as it is.
+    StatusInc "status_inc" Status SPECIAL;
+    /// Wrapping difference, likewise; CF stays as it is.
+    StatusDec "status_dec" Status SPECIAL;
     /// Zero-extends from the type to 128 bits.
     ZextWide "zext_wide" ZextWide PURE;
     /// Every lane is the operand.
@@ -439,6 +455,7 @@ impl Shape {
         Self::Flags,
         Self::Condition,
         Self::FpFlags,
+        Self::Status,
         Self::ZextWide,
         Self::Splat,
         Self::GetLane,
@@ -475,6 +492,7 @@ impl Shape {
             Self::Flags => "ty, ty, bool → i64",
             Self::Condition => "i64 → bool",
             Self::FpFlags => "ty, ty → i64",
+            Self::Status => "ty, ty, slot → ty",
             Self::ZextWide => "ty → wide",
             Self::Splat => "lane → ty",
             Self::GetLane => "ty → i64, or the lane for floats",
@@ -516,6 +534,7 @@ impl Shape {
             | Self::FpBinary
             | Self::FpCompare
             | Self::FpFlags
+            | Self::Status
             | Self::SetLane => 2,
             Self::Select | Self::AtomicCas | Self::FpTernary | Self::Flags | Self::Ternary => 3,
             Self::Call | Self::CallWide | Self::Shuffle => 4,
@@ -609,7 +628,7 @@ impl Opcode {
             (_, Shape::Condition) => &[Type::I64],
             (_, Shape::CallWide) => &[Type::WIDE],
             (_, Shape::Unary | Shape::Binary | Shape::Compare | Shape::Extend)
-            | (_, Shape::Load | Shape::AtomicRmw | Shape::AtomicCas) => INTEGERS,
+            | (_, Shape::Load | Shape::AtomicRmw | Shape::AtomicCas | Shape::Status) => INTEGERS,
             (_, Shape::AlignCheck) => INTEGERS_AND_WHOLE,
             (_, Shape::Call | Shape::Fence | Shape::Mark) => &[Type::I64],
             (Self::FCopySign, _) | (_, Shape::FpCompare | Shape::FpFlags) => FLOATS,

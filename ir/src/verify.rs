@@ -7,6 +7,7 @@ use base::{HelperId, RegSlot};
 use crate::block::{Block, Inst, Operand, OperandKind};
 use crate::guest::Guest;
 use crate::ops::{Opcode, Shape, flag};
+use crate::status;
 use crate::types::{Condition, FpMode, FpRound, MemOrder, Type};
 
 /// Why a block is not valid. `at` is the index of the operation; the terminator counts as the one
@@ -174,6 +175,9 @@ impl Verifier<'_> {
 
     fn imm(&self, inst: &Inst) -> Result<(), VerifyError> {
         let shape = inst.op.info().shape;
+        if shape == Shape::Status {
+            return self.status_slots(inst);
+        }
         let free = shape.has_address() || shape.is_call() || shape == Shape::Mark;
         let numbers = match shape {
             Shape::GetLane | Shape::SetLane => inst.ty.lanes(),
@@ -185,6 +189,13 @@ impl Verifier<'_> {
         } else {
             Err(VerifyError::Imm { at: self.at, imm: inst.imm })
         }
+    }
+
+    fn status_slots(&self, inst: &Inst) -> Result<(), VerifyError> {
+        let Ok(first) = u16::try_from(inst.imm) else {
+            return Err(VerifyError::Imm { at: self.at, imm: inst.imm });
+        };
+        (0..status::SLOTS).try_for_each(|index| self.slot(RegSlot(first.saturating_add(index))))
     }
 
     fn operands(&self, inst: &Inst) -> Result<(), VerifyError> {

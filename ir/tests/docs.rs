@@ -24,7 +24,7 @@ guest's floating-point flags; **rounds** by a mode that follows the types. Opera
 those that **commute** may exchange their operands.
 ";
 
-const SECTIONS: [(&str, &[Shape]); 6] = [
+const SECTIONS: [(&str, &[Shape]); 7] = [
     (
         "Integers and bits",
         &[Shape::Unary, Shape::Binary, Shape::Compare, Shape::Select, Shape::Extend],
@@ -53,6 +53,7 @@ const SECTIONS: [(&str, &[Shape]); 6] = [
         ],
     ),
     ("Packed flags", &[Shape::Flags, Shape::Condition, Shape::FpFlags]),
+    ("Status flags", &[Shape::Status]),
     (
         "Vectors",
         &[

@@ -237,6 +237,12 @@ impl Assembler {
         self.bytes(&[0x0f, 0x90 | cc as u8, 0xc0, 0x0f, 0xb6, 0xc0]);
     }
 
+    /// `set<cc>` of the low byte of RAX, RCX or RDX.
+    pub(super) fn set(&mut self, cc: Cc, reg: Host) {
+        self.bytes(&[0x0f, 0x90 | cc as u8]);
+        self.registers(0, reg);
+    }
+
     /// `jcc` to a place that is given later.
     pub(super) fn jump_if(&mut self, cc: Cc) -> Patch {
         self.bytes(&[0x0f, 0x80 | cc as u8]);
@@ -357,6 +363,7 @@ mod tests {
         assert_eq!(text(|asm| asm.shift_imm(W, Shift::Sar, Host::Rax, 63)), "sar rax, 3Fh");
         assert_eq!(text(|asm| asm.shift_cl(D, Shift::Ror, Host::Rax)), "ror eax, cl");
         assert_eq!(text(|asm| asm.set_rax(Cc::Less)), "setl al; movzx eax, al");
+        assert_eq!(text(|asm| asm.set(Cc::Below, Host::Rdx)), "setb dl");
         let call = |asm: &mut Assembler| asm.call(0x1234_5678_9abc);
         assert_eq!(text(call), "push rdi; mov rax, 123456789ABCh; call rax; pop rdi");
         let compare = |asm: &mut Assembler| asm.compare_frame_with_zero(D, 0x2010);

@@ -13,6 +13,7 @@ mod asm;
 mod control;
 mod flags;
 mod ops;
+mod status;
 
 use base::GuestVirt;
 use ir::interp::{Code, Fragment, MicroOp, Raw, Reg};

@@ -190,6 +190,16 @@ impl Baseline<'_> {
             | Micro::FlagsCmpWI
             | Micro::FlagsNz
             | Micro::FlagsNzW => return self.packed_flags(op),
+            Micro::StatusAddR
+            | Micro::StatusAddI
+            | Micro::StatusSubR
+            | Micro::StatusSubI
+            | Micro::StatusAndR
+            | Micro::StatusAndI
+            | Micro::StatusOrR
+            | Micro::StatusOrI
+            | Micro::StatusXorR
+            | Micro::StatusXorI => return self.status(op),
             _ => return self.without_result(op, data),
         }
         if kind != Micro::Mov && !(kind == Micro::AddI && is_seeded(Defect::StaleAccumulator)) {
@@ -255,7 +265,7 @@ impl Baseline<'_> {
         }
     }
 
-    fn load_to(&mut self, host: Host, reg: Reg) {
+    pub(super) fn load_to(&mut self, host: Host, reg: Reg) {
         match (self.held.has(reg), reg) {
             (true, _) => self.asm.with_register(W, &[0x8b], host, Host::Rax),
             (_, ZERO) => self.asm.mov_imm(host, 0),

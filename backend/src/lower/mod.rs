@@ -283,6 +283,8 @@ impl Lowering<'_, '_> {
             Shape::FpFlags => self.float_flags(block, inst),
             Shape::ZextWide => self.zext_wide(block, inst),
             Shape::Call => self.call(block, inst),
+            // None is left in a region.
+            Shape::Status => {}
             Shape::Mark => {}
             // At vector types only.
             Shape::Splat

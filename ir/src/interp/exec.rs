@@ -16,6 +16,7 @@ use super::eval::Pure;
 use super::float::{Float, RULES_SHIFT, unpack_round, unpack_rules, with_flags};
 use super::memory::{Memory, Site};
 use super::micro::{Micro, MicroOp, Raw, Reg};
+use super::status;
 use crate::block::{BlockKey, Trap};
 use crate::fp::FpOp;
 use crate::lanes::WideFn;
@@ -337,6 +338,11 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                     set!(result);
                 }};
             }
+            macro_rules! status {
+                ($b:expr, $operation:expr) => {
+                    status::execute(regs, dst, imm, [reg!(a), $b], $operation)
+                };
+            }
             // The second half of a pair, whose word is as if it stood alone: so are its faults.
             macro_rules! then_load {
                 ($load:ident, $extended:ty) => {{
@@ -567,6 +573,22 @@ pub unsafe fn run<M: Memory, J: Jumps>(cx: &mut Context<'_, M, J>, start: Entry)
                 Micro::FlagsCmpWI => set!(flags32(reg!(a), !imm, 1)),
                 Micro::FlagsNz => set!(flags64(reg!(a), 0, 0)),
                 Micro::FlagsNzW => set!(flags32(reg!(a), 0, 0)),
+                Micro::StatusAddR => status!(reg!(b), status::add),
+                Micro::StatusAddI => status!(status::constant(imm), status::add),
+                Micro::StatusSubR => status!(reg!(b), status::sub),
+                Micro::StatusSubI => status!(status::constant(imm), status::sub),
+                Micro::StatusAndR => status!(reg!(b), |a, b| status::logical(a & b)),
+                Micro::StatusAndI => {
+                    status!(status::constant(imm), |a, b| status::logical(a & b));
+                }
+                Micro::StatusOrR => status!(reg!(b), |a, b| status::logical(a | b)),
+                Micro::StatusOrI => {
+                    status!(status::constant(imm), |a, b| status::logical(a | b));
+                }
+                Micro::StatusXorR => status!(reg!(b), |a, b| status::logical(a ^ b)),
+                Micro::StatusXorI => {
+                    status!(status::constant(imm), |a, b| status::logical(a ^ b));
+                }
                 Micro::Cond => set!(imm >> (reg!(a) >> 28 & 15) & 1),
                 Micro::ZextWide => {
                     let low = reg!(a) & imm;

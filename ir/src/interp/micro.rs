@@ -274,6 +274,17 @@ micro_operations! {
     FlagsNzW,
     /// Whether packed flags in `a` are in the mask `imm` ([`crate::Condition::mask`]).
     Cond,
+    /// Operations with status flags ([`crate::status`]), `imm` being a [`super::StatusOp`]; `I` takes its constant.
+    StatusAddR,
+    StatusAddI,
+    StatusSubR,
+    StatusSubI,
+    StatusAndR,
+    StatusAndI,
+    StatusOrR,
+    StatusOrI,
+    StatusXorR,
+    StatusXorI,
     /// The low bits that `imm` has, extended to 128; wide registers are two, named by the first.
     ZextWide,
     MovWide,

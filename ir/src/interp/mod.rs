@@ -24,6 +24,7 @@ mod lower;
 mod memory;
 mod micro;
 mod replay;
+mod status;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -36,3 +37,4 @@ pub use lower::{LowerError, Lowerer};
 pub use memory::{Direct, Memory, Site};
 pub use micro::{Micro, MicroOp, Raw, Reg};
 pub use replay::Replay;
+pub use status::StatusOp;

@@ -154,6 +154,7 @@ impl Optimiser {
         options: Options,
         live_out: &SlotSet,
     ) -> Stats {
+        crate::status::expand(block);
         let mut stats = Stats { before: block.insts.len() as u64, ..Stats::default() };
         if options.passes.without(Passes::DEAD) != Passes::NONE {
             walk::run(block, guest, options.passes, &mut self.values, &mut stats);

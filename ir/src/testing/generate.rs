@@ -238,6 +238,7 @@ impl Generator<'_, '_> {
                 inst.imm = self.choices.below(ty.lanes()) as i32;
             }
             Shape::ShiftLanes => inst.imm = self.choices.below(ty.lane().bits() + 1) as i32,
+            Shape::Status => inst.imm = 1 + self.choices.below(6) as i32,
             _ => {}
         }
         for index in 0..info.shape.operands() {

@@ -334,6 +334,12 @@ impl<'a> Parser<'a> {
             self.symbol(',', "`,` and a number")?;
             inst.imm = self.signed("a number of 31 bits")?;
         }
+        if shape == Shape::Status {
+            self.symbol(',', "`,` and a slot")?;
+            let token = self.lexer.peek();
+            let slot = self.operand(block)?.as_slot();
+            inst.imm = slot.ok_or_else(|| expected(token, "a slot"))?.0.into();
+        }
         Ok(())
     }
 

@@ -198,6 +198,9 @@ impl DisplayInst<'_> {
         if shape.has_lane_number() {
             write!(f, ", {}", self.inst.imm)?;
         }
+        if shape == Shape::Status {
+            write!(f, ", {}", self.operand(Operand::slot(self.inst.first_slot())))?;
+        }
         Ok(())
     }
 

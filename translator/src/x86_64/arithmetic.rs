@@ -29,8 +29,8 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Idiv => |i| i.idiv(),
         M::Adcx => |i| i.adcx(),
         M::Adox => |i| i.adox(),
-        M::And => |i| i.logic(Opcode::AtomicAnd, |a, b| a & b),
-        M::Or => |i| i.logic(Opcode::AtomicOr, |a, b| a | b),
+        M::And => |i| i.logic(Opcode::AtomicAnd, Opcode::StatusAnd, |a, b| a & b),
+        M::Or => |i| i.logic(Opcode::AtomicOr, Opcode::StatusOr, |a, b| a | b),
         M::Xor => |i| i.xor(),
         M::Not => |i| i.not(),
         M::Test => |i| i.test(),
@@ -61,29 +61,30 @@ impl<'b> Insn<'b> {
         }
     }
 
-    /// ADD
-    fn add(&self) -> Flow {
-        let b = self.op(1);
-        let (a, sum) = self.combine(self.place(0), (Opcode::AtomicAdd, b), |a| a + b);
-        self.set_carry(|| sum.lt_u(a));
-        match self.negated_immediate(b.ty()) {
-            Some(negated) => {
-                self.set_result(sum);
-                self.set_less(|| a.lt_s(negated));
-                self.set_aux(|| self.wide_xor(a, b));
-            }
-            None => self.flags_of_plain_sum((a, b), sum),
+    /// Writes what an operation makes of a place and a value there, and its flags. Memory is written first: that may
+    /// fault.
+    fn with_status(
+        &self,
+        status: Opcode,
+        (atomic, operand): (Opcode, Val<'b>),
+        b: Val<'b>,
+        plain: impl FnOnce(Val<'b>, Val<'b>) -> Val<'b>,
+    ) -> Flow {
+        let place = self.place(0);
+        if let Place::Memory(..) = place {
+            let (a, _) = self.combine(place, (atomic, operand), |a| plain(a, b));
+            let _ = self.status(status, a, b);
+        } else {
+            let a = self.read(place);
+            self.write(place, self.status(status, a, b).unwrap_or_else(|| plain(a, b)));
         }
         Flow::Next
     }
 
-    /// Minus the constant that is added, if there is such a number: a sum is negative if the other operand is less.
-    fn negated_immediate(&self, ty: Type) -> Option<Val<'b>> {
-        let Place::Immediate(value, _) = self.place(1) else { return None };
-        let shift = 64 - ty.bits();
-        let value = ((value << shift) as i64) >> shift;
-        let least = i64::MIN >> shift;
-        (value != least).then(|| self.konst_of(ty, value.wrapping_neg() as u64))
+    /// ADD
+    fn add(&self) -> Flow {
+        let b = self.op(1);
+        self.with_status(Opcode::StatusAdd, (Opcode::AtomicAdd, b), b, |a, b| a + b)
     }
 
     /// ADC
@@ -105,9 +106,7 @@ impl<'b> Insn<'b> {
         let b = self.op(1);
         let negates = self.is_locked() && !is_seeded(Defect::LockedSubAdds);
         let minus = if negates { b.negate() } else { b };
-        let (a, difference) = self.combine(self.place(0), (Opcode::AtomicAdd, minus), |a| a - b);
-        self.flags_of_difference(a, b, difference);
-        Flow::Next
+        self.with_status(Opcode::StatusSub, (Opcode::AtomicAdd, minus), b, |a, b| a - b)
     }
 
     /// SBB
@@ -127,35 +126,25 @@ impl<'b> Insn<'b> {
 
     /// CMP
     fn cmp(&self) -> Flow {
-        let (a, b) = (self.op(0), self.op(1));
-        self.flags_of_difference(a, b, a - b);
+        let _ = self.status(Opcode::StatusSub, self.op(0), self.op(1));
         Flow::Next
     }
 
     /// INC: CF is as before.
     fn inc(&self) -> Flow {
-        let place = self.place(0);
-        let one = self.konst_of(place.ty(), 1);
-        let (a, sum) = self.combine(place, (Opcode::AtomicAdd, one), |a| a + one);
-        if is_seeded(Defect::IncWritesCarry) {
-            self.set_carry(|| sum.lt_u(a));
-        }
-        self.set_result(sum);
-        self.set_less(|| a.lt_s(self.konst_of(a.ty(), u64::MAX)));
-        self.set_aux(|| self.wide_xor(a, one));
-        Flow::Next
+        let one = self.konst_of(self.place(0).ty(), 1);
+        let status = match is_seeded(Defect::IncWritesCarry) {
+            true => Opcode::StatusAdd,
+            false => Opcode::StatusInc,
+        };
+        self.with_status(status, (Opcode::AtomicAdd, one), one, |a, b| a + b)
     }
 
     /// DEC: CF is as before.
     fn dec(&self) -> Flow {
-        let place = self.place(0);
-        let ty = place.ty();
+        let ty = self.place(0).ty();
         let (one, minus_one) = (self.konst_of(ty, 1), self.konst_of(ty, u64::MAX));
-        let (a, difference) = self.combine(place, (Opcode::AtomicAdd, minus_one), |a| a - one);
-        self.set_result(difference);
-        self.set_less(|| a.lt_s(one));
-        self.set_aux(|| self.wide_xor(a, one));
-        Flow::Next
+        self.with_status(Opcode::StatusDec, (Opcode::AtomicAdd, minus_one), one, |a, b| a - b)
     }
 
     /// NEG
@@ -180,26 +169,33 @@ impl<'b> Insn<'b> {
         Flow::Next
     }
 
-    fn logic(&self, atomic: Opcode, op: impl FnOnce(Val<'b>, Val<'b>) -> Val<'b>) -> Flow {
+    fn logic(
+        &self,
+        atomic: Opcode,
+        status: Opcode,
+        plain: impl FnOnce(Val<'b>, Val<'b>) -> Val<'b>,
+    ) -> Flow {
         let b = self.op(1);
-        let (_, result) = self.combine(self.place(0), (atomic, b), |a| op(a, b));
-        self.flags_of_logic(result);
-        Flow::Next
+        self.with_status(status, (atomic, b), b, plain)
     }
 
     /// XOR: of a register with itself, a constant.
     fn xor(&self) -> Flow {
-        let same = self.i.op1_kind() == OpKind::Register
-            && self.i.op0_kind() == OpKind::Register
-            && self.i.op0_register() == self.i.op1_register();
-        if !same {
-            return self.logic(Opcode::AtomicXor, |a, b| a ^ b);
+        if !self.names_one_register() {
+            return self.logic(Opcode::AtomicXor, Opcode::StatusXor, |a, b| a ^ b);
         }
         let place = self.place(0);
         let zero = self.konst_of(place.ty(), 0);
         self.write(place, zero);
-        self.flags_of_logic(zero);
+        let _ = self.status(Opcode::StatusAnd, zero, zero);
         Flow::Next
+    }
+
+    /// Whether both operands are the same register.
+    fn names_one_register(&self) -> bool {
+        self.i.op1_kind() == OpKind::Register
+            && self.i.op0_kind() == OpKind::Register
+            && self.i.op0_register() == self.i.op1_register()
     }
 
     /// NOT: no flags.
@@ -212,11 +208,7 @@ impl<'b> Insn<'b> {
 
     /// TEST
     fn test(&self) -> Flow {
-        let (a, b) = (self.op(0), self.op(1));
-        let same = self.i.op1_kind() == OpKind::Register
-            && self.i.op0_kind() == OpKind::Register
-            && self.i.op0_register() == self.i.op1_register();
-        self.flags_of_logic(if same { a } else { a & b });
+        let _ = self.status(Opcode::StatusAnd, self.op(0), self.op(1));
         Flow::Next
     }
 

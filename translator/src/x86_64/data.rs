@@ -241,8 +241,7 @@ impl<'b> Insn<'b> {
             _ if is_seeded(Defect::XaddKeepsSource) => {}
             _ => self.write(source, a),
         }
-        self.set_carry(|| sum.lt_u(a));
-        self.flags_of_plain_sum((a, b), sum);
+        let _ = self.status(Opcode::StatusAdd, a, b);
         Flow::Next
     }
 
@@ -283,7 +282,7 @@ impl<'b> Insn<'b> {
                 self.load_accumulator_unless(equal, ty, old);
             }
         }
-        self.flags_of_difference(expected, old, expected - old);
+        let _ = self.status(Opcode::StatusSub, expected, old);
         Flow::Next
     }
 

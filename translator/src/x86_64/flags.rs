@@ -24,7 +24,7 @@
 use arch::x86_64::slot;
 use base::RegSlot;
 use decoders::x86_64::ConditionCode;
-use ir::{Type, Val};
+use ir::{Opcode, Type, Val};
 
 use super::Insn;
 use super::live::Live;
@@ -83,37 +83,14 @@ impl<'b> Insn<'b> {
         self.set_aux(|| self.wide_xor(a, b));
     }
 
-    /// All flags but CF of `a + b`, which is negative unless `-b - 1` is less than `a`.
-    pub(super) fn flags_of_plain_sum(&self, (a, b): (Val<'b>, Val<'b>), sum: Val<'b>) {
-        self.set_result(sum);
-        self.set_less(|| (!b).lt_s(a) ^ self.konst(1));
-        self.set_aux(|| self.wide_xor(a, b));
-    }
-
-    /// Flags of `a - b`.
-    pub(super) fn flags_of_difference(&self, a: Val<'b>, b: Val<'b>, difference: Val<'b>) {
-        self.set_result(difference);
-        self.set_carry(|| a.lt_u(b));
-        self.set_less(|| a.lt_s(b));
-        self.set_aux(|| self.wide_xor(a, b));
+    /// An operation with its flags, unless nobody can see any of them. It must be the last thing that may show.
+    pub(super) fn status(&self, op: Opcode, a: Val<'b>, b: Val<'b>) -> Option<Val<'b>> {
+        self.live.has_any(Live::ALL).then(|| self.b.status(op, (a, b), slot::ZERO))
     }
 
     /// `a ^ b` as a slot takes it.
     pub(super) fn wide_xor(&self, a: Val<'b>, b: Val<'b>) -> Val<'b> {
         (a ^ b).zext()
-    }
-
-    /// Flags of a logical operation: CF, OF and AF are 0.
-    pub(super) fn flags_of_logic(&self, result: Val<'b>) {
-        if !self.live.has_any(Live::ALL) {
-            return;
-        }
-        let extended = result.sext();
-        self.set_zero(|| extended);
-        self.set_sign(|| extended);
-        self.set_aux(|| extended);
-        self.set_carry(|| self.konst(0));
-        self.set_less(|| self.is_negative(extended));
     }
 
     /// Flags of a result of BMI1 or BMI2: as of a logical operation, but PF is 0.

@@ -5,7 +5,7 @@ use arch::x86_64::helpers::{self, string::Repeat};
 use arch::x86_64::{key, slot};
 use base::HelperId;
 use decoders::x86_64::{Code, OpKind, Register};
-use ir::{Terminator, Type, Val};
+use ir::{Opcode, Terminator, Type, Val};
 
 use super::data::RAX;
 use super::operand::{Address, Place};
@@ -150,7 +150,7 @@ impl<'b> Insn<'b> {
         // If both fault, it is the destination's fault that counts.
         let b = self.load(self.destination(), ty).at(ty);
         let a = self.load(self.source(), ty).at(ty);
-        self.flags_of_difference(a, b, a - b);
+        let _ = self.status(Opcode::StatusSub, a, b);
         self.step(ty, &[RSI, RDI]);
         Flow::Next
     }
@@ -161,7 +161,7 @@ impl<'b> Insn<'b> {
             return self.repeat(helpers::REP_SCAS, ty);
         }
         let (a, b) = (self.gpr(RAX).at(ty), self.load(self.destination(), ty).at(ty));
-        self.flags_of_difference(a, b, a - b);
+        let _ = self.status(Opcode::StatusSub, a, b);
         self.step(ty, &[RDI]);
         Flow::Next
     }

@@ -8,6 +8,7 @@ mod float;
 mod fuse;
 mod integer;
 mod memory;
+mod status;
 mod terminator;
 mod vector;
 
@@ -157,6 +158,7 @@ impl Lowerer {
         match shape {
             Shape::Mark => self.mark(inst),
             Shape::Flags => self.flags(block, inst),
+            Shape::Status => self.status(block, inst),
             Shape::Condition => self.condition(block, inst),
             Shape::ZextWide => self.zext_wide(block, inst),
             Shape::Unary => self.unary(block, inst),
