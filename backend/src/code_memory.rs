@@ -19,12 +19,12 @@ use crate::compiler::CompiledRegion;
 /// Segments of a code memory.
 pub const SEGMENTS: usize = 16;
 
-/// Code bytes for each byte of slots. An exit has 8 bytes of slot, and 10 of thunk and some of a jump at the least.
+/// Code bytes for each byte of slots. An exit has 8 bytes of slot, and 20 of thunk and some of a jump at the least.
 const CODE_PER_SLOT_BYTE: usize = 4;
 const ALIGN: usize = 32;
-const EXIT_THUNK: usize = 10;
+const EXIT_THUNK: usize = 20;
 /// What the thunks of a region's exits have in common.
-const EXIT_TAIL: usize = 19;
+const EXIT_TAIL: usize = 26;
 const ENTRY_THUNK: usize = 16;
 
 /// Why code could not be placed, or the memory not be had.
@@ -396,7 +396,8 @@ impl Layout {
         let exits = region.exits.len() * EXIT_THUNK;
         write_exit_tail(&mut image[exits..self.entries], number);
         for (exit, thunk) in image[..exits].chunks_exact_mut(EXIT_THUNK).enumerate() {
-            write_exit_thunk(thunk, exit as u32, exits - exit * EXIT_THUNK);
+            let target = region.exits[exit].target;
+            write_exit_thunk(thunk, exit as u32, target, exits - exit * EXIT_THUNK);
         }
         if region.entries.len() > 1 {
             for n in 0..region.entries.len() {
@@ -415,21 +416,25 @@ impl Layout {
     }
 }
 
-/// `mov eax, exit; jmp tail`, the tail being `distance` bytes from the thunk's start.
-fn write_exit_thunk(thunk: &mut [u8], exit: u32, distance: usize) {
-    thunk[0] = 0xb8;
-    thunk[1..5].copy_from_slice(&exit.to_le_bytes());
-    thunk[5] = 0xe9;
-    thunk[6..10].copy_from_slice(&(distance as i32 - 10).to_le_bytes());
+/// `mov rcx, target; mov eax, exit; jmp tail`, the tail being `distance` bytes from the thunk's start.
+fn write_exit_thunk(thunk: &mut [u8], exit: u32, target: GuestVirt, distance: usize) {
+    thunk[..2].copy_from_slice(&[0x48, 0xb9]);
+    thunk[2..10].copy_from_slice(&target.0.to_le_bytes());
+    thunk[10] = 0xb8;
+    thunk[11..15].copy_from_slice(&exit.to_le_bytes());
+    thunk[15] = 0xe9;
+    thunk[16..20].copy_from_slice(&(distance as i32 - EXIT_THUNK as i32).to_le_bytes());
 }
 
-/// `mov [frame.exit], eax; mov [frame.region], number; xor eax, eax; ret`, the frame being in rdi: returns
+/// `mov [frame.pc], rcx; mov [frame.exit], eax; mov [frame.region], number; xor eax, eax; ret`, the frame being in rdi: returns
 /// [`crate::ExitCode::Unlinked`].
 fn write_exit_tail(tail: &mut [u8], number: u32) {
-    tail[..2].copy_from_slice(&[0x89, 0x87]);
-    tail[2..6].copy_from_slice(&CpuFrame::EXIT.to_le_bytes());
-    write_store(&mut tail[6..16], CpuFrame::REGION, number);
-    tail[16..19].copy_from_slice(&[0x31, 0xc0, 0xc3]);
+    tail[..3].copy_from_slice(&[0x48, 0x89, 0x8f]);
+    tail[3..7].copy_from_slice(&CpuFrame::PC.to_le_bytes());
+    tail[7..9].copy_from_slice(&[0x89, 0x87]);
+    tail[9..13].copy_from_slice(&CpuFrame::EXIT.to_le_bytes());
+    write_store(&mut tail[13..23], CpuFrame::REGION, number);
+    tail[23..26].copy_from_slice(&[0x31, 0xc0, 0xc3]);
 }
 
 /// `mov dword ptr [rdi + offset], value`

@@ -11,7 +11,7 @@ use ir::Trap;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum ExitCode {
-    /// Left by an exit that is not linked yet: `CpuFrame::region` and `exit` say which. pc is not written.
+    /// Left by an exit that is not linked yet: `CpuFrame::region` and `exit` say which, and pc is where it leads.
     Unlinked = 0,
     /// An indirect jump to a pc that the jump cache does not have.
     Indirect = 1,

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
 use base::GuestVirt;
 use base::addr::PAGE_SIZE;
+use base::cpu::Admission;
 use ir::BlockKey;
 use ir::interp::{Code, Entry, Side};
 
@@ -17,21 +18,27 @@ use crate::pages::{bytes_at, overlap};
 
 /// A translation block. It lives in the cache, and after it was dropped in the graveyard until no
 /// CPU can be executing it: so a reference that a CPU got while it runs holds until it leaves.
+///
+/// What is looked at whenever control comes here through the runtime stands together at its beginning: of most blocks,
+/// none of it is in the host's caches.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Tb {
-    pub(crate) code: Code,
-    /// Bytes of guest code from the key's pc on.
-    pub(crate) guest_bytes: u32,
-    /// The page that its only instruction goes on on, if where it lies does not tell.
-    pub(crate) second_page: Option<GuestVirt>,
-    /// The guest code itself, if writes to it may go unnoticed.
-    pub(crate) source: Option<Box<[u8]>>,
-    /// Whether the source must be compared with memory before each execution.
-    pub(crate) validate: bool,
+    key: BlockKey,
     /// Where its compiled form is entered; null if it has none.
     compiled: AtomicPtr<u8>,
+    pub(crate) code: Code,
+    /// The page that its only instruction goes on on, if where it lies does not tell.
+    pub(crate) second_page: Option<GuestVirt>,
+    /// Bytes of guest code from the key's pc on.
+    pub(crate) guest_bytes: u32,
+    admits: Admission,
+    /// Whether the source must be compared with memory before each execution.
+    pub(crate) validate: bool,
     /// Whether it was dropped.
     pub(crate) dead: AtomicBool,
+    /// The guest code itself, if writes to it may go unnoticed.
+    pub(crate) source: Option<Box<[u8]>>,
     links: UnsafeCell<Links>,
 }
 
@@ -69,13 +76,15 @@ unsafe impl Send for TbRef {}
 impl Tb {
     pub(crate) fn new(code: Code, guest_bytes: u32, source: Option<Box<[u8]>>) -> Box<Self> {
         let tb = Box::new(Self {
-            code,
-            guest_bytes,
-            second_page: None,
-            source,
-            validate: false,
+            key: code.head().key(),
             compiled: AtomicPtr::default(),
+            admits: code.head().admits(),
+            code,
+            second_page: None,
+            guest_bytes,
+            validate: false,
             dead: AtomicBool::new(false),
+            source,
             links: UnsafeCell::default(),
         });
         let owner = (&raw const *tb).cast_mut().cast();
@@ -84,7 +93,12 @@ impl Tb {
     }
 
     pub(crate) fn key(&self) -> BlockKey {
-        self.code.head().key()
+        self.key
+    }
+
+    /// How jumps may come to it.
+    pub(crate) fn admits(&self) -> Admission {
+        self.admits
     }
 
     pub(crate) fn entry(&self) -> Entry {

@@ -327,7 +327,7 @@ impl Vcpu {
             self.engine.drop_one(tb);
             return None;
         }
-        let admits = block.code.head().admits();
+        let admits = block.admits();
         let refused = self.refused(admits);
         if admits.has(self.approach()) {
             self.remember(tb, block);

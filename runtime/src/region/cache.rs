@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use backend::baseline::UPGRADE;
-use backend::{
-    ChildCode, CodeMemory, CodeMemoryError, CompiledRegion, ExitSite, PcMap, PlacedRegion,
-};
+use backend::{ChildCode, CodeMemory, CodeMemoryError, CompiledRegion, PcMap, PlacedRegion};
 use base::{GuestPhys, GuestVirt, HostPtr};
 use ir::BlockKey;
 
@@ -42,7 +40,7 @@ const NOT_YET: u64 = u64::MAX;
 #[derive(Debug)]
 struct Live {
     placed: PlacedRegion,
-    exits: Box<[ExitSite]>,
+    exits: u32,
     pcs: PcMap,
     origin: Origin,
     /// Exits of other regions that are linked to this one.
@@ -164,7 +162,7 @@ impl RegionCache {
         self.by_address.insert(placed.extent().start, number);
         let live = Live {
             placed,
-            exits: compiled.exits.as_slice().into(),
+            exits: compiled.exits.len() as u32,
             pcs: compiled.pcs.clone(),
             origin,
             incoming: Vec::new(),
@@ -205,29 +203,20 @@ impl RegionCache {
         }
     }
 
-    /// Where an exit goes, though its region be discarded.
-    pub(crate) fn target(&self, number: u32, exit: u32) -> Option<GuestVirt> {
-        self.regions.get(&number)?.exits.get(exit as usize).map(|exit| exit.target)
-    }
-
-    /// Whether an exit is that by which a block of the baseline compiler leaves to what is entered in its place.
-    pub(crate) fn is_upgrade(&self, number: u32, exit: u32) -> bool {
-        let live = self.regions.get(&number);
-        exit == UPGRADE && live.is_some_and(|live| live.baseline().is_some())
-    }
-
-    /// Has a block of the baseline compiler be executed so often before it is hot.
-    pub(crate) fn set_executions(&self, number: u32, executions: u32) {
-        if let Some(live) = self.regions.get(&number) {
-            live.placed.set_executions(executions);
-        }
+    /// Whether what left by its exit [`UPGRADE`] is a block of the baseline compiler, which is hot then. It is executed so
+    /// often before it says so again.
+    pub(crate) fn is_hot(&self, number: u32, executions: u32) -> bool {
+        let live = self.regions.get(&number).filter(|live| live.baseline().is_some());
+        live.inspect(|live| live.placed.set_executions(executions)).is_some()
     }
 
     /// Has a region be entered where the block of its entry, as the baseline compiler made it, is jumped to.
     pub(crate) fn upgrade(&mut self, block: BlockKey, entry: HostPtr) {
         if let Some(&number) = self.baseline.get(&block) {
             self.link(exit_id(number, UPGRADE), entry);
-            self.set_executions(number, 0);
+            if let Some(live) = self.regions.get(&number) {
+                live.placed.set_executions(0);
+            }
         }
     }
 
@@ -280,7 +269,7 @@ impl RegionCache {
             return;
         }
         live.discarded = Some(NOT_YET);
-        (0..live.exits.len()).for_each(|exit| live.placed.unlink(exit));
+        (0..live.exits).for_each(|exit| live.placed.unlink(exit as usize));
         let incoming = std::mem::take(&mut live.incoming);
         match &mut live.origin {
             Origin::Baseline(block) => {

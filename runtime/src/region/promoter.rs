@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use backend::baseline::UPGRADE;
 use backend::{ChildCode, CodeMemoryError, ExitCode, fp_slow, memory_slow};
 use base::{CpuFrame, GuestPhys, GuestVirt, HostPtr};
 use ir::interp::Code;
@@ -44,12 +45,8 @@ impl RegionCompiler {
     }
 
     /// Compiled code left by an exit that leads nowhere yet.
-    fn unlinked(&self, region: u32, exit: u32) -> CompiledStop {
-        let cache = self.shared.cache();
-        let target = cache.target(region, exit);
-        let target = target.expect("the code was just executed, so its memory is not free");
-        if cache.is_upgrade(region, exit) {
-            cache.set_executions(region, RECHECK);
+    fn unlinked(&self, region: u32, exit: u32, target: GuestVirt) -> CompiledStop {
+        if exit == UPGRADE && self.shared.cache().is_hot(region, RECHECK) {
             return CompiledStop::Hot(target);
         }
         CompiledStop::Unlinked { exit: exit_id(region, exit), target }
@@ -105,7 +102,7 @@ impl Promoter for RegionCompiler {
         let frame = unsafe { &mut *frame };
         let pc = GuestVirt(frame.pc);
         match exit {
-            ExitCode::Unlinked => self.unlinked(frame.region, frame.exit),
+            ExitCode::Unlinked => self.unlinked(frame.region, frame.exit, pc),
             ExitCode::Indirect => CompiledStop::Indirect(pc),
             ExitCode::Lookup => CompiledStop::Lookup(pc),
             ExitCode::Interrupted => CompiledStop::Interrupted(pc),
