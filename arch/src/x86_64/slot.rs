@@ -102,6 +102,10 @@ registers! {
     FDP 38 "fdp";
 }
 
+/// No register, and so without a name: what TOP was after the last x87 instruction, if nothing else has written the status word
+/// since.
+pub(super) const EXPECTED_TOP: RegSlot = RegSlot(39);
+
 /// CS of 64-bit programs (Linux: `__USER_CS`).
 pub const USER_CS: u64 = 0x33;
 /// CS of 32-bit programs (Linux: `__USER32_CS`).

@@ -20,7 +20,8 @@ pub(super) fn general_protection(frame: &mut FrameRef) -> Noted {
 }
 
 /// Writes bytes, at once where an access has so many. If some of them cannot be written, those before may have been.
-pub(super) fn write(frame: &mut FrameRef, to: u64, bytes: &[u8]) -> Result<(), Noted> {
+#[inline]
+pub(in crate::x86_64) fn write(frame: &mut FrameRef, to: u64, bytes: &[u8]) -> Result<(), Noted> {
     let to = GuestVirt(to);
     let written = match *bytes {
         [] => Ok(()),

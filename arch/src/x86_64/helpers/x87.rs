@@ -5,51 +5,22 @@ use base::GuestVirt;
 use super::FrameRef;
 use super::memory;
 use crate::guarded;
-use crate::x86_64::flags;
 use crate::x86_64::slot;
-use crate::x86_64::x87::{
-    BUSY, CONTROL, CONTROL_FIXED, ES, EXCEPTIONS, Format, Op, Operand, SF, State,
-};
-
-/// The opcode, and the operand's bits 79:64 above it.
-fn unpack(what: u64) -> (Option<Op>, u16) {
-    (Op::from_opcode(what as u16), (what >> 16) as u16)
-}
+use crate::x86_64::x87::{self, BUSY, CONTROL, CONTROL_FIXED, ES, EXCEPTIONS, Format, SF, State};
 
 /// An instruction that writes no memory.
-pub(super) fn execute(mut frame: FrameRef, what: u64, pc: u64, operand: u64, address: u64) -> u64 {
-    let (Some(op), high) = unpack(what) else { return 0 };
-    op.execute(&mut frame, Operand { pc, low: operand, high, address }, |_, _| true);
-    0
+pub(super) fn execute(frame: FrameRef, what: u64, pc: u64, operand: u64, address: u64) -> u64 {
+    x87::execute(frame, what, pc, operand, address)
 }
 
-/// FCOMI, FCOMIP, FUCOMI, FUCOMIP: the flags ZF, PF and CF get what they say, the other three are cleared.
-pub(super) fn compare_to_flags(mut frame: FrameRef, what: u64, pc: u64) -> u64 {
-    /// What no comparison leaves: so it shows whether there was any result.
-    const UNTOUCHED: u64 = flags::SF;
-    let (Some(op), _) = unpack(what) else { return 0 };
-    let operand = Operand { pc, low: UNTOUCHED, ..Operand::default() };
-    let result = u64::from(op.execute(&mut frame, operand, |_, _| true));
-    if result & UNTOUCHED == 0 {
-        const RESULT: u64 = flags::ZF | flags::PF | flags::CF;
-        let mut unpacked = flags::Unpacked::read(|slot| frame.get(slot));
-        unpacked.set_status(result & RESULT);
-        unpacked.write(|slot, value| frame.set(slot, value));
-    }
-    0
+/// FCOMI, FCOMIP, FUCOMI, FUCOMIP
+pub(super) fn compare_to_flags(frame: FrameRef, what: u64, pc: u64) -> u64 {
+    x87::execute(frame, what, pc, 0, 0)
 }
 
 /// An instruction that writes memory: registers change only if it could.
-pub(super) fn store(mut frame: FrameRef, what: u64, pc: u64, address: u64) -> u64 {
-    let (Some(op), _) = unpack(what) else { return 0 };
-    op.execute(&mut frame, Operand { pc, address, ..Operand::default() }, |frame, bytes| {
-        // 80 bits are stored by two accesses, of 64 bits and of 16.
-        let (low, high) = bytes.split_at(bytes.len().min(8));
-        memory::write(frame, address, low)
-            .and_then(|()| memory::write(frame, address.wrapping_add(8), high))
-            .is_ok()
-    });
-    0
+pub(super) fn store(frame: FrameRef, what: u64, pc: u64, address: u64) -> u64 {
+    x87::execute(frame, what, pc, 0, address)
 }
 
 /// FLDCW

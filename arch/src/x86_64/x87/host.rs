@@ -17,6 +17,17 @@ thread_local! {
 #[repr(C, align(16))]
 pub(super) struct Memory(pub(super) [u8; 16]);
 
+impl Memory {
+    /// From bits 63:0 and 79:64.
+    #[inline(always)]
+    pub(super) fn new(low: u64, high: u16) -> Self {
+        Self((u128::from(high) << 64 | u128::from(low)).to_le_bytes())
+    }
+}
+
+/// The control word that nearly all programs have: rounding to nearest even, to 64 bits, and all exceptions masked.
+pub(super) const USUAL: u16 = 0x37f;
+
 /// A physical register, as the frame has it.
 pub(super) type Register = [Cell<u64>; 2];
 
@@ -30,8 +41,26 @@ pub(super) struct Few<'a> {
     pub(super) st0: &'a Register,
     /// The register beside it.
     pub(super) other: &'a Register,
-    /// The operand in memory.
-    pub(super) memory: &'a mut Memory,
+    /// The operand in memory: bits 63:0.
+    pub(super) low: u64,
+    /// Those above.
+    pub(super) high: u16,
+}
+
+/// What has become of them, beside registers.
+pub(super) struct Done {
+    /// Of the status word, at least the exceptions, and the condition codes that are written.
+    pub(super) status: u16,
+    /// What is to be stored.
+    pub(super) memory: u128,
+}
+
+impl Done {
+    /// Nothing is to be stored.
+    #[inline(always)]
+    pub(super) const fn of(status: u16) -> Self {
+        Self { status, memory: 0 }
+    }
 }
 
 /// All of the FPU as FNSAVE has it, and the operand in memory.
@@ -45,21 +74,21 @@ pub(super) struct All {
 /// Executes an instruction on [`All`].
 pub(super) type AllFn = fn(&mut All);
 
-/// A function that executes an instruction on [`Few`], and returns the host's status word, with no flags but the guest's and its
-/// own: loads what `$before` says, executes, and stores what `$after` says; `rsi` is where ST(0) is, `rdx` where the other register
-/// is. Exceptions are masked. The control word is changed only if the guest's is not the usual one, which is slow.
+/// A function that executes an instruction on [`Few`]: loads what `$before` says, executes, and stores what `$after` says; `rsi`
+/// is where ST(0) is, `rdx` where the other register is. Of the flags in the status word that it returns, all are the guest's or
+/// its own. Exceptions are masked. The control word is changed only if the guest's is not the usual one, which is slow.
 macro_rules! few {
     ([$($before:literal)*] $insn:literal [$($after:literal)*]) => {{
         #[expect(unsafe_code, reason = "the instruction itself")]
         #[inline(always)]
-        fn on_host(few: Few<'_>) -> u16 {
-            const USUAL: u16 = 0x37f;
+        fn on_host(few: Few<'_>) -> Done {
+            let mut memory = host::Memory::new(few.low, few.high);
             let status: u64;
             host::begin(few.status);
             // SAFETY: the operands are valid, the FPU is left empty, with its usual control word.
             unsafe {
                 std::arch::asm!(
-                    "cmp word ptr [rcx], 0x37f",
+                    "cmp word ptr [rcx], {usual}",
                     "je 2f",
                     "fldcw word ptr [rcx]",
                     "2:",
@@ -67,22 +96,23 @@ macro_rules! few {
                     $insn,
                     "fnstsw ax",
                     $($after,)*
-                    "cmp word ptr [rcx], 0x37f",
+                    "cmp word ptr [rcx], {usual}",
                     "je 4f",
                     "fldcw word ptr [r8]",
                     "4:",
-                    in("rdi") std::ptr::from_mut(few.memory).cast::<u8>().wrapping_sub(host::MEMORY_AT),
+                    in("rdi") (&raw mut memory).cast::<u8>().wrapping_sub(host::MEMORY_AT),
                     in("rsi") few.st0,
                     in("rdx") few.other,
                     in("rcx") few.control,
-                    in("r8") &USUAL,
+                    in("r8") &host::USUAL,
+                    usual = const host::USUAL,
                     out("rax") status,
                     out("st(0)") _, out("st(1)") _, out("st(2)") _, out("st(3)") _,
                     out("st(4)") _, out("st(5)") _, out("st(6)") _, out("st(7)") _,
                 );
             }
             host::end(status as u16);
-            status as u16
+            Done { status: status as u16, memory: u128::from_le_bytes(memory.0) }
         }
         on_host
     }};

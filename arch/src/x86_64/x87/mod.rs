@@ -11,7 +11,8 @@ use base::CpuFrame;
 use super::slot;
 use crate::frame::Registers;
 
-pub use ops::{Op, Operand};
+pub use ops::Op;
+pub(crate) use ops::execute;
 
 /// In the status word: the exceptions IE, DE, ZE, OE, UE and PE.
 pub const EXCEPTIONS: u16 = 0x3f;

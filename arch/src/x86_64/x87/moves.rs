@@ -1,7 +1,7 @@
 //! Instructions that move numbers of 80 bits or change their sign: no processor looks at what they are, and none raises an
 //! exception.
 
-use super::host::{Few, Register};
+use super::host::{Done, Few, Register};
 
 /// The status word after them: C1 is zero.
 const NOTHING: u16 = 0;
@@ -28,60 +28,78 @@ fn get(register: &Register) -> [u64; 2] {
 }
 
 #[inline(always)]
-fn set(register: &Register, [significand, sign_exponent]: [u64; 2]) -> u16 {
+fn set(register: &Register, [significand, sign_exponent]: [u64; 2]) {
     register[0].set(significand);
     register[1].set(sign_exponent);
-    NOTHING
+}
+
+#[inline(always)]
+fn moved(to: &Register, number: [u64; 2]) -> Done {
+    set(to, number);
+    Done::of(NOTHING)
 }
 
 /// FLD ST(i)
-pub(super) fn copy_other(few: Few<'_>) -> u16 {
-    set(few.st0, get(few.other))
+#[inline(always)]
+pub(super) fn copy_other(few: Few<'_>) -> Done {
+    moved(few.st0, get(few.other))
 }
 
 /// FST ST(i)
-pub(super) fn copy_top(few: Few<'_>) -> u16 {
-    set(few.other, get(few.st0))
+#[inline(always)]
+pub(super) fn copy_top(few: Few<'_>) -> Done {
+    moved(few.other, get(few.st0))
 }
 
 /// FXCH
-pub(super) fn exchange(few: Few<'_>) -> u16 {
+#[inline(always)]
+pub(super) fn exchange(few: Few<'_>) -> Done {
     let (top, other) = (get(few.st0), get(few.other));
     set(few.other, top);
-    set(few.st0, other)
+    moved(few.st0, other)
 }
 
 /// FCHS
-pub(super) fn negate(few: Few<'_>) -> u16 {
+#[inline(always)]
+pub(super) fn negate(few: Few<'_>) -> Done {
     let [significand, sign_exponent] = get(few.st0);
-    set(few.st0, [significand, sign_exponent ^ SIGN])
+    moved(few.st0, [significand, sign_exponent ^ SIGN])
 }
 
 /// FABS
-pub(super) fn absolute(few: Few<'_>) -> u16 {
+#[inline(always)]
+pub(super) fn absolute(few: Few<'_>) -> Done {
     let [significand, sign_exponent] = get(few.st0);
-    set(few.st0, [significand, sign_exponent & !SIGN])
+    moved(few.st0, [significand, sign_exponent & !SIGN])
 }
 
 /// FLDZ
-pub(super) fn load_zero(few: Few<'_>) -> u16 {
-    set(few.st0, [0, 0])
+#[inline(always)]
+pub(super) fn load_zero(few: Few<'_>) -> Done {
+    moved(few.st0, [0, 0])
 }
 
 /// FLD1
-pub(super) fn load_one(few: Few<'_>) -> u16 {
-    set(few.st0, [1 << 63, 0x3fff])
+#[inline(always)]
+pub(super) fn load_one(few: Few<'_>) -> Done {
+    moved(few.st0, [1 << 63, 0x3fff])
 }
 
 /// FLD m80
-pub(super) fn load(few: Few<'_>) -> u16 {
-    let number = u128::from_le_bytes(few.memory.0);
-    set(few.st0, [number as u64, (number >> 64) as u64 & 0xffff])
+#[inline(always)]
+pub(super) fn load(few: Few<'_>) -> Done {
+    moved(few.st0, [few.low, few.high.into()])
 }
 
 /// FSTP m80
-pub(super) fn store(few: Few<'_>) -> u16 {
+#[inline(always)]
+pub(super) fn store(few: Few<'_>) -> Done {
     let [significand, sign_exponent] = get(few.st0).map(u128::from);
-    few.memory.0 = (sign_exponent << 64 | significand).to_le_bytes();
-    NOTHING
+    Done { status: NOTHING, memory: sign_exponent << 64 | significand }
+}
+
+/// FCMOVcc
+#[inline(always)]
+pub(super) fn conditional(few: Few<'_>) -> Done {
+    if few.low & 1 != 0 { moved(few.st0, get(few.other)) } else { Done::of(NOTHING) }
 }

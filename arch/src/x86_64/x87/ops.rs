@@ -3,11 +3,10 @@
 //! Most need one or two registers, which the host's FPU gets alone. Where the stack over- or underflows, or an exception is
 //! not masked, the host gets the whole state, and with it decides what becomes of it.
 
-use super::host::{AllFn, Few, Memory, all, few};
-use super::quick::{NOT_EXECUTED, Outcome, QuickFn, Slots, has_remainder};
-use super::{C0, C1, C2, C3, ES, host, moves, quick, whole};
+use super::host::{AllFn, Done, Few, all, few};
+use super::quick::{Call, RunFn, has_remainder};
+use super::{C0, C1, C2, C3, host, moves, quick, whole};
 use crate::frame::FrameRef;
-use crate::x86_64::slot;
 
 /// An instruction: the lower three bits of its first byte and its ModRM byte, as the FPU remembers opcodes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +22,8 @@ pub(crate) enum Shape {
     Top,
     /// ST(0) and ST(i).
     Both,
+    /// ST(0) and ST(i), and it tells flags.
+    Flags,
     /// It pushes what it finds in memory, or a constant.
     Push,
     /// It writes ST(0) to so many bytes of memory.
@@ -41,20 +42,10 @@ pub(crate) enum Shape {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     pub(super) uses: Uses,
-    /// On a few registers, if the shape is enough.
-    few: Option<QuickFn>,
+    /// As fast as the state allows.
+    run: RunFn,
     /// With the whole state.
     pub(super) all: AllFn,
-}
-
-impl Row {
-    /// How many bytes of memory it writes.
-    fn stores(&self) -> Option<usize> {
-        match self.uses.shape {
-            Shape::Store(bytes) => Some(bytes.into()),
-            _ => None,
-        }
-    }
 }
 
 /// What is told of an instruction.
@@ -63,10 +54,29 @@ pub(super) struct Uses {
     pub(super) shape: Shape,
     /// Whether its opcode names a register beside ST(0).
     pub(super) names: bool,
+    /// Whether it is told of anything but registers.
+    pub(super) is_told: bool,
     /// How often it pops.
     pub(super) pops: u8,
     /// The condition codes that it writes.
     pub(super) codes: u16,
+}
+
+impl Uses {
+    /// How many bytes of memory it writes, if any.
+    #[inline(always)]
+    pub(super) const fn stores(self) -> Option<usize> {
+        match self.shape {
+            Shape::Store(bytes) => Some(bytes as usize),
+            _ => None,
+        }
+    }
+
+    /// The number of the register that it uses beside ST(0), if it does.
+    #[inline(always)]
+    pub(super) fn register(self, what: u64) -> u8 {
+        if self.names { what as u8 & 7 } else { 1 }
+    }
 }
 
 /// None.
@@ -103,7 +113,7 @@ macro_rules! few_of {
     (Remainder $insn:literal) => {
         |few: Few<'_>| {
             // Of a NaN, not all of them are written.
-            if has_remainder(few.st0, few.other) { few_of!(Both $insn)(few) } else { NOT_EXECUTED }
+            has_remainder(few.st0, few.other).then(|| few_of!(Both $insn)(few))
         }
     };
     // or ST(1) is,
@@ -153,26 +163,33 @@ enum Place {
 
 macro_rules! rows {
     ($($name:literal $place:ident $esc:literal $at:literal [$shape:ident $($bytes:literal)?] $pops:literal $codes:ident
-        ($($few:expr)?) ($($all:tt)+);)*) => {
+        ($($few:tt)*) ($($all:tt)+);)*) => {
         static ROWS: &[Row] = &[$({
             const USES: Uses = Uses {
                 shape: shape!($shape $($bytes)?),
                 names: matches!(place!($place $esc $at).1, Place::Eight),
+                is_told: matches!(place!($place $esc $at).1, Place::Memory) || $codes == UNCHANGED,
                 pops: $pops,
                 codes: $codes,
             };
-            Row { uses: USES, few: rows!(@few $($few)?), all: all!($($all)+) }
+            Row { uses: USES, run: run_of!($($few)*), all: all!($($all)+) }
         },)*];
 
         const PLACES: &[(usize, Place)] = &[$(place!($place $esc $at),)*];
     };
-    (@few) => { None };
-    // A function of its own, so that all that is told of the instruction is constant there.
-    (@few $few:expr) => {{
-        fn run(slots: &Slots, op: Op, memory: &mut Memory) -> Option<Outcome> {
-            quick::execute(USES, op, slots, memory, $few)
+}
+
+/// The function that executes a row's instruction: one of its own, so that all that is told of the instruction is constant there.
+macro_rules! run_of {
+    () => { whole::run };
+    ($few:expr) => {
+        run_of!(@run |few: Few<'_>| $few(few).into(), whole::run)
+    };
+    (@run $insn:expr, $otherwise:expr) => {{
+        fn run(frame: FrameRef, what: u64, pc: u64, low: u64, address: u64) -> u64 {
+            quick::run(USES, frame, Call { what, pc, low, address }, $insn, $otherwise)
         }
-        Some(run as QuickFn)
+        run as RunFn
     }};
 }
 
@@ -240,10 +257,10 @@ rows! {
     "fisubr m32int" mem 0xda 5 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x6f, 0x20")) (".byte 0xda, 0x6f, 0x20");
     "fidiv m32int" mem 0xda 6 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x77, 0x20")) (".byte 0xda, 0x77, 0x20");
     "fidivr m32int" mem 0xda 7 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x7f, 0x20")) (".byte 0xda, 0x7f, 0x20");
-    "fcmovb st, st(i)" reg 0xda 0xc0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmove st, st(i)" reg 0xda 0xc8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovbe st, st(i)" reg 0xda 0xd0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovu st, st(i)" reg 0xda 0xd8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovb st, st(i)" reg 0xda 0xc0 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmove st, st(i)" reg 0xda 0xc8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovbe st, st(i)" reg 0xda 0xd0 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovu st, st(i)" reg 0xda 0xd8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
     "fucompp" one 0xda 0xe9 [Both] 2 COMPARISON (few_of!(Compare ".byte 0xdd, 0xe1")) (".byte 0xda, 0xe9");
     // DB
     "fild m32int" mem 0xdb 0 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdb, 0x47, 0x20")) (".byte 0xdb, 0x47, 0x20");
@@ -252,12 +269,12 @@ rows! {
     "fistp m32int" mem 0xdb 3 [Store 4] 1 ROUNDING (few_of!(StorePop ".byte 0xdb, 0x5f, 0x20")) (".byte 0xdb, 0x5f, 0x20");
     "fld m80" mem 0xdb 5 [Push] 0 ROUNDING (moves::load) (".byte 0xdb, 0x6f, 0x20");
     "fstp m80" mem 0xdb 7 [Store 10] 1 ROUNDING (moves::store) (".byte 0xdb, 0x7f, 0x20");
-    "fcmovnb st, st(i)" reg 0xdb 0xc0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovne st, st(i)" reg 0xdb 0xc8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovnbe st, st(i)" reg 0xdb 0xd0 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fcmovnu st, st(i)" reg 0xdb 0xd8 [Both] 0 UNCHANGED (few_of!(Both "bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1")) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fucomi st, st(i)" reg 0xdb 0xe8 [Both] 0 UNCHANGED (few_of!(Compare "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah");
-    "fcomi st, st(i)" reg 0xdb 0xf0 [Both] 0 UNCHANGED (few_of!(Compare "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah");
+    "fcmovnb st, st(i)" reg 0xdb 0xc0 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovne st, st(i)" reg 0xdb 0xc8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovnbe st, st(i)" reg 0xdb 0xd0 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fcmovnu st, st(i)" reg 0xdb 0xd8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
+    "fucomi st, st(i)" reg 0xdb 0xe8 [Flags] 0 UNCHANGED (few_of!(Compare ".byte 0xdd, 0xe1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah");
+    "fcomi st, st(i)" reg 0xdb 0xf0 [Flags] 0 UNCHANGED (few_of!(Compare ".byte 0xd8, 0xd1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah");
     // DC
     "fadd m64" mem 0xdc 0 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x47, 0x20")) (".byte 0xdc, 0x47, 0x20");
     "fmul m64" mem 0xdc 1 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x4f, 0x20")) (".byte 0xdc, 0x4f, 0x20");
@@ -316,8 +333,8 @@ rows! {
     "fxch st(i), DF" reg 0xdf 0xc8 [Exchange] 0 ROUNDING (moves::exchange) (".byte 0xdf, 0xc9");
     "fstp st(i), DF D0" reg 0xdf 0xd0 [Copy] 1 ROUNDING (moves::copy_top) (".byte 0xdf, 0xd1");
     "fstp st(i), DF D8" reg 0xdf 0xd8 [Copy] 1 ROUNDING (moves::copy_top) (".byte 0xdf, 0xd9");
-    "fucomip st, st(i)" reg 0xdf 0xe8 [Both] 1 UNCHANGED (few_of!(Compare "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xe9\nlahf\nmov [rdi + 32], ah");
-    "fcomip st, st(i)" reg 0xdf 0xf0 [Both] 1 UNCHANGED (few_of!(Compare "mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xf1\nlahf\nmov [rdi + 32], ah");
+    "fucomip st, st(i)" reg 0xdf 0xe8 [Flags] 1 UNCHANGED (few_of!(Compare ".byte 0xdd, 0xe1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xe9\nlahf\nmov [rdi + 32], ah");
+    "fcomip st, st(i)" reg 0xdf 0xf0 [Flags] 1 UNCHANGED (few_of!(Compare ".byte 0xd8, 0xd1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xf1\nlahf\nmov [rdi + 32], ah");
 }
 
 /// Rows by opcode; [`NONE`] where there is none.
@@ -345,28 +362,19 @@ static INDEX: [u8; 2048] = {
 };
 const NONE: u8 = u8::MAX;
 
-/// What an instruction works on beside registers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Operand {
-    /// Where the instruction stands.
-    pub pc: u64,
-    /// What memory holds there, as far as the operand goes. For FCMOV, bit 0 is whether it moves; for FCOMI and its like, the
-    /// first byte becomes flags.
-    pub low: u64,
-    /// Of an operand of 80 bits, the upper ones.
-    pub high: u16,
-    /// The operand's address.
-    pub address: u64,
-}
-
-impl Operand {
-    pub(super) fn memory(&self) -> Memory {
-        let mut memory = Memory::default();
-        memory.0[..8].copy_from_slice(&self.low.to_le_bytes());
-        memory.0[8..10].copy_from_slice(&self.high.to_le_bytes());
-        memory
+/// What executes an instruction, by opcode.
+static RUN: [RunFn; INDEX.len()] = {
+    // Where there is no instruction, that does nothing.
+    let mut run: [RunFn; INDEX.len()] = [whole::run; INDEX.len()];
+    let mut opcode = 0;
+    while opcode < INDEX.len() {
+        if INDEX[opcode] != NONE {
+            run[opcode] = ROWS[INDEX[opcode] as usize].run;
+        }
+        opcode += 1;
     }
-}
+    run
+};
 
 impl Op {
     /// From the first byte (D8 to DF) and the ModRM byte; `None` if it is an instruction of control, or none.
@@ -392,12 +400,6 @@ impl Op {
         &ROWS[usize::from(self.row)]
     }
 
-    /// The number of the register that it uses beside ST(0), if it does.
-    #[inline]
-    pub(super) fn register(self, uses: Uses) -> u8 {
-        if uses.names { self.opcode as u8 & 7 } else { 1 }
-    }
-
     /// Whether it writes ST(i), if any register but ST(0).
     pub(super) fn writes_other(self) -> bool {
         self.opcode >= 0x400
@@ -406,35 +408,16 @@ impl Op {
     /// Whether it writes to memory, and how many bytes.
     #[must_use]
     pub fn stores(self) -> Option<usize> {
-        self.row().stores()
+        self.row().uses.stores()
     }
+}
 
-    /// Executes it. Nothing happens if an exception is pending: that comes first. What is to be written to memory, `store` gets;
-    /// registers change only if it says that it could write. Returns what the operand's first byte has become, of those that have
-    /// none in memory.
-    #[expect(clippy::inline_always, reason = "operands stay in registers")]
-    #[inline(always)]
-    pub(crate) fn execute(
-        self,
-        frame: &mut FrameRef,
-        operand: Operand,
-        store: impl Fn(&mut FrameRef, &[u8]) -> bool,
-    ) -> u8 {
-        let (row, status) = (self.row(), frame.get(slot::FSW) as u16);
-        if status & ES != 0 {
-            return operand.low as u8;
-        }
-        quick::expect_top(status);
-        let mut memory = operand.memory();
-        let Some(outcome) = row.few.and_then(|few| few(frame.slots(), self, &mut memory)) else {
-            return whole::execute(self, row, frame, &operand, &store);
-        };
-        if let Some(bytes) = row.stores()
-            && !store(frame, &memory.0[..bytes])
-        {
-            return 0;
-        }
-        outcome.commit(frame, operand.pc);
-        memory.0[0]
-    }
+/// Executes an instruction: `what` is its opcode, and above it bits 79:64 of the operand in memory; it stands at `pc`, and its
+/// operand at `address`. `low` is what memory holds there, as far as the operand goes; for FCMOV, its bit 0 is whether it moves.
+///
+/// Nothing happens if an exception is pending: that comes first. What it writes to memory is written before registers are, which
+/// change only if that was possible. Returns 0, as helpers do.
+#[inline]
+pub(crate) fn execute(frame: FrameRef, what: u64, pc: u64, low: u64, address: u64) -> u64 {
+    RUN[what as usize % RUN.len()](frame, what, pc, low, address)
 }

@@ -5,34 +5,39 @@ use std::cell::Cell;
 
 use base::cpu::SLOT_COUNT;
 
-use super::host::{Few, Memory, Register};
-use super::ops::{Op, Shape, Uses};
+use super::host::{Done, Few, Register};
+use super::ops::{Shape, Uses};
 use super::{ES, EXCEPTIONS, F80, TOP_SHIFT};
 use crate::frame::FrameRef;
-use crate::x86_64::slot;
+use crate::x86_64::helpers::memory;
+use crate::x86_64::{flags, slot};
 
 /// The frame's register slots.
 pub(super) type Slots = [Cell<u64>; SLOT_COUNT];
 
-/// Executes an instruction, and finds out what becomes of status and tags; `None`, and nothing done, if the whole state is needed.
-pub(super) type QuickFn = fn(&Slots, Op, &mut Memory) -> Option<Outcome>;
-
-/// What an instruction changes beside numbers.
+/// What an instruction is called with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    status: u16,
-    valid: u8,
+pub(super) struct Call {
+    /// The opcode, and the operand's bits 79:64 above it.
+    pub(super) what: u64,
+    /// Where it stands.
+    pub(super) pc: u64,
+    /// The operand's bits 63:0.
+    pub(super) low: u64,
+    /// The operand's address.
+    pub(super) address: u64,
 }
 
-impl Outcome {
-    /// Makes it so, of an instruction at `pc`.
-    #[inline]
-    pub(super) fn commit(self, frame: &mut FrameRef, pc: u64) {
-        frame.set(slot::FIP, pc);
-        frame.set(slot::FSW, self.status.into());
-        frame.set(slot::FTW, self.valid.into());
+impl Call {
+    /// Without what an instruction does not look at, so that it need not be kept.
+    #[inline(always)]
+    const fn only(self, uses: Uses) -> Self {
+        if uses.is_told { self } else { Self { low: 0, address: 0, ..self } }
     }
 }
+
+/// Executes an instruction: see [`super::ops::execute`], which has the same arguments and result.
+pub(super) type RunFn = fn(FrameRef, u64, u64, u64, u64) -> u64;
 
 /// Which registers must be valid or empty, and which become valid: ones and zeros, for the bits of tags.
 #[derive(Clone, Copy)]
@@ -52,7 +57,7 @@ impl Needs {
         const NONE: Needs = Needs { top: 0, other: 0, fills: 0, pushes: 0 };
         match shape {
             Shape::Top | Shape::Store(_) => Self { top: 1, ..NONE },
-            Shape::Both | Shape::Exchange => Self { top: 1, other: 1, ..NONE },
+            Shape::Both | Shape::Flags | Shape::Exchange => Self { top: 1, other: 1, ..NONE },
             Shape::Push => Self { pushes: 1, ..NONE },
             Shape::Load => Self { other: 1, pushes: 1, ..NONE },
             Shape::Copy => Self { top: 1, fills: 1, ..NONE },
@@ -60,9 +65,6 @@ impl Needs {
         }
     }
 }
-
-/// What an instruction returns for a status word if it has done nothing, as the whole state is needed.
-pub(super) const NOT_EXECUTED: u16 = ES;
 
 /// By how often an instruction pops: which registers become empty, if ST(0) is the first.
 const POPPED: [u8; 3] = [0, 1, 3];
@@ -75,26 +77,19 @@ pub(super) fn has_remainder(dividend: &Register, divisor: &Register) -> bool {
     tag(dividend) <= 1 && tag(divisor) == 0
 }
 
-thread_local! {
-    /// What TOP was after the last instruction. The host knows it without waiting for the status word, of which the last
-    /// instruction's result decides other bits.
-    static TOP: Cell<u8> = const { Cell::new(0) };
-}
-
-/// Sees to it that the next instruction finds the right TOP.
-#[inline]
-pub(super) fn expect_top(status: u16) {
-    let top = (status >> TOP_SHIFT & 7) as u8;
-    if TOP.get() != top {
-        surprise(top);
-    }
-}
-
-/// As a call, so that the host guesses that it does not happen.
+/// Executes an instruction that has found another TOP in the status word. As a call, so that the host guesses that it does not
+/// happen.
 #[cold]
 #[inline(never)]
-fn surprise(top: u8) {
-    TOP.set(top);
+fn surprise(mut frame: FrameRef, what: u64, pc: u64, low: u64, address: u64) -> u64 {
+    let top = top_of(frame.get(slot::FSW) as u16);
+    frame.set(slot::EXPECTED_TOP, top.into());
+    super::execute(frame, what, pc, low, address)
+}
+
+#[inline(always)]
+fn top_of(status: u16) -> u8 {
+    (status >> TOP_SHIFT & 7) as u8
 }
 
 /// A physical register.
@@ -105,38 +100,116 @@ fn register(slots: &Slots, n: u8) -> &Register {
     slots[at..at + 2].try_into().unwrap()
 }
 
-/// Executes `insn`, of which `uses` tells, after [`expect_top`].
+/// Executes `insn`, of which `uses` tells, or, where that has no result or this is not enough, `otherwise`, which comes last so
+/// that nothing has to be kept for it.
+///
+/// Which registers it uses is decided by [`slot::EXPECTED_TOP`]: the status word waits for the last instruction's result.
 #[inline(always)]
-pub(super) fn execute(
+pub(super) fn run(
     uses: Uses,
-    op: Op,
-    slots: &Slots,
-    memory: &mut Memory,
-    insn: impl Fn(Few<'_>) -> u16,
-) -> Option<Outcome> {
-    let control = &slots[slot::FCW.index()];
+    mut frame: FrameRef,
+    call: Call,
+    insn: impl Fn(Few<'_>) -> Option<Done>,
+    otherwise: RunFn,
+) -> u64 {
+    let Call { what, pc, low, address } = call.only(uses);
+    let slots = frame.slots();
     let old = slots[slot::FSW.index()].get() as u16;
-    let valid = slots[slot::FTW.index()].get() as u8;
-    let top = TOP.get();
+    let top = slots[slot::EXPECTED_TOP.index()].get() as u8;
+    if top != top_of(old) {
+        return surprise(frame, what, pc, low, address);
+    }
+    if old & ES != 0 {
+        return otherwise(frame, what, pc, low, address);
+    }
+    // From here on it is the last instruction, unless it faults; so its address need not be kept.
+    let (fip, may_fault) = (&slots[slot::FIP.index()], uses.stores().is_some());
+    if !may_fault {
+        fip.set(pc);
+    }
+    let pc = || if may_fault { pc } else { fip.get() };
+    let (places, word) = (Places::of(uses, top, what), &slots[slot::FCW.index()]);
+    let tags = slots[slot::FTW.index()].get() as u8;
+    if word.get() as u16 & EXCEPTIONS != EXCEPTIONS || !places.fit(uses, tags) {
+        let pc = pc();
+        return otherwise(frame, what, pc, low, address);
+    }
+    let (st0, other) = (register(slots, places.first), register(slots, places.other));
+    let few = Few { control: word, status: old, st0, other, low, high: (what >> 16) as u16 };
+    let Some(done) = insn(few) else {
+        let pc = pc();
+        return otherwise(frame, what, pc, low, address);
+    };
+    if let Some(bytes) = uses.stores() {
+        if !store(&mut frame, address, &done.memory.to_le_bytes()[..bytes]) {
+            return 0;
+        }
+        frame.set(slot::FIP, call.pc);
+    }
+    commit(uses, &mut frame, places, (old, tags), done.status);
+    0
+}
+
+/// Where an instruction finds its registers.
+#[derive(Clone, Copy)]
+struct Places {
+    /// ST(0), or what becomes it by a push.
+    first: u8,
+    /// ST(i)
+    other: u8,
+}
+
+impl Places {
+    #[inline(always)]
+    fn of(uses: Uses, top: u8, what: u64) -> Self {
+        let pushes = Needs::of(uses.shape).pushes;
+        Self { first: top.wrapping_sub(pushes) & 7, other: (top + uses.register(what)) & 7 }
+    }
+
+    /// Whether the stack neither under- nor overflows.
+    #[inline(always)]
+    fn fit(self, uses: Uses, tags: u8) -> bool {
+        let needs = Needs::of(uses.shape);
+        let read = needs.top << self.first | needs.other << self.other;
+        tags & read == read && tags & needs.pushes << self.first == 0
+    }
+}
+
+/// Writes what an instruction changes beside numbers, of which status and tags were as `old` says.
+#[inline(always)]
+fn commit(uses: Uses, frame: &mut FrameRef, places: Places, old: (u16, u8), result: u16) {
     let needs = Needs::of(uses.shape);
-    let other = (top + op.register(uses)) & 7;
-    let first = top.wrapping_sub(needs.pushes) & 7;
-    let read = needs.top << top | needs.other << other;
-    let pushed = needs.pushes << first;
-    let has_room = valid & read == read && valid & pushed == 0;
-    if control.get() as u16 & EXCEPTIONS != EXCEPTIONS || !has_room {
-        return None;
-    }
-    let (st0, other_register) = (register(slots, first), register(slots, other));
-    let status = insn(Few { control, status: old, st0, other: other_register, memory });
-    if status & NOT_EXECUTED != 0 {
-        return None;
-    }
-    let popped = POPPED[usize::from(uses.pops)].rotate_left(first.into());
-    let valid = (valid | pushed | needs.fills << other) & !popped;
+    let Places { first, other } = places;
     let top = (first + uses.pops) & 7;
-    TOP.set(top);
-    let kept = old & !uses.codes & !(7 << TOP_SHIFT);
-    let status = kept | status & (uses.codes | EXCEPTIONS) | u16::from(top) << TOP_SHIFT;
-    Some(Outcome { status, valid })
+    let kept = old.0 & !uses.codes & !(7 << TOP_SHIFT);
+    let status = kept | result & (uses.codes | EXCEPTIONS) | u16::from(top) << TOP_SHIFT;
+    frame.set(slot::FSW, status.into());
+    if needs.pushes + needs.fills + uses.pops != 0 {
+        let popped = POPPED[usize::from(uses.pops)].rotate_left(first.into());
+        let filled = old.1 | needs.pushes << first | needs.fills << other;
+        frame.set(slot::FTW, (filled & !popped).into());
+        frame.set(slot::EXPECTED_TOP, top.into());
+    }
+    if uses.shape == Shape::Flags {
+        // C3, C2 and C0 stand where ZF, PF and CF do.
+        set_flags(frame, (result >> 8).into());
+    }
+}
+
+/// FCOMI and its like: the flags ZF, PF and CF get what they say, the other three are cleared.
+#[inline(always)]
+pub(super) fn set_flags(frame: &mut FrameRef, result: u64) {
+    const RESULT: u64 = flags::ZF | flags::PF | flags::CF;
+    let mut unpacked = flags::Unpacked::read(|slot| frame.get(slot));
+    unpacked.set_status(result & RESULT);
+    unpacked.write(|slot, value| frame.set(slot, value));
+}
+
+/// Writes what an instruction stores, and says whether it could: 80 bits by two accesses, of 64 bits and of 16.
+#[inline(always)]
+pub(super) fn store(frame: &mut FrameRef, address: u64, bytes: &[u8]) -> bool {
+    let (low, high) = bytes.split_at(bytes.len().min(8));
+    memory::write(frame, address, low)
+        .and_then(|()| memory::write(frame, address.wrapping_add(8), high))
+        .is_ok()
 }

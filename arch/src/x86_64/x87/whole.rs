@@ -1,28 +1,42 @@
 //! Executing an instruction on the whole state, where the host decides what becomes of an over- or underflow of the stack and of
 //! exceptions that are not masked.
 
-use super::State;
-use super::host::{All, run_all};
-use super::ops::{Op, Operand, Row, Shape};
+use super::host::{All, Memory, run_all};
+use super::ops::{Op, Row, Shape};
+use super::quick::{Call, set_flags, store};
+use super::{ES, State};
 use crate::frame::FrameRef;
+use crate::x86_64::{flags, slot};
 
-/// Executes an instruction on the whole state.
+/// What no comparison leaves: so it shows whether there was any result.
+const UNTOUCHED: u64 = flags::SF;
+
+/// Executes an instruction on the whole state. Nothing happens if an exception is pending: that comes first.
 #[cold]
 #[inline(never)]
-pub(super) fn execute(
-    op: Op,
-    row: &Row,
-    frame: &mut FrameRef,
-    operand: &Operand,
-    store: &impl Fn(&mut FrameRef, &[u8]) -> bool,
-) -> u8 {
+pub(super) fn run(mut frame: FrameRef, what: u64, pc: u64, low: u64, address: u64) -> u64 {
+    let Some(op) = Op::from_opcode(what as u16) else { return 0 };
+    if frame.get(slot::FSW) as u16 & ES != 0 {
+        return 0;
+    }
+    let is_comparison = op.row().uses.shape == Shape::Flags;
+    let low = if is_comparison { UNTOUCHED } else { low };
+    let result = execute(op, op.row(), &mut frame, Call { what, pc, low, address }).into();
+    if is_comparison && result & UNTOUCHED == 0 {
+        set_flags(&mut frame, result);
+    }
+    0
+}
+
+/// Returns what the operand's first byte has become.
+fn execute(op: Op, row: &Row, frame: &mut FrameRef, call: Call) -> u8 {
     /// Values of registers that no instruction leaves there: those that it does not write keep them.
     const NO_ADDRESS: u64 = 0x5a5a_5a5a;
     const NO_OPCODE: u16 = 0x2a5;
     let before = State::read(&*frame);
     let mut state = State { operand: NO_ADDRESS, opcode: NO_OPCODE, ..before };
     let (top, one) = (state.physical(0), state.physical(1));
-    let other = state.physical(op.register(row.uses));
+    let other = state.physical(row.uses.register(call.what));
     // What is only read, or stands at the top, is copied to ST(1); else they change places.
     let is_copied = other == top || row.uses.shape == Shape::Load;
     if is_copied {
@@ -31,7 +45,7 @@ pub(super) fn execute(
     } else {
         swap(&mut state, one, other);
     }
-    let mut all = All::new(&state, operand.memory());
+    let mut all = All::new(&state, Memory::new(call.low, (call.what >> 16) as u16));
     run_all(row.all, &mut all);
     let bytes = all.memory.0;
     let mut after = all.state();
@@ -48,18 +62,18 @@ pub(super) fn execute(
     } else {
         swap(&mut after, one, other);
     }
-    after.instruction = operand.pc;
+    after.instruction = call.pc;
     after.opcode = if after.opcode == NO_OPCODE { before.opcode } else { op.opcode() };
     after.operand = match after.operand {
         NO_ADDRESS => before.operand,
         0 => 0,
-        _ => operand.address,
+        _ => call.address,
     };
     // Invalid operation, overflow and underflow, if they are not masked, keep it from being stored.
     const PREVENT: u16 = 1 | 1 << 3 | 1 << 4;
-    if let Shape::Store(size) = row.uses.shape
+    if let Some(size) = row.uses.stores()
         && after.status & !after.control & PREVENT == 0
-        && !store(frame, &bytes[..usize::from(size)])
+        && !store(frame, call.address, &bytes[..size])
     {
         return 0;
     }
