@@ -1,6 +1,9 @@
 //! Every x87 instruction, in random states with random operands.
 
 #![expect(unsafe_code, reason = "the host's instructions")]
+#![expect(clippy::print_stdout, reason = "says its seed")]
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base::CpuFrame;
 use ferry_arch::x86_64::x87::{F80, Format, Op, State};
@@ -185,43 +188,43 @@ fn by_helper(pc: u64, address: u64, op: Op, escape: u8, modrm: u8, before: &Outc
     Outcome { state, memory: *memory, flags: flags::eflags(&frame) & flags::STATUS }
 }
 
-#[test]
-fn every_instruction_does_what_the_host_s_does() {
-    let mut random = Random::new(0x8087);
+/// What the host makes of an instruction, and what we do, if that is something else.
+fn difference(code: &mut Code, escape: u8, modrm: u8, before: &Outcome) -> Option<String> {
+    let op = Op::new(escape, modrm)?;
+    let mut expected = by_host(code, escape, modrm, before);
+    let pc = code.address() + 5;
+    // Where the host's operand was nobody knows any more; that it was written down is enough.
+    const ADDRESS: u64 = 0x1234_5678;
+    if expected.state.operand != before.state.operand && modrm < 0xc0 {
+        expected.state.operand = ADDRESS;
+    }
+    let found = by_helper(pc, ADDRESS, op, escape, modrm, before);
+    if !base::host::remembers_only_exceptions() {
+        expected.state.opcode = found.state.opcode;
+        expected.state.operand = found.state.operand;
+        // Where another task ran in between, the address is lost.
+        if expected.state.instruction == 0 {
+            expected.state.instruction = found.state.instruction;
+        }
+    }
+    (found != expected).then(|| {
+        format!(
+            "{escape:02x} {modrm:02x}\nbefore   {before:x?}\nexpected {expected:x?}\nfound    {found:x?}"
+        )
+    })
+}
+
+/// Every instruction in as many states as there are to be.
+fn check(random: &mut Random, state: impl Fn(&mut Random) -> (State, [u8; 16])) {
     let mut code = Code::new();
     let mut failed = Vec::new();
     for escape in 0xd8..=0xdf_u8 {
         for modrm in (0..8).map(|reg| reg << 3 | 6).chain(0xc0..=0xff) {
-            let Some(op) = Op::new(escape, modrm) else { continue };
-            for _ in 0..cases() {
-                let before = Outcome {
-                    state: state(&mut random),
-                    memory: memory(&mut random),
-                    flags: random.next() & flags::STATUS,
-                };
-                let mut expected = by_host(&mut code, escape, modrm, &before);
-                let pc = code.address() + 5;
-                // Where the host's operand was nobody knows any more; that it was written down is enough.
-                const ADDRESS: u64 = 0x1234_5678;
-                if expected.state.operand != before.state.operand && modrm < 0xc0 {
-                    expected.state.operand = ADDRESS;
-                }
-                let found = by_helper(pc, ADDRESS, op, escape, modrm, &before);
-                if !base::host::remembers_only_exceptions() {
-                    expected.state.opcode = found.state.opcode;
-                    expected.state.operand = found.state.operand;
-                    // Where another task ran in between, the address is lost.
-                    if expected.state.instruction == 0 {
-                        expected.state.instruction = found.state.instruction;
-                    }
-                }
-                if found != expected {
-                    failed.push(format!(
-                        "{escape:02x} {modrm:02x}\nbefore   {before:x?}\nexpected {expected:x?}\nfound    {found:x?}"
-                    ));
-                    break;
-                }
-            }
+            failed.extend((0..cases()).find_map(|_| {
+                let (state, memory) = state(random);
+                let before = Outcome { state, memory, flags: random.next() & flags::STATUS };
+                difference(&mut code, escape, modrm, &before)
+            }));
         }
     }
     assert!(
@@ -230,6 +233,93 @@ fn every_instruction_does_what_the_host_s_does() {
         failed.len(),
         failed[..failed.len().min(6)].join("\n\n")
     );
+}
+
+#[test]
+fn every_instruction_does_what_the_host_s_does() {
+    check(&mut Random::new(0x8087), |random| (state(random), memory(random)));
+}
+
+/// A number that has something to do with another: sums cancel out or need many more bits, and products lie at the ends of what
+/// there is.
+fn related(random: &mut Random, to: F80) -> F80 {
+    let exponent = match random.below(8) {
+        0 => return number(random),
+        1 => 2 * 0x3fff - i64::from(to.sign_exponent & 0x7fff) + random.below(5) as i64 - 2,
+        2 => i64::from(to.sign_exponent & 0x7fff),
+        _ => i64::from(to.sign_exponent & 0x7fff) + random.below(140) as i64 - 70,
+    };
+    let bit = |random: &mut Random| 1 << random.below(64);
+    let significand = match random.below(5) {
+        0 => to.significand,
+        1 => to.significand ^ bit(random),
+        2 => to.significand.wrapping_neg() | 1 << 63,
+        3 => bit(random) | bit(random) | 1 << 63,
+        _ => random.next() | 1 << 63,
+    };
+    let sign_exponent = exponent.clamp(0, 0x7fff) as u16 | random.next() as u16 & 1 << 15;
+    F80 { significand, sign_exponent }
+}
+
+/// A number in memory that has something to do with another: of 64 bits, or of 32, or of 80.
+fn related_memory(random: &mut Random, to: F80) -> [u8; 16] {
+    let number = related(random, to);
+    let sign = u64::from(number.sign_exponent >> 15);
+    let exponent = u64::from(number.sign_exponent & 0x7fff);
+    let fraction = number.significand << 1;
+    let value = match random.below(4) {
+        0 => return memory(random),
+        1 => number.bits(),
+        2 => {
+            u128::from(sign << 63 | (exponent.wrapping_sub(0x3c00) & 0x7ff) << 52 | fraction >> 12)
+        }
+        _ => u128::from(sign << 31 | (exponent.wrapping_sub(0x3f80) & 0xff) << 23 | fraction >> 41),
+    };
+    value.to_le_bytes()
+}
+
+/// A state in which most is as programs have it: the usual control word, and numbers of which each has something to do with
+/// ST(0).
+fn usual_state(random: &mut Random) -> (State, [u8; 16]) {
+    let mut state = state(random);
+    if random.below(8) != 0 {
+        state.control = 0x37f;
+        state.valid |= 0x7f_u8.rotate_left(random.next() as u32);
+    }
+    let top = match random.below(4) {
+        // Zeros and what is no number are rare by themselves.
+        0 => number(random),
+        1 => F80 { significand: 0, sign_exponent: random.next() as u16 & 1 << 15 },
+        // It may have a partner of 32 bits.
+        _ => F80 {
+            significand: random.next() | 1 << 63,
+            sign_exponent: 0x3f70 + random.below(0x120) as u16,
+        },
+    };
+    state.registers = std::array::from_fn(|_| related(random, top));
+    state.registers[state.physical(0)] = top;
+    (state, related_memory(random, top))
+}
+
+/// What nearly all programs do: for most of it, the host's FPU is not asked.
+#[test]
+fn usual_states_become_what_the_host_makes_of_them() {
+    let seed = seed();
+    println!("FERRY_FUZZ_SEED={seed:#x}");
+    check(&mut Random::new(seed), usual_state);
+}
+
+/// `FERRY_FUZZ_SEED`, or a fresh seed.
+fn seed() -> u64 {
+    let Ok(text) = std::env::var("FERRY_FUZZ_SEED") else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        return now.as_nanos() as u64;
+    };
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.expect("FERRY_FUZZ_SEED is a number")
 }
 
 /// FNSTENV, FNSAVE, FLDENV, FRSTOR, FLDCW, FNCLEX and FNINIT, with the bytes that they write or read. The host is given the

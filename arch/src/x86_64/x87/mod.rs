@@ -1,6 +1,8 @@
 //! The x87 FPU's state (SDM vol. 1, §8.1): as the frame has it, and as FNSAVE and FNSTENV write it.
 
+mod arithmetic;
 mod host;
+mod integers;
 mod moves;
 mod ops;
 mod quick;

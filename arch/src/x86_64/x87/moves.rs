@@ -2,6 +2,7 @@
 //! exception.
 
 use super::host::{Done, Few, Register};
+use super::integers::Number;
 
 /// The status word after them: C1 is zero.
 const NOTHING: u16 = 0;
@@ -10,7 +11,7 @@ const SIGN: u64 = 1 << 15;
 
 /// A register, read as FSTP writes it: by a load of each part. A load of both at once would wait until the cache has them.
 #[inline(always)]
-fn get(register: &Register) -> [u64; 2] {
+pub(super) fn get(register: &Register) -> Number {
     let (significand, sign_exponent): (u64, u64);
     #[expect(unsafe_code, reason = "compilers join loads")]
     // SAFETY: it reads what the reference is of.
@@ -28,13 +29,13 @@ fn get(register: &Register) -> [u64; 2] {
 }
 
 #[inline(always)]
-fn set(register: &Register, [significand, sign_exponent]: [u64; 2]) {
+pub(super) fn set(register: &Register, [significand, sign_exponent]: Number) {
     register[0].set(significand);
     register[1].set(sign_exponent);
 }
 
 #[inline(always)]
-fn moved(to: &Register, number: [u64; 2]) -> Done {
+fn moved(to: &Register, number: Number) -> Done {
     set(to, number);
     Done::of(NOTHING)
 }

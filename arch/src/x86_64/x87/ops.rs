@@ -3,9 +3,15 @@
 //! Most need one or two registers, which the host's FPU gets alone. Where the stack over- or underflows, or an exception is
 //! not masked, the host gets the whole state, and with it decides what becomes of it.
 
+use super::arithmetic::computes;
 use super::host::{AllFn, Done, Few, all, few};
-use super::quick::{Call, RunFn, has_remainder};
-use super::{C0, C1, C2, C3, host, moves, quick, whole};
+use super::integers::{
+    add, compare, multiply, of_double, of_int, of_long, of_short, of_single, subtract,
+    subtract_from, to_double, to_single,
+};
+use super::moves::get;
+use super::quick::{Call, Control, RunFn, has_remainder};
+use super::{C0, C1, C2, C3, arithmetic, host, moves, quick, whole};
 use crate::frame::FrameRef;
 
 /// An instruction: the lower three bits of its first byte and its ModRM byte, as the FPU remembers opcodes.
@@ -180,14 +186,18 @@ macro_rules! rows {
 }
 
 /// The function that executes a row's instruction: one of its own, so that all that is told of the instruction is constant there.
+/// What stands in brackets is tried first.
 macro_rules! run_of {
     () => { whole::run };
-    ($few:expr) => {
-        run_of!(@run |few: Few<'_>| $few(few).into(), whole::run)
+    ([$first:expr] $few:expr) => {
+        run_of!(@run Control::Usual, $first, run_of!($few))
     };
-    (@run $insn:expr, $otherwise:expr) => {{
+    ($few:expr) => {
+        run_of!(@run Control::Masked, |few: Few<'_>| $few(few).into(), whole::run)
+    };
+    (@run $control:expr, $insn:expr, $otherwise:expr) => {{
         fn run(frame: FrameRef, what: u64, pc: u64, low: u64, address: u64) -> u64 {
-            quick::run(USES, frame, Call { what, pc, low, address }, $insn, $otherwise)
+            quick::run((USES, $control), frame, Call { what, pc, low, address }, $insn, $otherwise)
         }
         run as RunFn
     }};
@@ -197,26 +207,26 @@ macro_rules! run_of {
 // instructions.
 rows! {
     // D8
-    "fadd m32" mem 0xd8 0 [Top] 0 ROUNDING (few_of!(Top ".byte 0xd8, 0x47, 0x20")) (".byte 0xd8, 0x47, 0x20");
-    "fmul m32" mem 0xd8 1 [Top] 0 ROUNDING (few_of!(Top ".byte 0xd8, 0x4f, 0x20")) (".byte 0xd8, 0x4f, 0x20");
-    "fcom m32" mem 0xd8 2 [Top] 0 COMPARISON (few_of!(Look ".byte 0xd8, 0x57, 0x20")) (".byte 0xd8, 0x57, 0x20");
-    "fcomp m32" mem 0xd8 3 [Top] 1 COMPARISON (few_of!(Look ".byte 0xd8, 0x57, 0x20")) (".byte 0xd8, 0x5f, 0x20");
-    "fsub m32" mem 0xd8 4 [Top] 0 ROUNDING (few_of!(Top ".byte 0xd8, 0x67, 0x20")) (".byte 0xd8, 0x67, 0x20");
-    "fsubr m32" mem 0xd8 5 [Top] 0 ROUNDING (few_of!(Top ".byte 0xd8, 0x6f, 0x20")) (".byte 0xd8, 0x6f, 0x20");
+    "fadd m32" mem 0xd8 0 [Top] 0 ROUNDING ([computes!(st0 = add(st0, of_single))] few_of!(Top ".byte 0xd8, 0x47, 0x20")) (".byte 0xd8, 0x47, 0x20");
+    "fmul m32" mem 0xd8 1 [Top] 0 ROUNDING ([computes!(st0 = multiply(st0, of_single))] few_of!(Top ".byte 0xd8, 0x4f, 0x20")) (".byte 0xd8, 0x4f, 0x20");
+    "fcom m32" mem 0xd8 2 [Top] 0 COMPARISON ([computes!(compare(st0, of_single))] few_of!(Look ".byte 0xd8, 0x57, 0x20")) (".byte 0xd8, 0x57, 0x20");
+    "fcomp m32" mem 0xd8 3 [Top] 1 COMPARISON ([computes!(compare(st0, of_single))] few_of!(Look ".byte 0xd8, 0x57, 0x20")) (".byte 0xd8, 0x5f, 0x20");
+    "fsub m32" mem 0xd8 4 [Top] 0 ROUNDING ([computes!(st0 = subtract(st0, of_single))] few_of!(Top ".byte 0xd8, 0x67, 0x20")) (".byte 0xd8, 0x67, 0x20");
+    "fsubr m32" mem 0xd8 5 [Top] 0 ROUNDING ([computes!(st0 = subtract_from(st0, of_single))] few_of!(Top ".byte 0xd8, 0x6f, 0x20")) (".byte 0xd8, 0x6f, 0x20");
     "fdiv m32" mem 0xd8 6 [Top] 0 ROUNDING (few_of!(Top ".byte 0xd8, 0x77, 0x20")) (".byte 0xd8, 0x77, 0x20");
     "fdivr m32" mem 0xd8 7 [Top] 0 ROUNDING (few_of!(Top ".byte 0xd8, 0x7f, 0x20")) (".byte 0xd8, 0x7f, 0x20");
-    "fadd st, st(i)" reg 0xd8 0xc0 [Both] 0 ROUNDING (few_of!(Both ".byte 0xd8, 0xc1")) (".byte 0xd8, 0xc1");
-    "fmul st, st(i)" reg 0xd8 0xc8 [Both] 0 ROUNDING (few_of!(Both ".byte 0xd8, 0xc9")) (".byte 0xd8, 0xc9");
-    "fcom st, st(i)" reg 0xd8 0xd0 [Both] 0 COMPARISON (few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xd8, 0xd1");
-    "fcomp st, st(i)" reg 0xd8 0xd8 [Both] 1 COMPARISON (few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xd8, 0xd9");
-    "fsub st, st(i)" reg 0xd8 0xe0 [Both] 0 ROUNDING (few_of!(Both ".byte 0xd8, 0xe1")) (".byte 0xd8, 0xe1");
-    "fsubr st, st(i)" reg 0xd8 0xe8 [Both] 0 ROUNDING (few_of!(Both ".byte 0xd8, 0xe9")) (".byte 0xd8, 0xe9");
+    "fadd st, st(i)" reg 0xd8 0xc0 [Both] 0 ROUNDING ([computes!(st0 = add(st0, sti))] few_of!(Both ".byte 0xd8, 0xc1")) (".byte 0xd8, 0xc1");
+    "fmul st, st(i)" reg 0xd8 0xc8 [Both] 0 ROUNDING ([computes!(st0 = multiply(st0, sti))] few_of!(Both ".byte 0xd8, 0xc9")) (".byte 0xd8, 0xc9");
+    "fcom st, st(i)" reg 0xd8 0xd0 [Both] 0 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xd8, 0xd1");
+    "fcomp st, st(i)" reg 0xd8 0xd8 [Both] 1 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xd8, 0xd9");
+    "fsub st, st(i)" reg 0xd8 0xe0 [Both] 0 ROUNDING ([computes!(st0 = subtract(st0, sti))] few_of!(Both ".byte 0xd8, 0xe1")) (".byte 0xd8, 0xe1");
+    "fsubr st, st(i)" reg 0xd8 0xe8 [Both] 0 ROUNDING ([computes!(st0 = subtract_from(st0, sti))] few_of!(Both ".byte 0xd8, 0xe9")) (".byte 0xd8, 0xe9");
     "fdiv st, st(i)" reg 0xd8 0xf0 [Both] 0 ROUNDING (few_of!(Both ".byte 0xd8, 0xf1")) (".byte 0xd8, 0xf1");
     "fdivr st, st(i)" reg 0xd8 0xf8 [Both] 0 ROUNDING (few_of!(Both ".byte 0xd8, 0xf9")) (".byte 0xd8, 0xf9");
     // D9
-    "fld m32" mem 0xd9 0 [Push] 0 ROUNDING (few_of!(Push ".byte 0xd9, 0x47, 0x20")) (".byte 0xd9, 0x47, 0x20");
-    "fst m32" mem 0xd9 2 [Store 4] 0 ROUNDING (few_of!(Store ".byte 0xd9, 0x57, 0x20")) (".byte 0xd9, 0x57, 0x20");
-    "fstp m32" mem 0xd9 3 [Store 4] 1 ROUNDING (few_of!(StorePop ".byte 0xd9, 0x5f, 0x20")) (".byte 0xd9, 0x5f, 0x20");
+    "fld m32" mem 0xd9 0 [Push] 0 ROUNDING ([computes!(push of_single)] few_of!(Push ".byte 0xd9, 0x47, 0x20")) (".byte 0xd9, 0x47, 0x20");
+    "fst m32" mem 0xd9 2 [Store 4] 0 ROUNDING ([computes!(store to_single)] few_of!(Store ".byte 0xd9, 0x57, 0x20")) (".byte 0xd9, 0x57, 0x20");
+    "fstp m32" mem 0xd9 3 [Store 4] 1 ROUNDING ([computes!(store to_single)] few_of!(StorePop ".byte 0xd9, 0x5f, 0x20")) (".byte 0xd9, 0x5f, 0x20");
     "fld st(i)" reg 0xd9 0xc0 [Load] 0 ROUNDING (moves::copy_other) (".byte 0xd9, 0xc1");
     "fxch st(i)" reg 0xd9 0xc8 [Exchange] 0 ROUNDING (moves::exchange) (".byte 0xd9, 0xc9");
     "fnop" one 0xd9 0xd0 [Whole] 0 ROUNDING () (".byte 0xd9, 0xd0");
@@ -249,21 +259,21 @@ rows! {
     "fsin" one 0xd9 0xfe [Top] 0 PARTIAL (few_of!(Top ".byte 0xd9, 0xfe")) (".byte 0xd9, 0xfe");
     "fcos" one 0xd9 0xff [Top] 0 PARTIAL (few_of!(Top ".byte 0xd9, 0xff")) (".byte 0xd9, 0xff");
     // DA
-    "fiadd m32int" mem 0xda 0 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x47, 0x20")) (".byte 0xda, 0x47, 0x20");
-    "fimul m32int" mem 0xda 1 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x4f, 0x20")) (".byte 0xda, 0x4f, 0x20");
-    "ficom m32int" mem 0xda 2 [Top] 0 COMPARISON (few_of!(Look ".byte 0xda, 0x57, 0x20")) (".byte 0xda, 0x57, 0x20");
-    "ficomp m32int" mem 0xda 3 [Top] 1 COMPARISON (few_of!(Look ".byte 0xda, 0x57, 0x20")) (".byte 0xda, 0x5f, 0x20");
-    "fisub m32int" mem 0xda 4 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x67, 0x20")) (".byte 0xda, 0x67, 0x20");
-    "fisubr m32int" mem 0xda 5 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x6f, 0x20")) (".byte 0xda, 0x6f, 0x20");
+    "fiadd m32int" mem 0xda 0 [Top] 0 ROUNDING ([computes!(st0 = add(st0, of_int))] few_of!(Top ".byte 0xda, 0x47, 0x20")) (".byte 0xda, 0x47, 0x20");
+    "fimul m32int" mem 0xda 1 [Top] 0 ROUNDING ([computes!(st0 = multiply(st0, of_int))] few_of!(Top ".byte 0xda, 0x4f, 0x20")) (".byte 0xda, 0x4f, 0x20");
+    "ficom m32int" mem 0xda 2 [Top] 0 COMPARISON ([computes!(compare(st0, of_int))] few_of!(Look ".byte 0xda, 0x57, 0x20")) (".byte 0xda, 0x57, 0x20");
+    "ficomp m32int" mem 0xda 3 [Top] 1 COMPARISON ([computes!(compare(st0, of_int))] few_of!(Look ".byte 0xda, 0x57, 0x20")) (".byte 0xda, 0x5f, 0x20");
+    "fisub m32int" mem 0xda 4 [Top] 0 ROUNDING ([computes!(st0 = subtract(st0, of_int))] few_of!(Top ".byte 0xda, 0x67, 0x20")) (".byte 0xda, 0x67, 0x20");
+    "fisubr m32int" mem 0xda 5 [Top] 0 ROUNDING ([computes!(st0 = subtract_from(st0, of_int))] few_of!(Top ".byte 0xda, 0x6f, 0x20")) (".byte 0xda, 0x6f, 0x20");
     "fidiv m32int" mem 0xda 6 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x77, 0x20")) (".byte 0xda, 0x77, 0x20");
     "fidivr m32int" mem 0xda 7 [Top] 0 ROUNDING (few_of!(Top ".byte 0xda, 0x7f, 0x20")) (".byte 0xda, 0x7f, 0x20");
     "fcmovb st, st(i)" reg 0xda 0xc0 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
     "fcmove st, st(i)" reg 0xda 0xc8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
     "fcmovbe st, st(i)" reg 0xda 0xd0 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
     "fcmovu st, st(i)" reg 0xda 0xd8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fucompp" one 0xda 0xe9 [Both] 2 COMPARISON (few_of!(Compare ".byte 0xdd, 0xe1")) (".byte 0xda, 0xe9");
+    "fucompp" one 0xda 0xe9 [Both] 2 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xdd, 0xe1")) (".byte 0xda, 0xe9");
     // DB
-    "fild m32int" mem 0xdb 0 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdb, 0x47, 0x20")) (".byte 0xdb, 0x47, 0x20");
+    "fild m32int" mem 0xdb 0 [Push] 0 ROUNDING ([computes!(push of_int)] few_of!(Push ".byte 0xdb, 0x47, 0x20")) (".byte 0xdb, 0x47, 0x20");
     "fisttp m32int" mem 0xdb 1 [Store 4] 1 ROUNDING (few_of!(StorePop ".byte 0xdb, 0x4f, 0x20")) (".byte 0xdb, 0x4f, 0x20");
     "fist m32int" mem 0xdb 2 [Store 4] 0 ROUNDING (few_of!(Store ".byte 0xdb, 0x57, 0x20")) (".byte 0xdb, 0x57, 0x20");
     "fistp m32int" mem 0xdb 3 [Store 4] 1 ROUNDING (few_of!(StorePop ".byte 0xdb, 0x5f, 0x20")) (".byte 0xdb, 0x5f, 0x20");
@@ -273,68 +283,68 @@ rows! {
     "fcmovne st, st(i)" reg 0xdb 0xc8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
     "fcmovnbe st, st(i)" reg 0xdb 0xd0 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
     "fcmovnu st, st(i)" reg 0xdb 0xd8 [Both] 0 UNCHANGED (moves::conditional) ("bt dword ptr [rdi + 32], 0\n.byte 0xda, 0xc1");
-    "fucomi st, st(i)" reg 0xdb 0xe8 [Flags] 0 UNCHANGED (few_of!(Compare ".byte 0xdd, 0xe1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah");
-    "fcomi st, st(i)" reg 0xdb 0xf0 [Flags] 0 UNCHANGED (few_of!(Compare ".byte 0xd8, 0xd1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah");
+    "fucomi st, st(i)" reg 0xdb 0xe8 [Flags] 0 UNCHANGED ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xdd, 0xe1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xe9\nlahf\nmov [rdi + 32], ah");
+    "fcomi st, st(i)" reg 0xdb 0xf0 [Flags] 0 UNCHANGED ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdb, 0xf1\nlahf\nmov [rdi + 32], ah");
     // DC
-    "fadd m64" mem 0xdc 0 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x47, 0x20")) (".byte 0xdc, 0x47, 0x20");
-    "fmul m64" mem 0xdc 1 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x4f, 0x20")) (".byte 0xdc, 0x4f, 0x20");
-    "fcom m64" mem 0xdc 2 [Top] 0 COMPARISON (few_of!(Look ".byte 0xdc, 0x57, 0x20")) (".byte 0xdc, 0x57, 0x20");
-    "fcomp m64" mem 0xdc 3 [Top] 1 COMPARISON (few_of!(Look ".byte 0xdc, 0x57, 0x20")) (".byte 0xdc, 0x5f, 0x20");
-    "fsub m64" mem 0xdc 4 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x67, 0x20")) (".byte 0xdc, 0x67, 0x20");
-    "fsubr m64" mem 0xdc 5 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x6f, 0x20")) (".byte 0xdc, 0x6f, 0x20");
+    "fadd m64" mem 0xdc 0 [Top] 0 ROUNDING ([computes!(st0 = add(st0, of_double))] few_of!(Top ".byte 0xdc, 0x47, 0x20")) (".byte 0xdc, 0x47, 0x20");
+    "fmul m64" mem 0xdc 1 [Top] 0 ROUNDING ([computes!(st0 = multiply(st0, of_double))] few_of!(Top ".byte 0xdc, 0x4f, 0x20")) (".byte 0xdc, 0x4f, 0x20");
+    "fcom m64" mem 0xdc 2 [Top] 0 COMPARISON ([computes!(compare(st0, of_double))] few_of!(Look ".byte 0xdc, 0x57, 0x20")) (".byte 0xdc, 0x57, 0x20");
+    "fcomp m64" mem 0xdc 3 [Top] 1 COMPARISON ([computes!(compare(st0, of_double))] few_of!(Look ".byte 0xdc, 0x57, 0x20")) (".byte 0xdc, 0x5f, 0x20");
+    "fsub m64" mem 0xdc 4 [Top] 0 ROUNDING ([computes!(st0 = subtract(st0, of_double))] few_of!(Top ".byte 0xdc, 0x67, 0x20")) (".byte 0xdc, 0x67, 0x20");
+    "fsubr m64" mem 0xdc 5 [Top] 0 ROUNDING ([computes!(st0 = subtract_from(st0, of_double))] few_of!(Top ".byte 0xdc, 0x6f, 0x20")) (".byte 0xdc, 0x6f, 0x20");
     "fdiv m64" mem 0xdc 6 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x77, 0x20")) (".byte 0xdc, 0x77, 0x20");
     "fdivr m64" mem 0xdc 7 [Top] 0 ROUNDING (few_of!(Top ".byte 0xdc, 0x7f, 0x20")) (".byte 0xdc, 0x7f, 0x20");
-    "fadd st(i), st" reg 0xdc 0xc0 [Both] 0 ROUNDING (few_of!(Other ".byte 0xdc, 0xc1")) (".byte 0xdc, 0xc1");
-    "fmul st(i), st" reg 0xdc 0xc8 [Both] 0 ROUNDING (few_of!(Other ".byte 0xdc, 0xc9")) (".byte 0xdc, 0xc9");
-    "fcom st, st(i), DC" reg 0xdc 0xd0 [Both] 0 COMPARISON (few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xdc, 0xd1");
-    "fcomp st, st(i), DC" reg 0xdc 0xd8 [Both] 1 COMPARISON (few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xdc, 0xd9");
-    "fsubr st(i), st" reg 0xdc 0xe0 [Both] 0 ROUNDING (few_of!(Other ".byte 0xdc, 0xe1")) (".byte 0xdc, 0xe1");
-    "fsub st(i), st" reg 0xdc 0xe8 [Both] 0 ROUNDING (few_of!(Other ".byte 0xdc, 0xe9")) (".byte 0xdc, 0xe9");
+    "fadd st(i), st" reg 0xdc 0xc0 [Both] 0 ROUNDING ([computes!(sti = add(st0, sti))] few_of!(Other ".byte 0xdc, 0xc1")) (".byte 0xdc, 0xc1");
+    "fmul st(i), st" reg 0xdc 0xc8 [Both] 0 ROUNDING ([computes!(sti = multiply(st0, sti))] few_of!(Other ".byte 0xdc, 0xc9")) (".byte 0xdc, 0xc9");
+    "fcom st, st(i), DC" reg 0xdc 0xd0 [Both] 0 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xdc, 0xd1");
+    "fcomp st, st(i), DC" reg 0xdc 0xd8 [Both] 1 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xdc, 0xd9");
+    "fsubr st(i), st" reg 0xdc 0xe0 [Both] 0 ROUNDING ([computes!(sti = subtract(st0, sti))] few_of!(Other ".byte 0xdc, 0xe1")) (".byte 0xdc, 0xe1");
+    "fsub st(i), st" reg 0xdc 0xe8 [Both] 0 ROUNDING ([computes!(sti = subtract_from(st0, sti))] few_of!(Other ".byte 0xdc, 0xe9")) (".byte 0xdc, 0xe9");
     "fdivr st(i), st" reg 0xdc 0xf0 [Both] 0 ROUNDING (few_of!(Other ".byte 0xdc, 0xf1")) (".byte 0xdc, 0xf1");
     "fdiv st(i), st" reg 0xdc 0xf8 [Both] 0 ROUNDING (few_of!(Other ".byte 0xdc, 0xf9")) (".byte 0xdc, 0xf9");
     // DD
-    "fld m64" mem 0xdd 0 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdd, 0x47, 0x20")) (".byte 0xdd, 0x47, 0x20");
+    "fld m64" mem 0xdd 0 [Push] 0 ROUNDING ([computes!(push of_double)] few_of!(Push ".byte 0xdd, 0x47, 0x20")) (".byte 0xdd, 0x47, 0x20");
     "fisttp m64int" mem 0xdd 1 [Store 8] 1 ROUNDING (few_of!(StorePop ".byte 0xdd, 0x4f, 0x20")) (".byte 0xdd, 0x4f, 0x20");
-    "fst m64" mem 0xdd 2 [Store 8] 0 ROUNDING (few_of!(Store ".byte 0xdd, 0x57, 0x20")) (".byte 0xdd, 0x57, 0x20");
-    "fstp m64" mem 0xdd 3 [Store 8] 1 ROUNDING (few_of!(StorePop ".byte 0xdd, 0x5f, 0x20")) (".byte 0xdd, 0x5f, 0x20");
+    "fst m64" mem 0xdd 2 [Store 8] 0 ROUNDING ([computes!(store to_double)] few_of!(Store ".byte 0xdd, 0x57, 0x20")) (".byte 0xdd, 0x57, 0x20");
+    "fstp m64" mem 0xdd 3 [Store 8] 1 ROUNDING ([computes!(store to_double)] few_of!(StorePop ".byte 0xdd, 0x5f, 0x20")) (".byte 0xdd, 0x5f, 0x20");
     "ffree st(i)" reg 0xdd 0xc0 [Whole] 0 ROUNDING () (".byte 0xdd, 0xc1");
     "fxch st(i), DD" reg 0xdd 0xc8 [Exchange] 0 ROUNDING (moves::exchange) (".byte 0xdd, 0xc9");
     "fst st(i)" reg 0xdd 0xd0 [Copy] 0 ROUNDING (moves::copy_top) (".byte 0xdd, 0xd1");
     "fstp st(i)" reg 0xdd 0xd8 [Copy] 1 ROUNDING (moves::copy_top) (".byte 0xdd, 0xd9");
-    "fucom st(i)" reg 0xdd 0xe0 [Both] 0 COMPARISON (few_of!(Compare ".byte 0xdd, 0xe1")) (".byte 0xdd, 0xe1");
-    "fucomp st(i)" reg 0xdd 0xe8 [Both] 1 COMPARISON (few_of!(Compare ".byte 0xdd, 0xe1")) (".byte 0xdd, 0xe9");
+    "fucom st(i)" reg 0xdd 0xe0 [Both] 0 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xdd, 0xe1")) (".byte 0xdd, 0xe1");
+    "fucomp st(i)" reg 0xdd 0xe8 [Both] 1 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xdd, 0xe1")) (".byte 0xdd, 0xe9");
     // DE
-    "fiadd m16int" mem 0xde 0 [Top] 0 ROUNDING (few_of!(Top ".byte 0xde, 0x47, 0x20")) (".byte 0xde, 0x47, 0x20");
-    "fimul m16int" mem 0xde 1 [Top] 0 ROUNDING (few_of!(Top ".byte 0xde, 0x4f, 0x20")) (".byte 0xde, 0x4f, 0x20");
-    "ficom m16int" mem 0xde 2 [Top] 0 COMPARISON (few_of!(Look ".byte 0xde, 0x57, 0x20")) (".byte 0xde, 0x57, 0x20");
-    "ficomp m16int" mem 0xde 3 [Top] 1 COMPARISON (few_of!(Look ".byte 0xde, 0x57, 0x20")) (".byte 0xde, 0x5f, 0x20");
-    "fisub m16int" mem 0xde 4 [Top] 0 ROUNDING (few_of!(Top ".byte 0xde, 0x67, 0x20")) (".byte 0xde, 0x67, 0x20");
-    "fisubr m16int" mem 0xde 5 [Top] 0 ROUNDING (few_of!(Top ".byte 0xde, 0x6f, 0x20")) (".byte 0xde, 0x6f, 0x20");
+    "fiadd m16int" mem 0xde 0 [Top] 0 ROUNDING ([computes!(st0 = add(st0, of_short))] few_of!(Top ".byte 0xde, 0x47, 0x20")) (".byte 0xde, 0x47, 0x20");
+    "fimul m16int" mem 0xde 1 [Top] 0 ROUNDING ([computes!(st0 = multiply(st0, of_short))] few_of!(Top ".byte 0xde, 0x4f, 0x20")) (".byte 0xde, 0x4f, 0x20");
+    "ficom m16int" mem 0xde 2 [Top] 0 COMPARISON ([computes!(compare(st0, of_short))] few_of!(Look ".byte 0xde, 0x57, 0x20")) (".byte 0xde, 0x57, 0x20");
+    "ficomp m16int" mem 0xde 3 [Top] 1 COMPARISON ([computes!(compare(st0, of_short))] few_of!(Look ".byte 0xde, 0x57, 0x20")) (".byte 0xde, 0x5f, 0x20");
+    "fisub m16int" mem 0xde 4 [Top] 0 ROUNDING ([computes!(st0 = subtract(st0, of_short))] few_of!(Top ".byte 0xde, 0x67, 0x20")) (".byte 0xde, 0x67, 0x20");
+    "fisubr m16int" mem 0xde 5 [Top] 0 ROUNDING ([computes!(st0 = subtract_from(st0, of_short))] few_of!(Top ".byte 0xde, 0x6f, 0x20")) (".byte 0xde, 0x6f, 0x20");
     "fidiv m16int" mem 0xde 6 [Top] 0 ROUNDING (few_of!(Top ".byte 0xde, 0x77, 0x20")) (".byte 0xde, 0x77, 0x20");
     "fidivr m16int" mem 0xde 7 [Top] 0 ROUNDING (few_of!(Top ".byte 0xde, 0x7f, 0x20")) (".byte 0xde, 0x7f, 0x20");
-    "faddp st(i), st" reg 0xde 0xc0 [Both] 1 ROUNDING (few_of!(Other ".byte 0xdc, 0xc1")) (".byte 0xde, 0xc1");
-    "fmulp st(i), st" reg 0xde 0xc8 [Both] 1 ROUNDING (few_of!(Other ".byte 0xdc, 0xc9")) (".byte 0xde, 0xc9");
-    "fcomp st, st(i), DE" reg 0xde 0xd0 [Both] 1 COMPARISON (few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xde, 0xd1");
-    "fcompp" one 0xde 0xd9 [Both] 2 COMPARISON (few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xde, 0xd9");
-    "fsubrp st(i), st" reg 0xde 0xe0 [Both] 1 ROUNDING (few_of!(Other ".byte 0xdc, 0xe1")) (".byte 0xde, 0xe1");
-    "fsubp st(i), st" reg 0xde 0xe8 [Both] 1 ROUNDING (few_of!(Other ".byte 0xdc, 0xe9")) (".byte 0xde, 0xe9");
+    "faddp st(i), st" reg 0xde 0xc0 [Both] 1 ROUNDING ([computes!(sti = add(st0, sti))] few_of!(Other ".byte 0xdc, 0xc1")) (".byte 0xde, 0xc1");
+    "fmulp st(i), st" reg 0xde 0xc8 [Both] 1 ROUNDING ([computes!(sti = multiply(st0, sti))] few_of!(Other ".byte 0xdc, 0xc9")) (".byte 0xde, 0xc9");
+    "fcomp st, st(i), DE" reg 0xde 0xd0 [Both] 1 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xde, 0xd1");
+    "fcompp" one 0xde 0xd9 [Both] 2 COMPARISON ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) (".byte 0xde, 0xd9");
+    "fsubrp st(i), st" reg 0xde 0xe0 [Both] 1 ROUNDING ([computes!(sti = subtract(st0, sti))] few_of!(Other ".byte 0xdc, 0xe1")) (".byte 0xde, 0xe1");
+    "fsubp st(i), st" reg 0xde 0xe8 [Both] 1 ROUNDING ([computes!(sti = subtract_from(st0, sti))] few_of!(Other ".byte 0xdc, 0xe9")) (".byte 0xde, 0xe9");
     "fdivrp st(i), st" reg 0xde 0xf0 [Both] 1 ROUNDING (few_of!(Other ".byte 0xdc, 0xf1")) (".byte 0xde, 0xf1");
     "fdivp st(i), st" reg 0xde 0xf8 [Both] 1 ROUNDING (few_of!(Other ".byte 0xdc, 0xf9")) (".byte 0xde, 0xf9");
     // DF
-    "fild m16int" mem 0xdf 0 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdf, 0x47, 0x20")) (".byte 0xdf, 0x47, 0x20");
+    "fild m16int" mem 0xdf 0 [Push] 0 ROUNDING ([computes!(push of_short)] few_of!(Push ".byte 0xdf, 0x47, 0x20")) (".byte 0xdf, 0x47, 0x20");
     "fisttp m16int" mem 0xdf 1 [Store 2] 1 ROUNDING (few_of!(StorePop ".byte 0xdf, 0x4f, 0x20")) (".byte 0xdf, 0x4f, 0x20");
     "fist m16int" mem 0xdf 2 [Store 2] 0 ROUNDING (few_of!(Store ".byte 0xdf, 0x57, 0x20")) (".byte 0xdf, 0x57, 0x20");
     "fistp m16int" mem 0xdf 3 [Store 2] 1 ROUNDING (few_of!(StorePop ".byte 0xdf, 0x5f, 0x20")) (".byte 0xdf, 0x5f, 0x20");
     "fbld m80bcd" mem 0xdf 4 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdf, 0x67, 0x20")) (".byte 0xdf, 0x67, 0x20");
-    "fild m64int" mem 0xdf 5 [Push] 0 ROUNDING (few_of!(Push ".byte 0xdf, 0x6f, 0x20")) (".byte 0xdf, 0x6f, 0x20");
+    "fild m64int" mem 0xdf 5 [Push] 0 ROUNDING ([computes!(push of_long)] few_of!(Push ".byte 0xdf, 0x6f, 0x20")) (".byte 0xdf, 0x6f, 0x20");
     "fbstp m80bcd" mem 0xdf 6 [Store 10] 1 ROUNDING (few_of!(StorePop ".byte 0xdf, 0x77, 0x20")) (".byte 0xdf, 0x77, 0x20");
     "fistp m64int" mem 0xdf 7 [Store 8] 1 ROUNDING (few_of!(StorePop ".byte 0xdf, 0x7f, 0x20")) (".byte 0xdf, 0x7f, 0x20");
     "ffreep st(i)" reg 0xdf 0xc0 [Whole] 1 ROUNDING () (".byte 0xdf, 0xc1");
     "fxch st(i), DF" reg 0xdf 0xc8 [Exchange] 0 ROUNDING (moves::exchange) (".byte 0xdf, 0xc9");
     "fstp st(i), DF D0" reg 0xdf 0xd0 [Copy] 1 ROUNDING (moves::copy_top) (".byte 0xdf, 0xd1");
     "fstp st(i), DF D8" reg 0xdf 0xd8 [Copy] 1 ROUNDING (moves::copy_top) (".byte 0xdf, 0xd9");
-    "fucomip st, st(i)" reg 0xdf 0xe8 [Flags] 1 UNCHANGED (few_of!(Compare ".byte 0xdd, 0xe1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xe9\nlahf\nmov [rdi + 32], ah");
-    "fcomip st, st(i)" reg 0xdf 0xf0 [Flags] 1 UNCHANGED (few_of!(Compare ".byte 0xd8, 0xd1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xf1\nlahf\nmov [rdi + 32], ah");
+    "fucomip st, st(i)" reg 0xdf 0xe8 [Flags] 1 UNCHANGED ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xdd, 0xe1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xe9\nlahf\nmov [rdi + 32], ah");
+    "fcomip st, st(i)" reg 0xdf 0xf0 [Flags] 1 UNCHANGED ([computes!(compare(st0, sti))] few_of!(Compare ".byte 0xd8, 0xd1")) ("mov ah, [rdi + 32]\nsahf\n.byte 0xdf, 0xf1\nlahf\nmov [rdi + 32], ah");
 }
 
 /// Rows by opcode; [`NONE`] where there is none.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use base::cpu::SLOT_COUNT;
 
-use super::host::{Done, Few, Register};
+use super::host::{Done, Few, Register, USUAL};
 use super::ops::{Shape, Uses};
 use super::{ES, EXCEPTIONS, F80, TOP_SHIFT};
 use crate::frame::FrameRef;
@@ -38,6 +38,25 @@ impl Call {
 
 /// Executes an instruction: see [`super::ops::execute`], which has the same arguments and result.
 pub(super) type RunFn = fn(FrameRef, u64, u64, u64, u64) -> u64;
+
+/// Which control words an instruction is executed with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Control {
+    /// Only [`USUAL`].
+    Usual,
+    /// All that mask all exceptions.
+    Masked,
+}
+
+impl Control {
+    #[inline(always)]
+    fn has(self, control: u16) -> bool {
+        match self {
+            Self::Usual => control == USUAL,
+            Self::Masked => control & EXCEPTIONS == EXCEPTIONS,
+        }
+    }
+}
 
 /// Which registers must be valid or empty, and which become valid: ones and zeros, for the bits of tags.
 #[derive(Clone, Copy)]
@@ -106,7 +125,7 @@ fn register(slots: &Slots, n: u8) -> &Register {
 /// Which registers it uses is decided by [`slot::EXPECTED_TOP`]: the status word waits for the last instruction's result.
 #[inline(always)]
 pub(super) fn run(
-    uses: Uses,
+    (uses, control): (Uses, Control),
     mut frame: FrameRef,
     call: Call,
     insn: impl Fn(Few<'_>) -> Option<Done>,
@@ -130,7 +149,7 @@ pub(super) fn run(
     let pc = || if may_fault { pc } else { fip.get() };
     let (places, word) = (Places::of(uses, top, what), &slots[slot::FCW.index()]);
     let tags = slots[slot::FTW.index()].get() as u8;
-    if word.get() as u16 & EXCEPTIONS != EXCEPTIONS || !places.fit(uses, tags) {
+    if !control.has(word.get() as u16) || !places.fit(uses, tags) {
         let pc = pc();
         return otherwise(frame, what, pc, low, address);
     }
