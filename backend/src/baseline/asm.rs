@@ -232,15 +232,11 @@ impl Assembler {
         self.with_digit(width, 0xd3, shift as u8, reg);
     }
 
-    /// `set<cc> al; movzx eax, al`
-    pub(super) fn set_rax(&mut self, cc: Cc) {
-        self.bytes(&[0x0f, 0x90 | cc as u8, 0xc0, 0x0f, 0xb6, 0xc0]);
-    }
-
-    /// `set<cc>` of the low byte of RAX, RCX or RDX.
+    /// `set<cc>` of the low byte of RAX, RCX or RDX, and `movzx` of that to the whole; flags stay.
     pub(super) fn set(&mut self, cc: Cc, reg: Host) {
         self.bytes(&[0x0f, 0x90 | cc as u8]);
         self.registers(0, reg);
+        self.with_register(Width::Bits32, &[0x0f, 0xb6], reg, reg);
     }
 
     /// `jcc` to a place that is given later.
@@ -362,8 +358,8 @@ mod tests {
     fn shifts_conditions_and_calls_are_encoded() {
         assert_eq!(text(|asm| asm.shift_imm(W, Shift::Sar, Host::Rax, 63)), "sar rax, 3Fh");
         assert_eq!(text(|asm| asm.shift_cl(D, Shift::Ror, Host::Rax)), "ror eax, cl");
-        assert_eq!(text(|asm| asm.set_rax(Cc::Less)), "setl al; movzx eax, al");
-        assert_eq!(text(|asm| asm.set(Cc::Below, Host::Rdx)), "setb dl");
+        assert_eq!(text(|asm| asm.set(Cc::Less, Host::Rax)), "setl al; movzx eax, al");
+        assert_eq!(text(|asm| asm.set(Cc::Below, Host::Rdx)), "setb dl; movzx edx, dl");
         let call = |asm: &mut Assembler| asm.call(0x1234_5678_9abc);
         assert_eq!(text(call), "push rdi; mov rax, 123456789ABCh; call rax; pop rdi");
         let compare = |asm: &mut Assembler| asm.compare_frame_with_zero(D, 0x2010);

@@ -83,7 +83,7 @@ impl Baseline<'_> {
 
     pub(super) fn condition(&mut self, MicroOp { dst, a, imm, .. }: MicroOp) {
         self.look_up(a, imm);
-        self.asm.set_rax(Cc::Below);
+        self.asm.set(Cc::Below, Host::Rax);
         self.set(dst);
     }
 

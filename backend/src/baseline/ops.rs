@@ -367,13 +367,13 @@ impl Baseline<'_> {
     fn compare_to(&mut self, width: Width, cc: Cc, a: Reg, b: Reg) {
         self.compare(width, a, b);
         self.held.clear();
-        self.asm.set_rax(cc);
+        self.asm.set(cc, Host::Rax);
     }
 
     fn compare_to_immediate(&mut self, width: Width, cc: Cc, a: Reg, imm: u64) {
         self.compare_immediate(width, a, imm);
         self.held.clear();
-        self.asm.set_rax(cc);
+        self.asm.set(cc, Host::Rax);
     }
 
     fn shift(&mut self, width: Width, shift: Shift, a: Reg, b: Reg) {

@@ -14,30 +14,22 @@ impl Baseline<'_> {
     /// The result goes to its register, and what flags follow from to their slots ([`ir::status`]).
     pub(super) fn status(&mut self, MicroOp { kind, dst, a, b, imm }: MicroOp) {
         let op = StatusOp::unpack(imm);
-        match kind {
-            Micro::StatusAddI
-            | Micro::StatusSubI
-            | Micro::StatusAndI
-            | Micro::StatusOrI
-            | Micro::StatusXorI => self.asm.mov_imm(Host::Rcx, op.constant as i64 as u64),
-            _ => self.load_to(Host::Rcx, b),
+        let (alu, is_immediate) = form(kind);
+        match is_immediate {
+            true => self.asm.mov_imm(Host::Rcx, op.constant as i64 as u64),
+            false => self.load_to(Host::Rcx, b),
         }
         self.load(a);
         self.held.clear();
         let [zero, sign, carry, less, aux] = std::array::from_fn(|n| op.first.0 + n as Reg);
-        match kind {
-            Micro::StatusAddR | Micro::StatusAddI => {
+        match alu {
+            Alu::Add | Alu::Sub => {
                 self.auxiliary(op.ty, aux);
-                self.arithmetic(op.ty, Alu::Add);
+                self.arithmetic(op.ty, alu);
                 self.carry_and_less(op, carry, less);
             }
-            Micro::StatusSubR | Micro::StatusSubI => {
-                self.auxiliary(op.ty, aux);
-                self.arithmetic(op.ty, Alu::Sub);
-                self.carry_and_less(op, carry, less);
-            }
-            kind => {
-                self.asm.alu(W, logical(kind), Host::Rax, Host::Rcx);
+            _ => {
+                self.asm.alu(W, alu, Host::Rax, Host::Rcx);
                 self.sign_extend(op.ty);
                 self.asm.with_register(W, &[0x8b], Host::Rdx, Host::Rax);
                 self.asm.shift_imm(W, Shift::Shr, Host::Rdx, 63);
@@ -81,10 +73,8 @@ impl Baseline<'_> {
         self.asm.set(Cc::Less, Host::Rdx);
         if !op.keeps_carry || is_seeded(Defect::QuickDecWritesCarry) {
             self.asm.set(Cc::Below, Host::Rcx);
-            self.asm.with_register(D, &[0x0f, 0xb6], Host::Rcx, Host::Rcx);
             self.store_from(Host::Rcx, carry);
         }
-        self.asm.with_register(D, &[0x0f, 0xb6], Host::Rdx, Host::Rdx);
         self.store_from(Host::Rdx, less);
         self.sign_extend(op.ty);
     }
@@ -99,10 +89,18 @@ impl Baseline<'_> {
     }
 }
 
-fn logical(kind: Micro) -> Alu {
+/// The host's operation, and whether its second operand is a constant.
+fn form(kind: Micro) -> (Alu, bool) {
     match kind {
-        Micro::StatusAndR | Micro::StatusAndI => Alu::And,
-        Micro::StatusOrR | Micro::StatusOrI => Alu::Or,
-        _ => Alu::Xor,
+        Micro::StatusAddR => (Alu::Add, false),
+        Micro::StatusAddI => (Alu::Add, true),
+        Micro::StatusSubR => (Alu::Sub, false),
+        Micro::StatusSubI => (Alu::Sub, true),
+        Micro::StatusAndR => (Alu::And, false),
+        Micro::StatusAndI => (Alu::And, true),
+        Micro::StatusOrR => (Alu::Or, false),
+        Micro::StatusOrI => (Alu::Or, true),
+        Micro::StatusXorR => (Alu::Xor, false),
+        _ => (Alu::Xor, true),
     }
 }
