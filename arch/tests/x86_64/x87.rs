@@ -142,10 +142,6 @@ fn is_cmov(escape: u8, modrm: u8) -> bool {
     matches!(escape, 0xda | 0xdb) && (0xc0..0xe0).contains(&modrm)
 }
 
-fn is_comi(escape: u8, modrm: u8) -> bool {
-    matches!(escape, 0xdb | 0xdf) && (0xe8..0xf8).contains(&modrm)
-}
-
 /// Whether the condition of FCMOV holds.
 fn moves(escape: u8, modrm: u8, eflags: u64) -> bool {
     let condition = match modrm >> 3 & 3 {
@@ -168,8 +164,6 @@ fn by_helper(pc: u64, address: u64, op: Op, escape: u8, modrm: u8, before: &Outc
         // The FPU remembers the address that it is told; the bytes go to where they are looked for.
         let arguments = [opcode, pc, memory.as_mut_ptr() as u64, 0];
         helpers::call(&mut frame, helpers::X87_STORE, arguments)
-    } else if is_comi(escape, modrm) {
-        helpers::call(&mut frame, helpers::X87_FLAGS, [opcode, pc, 0, 0])
     } else {
         let high = word(8) & 0xffff;
         let operand = if is_cmov(escape, modrm) {

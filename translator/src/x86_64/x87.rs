@@ -29,7 +29,6 @@ pub(super) fn table(code: Code) -> Option<Semantics> {
         M::Fnsave | M::Fsave => |i| i.fnsave(),
         M::Fldenv => |i| i.fldenv(),
         M::Frstor => |i| i.frstor(),
-        M::Fcomi | M::Fcomip | M::Fucomi | M::Fucomip => |i| i.x87_compare_to_flags(),
         M::Fcmovb
         | M::Fcmove
         | M::Fcmovbe
@@ -209,14 +208,6 @@ impl<'b> Insn<'b> {
         let address = self.linear(self.address());
         let what = self.konst(self.x87_opcode());
         self.b.call_void(helpers::X87_STORE, &[what, self.pc_value(), address]);
-        Flow::Next
-    }
-
-    /// FCOMI, FCOMIP, FUCOMI, FUCOMIP
-    fn x87_compare_to_flags(&self) -> Flow {
-        self.x87_check();
-        let what = self.konst(self.x87_opcode());
-        self.b.call_void(helpers::X87_FLAGS, &[what, self.pc_value()]);
         Flow::Next
     }
 

@@ -42,7 +42,6 @@ helpers! {
     CPUID "cpuid" Frame (features, more, signature) system::cpuid;
     // x87. `what` is the opcode of 11 bits, and above it bits 79:64 of an operand.
     X87 "x87" Frame (what, pc, operand, address) x87::execute;
-    X87_FLAGS "x87_flags" Frame (what, pc) x87::compare_to_flags;
     X87_STORE "x87_store" Memory (what, pc, address) x87::store;
     FLDCW "fldcw" Frame (value) x87::fldcw;
     FNCLEX "fnclex" Frame () x87::fnclex;

@@ -6,21 +6,12 @@ use super::FrameRef;
 use super::memory;
 use crate::guarded;
 use crate::x86_64::slot;
-use crate::x86_64::x87::{self, BUSY, CONTROL, CONTROL_FIXED, ES, EXCEPTIONS, Format, SF, State};
-
-/// An instruction that writes no memory.
-pub(super) fn execute(frame: FrameRef, what: u64, pc: u64, operand: u64, address: u64) -> u64 {
-    x87::execute(frame, what, pc, operand, address)
-}
-
-/// FCOMI, FCOMIP, FUCOMI, FUCOMIP
-pub(super) fn compare_to_flags(frame: FrameRef, what: u64, pc: u64) -> u64 {
-    x87::execute(frame, what, pc, 0, 0)
-}
+pub(super) use crate::x86_64::x87::execute;
+use crate::x86_64::x87::{BUSY, CONTROL, CONTROL_FIXED, ES, EXCEPTIONS, Format, SF, State};
 
 /// An instruction that writes memory: registers change only if it could.
 pub(super) fn store(frame: FrameRef, what: u64, pc: u64, address: u64) -> u64 {
-    x87::execute(frame, what, pc, 0, address)
+    execute(frame, what, pc, 0, address)
 }
 
 /// FLDCW
